@@ -1,0 +1,70 @@
+//! Diagnostics: what every error and warning of every room can be asked for.
+//!
+//! Codes are stable: `OV` and four digits, the first two say the room (`01` overlay, `02` patch, `03` graph,
+//! `04` drv, `05` nix, `06` config, `07` git, `08` cross, `09` syntax, `00` base, `10` ops). Each room lists its
+//! codes with an explanation in an `EXPLANATIONS` table, which `overlayctl --explain CODE` prints. Must not print.
+
+use serde::Serialize;
+
+use super::span::Place;
+
+/// How the process ends because of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The answer is no: refused, rejected, differs, build failed. Exit status 1.
+    No,
+    /// A usage error or something that went wrong. Exit status 2.
+    Error,
+}
+
+/// What each room's error enum answers beside its message.
+pub trait Coded: std::error::Error {
+    /// Returns the stable code, `OV0000`.
+    fn code(&self) -> &'static str;
+
+    /// Returns what the user can do about it, one or two sentences.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns where it is wrong.
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    /// Returns the line of the source at [`Coded::place`], for showing.
+    fn source_line(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns how the process ends.
+    fn verdict(&self) -> Verdict {
+        Verdict::Error
+    }
+}
+
+/// A warning that goes with a result: nothing is refused, but the user should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The stable code.
+    pub code: &'static str,
+    /// What is the matter, one sentence.
+    pub message: String,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The help text of one code.
+#[derive(Debug, Clone, Copy)]
+pub struct Explanation {
+    /// The stable code.
+    pub code: &'static str,
+    /// One line: what the code means.
+    pub title: &'static str,
+    /// Some lines: why it is so, and what to do.
+    pub text: &'static str,
+}

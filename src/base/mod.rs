@@ -1,0 +1,10 @@
+//! What every room stands on: spans, text edits, atomic files, processes, store paths, diagnostics.
+//!
+//! Must not know Nix expressions, patches, graphs or the command line.
+
+pub mod diagnostic;
+pub mod edit;
+pub mod fs;
+pub mod process;
+pub mod span;
+pub mod store_path;

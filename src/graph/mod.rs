@@ -1,0 +1,3 @@
+//! The derivation graph in compressed rows, closures, chains, deltas, prediction, the cache.
+//!
+//! Must not know how derivations are obtained.

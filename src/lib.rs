@@ -1,0 +1,29 @@
+//! overlayctl: patched packages in Nix overlays, from the patch file to the proven cross build.
+//!
+//! The rooms and the arrows between them (`A -> B`: A imports B; `tests/layers.rs` fails on any other):
+//!
+//! ```text
+//! main -> cli -> { ops, report, config }
+//!                ops -> { overlay, patch, graph, nix, cross, git, config, view }
+//!                report -> view
+//!                overlay -> syntax      graph -> drv      nix -> drv      config -> cross
+//!                everything -> base
+//! ```
+//!
+//! `graph` never imports `nix`: it is handed derivations. Nothing outside `nix` and `base::process` starts a
+//! process; nothing outside `base::fs` writes a file; nothing outside `cli` prints.
+
+pub mod base;
+pub mod cli;
+pub mod config;
+pub mod cross;
+pub mod drv;
+pub mod git;
+pub mod graph;
+pub mod nix;
+pub mod ops;
+pub mod overlay;
+pub mod patch;
+pub mod report;
+pub mod syntax;
+pub mod view;

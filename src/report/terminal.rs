@@ -1,0 +1,142 @@
+//! Documents as styled terminal text.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table as Grid, presets};
+
+use crate::view::{Block, Document, Role, Table, Text, Tree};
+
+/// Returns the style of a role.
+pub fn style(role: Role) -> Style {
+    match role {
+        Role::Plain => Style::new(),
+        Role::Heading => Style::new().bold(),
+        Role::Name => AnsiColor::Cyan.on_default(),
+        Role::Good => AnsiColor::Green.on_default(),
+        Role::Bad => AnsiColor::Red.on_default().bold(),
+        Role::Warn => AnsiColor::Yellow.on_default(),
+        Role::Dim => Style::new().dimmed(),
+        Role::Command => Style::new().bold(),
+    }
+}
+
+/// Renders a document for a terminal `width` columns wide; every line ends with a newline.
+pub fn render(document: &Document, width: usize) -> String {
+    let mut out = String::new();
+    for block in &document.blocks {
+        match block {
+            Block::Line(text) => {
+                push_text(&mut out, text);
+                out.push('\n');
+            }
+            Block::Blank => out.push('\n'),
+            Block::Diff(diff) => push_diff(&mut out, diff),
+            Block::Table(table) => push_table(&mut out, table, width),
+            Block::Tree(tree) => push_tree(&mut out, tree, "", ""),
+            Block::Digraph(graph) => {
+                let _ = writeln!(out, "(a graph of {} nodes and {} edges)", graph.nodes.len(), graph.edges.len());
+            }
+        }
+    }
+    out
+}
+
+fn push_text(out: &mut String, text: &Text) {
+    for (role, piece) in &text.0 {
+        push_styled(out, style(*role), piece);
+    }
+}
+
+fn push_styled(out: &mut String, style: Style, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{style}{text}{style:#}");
+}
+
+fn push_diff(out: &mut String, diff: &str) {
+    for line in diff.lines() {
+        let role = match line.as_bytes().first() {
+            _ if line.starts_with("+++") || line.starts_with("---") => Role::Heading,
+            Some(b'+') => Role::Good,
+            Some(b'-') => Role::Bad,
+            Some(b'@') => Role::Name,
+            _ => Role::Plain,
+        };
+        push_styled(out, style(role), line);
+        out.push('\n');
+    }
+}
+
+fn push_table(out: &mut String, table: &Table, width: usize) {
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    grid.set_width(u16::try_from(width).unwrap_or(u16::MAX)).enforce_styling();
+    grid.style_text_only();
+    grid.set_header(table.header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    for row in &table.rows {
+        grid.add_row(row.iter().map(cell));
+    }
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for line in grid.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// Makes a cell; it takes the role of its first piece.
+fn cell(text: &Text) -> Cell {
+    let cell = Cell::new(text.unstyled());
+    match text.0.first().map_or(Role::Plain, |(role, _)| *role) {
+        Role::Plain => cell,
+        Role::Heading | Role::Command => cell.add_attribute(Attribute::Bold),
+        Role::Name => cell.fg(Color::DarkCyan),
+        Role::Good => cell.fg(Color::DarkGreen),
+        Role::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+        Role::Warn => cell.fg(Color::DarkYellow),
+        Role::Dim => cell.add_attribute(Attribute::Dim),
+    }
+}
+
+fn push_tree(out: &mut String, tree: &Tree, first: &str, rest: &str) {
+    push_styled(out, style(Role::Dim), first);
+    push_text(out, &tree.label);
+    out.push('\n');
+    for (i, child) in tree.children.iter().enumerate() {
+        let last = i + 1 == tree.children.len();
+        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        push_tree(out, child, &format!("{rest}{branch}"), &format!("{rest}{below}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(document: &Document) -> String {
+        anstream::adapter::strip_str(&render(document, 80)).to_string()
+    }
+
+    #[test]
+    fn a_tree_has_branches() {
+        let leaf = |t: &str| Tree { label: t.into(), children: vec![] };
+        let mut document = Document::new();
+        document.push(Block::Tree(Tree {
+            label: "musl".into(),
+            children: vec![Tree { label: "gcc".into(), children: vec![leaf("rustc")] }, leaf("curl")],
+        }));
+        assert_eq!(plain(&document), "musl\n├─ gcc\n│  └─ rustc\n└─ curl\n");
+    }
+
+    #[test]
+    fn a_table_lines_up_and_colours_cells() {
+        let mut document = Document::new();
+        document.push(Block::Table(Table {
+            header: vec!["level".into(), "verdict".into()],
+            rows: vec![vec!["source".into(), Text::new().with(Role::Good, "ok")]],
+        }));
+        assert_eq!(plain(&document), "level   verdict\nsource  ok\n");
+        assert!(render(&document, 80).contains("\u{1b}[38;5;2mok"));
+    }
+}

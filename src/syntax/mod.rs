@@ -1,0 +1,3 @@
+//! The one guarded gate to rnix, attribute paths and quoting, constructors of new Nix text, trivia.
+//!
+//! Must not decide policy.

@@ -1,0 +1,145 @@
+//! Plain models of what is shown: text with roles, tables, trees, directed graphs.
+//!
+//! `ops` outcomes turn themselves into a [`Document`]; `report` renders one. Must not import anything of ours, and
+//! holds no colours, only roles.
+
+/// What a piece of text means; the renderer decides how that looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Ordinary text.
+    #[default]
+    Plain,
+    /// A title.
+    Heading,
+    /// A name the user knows: attribute, package, file.
+    Name,
+    /// It is as it should be.
+    Good,
+    /// It is not.
+    Bad,
+    /// Take note.
+    Warn,
+    /// Secondary.
+    Dim,
+    /// Something to type.
+    Command,
+}
+
+/// A line of text in pieces.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text(pub Vec<(Role, String)>);
+
+impl Text {
+    /// Makes an empty line.
+    pub fn new() -> Text {
+        Text::default()
+    }
+
+    /// Adds a piece.
+    #[must_use]
+    pub fn with(mut self, role: Role, text: impl Into<String>) -> Text {
+        self.0.push((role, text.into()));
+        self
+    }
+
+    /// Adds an ordinary piece.
+    #[must_use]
+    pub fn plain(self, text: impl Into<String>) -> Text {
+        self.with(Role::Plain, text)
+    }
+
+    /// Returns the text without roles.
+    pub fn unstyled(&self) -> String {
+        self.0.iter().map(|(_, t)| t.as_str()).collect()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text::new().plain(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::new().plain(text)
+    }
+}
+
+/// A table: a header and rows of the same length.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// The column titles.
+    pub header: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Text>>,
+}
+
+/// A tree: a label and what hangs below it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tree {
+    /// What the node says.
+    pub label: Text,
+    /// Its children, in order.
+    pub children: Vec<Tree>,
+}
+
+/// A directed graph for Graphviz, Mermaid and the like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Digraph {
+    /// The nodes: a label and a role.
+    pub nodes: Vec<(String, Role)>,
+    /// Edges as pairs of indices into `nodes`.
+    pub edges: Vec<(usize, usize)>,
+}
+
+/// One part of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// A line.
+    Line(Text),
+    /// An empty line.
+    Blank,
+    /// A unified diff; the renderer colours it by its first characters.
+    Diff(String),
+    /// A table.
+    Table(Table),
+    /// A tree.
+    Tree(Tree),
+    /// A graph; the terminal shows only how many nodes it has.
+    Digraph(Digraph),
+}
+
+/// What a command shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Document {
+    /// The parts, in order.
+    pub blocks: Vec<Block>,
+}
+
+impl Document {
+    /// Makes an empty document.
+    pub fn new() -> Document {
+        Document::default()
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, text: impl Into<Text>) {
+        self.blocks.push(Block::Line(text.into()));
+    }
+
+    /// Adds an empty line.
+    pub fn blank(&mut self) {
+        self.blocks.push(Block::Blank);
+    }
+
+    /// Adds a heading.
+    pub fn heading(&mut self, text: impl Into<String>) {
+        self.line(Text::new().with(Role::Heading, text));
+    }
+
+    /// Adds any block.
+    pub fn push(&mut self, block: Block) {
+        self.blocks.push(block);
+    }
+}
