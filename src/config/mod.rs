@@ -1,1 +1,320 @@
-//! stub
+//! The workspace: `overlayctl.toml`, and what is found without it: overlays, nixpkgs, boards.
+//!
+//! Must not evaluate or edit anything; it says where things are.
+
+mod discover;
+mod file;
+
+use std::path::{Component, Path, PathBuf};
+
+pub use discover::{Found, NixpkgsSource};
+pub use file::{Board, Settings};
+
+use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::fs::{self, FsError};
+use crate::base::span::{Place, Span};
+
+/// The name of the workspace file.
+pub const FILE_NAME: &str = "overlayctl.toml";
+
+/// Why a workspace cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The directory is not there.
+    #[error("there is no directory {}", path.display())]
+    NoDirectory {
+        /// The path as typed.
+        path: PathBuf,
+    },
+    /// `overlayctl.toml` is not what it should be.
+    #[error("{message}")]
+    File {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        place: Place,
+        /// The line.
+        line: Option<String>,
+    },
+    /// A named board does not exist.
+    #[error("there is no board `{name}` in {}", FILE_NAME)]
+    NoBoard {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// No package set was found.
+    #[error("no nixpkgs found for {}", root.display())]
+    NoNixpkgs {
+        /// The workspace.
+        root: PathBuf,
+    },
+    /// A configured path leaves the workspace.
+    #[error("`{value}` leaves the workspace")]
+    Outside {
+        /// The value.
+        value: String,
+        /// The workspace file.
+        place: Place,
+    },
+}
+
+/// The codes of this room.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV0601",
+        title: "the workspace directory does not exist",
+        text: "`-C DIR` (or the current directory) has to be an existing directory. `overlayctl init DIR` makes one.",
+    },
+    Explanation {
+        code: "OV0602",
+        title: "overlayctl.toml is not valid",
+        text: "The file is TOML with the keys that `overlayctl init` writes; an unknown key is an error, so that a typo \
+               is not silently ignored. The place shows what is wrong.",
+    },
+    Explanation {
+        code: "OV0603",
+        title: "no such board",
+        text: "`--board NAME` names a table `[boards.NAME]` of overlayctl.toml; `--board all` means all of them.",
+    },
+    Explanation {
+        code: "OV0604",
+        title: "no nixpkgs found",
+        text: "overlayctl looks, in this order, at `--nixpkgs`, at `nixpkgs` in overlayctl.toml, at npins, niv and the \
+               flake of the workspace, and at <nixpkgs> in NIX_PATH. Name a checkout with `--nixpkgs PATH`, or write \
+               it into overlayctl.toml.",
+    },
+    Explanation {
+        code: "OV0605",
+        title: "a configured path leaves the workspace",
+        text: "The patch queues live inside the workspace, so that they travel with it and Nix can see them.",
+    },
+];
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Fs(e) => e.code(),
+            Error::NoDirectory { .. } => "OV0601",
+            Error::File { .. } => "OV0602",
+            Error::NoBoard { .. } => "OV0603",
+            Error::NoNixpkgs { .. } => "OV0604",
+            Error::Outside { .. } => "OV0605",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Fs(e) => e.hint(),
+            Error::NoDirectory { .. } => Some("`overlayctl init DIR` makes a workspace".into()),
+            Error::File { .. } => None,
+            Error::NoBoard { known, .. } if known.is_empty() => {
+                Some("it defines no boards; add a table [boards.NAME]".into())
+            }
+            Error::NoBoard { known, .. } => Some(format!("it has {}", known.join(", "))),
+            Error::NoNixpkgs { .. } => {
+                Some(format!("name one with `--nixpkgs PATH`, or `nixpkgs = \"PATH\"` in {FILE_NAME}"))
+            }
+            Error::Outside { .. } => Some("use a path below the workspace".into()),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Fs(e) => e.place(),
+            Error::File { place, .. } | Error::Outside { place, .. } => Some(place.clone()),
+            _ => None,
+        }
+    }
+
+    fn source_line(&self) -> Option<String> {
+        match self {
+            Error::File { line, .. } => line.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// A directory with overlays and patch queues.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: PathBuf,
+    file: Option<PathBuf>,
+    settings: Settings,
+}
+
+impl Workspace {
+    /// Opens the workspace of `dir` (the current directory when `None`): the nearest directory from there upward that
+    /// holds `overlayctl.toml`, else `dir` itself. Finishes first what a killed run had begun.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`].
+    pub fn open(dir: Option<&Path>) -> Result<Workspace, Error> {
+        let start = dir.unwrap_or(Path::new("."));
+        if !start.is_dir() {
+            return Err(Error::NoDirectory { path: start.to_path_buf() });
+        }
+        let absolute =
+            std::path::absolute(start).map_err(|source| FsError::Read { path: start.to_path_buf(), source })?;
+        let up = absolute.ancestors().position(|dir| dir.join(FILE_NAME).is_file());
+        // The way up is written as the user would: `..`, not an absolute path.
+        let root = (0..up.unwrap_or(0)).fold(start.to_path_buf(), |dir, _| dir.join(".."));
+        let root = if root == Path::new(".") { PathBuf::new() } else { root };
+        fs::recover(if root.as_os_str().is_empty() { Path::new(".") } else { &root })?;
+        let path = root.join(FILE_NAME);
+        let Some(text) = fs::read_text_if_there(&path)? else {
+            return Ok(Workspace { root, file: None, settings: Settings::default() });
+        };
+        let settings = Settings::parse(&path, &text)?;
+        let inside = |value: &str| {
+            let path = Path::new(value);
+            path.is_relative() && !path.components().any(|c| matches!(c, Component::ParentDir))
+        };
+        if let Some(value) = settings.patches.as_deref().filter(|value| !inside(value)) {
+            let span = text.find(value).map_or(Span::at(0), |at| Span::new(at, at + value.len()));
+            return Err(Error::Outside { value: value.to_string(), place: Place::in_text(&path, &text, span) });
+        }
+        Ok(Workspace { root, file: Some(path), settings })
+    }
+
+    /// Returns the workspace directory as the user would write it; `.` for the current one.
+    pub fn root(&self) -> &Path {
+        if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root }
+    }
+
+    /// Returns the path of `overlayctl.toml`, when there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Returns what `overlayctl.toml` says, or the defaults.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns a path of the workspace as the user would write it.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        let joined = self.root.join(relative);
+        // `./overlays/x.nix` in the file is `overlays/x.nix` to the reader.
+        joined.strip_prefix(".").map(Path::to_path_buf).unwrap_or(joined)
+    }
+
+    /// Returns the directory that holds the patch queues.
+    pub fn patches_dir(&self) -> PathBuf {
+        self.path(self.settings.patches.as_deref().unwrap_or("patches"))
+    }
+
+    /// Returns the directory where overlayctl keeps its own state (results' logs, edit trees, history).
+    pub fn state_dir(&self) -> PathBuf {
+        self.path(".overlayctl")
+    }
+
+    /// Returns the overlay files: those named in `overlayctl.toml`, else those that are found.
+    pub fn overlays(&self) -> Vec<PathBuf> {
+        if !self.settings.overlays.is_empty() {
+            return self.settings.overlays.iter().map(|o| self.path(o)).collect();
+        }
+        discover::overlays(self.root()).into_iter().map(|o| self.path(o)).collect()
+    }
+
+    /// Returns the files in which an overlay may be written: those of [`Workspace::overlays`], and when they were not
+    /// named in `overlayctl.toml` also what they compose.
+    pub fn overlay_candidates(&self) -> Vec<PathBuf> {
+        if !self.settings.overlays.is_empty() {
+            return self.overlays();
+        }
+        discover::overlay_candidates(self.root()).into_iter().map(|o| self.path(o)).collect()
+    }
+
+    /// Returns the files that are applied to the target stage only (`crossOverlays`).
+    pub fn cross_overlays(&self) -> Vec<PathBuf> {
+        self.settings.cross_overlays.iter().map(|o| self.path(o)).collect()
+    }
+
+    /// Returns where the package set comes from: `flag`, the file, or what is found.
+    ///
+    /// # Errors
+    /// [`Error::NoNixpkgs`] when the flag or the file name a path that is not there.
+    pub fn nixpkgs(&self, flag: Option<&str>) -> Result<NixpkgsSource, Error> {
+        let named = flag.map(|f| (f, PathBuf::from(f))).or_else(|| {
+            let value = self.settings.nixpkgs.as_deref()?;
+            Some((value, self.path(value)))
+        });
+        match named {
+            Some((value, path)) => {
+                NixpkgsSource::named(value, path).ok_or_else(|| Error::NoNixpkgs { root: PathBuf::from(value) })
+            }
+            None => Ok(Found::in_dir(self.root()).nixpkgs.unwrap_or(NixpkgsSource::SearchPath)),
+        }
+    }
+
+    /// Returns the boards called `name`, or all of them for `all`.
+    ///
+    /// # Errors
+    /// [`Error::NoBoard`].
+    pub fn boards(&self, name: &str) -> Result<Vec<(&str, &Board)>, Error> {
+        let all = self.settings.boards.iter().map(|(n, b)| (n.as_str(), b));
+        let wanted: Vec<_> = all.filter(|(n, _)| name == "all" || *n == name).collect();
+        if wanted.is_empty() {
+            let known = self.settings.boards.keys().cloned().collect();
+            return Err(Error::NoBoard { name: name.to_string(), known });
+        }
+        Ok(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dir_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(&dir.path().join(name), text.as_bytes()).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_folder_without_the_file_is_a_workspace_too() {
+        let dir = dir_with(&[("overlays/default.nix", "final: prev: { }"), ("overlays/more.nix", "final: prev: { }")]);
+        let workspace = Workspace::open(Some(dir.path())).unwrap();
+        assert_eq!(workspace.overlays(), [dir.path().join("overlays/default.nix")]);
+        let both = [dir.path().join("overlays/default.nix"), dir.path().join("overlays/more.nix")];
+        assert_eq!(workspace.overlay_candidates(), both);
+        assert_eq!(workspace.patches_dir(), dir.path().join("patches"));
+        assert!(matches!(Workspace::open(Some(&dir.path().join("none"))), Err(Error::NoDirectory { .. })));
+    }
+
+    #[test]
+    fn the_file_is_found_from_below() {
+        let dir = dir_with(&[("overlayctl.toml", "patches = \"q\"\n"), ("a/b/x", "")]);
+        let workspace = Workspace::open(Some(&dir.path().join("a/b"))).unwrap();
+        assert_eq!(workspace.patches_dir(), dir.path().join("a/b/../../q"));
+    }
+
+    #[test]
+    fn a_queue_outside_is_refused_and_unknown_keys_are_shown() {
+        let dir = dir_with(&[("overlayctl.toml", "patches = \"../q\"\n")]);
+        assert!(matches!(Workspace::open(Some(dir.path())), Err(Error::Outside { .. })));
+        let dir = dir_with(&[("overlayctl.toml", "# c\npatchez = \"q\"\n")]);
+        let error = Workspace::open(Some(dir.path())).unwrap_err();
+        assert_eq!(error.code(), "OV0602");
+        assert!(error.place().unwrap().to_string().ends_with("overlayctl.toml:2:1"), "{:?}", error.place());
+    }
+
+    #[test]
+    fn boards_by_name_and_all() {
+        let text = "[boards.pi]\nplatform = \"raspberryPi\"\npackages = [\"curl\"]\n[boards.b]\nplatform = \"riscv64\"\nstatic = true\n";
+        let dir = dir_with(&[("overlayctl.toml", text)]);
+        let workspace = Workspace::open(Some(dir.path())).unwrap();
+        assert_eq!(workspace.boards("pi").unwrap()[0].1.packages, ["curl"]);
+        assert_eq!(workspace.boards("all").unwrap().len(), 2);
+        assert!(matches!(workspace.boards("x"), Err(Error::NoBoard { known, .. }) if known == ["b", "pi"]));
+    }
+}

@@ -1,3 +1,97 @@
-//! Git through libgit2: what changed, a tree at a revision, worktrees, commits.
+//! Git through libgit2: what changed, a tree at a revision, worktrees, commits, files made visible to Nix.
 //!
-//! Must not know overlays or Nix.
+//! Must not know overlays or Nix, and starts no process.
+
+mod visible;
+
+use std::path::{Path, PathBuf};
+
+pub use visible::make_visible;
+
+use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::span::Place;
+
+/// Why git could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// libgit2 refused.
+    #[error("git cannot {doing} in {}", repository.display())]
+    Git {
+        /// What was to be done.
+        doing: &'static str,
+        /// The repository.
+        repository: PathBuf,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// The directory is in no repository.
+    #[error("{} is in no git repository", path.display())]
+    NoRepository {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The revision does not exist.
+    #[error("there is no revision `{revision}` in {}", repository.display())]
+    NoRevision {
+        /// As typed.
+        revision: String,
+        /// The repository.
+        repository: PathBuf,
+    },
+}
+
+/// The codes of this room.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV0701",
+        title: "git could not do it",
+        text: "libgit2 refused; its message is shown. `git status` in the repository usually says more.",
+    },
+    Explanation {
+        code: "OV0702",
+        title: "not a git repository",
+        text: "The command needs the history of the workspace, and the workspace is in no git repository.",
+    },
+    Explanation {
+        code: "OV0703",
+        title: "no such revision",
+        text: "A revision is whatever `git rev-parse` takes: a branch, a tag, HEAD~2, a commit.",
+    },
+];
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Git { .. } => "OV0701",
+            Error::NoRepository { .. } => "OV0702",
+            Error::NoRevision { .. } => "OV0703",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::NoRepository { .. } => Some("`git init` makes one".into()),
+            _ => None,
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Git { repository, .. } | Error::NoRevision { repository, .. } => Some(Place::file(repository)),
+            Error::NoRepository { path } => Some(Place::file(path)),
+        }
+    }
+}
+
+/// Opens the repository that `dir` is in; `None` when it is in none.
+///
+/// # Errors
+/// [`Error::Git`] when there is one that cannot be opened.
+pub fn repository_of(dir: &Path) -> Result<Option<git2::Repository>, Error> {
+    match git2::Repository::discover(dir) {
+        Ok(repository) => Ok(Some(repository)),
+        Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
+        Err(source) => Err(Error::Git { doing: "open the repository", repository: dir.to_path_buf(), source }),
+    }
+}

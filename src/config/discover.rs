@@ -1,0 +1,122 @@
+//! What a folder is, found by looking: a flake, npins, niv, overlay files.
+
+use std::path::{Path, PathBuf};
+
+/// Where the package set comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NixpkgsSource {
+    /// A file or directory.
+    Path(PathBuf),
+    /// `<nixpkgs>` in NIX_PATH.
+    SearchPath,
+    /// The input of a flake: the flake's directory and the name of the input.
+    FlakeInput {
+        /// The directory with `flake.nix`.
+        dir: PathBuf,
+        /// The name of the input.
+        input: String,
+    },
+    /// An attribute of a file that npins or niv wrote.
+    Pin {
+        /// The Nix file, a set of sources when imported.
+        file: PathBuf,
+        /// The name of the pin.
+        name: String,
+    },
+}
+
+impl NixpkgsSource {
+    /// Reads a name from the user: `<nixpkgs>`, `flake:INPUT`, or a path that is there.
+    pub fn named(value: &str, path: PathBuf) -> Option<NixpkgsSource> {
+        if value == "<nixpkgs>" {
+            return Some(NixpkgsSource::SearchPath);
+        }
+        if let Some(input) = value.strip_prefix("flake:") {
+            let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return Some(NixpkgsSource::FlakeInput { dir: dir.to_path_buf(), input: input.to_string() });
+        }
+        path.exists().then_some(NixpkgsSource::Path(path))
+    }
+}
+
+impl std::fmt::Display for NixpkgsSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NixpkgsSource::Path(path) => write!(f, "{}", path.display()),
+            NixpkgsSource::SearchPath => write!(f, "<nixpkgs>"),
+            NixpkgsSource::FlakeInput { input, .. } => write!(f, "the flake's input `{input}`"),
+            NixpkgsSource::Pin { file, name } => write!(f, "`{name}` of {}", file.display()),
+        }
+    }
+}
+
+/// What a folder holds that a workspace can be wired to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// It has a `flake.nix`.
+    pub flake: bool,
+    /// It has `npins/default.nix`.
+    pub npins: bool,
+    /// It has `nix/sources.nix`, as niv writes it.
+    pub niv: bool,
+    /// The package set that these lead to.
+    pub nixpkgs: Option<NixpkgsSource>,
+    /// Overlay files, relative to the folder.
+    pub overlays: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Looks at the folder `dir`.
+    pub fn in_dir(dir: &Path) -> Found {
+        let flake = dir.join("flake.nix").is_file();
+        let npins = dir.join("npins/default.nix").is_file();
+        let niv = dir.join("nix/sources.nix").is_file();
+        let nixpkgs = if npins {
+            Some(NixpkgsSource::Pin { file: dir.join("npins/default.nix"), name: "nixpkgs".into() })
+        } else if niv {
+            Some(NixpkgsSource::Pin { file: dir.join("nix/sources.nix"), name: "nixpkgs".into() })
+        } else {
+            flake.then(|| NixpkgsSource::FlakeInput { dir: dir.to_path_buf(), input: "nixpkgs".into() })
+        };
+        Found { flake, npins, niv, nixpkgs, overlays: overlays(dir) }
+    }
+}
+
+/// Returns the files of `dir`, relative to it, that are its overlays by name: `overlays/default.nix` (which by custom
+/// composes its neighbours), else `overlays/*.nix`; `overlay.nix`; `overlays.nix`.
+pub fn overlays(dir: &Path) -> Vec<PathBuf> {
+    let is_file = |path: &PathBuf| dir.join(path).is_file();
+    let composed = PathBuf::from("overlays/default.nix");
+    let mut found: Vec<PathBuf> =
+        if is_file(&composed) { vec![composed] } else { nix_files(dir, Path::new("overlays")) };
+    found.extend(["overlay.nix", "overlays.nix"].map(PathBuf::from).into_iter().filter(is_file));
+    found
+}
+
+/// Returns the files of `dir` in which an overlay may be written, relative to it: those of [`overlays`], the
+/// neighbours that they compose, and the usual entry points.
+pub fn overlay_candidates(dir: &Path) -> Vec<PathBuf> {
+    let mut found = overlays(dir);
+    let more = nix_files(dir, Path::new("overlays"))
+        .into_iter()
+        .chain(["default.nix", "flake.nix", "configuration.nix"].map(PathBuf::from))
+        .filter(|path| dir.join(path).is_file());
+    for path in more {
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Returns the `.nix` files of one folder below `dir`, sorted.
+fn nix_files(dir: &Path, below: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir.join(below))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(below.join(entry.ok()?.file_name())))
+        .filter(|path| path.extension().is_some_and(|e| e == "nix") && dir.join(path).is_file())
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,100 @@
+//! `overlayctl.toml`: its keys, and reading it with places for what is wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::base::span::{Place, Span, line_span};
+
+/// What `overlayctl.toml` may say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// The package set: a path relative to the file, `<nixpkgs>`, or `flake:INPUT`.
+    pub nixpkgs: Option<String>,
+    /// The overlay files, in the order in which they are applied.
+    pub overlays: Vec<String>,
+    /// Overlay files for the target stage only.
+    #[serde(alias = "crossOverlays")]
+    pub cross_overlays: Vec<String>,
+    /// The directory of the patch queues.
+    pub patches: Option<String>,
+    /// The system that builds; Nix' own when absent.
+    pub system: Option<String>,
+    /// What `impact`, `build` and `verify` look at when no target is named.
+    pub targets: Vec<String>,
+    /// nixpkgs' `config`, as values.
+    pub config: BTreeMap<String, Value>,
+    /// How Nix is called.
+    pub nix: NixSettings,
+    /// Named platforms with their targets.
+    pub boards: BTreeMap<String, Board>,
+}
+
+/// How Nix is called.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct NixSettings {
+    /// Settings passed on as `--option NAME VALUE`.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A named platform with its targets.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Board {
+    /// A name of `pkgsCross`.
+    pub platform: Option<String>,
+    /// A `crossSystem` of one's own, instead of `platform`.
+    #[serde(alias = "crossSystem")]
+    pub cross_system: Option<BTreeMap<String, Value>>,
+    /// Whether programs are linked statically (`pkgsStatic`).
+    #[serde(rename = "static")]
+    pub is_static: bool,
+    /// The attributes that the board runs.
+    pub packages: Vec<String>,
+    /// NixOS systems or images, attributes of the workspace.
+    pub systems: Vec<String>,
+    /// nixpkgs' `config` for this board, on top of the workspace's.
+    pub config: BTreeMap<String, Value>,
+    /// Overlay files for the target stage of this board only.
+    #[serde(alias = "crossOverlays")]
+    pub cross_overlays: Vec<String>,
+}
+
+/// A value of TOML that is handed on to Nix.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A text.
+    String(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A set.
+    Set(BTreeMap<String, Value>),
+}
+
+impl Settings {
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the place of what is wrong.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, Error> {
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let skipped = text.len() - body.len();
+        toml_edit::de::from_str::<Settings>(body).map_err(|e| {
+            let span = e.span().map_or(Span::at(0), |r| Span::new(r.start + skipped, r.end + skipped));
+            let place = Place::in_text(path, text, span);
+            let line = place.line_col.and_then(|at| line_span(text, at.line)).map(|s| text[s.range()].to_string());
+            Error::File { message: e.message().trim_end().replace('\n', ", "), place, line }
+        })
+    }
+}
