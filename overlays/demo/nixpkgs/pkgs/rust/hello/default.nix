@@ -1,0 +1,31 @@
+# A Rust program whose output depends on the C library.
+{ lib, stdenv, rustc, libgcc-eh, toolchain, pname ? "rust-hello" }:
+let
+  inherit (stdenv) buildPlatform hostPlatform;
+in
+stdenv.mkDerivation {
+  inherit pname;
+  version = "0.1.0";
+  src = ./src;
+
+  nativeBuildInputs = [ rustc ];
+  buildInputs = lib.optional hostPlatform.isMusl libgcc-eh;
+  toolchainId = toolchain.rust;
+  rustTarget = hostPlatform.rust.rustcTarget;
+
+  buildPhase = ''
+    export HOME=$NIX_BUILD_TOP CARGO_HOME=$NIX_BUILD_TOP/cargo RUSTC=$(type -P rustc)
+    export RUSTFLAGS="-Ctarget-feature=${if hostPlatform.isStatic then "+" else "-"}crt-static -Crelocation-model=static"
+    RUSTFLAGS+=" --remap-path-prefix=$NIX_BUILD_TOP=/build"
+    /usr/bin/cargo build --offline --release --target $rustTarget --target-dir target
+  '';
+  installPhase = ''
+    mkdir -p $out/bin
+    cp target/$rustTarget/release/rust-hello $out/bin/
+  '';
+
+  meta = {
+    description = "Shows what the C library has to say";
+    mainProgram = "rust-hello";
+  };
+}

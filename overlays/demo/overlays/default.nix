@@ -1,0 +1,4 @@
+# The overlay of this workspace. Nothing is patched yet; `overlayctl patch musl fixes/musl-strerror.patch` puts the patch
+# in the queue (patches/musl/) and an entry here.
+final: prev: {
+}
