@@ -1,1 +1,96 @@
-//! stub
+//! The command line: one file a command, failures, exit statuses, live progress.
+//!
+//! Must not compute anything: a command parses its arguments, calls one function of `ops` and picks a renderer.
+
+mod commands;
+mod context;
+mod explain_code;
+mod failure;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory as _, Parser};
+
+use context::Context;
+use failure::Failure;
+
+/// Exit statuses, as `--help` states them.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  the answer is no: refused, rejected, differs, not proven, build failed
+  2  usage error, or something went wrong";
+
+/// Keeps patched packages in Nix overlays: writes the patch, says what rebuilds, builds it, proves it is in.
+#[derive(Debug, Parser)]
+#[command(name = "overlayctl", version, after_help = EXIT_STATUS, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    /// Explains a code such as OV0101, and exits
+    #[arg(long = "explain", value_name = "CODE", exclusive = true)]
+    explain_code: Option<String>,
+    #[command(subcommand)]
+    command: Option<commands::Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Globals {
+    /// Works in this directory instead of the current one
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub dir: Option<PathBuf>,
+    /// Prints one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Shows more: whole messages of Nix, every row
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Says when to use colour (NO_COLOR is honoured)
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorChoice,
+}
+
+/// Runs the program on its arguments, the first of which is its own name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::base::process::watch_interrupts();
+    let args: Vec<OsString> = args.into_iter().collect();
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => {
+            let context = Context::new(cli.globals);
+            let done = match (cli.explain_code, cli.command) {
+                (Some(code), _) => explain_code::run(&code, &context),
+                (None, Some(command)) => commands::run(command, &context),
+                (None, None) => Err(Failure::usage("no command", "`overlayctl --help` lists them")),
+            };
+            match done {
+                Ok(status) => status,
+                Err(failure) => context.fail(&failure),
+            }
+        }
+        Err(error) => {
+            // The arguments could not be read, so whether JSON is wanted has to be seen in them.
+            let json = args.iter().take_while(|a| *a != "--").any(|a| a == "--json");
+            let context = Context::new(Globals { dir: None, json, verbose: false, color: ColorChoice::Auto });
+            if error.use_stderr() && json {
+                return context.fail(&Failure::from_clap(&error));
+            }
+            context.clap(&error)
+        }
+    }
+}
+
+/// Returns the whole command, for help, completions and the reference.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,144 @@
+//! What every command is handed: the options of all commands, and the one place that prints.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::ColorChoice;
+use serde::Serialize;
+
+use super::Globals;
+use super::failure::Failure;
+use crate::base::diagnostic::{Coded as _, Warning};
+use crate::config::Workspace;
+use crate::ops::{self, Outcome};
+use crate::report::terminal;
+use crate::view::Document;
+
+/// The width of a page where there is no terminal to ask, in columns.
+const PAGE: usize = 120;
+
+/// The options of all commands, and the standard streams.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The options of all commands.
+    pub globals: Globals,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T: Serialize> {
+    schema: &'static str,
+    #[serde(flatten)]
+    outcome: &'a T,
+}
+
+impl Context {
+    pub(crate) fn new(globals: Globals) -> Context {
+        let colour = match globals.color {
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+        };
+        colour.write_global();
+        Context { globals }
+    }
+
+    /// Opens the workspace of `-C DIR` or the current directory.
+    pub(crate) fn workspace(&self) -> Result<Workspace, Failure> {
+        Ok(Workspace::open(self.globals.dir.as_deref()).map_err(ops::Error::from)?)
+    }
+
+    /// Shows an outcome as text or JSON; returns the exit status that it means.
+    pub(crate) fn show<T: Outcome>(&self, outcome: &T) -> Result<ExitCode, Failure> {
+        if self.globals.json {
+            self.print_json(&Envelope { schema: T::SCHEMA, outcome })?;
+        } else {
+            self.print_document(&outcome.document(self.globals.verbose))?;
+        }
+        Ok(if outcome.is_yes() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+
+    /// Prints a value as one line of JSON.
+    pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(|e| Failure::output(io::Error::other(e)))?;
+        self.print(&(text + "\n"))
+    }
+
+    /// Prints a document as text.
+    pub(crate) fn print_document(&self, document: &Document) -> Result<(), Failure> {
+        self.print(&terminal::render(document, width()))
+    }
+
+    /// Prints text on standard output; that nobody reads it any more is no failure.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = anstream::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(Failure::output),
+        }
+    }
+
+    /// Prints warnings on standard error; under `--json` they are part of the object instead.
+    pub(crate) fn warn(&self, warnings: &[Warning]) {
+        if self.globals.json {
+            return;
+        }
+        for warning in warnings {
+            self.print_error(&super::failure::render_warning(warning));
+        }
+    }
+
+    /// Shows a failure; returns its exit status.
+    pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
+        if self.globals.json {
+            // Standard output is all that is left; if that fails too the status still tells.
+            let _ = self.print_json(&failure.json());
+        } else {
+            self.print_error(&failure.render(self.globals.verbose));
+        }
+        ExitCode::from(failure.status())
+    }
+
+    /// Shows clap's own message: help and version on standard output, usage errors on standard error.
+    pub(crate) fn clap(&self, error: &clap::Error) -> ExitCode {
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    }
+
+    /// Says whether progress may be drawn: standard error is a terminal and JSON is not asked for.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.globals.json && io::stderr().is_terminal()
+    }
+
+    /// Prints a line on standard error.
+    pub(crate) fn print_error(&self, text: &str) {
+        let mut err = anstream::stderr().lock();
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    }
+}
+
+/// Returns the width of the terminal, or of a page.
+fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    columns.or(asked).filter(|width| *width > 0).unwrap_or(PAGE)
+}
+
+impl From<ops::Error> for Failure {
+    fn from(error: ops::Error) -> Failure {
+        Failure {
+            code: error.code(),
+            message: error.to_string(),
+            causes: causes(&error),
+            place: error.place(),
+            line: error.source_line(),
+            hint: error.hint(),
+            detail: error.detail(),
+            verdict: error.verdict(),
+        }
+    }
+}
+
+/// Returns what the sources of an error say, outermost first.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(error.source(), |e| e.source()).map(ToString::to_string).collect()
+}

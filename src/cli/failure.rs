@@ -1,0 +1,179 @@
+//! Failures as people and programs read them.
+
+use std::io;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::span::Place;
+
+/// What went wrong, ready to be shown.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub code: &'static str,
+    pub message: String,
+    pub causes: Vec<String>,
+    pub place: Option<Place>,
+    pub line: Option<String>,
+    pub hint: Option<String>,
+    /// The whole of a message that is shown shortened, for `--verbose`.
+    pub detail: Option<String>,
+    pub verdict: Verdict,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ErrorObject<'a> {
+    schema: &'static str,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: String,
+    place: Option<&'a Place>,
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+impl Failure {
+    /// Makes a usage failure.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure {
+            code: "OV1002",
+            message: message.into(),
+            causes: Vec::new(),
+            place: None,
+            line: None,
+            hint: Some(hint.into()),
+            detail: None,
+            verdict: Verdict::Error,
+        }
+    }
+
+    /// Makes the failure to write to standard output.
+    pub(crate) fn output(error: io::Error) -> Failure {
+        Failure { code: "OV0002", hint: None, ..Failure::usage(format!("cannot write the output: {error}"), "") }
+    }
+
+    /// Makes the failure that clap saw in the arguments.
+    pub(crate) fn from_clap(error: &clap::Error) -> Failure {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        Failure::usage(first.strip_prefix("error: ").unwrap_or(first), "`overlayctl COMMAND --help` has examples")
+    }
+
+    /// Returns the exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self.verdict {
+            Verdict::No => 1,
+            Verdict::Error => 2,
+        }
+    }
+
+    /// Returns the message with its causes, in one line.
+    fn whole_message(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
+    }
+
+    /// Returns the object that `--json` prints.
+    pub(crate) fn json(&self) -> ErrorObject<'_> {
+        ErrorObject {
+            schema: "overlayctl.error/1",
+            error: ErrorBody {
+                code: self.code,
+                message: self.whole_message(),
+                place: self.place.as_ref(),
+                hint: self.hint.as_deref(),
+                detail: self.detail.as_deref(),
+            },
+        }
+    }
+
+    /// Renders it for a person, with ANSI styles.
+    pub(crate) fn render(&self, verbose: bool) -> String {
+        let mut out = render(
+            Level::ERROR,
+            self.code,
+            &self.whole_message(),
+            self.place.as_ref(),
+            self.line.as_deref(),
+            self.hint.as_deref(),
+        );
+        match &self.detail {
+            Some(detail) if verbose => out.push_str(&format!("\n{}\n", detail.trim_end())),
+            Some(_) => out.push_str("(the whole message: run it again with --verbose)\n"),
+            None => {}
+        }
+        out
+    }
+}
+
+/// Renders a warning for a person, with ANSI styles.
+pub(crate) fn render_warning(warning: &Warning) -> String {
+    render(Level::WARNING, warning.code, &warning.message, warning.place.as_ref(), None, warning.hint.as_deref())
+}
+
+fn render(
+    level: Level<'_>,
+    code: &str,
+    message: &str,
+    place: Option<&Place>,
+    line: Option<&str>,
+    hint: Option<&str>,
+) -> String {
+    let path = place.map(|p| p.path.display().to_string());
+    let title = level.primary_title(message.to_string()).id(code.to_string());
+    let mut snippet = None;
+    let mut at_file = None;
+    if let (Some(place), Some(path)) = (place, &path) {
+        match (line, place.line_col) {
+            (Some(line), Some(at)) => {
+                let start: usize = line.chars().take(at.column - 1).map(char::len_utf8).sum();
+                let end = place.span.map_or(start, |span| (start + span.len()).min(line.len()));
+                snippet =
+                    Some(Snippet::source(line.to_string()).line_start(at.line).path(path.clone()).annotation(
+                        AnnotationKind::Primary.span(start.min(line.len())..end.max(start).min(line.len())),
+                    ));
+            }
+            _ => at_file = Some(format!(" --> {place}\n")),
+        }
+    }
+    let mut group = title.elements(snippet);
+    if let Some(hint) = hint {
+        group = group.element(Level::HELP.message(hint.to_string()));
+    }
+    let mut out = Renderer::styled().render(&[group]).to_string();
+    out.push('\n');
+    if let Some(at) = at_file {
+        out.push_str(&at);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::span::Span;
+
+    #[test]
+    fn a_failure_shows_place_line_and_hint() {
+        let text = "{\n  ä = musl;\n}";
+        let at = text.find("musl").unwrap();
+        let failure = Failure {
+            place: Some(Place::in_text("a.nix", text, Span::new(at, at + 4))),
+            line: Some("  ä = musl;".into()),
+            causes: vec!["because".into()],
+            ..Failure::usage("no", "do this")
+        };
+        let shown = anstream::adapter::strip_str(&failure.render(false)).to_string();
+        for part in ["error[OV1002]: no: because", "--> a.nix:2:7", "^^^^", "help: do this"] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+        let json = serde_json::to_value(failure.json()).unwrap();
+        assert_eq!(json["error"]["place"]["line"], 2);
+        assert_eq!(json["error"]["code"], "OV1002");
+    }
+}

@@ -1,0 +1,276 @@
+//! `init`: a workspace, wired to what is there already; or the demo.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, DirEntry, include_dir};
+use serde::Serialize;
+
+use super::{Error, Outcome};
+use crate::base::fs::{self, Batch};
+use crate::config::{FILE_NAME, Found, NixpkgsSource};
+use crate::git;
+use crate::view::{Document, Role, Text};
+
+static DEMO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays/demo");
+
+/// What `init` is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory, as typed.
+    pub dir: PathBuf,
+    /// Whether the demo is written instead of an empty workspace.
+    pub demo: bool,
+}
+
+/// What `init` did.
+#[derive(Debug, Serialize)]
+pub struct Initialised {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Whether it is the demo.
+    pub demo: bool,
+    /// The files that were written.
+    pub written: Vec<PathBuf>,
+    /// The files that were there and stay as they are.
+    pub kept: Vec<PathBuf>,
+    /// What was found, one phrase each.
+    pub found: Vec<String>,
+    /// Where packages come from.
+    pub nixpkgs: Option<String>,
+    /// The overlay files that are used.
+    pub overlays: Vec<PathBuf>,
+    /// How the overlay is to be wired in by hand, when there is a flake.
+    pub wiring: Option<String>,
+}
+
+/// Makes a workspace; never overwrites anything.
+///
+/// # Errors
+/// [`Error::Exists`] when the demo would meet other files; [`Error::Fs`].
+pub fn init(options: &Options) -> Result<Initialised, Error> {
+    if options.demo { demo(&options.dir) } else { workspace(&options.dir) }
+}
+
+fn demo(dir: &Path) -> Result<Initialised, Error> {
+    let mut files = Vec::new();
+    collect(&DEMO, &mut files);
+    let (mut written, mut kept) = (Vec::new(), Vec::new());
+    for (relative, bytes) in &files {
+        match fs::read(&dir.join(relative)) {
+            Ok(old) if old == *bytes => kept.push(dir.join(relative)),
+            Ok(_) => return Err(Error::Exists { path: dir.join(relative) }),
+            Err(_) => written.push(dir.join(relative)),
+        }
+    }
+    let mut batch = Batch::new(dir);
+    for (relative, bytes) in &files {
+        batch.write(dir.join(relative), *bytes);
+    }
+    batch.commit()?;
+    for (relative, _) in files.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "sh")) {
+        fs::make_executable(&dir.join(relative))?;
+    }
+    Ok(Initialised {
+        dir: dir.to_path_buf(),
+        demo: true,
+        written,
+        kept,
+        found: Vec::new(),
+        nixpkgs: Some(dir.join("nixpkgs").display().to_string()),
+        overlays: vec![dir.join("overlays/default.nix")],
+        wiring: None,
+    })
+}
+
+fn collect(dir: &Dir<'static>, files: &mut Vec<(&'static Path, &'static [u8])>) {
+    for entry in dir.entries() {
+        match entry {
+            DirEntry::Dir(dir) => collect(dir, files),
+            DirEntry::File(file) => files.push((file.path(), file.contents())),
+        }
+    }
+}
+
+const OVERLAY: &str = "\
+# Patched packages. `overlayctl patch PACKAGE FILE` writes here.
+final: prev: {
+}
+";
+
+const QUEUES: &str = "\
+Patch queues: one folder a package, one file a patch, applied in the order of their numbers.
+`overlayctl patch PACKAGE FILE` adds to them, `overlayctl list` shows them.
+";
+
+fn workspace(dir: &Path) -> Result<Initialised, Error> {
+    let found = Found::in_dir(dir);
+    let mut said = Vec::new();
+    let has = [(found.flake, "a flake (flake.nix)"), (found.npins, "npins"), (found.niv, "niv (nix/sources.nix)")];
+    said.extend(has.iter().filter(|(there, _)| *there).map(|(_, what)| (*what).to_string()));
+    said.extend(found.overlays.iter().map(|path| format!("an overlay ({})", path.display())));
+    let nixpkgs = found.nixpkgs.clone().or_else(|| {
+        let searched = std::env::var("NIX_PATH").is_ok_and(|path| path.split(':').any(|e| e.starts_with("nixpkgs=")));
+        said.extend(searched.then(|| "<nixpkgs> in NIX_PATH".to_string()));
+        searched.then_some(NixpkgsSource::SearchPath)
+    });
+    let overlays =
+        if found.overlays.is_empty() { vec![PathBuf::from("overlays/default.nix")] } else { found.overlays.clone() };
+    let mut wanted = vec![(PathBuf::from(FILE_NAME), settings_text(&overlays, nixpkgs.as_ref()))];
+    if found.overlays.is_empty() {
+        wanted.push((overlays[0].clone(), OVERLAY.to_string()));
+    }
+    wanted.push((PathBuf::from("patches/README"), QUEUES.to_string()));
+    let (mut written, mut kept) = (Vec::new(), Vec::new());
+    let mut batch = Batch::new(dir);
+    for (relative, text) in wanted {
+        let path = dir.join(&relative);
+        if path.symlink_metadata().is_ok() {
+            kept.push(path);
+        } else {
+            batch.write(&path, text);
+            written.push(path);
+        }
+    }
+    batch.commit()?;
+    if found.flake {
+        git::make_visible(dir, &written)?;
+    }
+    let wiring = found.flake.then(|| {
+        let import = |path: &PathBuf| format!("(import ./{})", path.display());
+        format!("overlays = [ {} ];", overlays.iter().map(import).collect::<Vec<_>>().join(" "))
+    });
+    Ok(Initialised {
+        dir: dir.to_path_buf(),
+        demo: false,
+        written,
+        kept,
+        found: said,
+        nixpkgs: nixpkgs.map(|source| source.to_string()),
+        overlays: overlays.iter().map(|path| dir.join(path)).collect(),
+        wiring,
+    })
+}
+
+fn settings_text(overlays: &[PathBuf], nixpkgs: Option<&NixpkgsSource>) -> String {
+    let set = match nixpkgs {
+        Some(NixpkgsSource::FlakeInput { input, .. }) => format!("nixpkgs = \"flake:{input}\"\n"),
+        Some(NixpkgsSource::SearchPath) => "nixpkgs = \"<nixpkgs>\"\n".to_string(),
+        // npins and niv are found again by looking; a path would go stale with the next pin.
+        Some(NixpkgsSource::Pin { .. }) => "# nixpkgs comes from the pins of this folder\n".to_string(),
+        _ => "# nixpkgs = \"../nixpkgs\"    # a checkout; `<nixpkgs>` when this is not set\n".to_string(),
+    };
+    // A path found in the folder is written as TOML writes strings, whatever is in it.
+    let list: toml_edit::Array = overlays.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "# The workspace of overlayctl: patched packages in Nix overlays.\n\
+         {set}\
+         overlays = {list}\n\
+         patches = \"patches\"\n\
+         \n\
+         # targets = [ \"pkgsCross.aarch64-multiplatform-musl.ripgrep\" ]\n\
+         \n\
+         # [boards.NAME]\n\
+         # platform = \"aarch64-multiplatform-musl\"    # `overlayctl platforms` lists them\n\
+         # packages = [ \"ripgrep\" ]\n"
+    )
+}
+
+impl Outcome for Initialised {
+    const SCHEMA: &'static str = "overlayctl.init/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        for found in &self.found {
+            document.line(Text::new().with(Role::Dim, "found   ").plain(found));
+        }
+        if self.demo {
+            document.line(Text::new().with(Role::Good, "wrote   ").plain(format!(
+                "the demo workspace: {} files in {}",
+                self.written.len() + self.kept.len(),
+                self.dir.display()
+            )));
+        } else {
+            for path in &self.kept {
+                document.line(Text::new().with(Role::Dim, "kept    ").plain(path.display().to_string()));
+            }
+            for path in &self.written {
+                document.line(Text::new().with(Role::Good, "wrote   ").plain(path.display().to_string()));
+            }
+        }
+        match &self.nixpkgs {
+            Some(nixpkgs) => document.line(Text::new().with(Role::Dim, "nixpkgs ").plain(nixpkgs)),
+            None => document.line(
+                Text::new()
+                    .with(Role::Warn, "nixpkgs ")
+                    .plain(format!("none found: set `nixpkgs` in {FILE_NAME}, or give --nixpkgs PATH")),
+            ),
+        }
+        if let Some(wiring) = &self.wiring {
+            document.blank();
+            document.line(
+                "In flake.nix the overlay is wired in where nixpkgs is imported (or as `nixpkgs.overlays` in NixOS):",
+            );
+            document.line(Text::new().plain("    ").with(Role::Command, wiring));
+        }
+        document.blank();
+        document.line("Next:");
+        let at = if self.dir == Path::new(".") { String::new() } else { format!(" -C {}", self.dir.display()) };
+        let next: &[&str] = if self.demo {
+            &["patch musl fixes/musl-strerror.patch", "impact --board aarch64", "build --board aarch64"]
+        } else {
+            &["patch PACKAGE FILE.patch", "impact --target PACKAGE"]
+        };
+        if self.demo {
+            document.line(Text::new().plain("    ").with(Role::Command, format!("{}/setup.sh", self.dir.display())));
+        }
+        for command in next {
+            document.line(Text::new().plain("    ").with(Role::Command, format!("overlayctl{at} {command}")));
+        }
+        document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Workspace;
+
+    #[test]
+    fn a_new_workspace_opens_and_a_second_run_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { dir: dir.path().join("board \"x\""), demo: false };
+        assert_eq!(init(&options).unwrap().written.len(), 3);
+        let workspace = Workspace::open(Some(&options.dir)).unwrap();
+        assert_eq!(workspace.overlays(), [options.dir.join("overlays/default.nix")]);
+        let again = init(&options).unwrap();
+        assert_eq!((again.written.len(), again.kept.len()), (0, 2));
+    }
+
+    #[test]
+    fn an_overlay_that_is_there_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(&dir.path().join("overlay.nix"), b"final: prev: { }").unwrap();
+        fs::write(&dir.path().join("flake.nix"), b"{ }").unwrap();
+        let done = init(&Options { dir: dir.path().to_path_buf(), demo: false }).unwrap();
+        assert_eq!(done.overlays, [dir.path().join("overlay.nix")]);
+        assert_eq!(done.wiring.as_deref(), Some("overlays = [ (import ./overlay.nix) ];"));
+        assert!(!dir.path().join("overlays").exists());
+        let settings = fs::read_text(&dir.path().join(FILE_NAME)).unwrap();
+        assert!(
+            settings.contains("nixpkgs = \"flake:nixpkgs\"") && settings.contains("overlays = [\"overlay.nix\"]"),
+            "{settings}"
+        );
+    }
+
+    #[test]
+    fn the_demo_never_overwrites() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { dir: dir.path().join("demo"), demo: true };
+        let first = init(&options).unwrap();
+        assert!(first.written.len() > 5 && first.kept.is_empty());
+        assert!(init(&options).unwrap().written.is_empty());
+        fs::write(&options.dir.join("overlays/default.nix"), b"mine").unwrap();
+        assert!(matches!(init(&options), Err(Error::Exists { .. })));
+        assert_eq!(fs::read(&options.dir.join("overlays/default.nix")).unwrap(), b"mine");
+    }
+}
