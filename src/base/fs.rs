@@ -229,6 +229,11 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Returns `path` without a leading `./`, as it is shown to people.
+pub fn tidy(path: &Path) -> PathBuf {
+    path.strip_prefix(".").ok().filter(|p| !p.as_os_str().is_empty()).unwrap_or(path).to_path_buf()
+}
+
 /// Returns the directory that holds `path`.
 fn parent(path: &Path) -> &Path {
     match path.parent() {

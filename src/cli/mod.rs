@@ -25,7 +25,7 @@ Exit status:
 
 /// Keeps patched packages in Nix overlays: writes the patch, says what rebuilds, builds it, proves it is in.
 #[derive(Debug, Parser)]
-#[command(name = "overlayctl", version, after_help = EXIT_STATUS, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "overlayctl", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -40,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Globals {
     /// Works in this directory instead of the current one
-    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    #[arg(id = "workspace", short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub dir: Option<PathBuf>,
     /// Prints one JSON object instead of text
     #[arg(long, global = true)]

@@ -199,9 +199,8 @@ impl Workspace {
 
     /// Returns a path of the workspace as the user would write it.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
-        let joined = self.root.join(relative);
         // `./overlays/x.nix` in the file is `overlays/x.nix` to the reader.
-        joined.strip_prefix(".").map(Path::to_path_buf).unwrap_or(joined)
+        fs::tidy(&self.root.join(relative))
     }
 
     /// Returns the directory that holds the patch queues.

@@ -123,7 +123,7 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
     let (mut written, mut kept) = (Vec::new(), Vec::new());
     let mut batch = Batch::new(dir);
     for (relative, text) in wanted {
-        let path = dir.join(&relative);
+        let path = fs::tidy(&dir.join(&relative));
         if path.symlink_metadata().is_ok() {
             kept.push(path);
         } else {
@@ -146,7 +146,7 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
         kept,
         found: said,
         nixpkgs: nixpkgs.map(|source| source.to_string()),
-        overlays: overlays.iter().map(|path| dir.join(path)).collect(),
+        overlays: overlays.iter().map(|path| fs::tidy(&dir.join(path))).collect(),
         wiring,
     })
 }

@@ -4,7 +4,6 @@
 
 pub mod init;
 
-use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -107,7 +106,9 @@ impl Coded for Error {
         match self {
             Error::Exists { .. } => "OV1001",
             Error::Usage { .. } => "OV1002",
-            _ => self.inner().map_or("OV1000", Coded::code),
+            Error::Fs(e) => e.code(),
+            Error::Config(e) => e.code(),
+            Error::Git(e) => e.code(),
         }
     }
 
@@ -132,9 +133,4 @@ impl Coded for Error {
     fn verdict(&self) -> Verdict {
         self.inner().map_or(Verdict::Error, Coded::verdict)
     }
-}
-
-/// Makes the error for a system call that failed on a path that is read.
-pub(crate) fn cannot_read(path: impl Into<PathBuf>, source: io::Error) -> Error {
-    Error::Fs(FsError::Read { path: path.into(), source })
 }

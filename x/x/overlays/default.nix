@@ -1,0 +1,3 @@
+# Patched packages. `overlayctl patch PACKAGE FILE` writes here.
+final: prev: {
+}
