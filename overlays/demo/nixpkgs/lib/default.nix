@@ -46,6 +46,7 @@ let
         go = n: if n == len then nul else op (builtins.elemAt list n) (go (n + 1));
       in
       go 0;
+    take = n: xs: builtins.genList (builtins.elemAt xs) (if n < builtins.length xs then n else builtins.length xs);
     last = xs: builtins.elemAt xs (builtins.length xs - 1);
     unique = builtins.foldl' (acc: x: if builtins.elem x acc then acc else acc ++ [ x ]) [ ];
     any = pred: xs: builtins.any pred xs;

@@ -10,16 +10,19 @@ if runsOn.config != buildPlatform.config then
 else
 let
   prefix = "${platform.config}-";
+  pname = prefix + lib.optionalString (libc == null) "nolibc-" + "gcc-wrapper";
+  version = toolchain.gccVersion platform;
   kind = if libc == null then "no-libc" else platform.libc;
   drv = derivation {
-    name = "${prefix}gcc-wrapper-${if libc == null then "no-libc" else "demo"}";
+    name = "${pname}-${version}";
+    inherit pname version;
     system = buildPlatform.system;
     builder = "/bin/bash";
     args = [ "-e" ./cc-wrapper.sh ];
     PATH = "/usr/bin:/bin";
     inherit libc prefix kind;
     debianPrefix = toolchain.prefix platform;
-    toolchainId = toolchain.cc buildPlatform platform;
+    toolchainId = toolchain.gccId platform;
     loader = platform.parsed.cpu.loader;
     specs = lib.optionalString (kind == "musl") ./musl.specs;
   };

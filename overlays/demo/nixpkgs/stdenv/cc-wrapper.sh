@@ -23,7 +23,7 @@ esac
 
 cat >"$out/bin/${prefix}gcc" <<WRAPPER
 #!/bin/bash
-link="$link_flags \$NIX_LDFLAGS"
+link="$link_flags \$NIX_CFLAGS_LINK"
 for argument; do
   case \$argument in
     -c | -S | -E | -M | -MM | -fsyntax-only | -print-* | -dump* | --version | -r | -V) link= ;;

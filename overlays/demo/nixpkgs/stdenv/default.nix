@@ -2,7 +2,7 @@
 { lib, config, buildPlatform, hostPlatform, targetPlatform }:
 final: prev:
 let
-  toolchain = import ./toolchain.nix { inherit lib config; };
+  toolchain = import ./toolchain.nix { inherit lib config buildPlatform; };
 
   mkStdenv = { cc, name ? "stdenv-linux", isStatic ? hostPlatform.isStatic }:
     let

@@ -11,15 +11,15 @@ export CC=${targetPrefix}gcc AR=${targetPrefix}ar RANLIB=${targetPrefix}ranlib N
   LD=${targetPrefix}ld STRIP=${targetPrefix}strip
 
 # Read by the compiler wrapper, so that no build system has to pass it on.
-export NIX_CFLAGS_COMPILE="-ffile-prefix-map=$NIX_BUILD_TOP=/build ${NIX_CFLAGS_COMPILE:-}" NIX_LDFLAGS=${NIX_LDFLAGS:-}
+export NIX_CFLAGS_COMPILE="-ffile-prefix-map=$NIX_BUILD_TOP=/build ${NIX_CFLAGS_COMPILE:-}" NIX_CFLAGS_LINK=${NIX_CFLAGS_LINK:-}
 for dir in $buildInputs $propagatedBuildInputs; do
   if [ -d "$dir/include" ]; then NIX_CFLAGS_COMPILE+=" -isystem $dir/include"; fi
   if [ -d "$dir/lib" ]; then
-    NIX_LDFLAGS+=" -L$dir/lib"
-    if [ -z "$stdenvStatic" ]; then NIX_LDFLAGS+=" -Wl,-rpath,$dir/lib"; fi
+    NIX_CFLAGS_LINK+=" -L$dir/lib"
+    if [ -z "$stdenvStatic" ]; then NIX_CFLAGS_LINK+=" -Wl,-rpath,$dir/lib"; fi
   fi
 done
-if [ -n "$stdenvStatic" ]; then NIX_LDFLAGS+=" -static"; fi
+if [ -n "$stdenvStatic" ]; then NIX_CFLAGS_LINK+=" -static"; fi
 
 # Runs $NAME if the derivation has it, and does nothing otherwise.
 runHook() { if [ -n "${!1:-}" ]; then eval "${!1}"; fi; }
@@ -37,7 +37,7 @@ patchPhase_() {
   local file
   for file in $patches; do
     echo "applying patch $file"
-    patch -p1 <"$file"
+    patch ${patchFlags:--p1} <"$file"
   done
 }
 

@@ -7,11 +7,11 @@ let
 in
 stdenvNoLibc.mkDerivation {
   pname = "glibc";
-  version = "debian";
+  version = "0-debian"; # whichever Debian has; toolchainId names it
   libraries =
     if hostPlatform.parsed.cpu.name == buildPlatform.parsed.cpu.name then "/lib/${triple}" else "/usr/${triple}/lib";
   loader = hostPlatform.parsed.cpu.loader;
-  toolchainId = toolchain.libc buildPlatform hostPlatform;
+  toolchainId = toolchain.glibcId hostPlatform;
   dontStrip = true;
   buildPhase = ":";
   installPhase = ''

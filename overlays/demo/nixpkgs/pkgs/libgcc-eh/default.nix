@@ -1,10 +1,10 @@
 # The unwinder, for languages with panics or exceptions on musl: Debian's libgcc_eh.a, which was built for glibc and asks
 # for one function that musl does not have. Under both names by which Rust's std asks for it.
-{ stdenv }:
+{ stdenv, toolchain }:
 
 stdenv.mkDerivation {
   pname = "libgcc-eh";
-  version = "demo";
+  version = toolchain.gccVersion stdenv.hostPlatform;
   src = ./src;
   buildPhase = ''
     $CC -O2 -fPIC -c find-object.c

@@ -9,22 +9,23 @@ in
 stdenv.mkDerivation {
   pname = "${targetPlatform.config}-rustc" + lib.optionalString (selfContainedMusl != null) "-self-contained";
   version = toolchain.rustVersion;
-  toolchainId = toolchain.rust;
-  inherit gcc selfContainedMusl;
+  toolchainId = toolchain.rustId;
+  inherit selfContainedMusl;
+  linker = "${gcc}/bin/${gcc.targetPrefix}gcc";
+  # Targets without a musl to carry do not know the option.
+  linkFlags = lib.optionalString targetPlatform.isMusl
+    "-Clink-self-contained=${if selfContainedMusl == null then "no" else "yes"}";
   rustTarget = targetPlatform.rust.rustcTarget;
   buildTarget = buildPlatform.rust.rustcTarget;
   std = targetPackages.rust-std;
 
   buildPhase = ''
-    self_contained=no
     mkdir -p $out/bin $out/lib/rustlib/$rustTarget/lib
     ln -s $std/lib/rustlib/$rustTarget/lib/* $out/lib/rustlib/$rustTarget/lib/
     if [ -n "$selfContainedMusl" ]; then
-      self_contained=yes
-      gcc=$(echo $gcc/bin/*-gcc)
       mkdir $out/lib/rustlib/$rustTarget/lib/self-contained
-      cp $selfContainedMusl/lib/{libc.a,crt1.o,crti.o,crtn.o} $($gcc -print-file-name=crtbegin.o) \
-        $($gcc -print-file-name=crtend.o) $out/lib/rustlib/$rustTarget/lib/self-contained/
+      cp $selfContainedMusl/lib/{libc.a,crt1.o,crti.o,crtn.o} $($linker -print-file-name=crtbegin.o) \
+        $($linker -print-file-name=crtend.o) $out/lib/rustlib/$rustTarget/lib/self-contained/
     fi
     # Build scripts run here and use Debian's std.
     if [ $buildTarget != $rustTarget ]; then ln -s /usr/lib/rustlib/$buildTarget $out/lib/rustlib/$buildTarget; fi
@@ -36,7 +37,7 @@ stdenv.mkDerivation {
     flags=
     case " \$* " in
       *" --target $rustTarget "* | *" --target=$rustTarget "*)
-        flags="-Clinker=$(echo ''${gcc%/bin/*}/bin/*-gcc) -Clink-self-contained=$self_contained" ;;
+        flags="-Clinker=$linker $linkFlags" ;;
     esac
     exec /usr/bin/rustc --sysroot $out \$flags "\$@"
     WRAPPER

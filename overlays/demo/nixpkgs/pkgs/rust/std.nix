@@ -9,7 +9,7 @@ in
 stdenvNoLibc.mkDerivation {
   pname = "rust-std";
   version = toolchain.rustVersion;
-  toolchainId = toolchain.rust;
+  toolchainId = toolchain.rustId;
   rustTarget = hostPlatform.rust.rustcTarget;
 
   buildPhase = ''

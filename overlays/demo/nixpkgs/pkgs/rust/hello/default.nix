@@ -1,7 +1,7 @@
 # A Rust program whose output depends on the C library.
 { lib, stdenv, rustc, libgcc-eh, toolchain, pname ? "rust-hello" }:
 let
-  inherit (stdenv) buildPlatform hostPlatform;
+  inherit (stdenv) hostPlatform;
 in
 stdenv.mkDerivation {
   inherit pname;
@@ -9,14 +9,15 @@ stdenv.mkDerivation {
   src = ./src;
 
   nativeBuildInputs = [ rustc ];
-  buildInputs = lib.optional hostPlatform.isMusl libgcc-eh;
-  toolchainId = toolchain.rust;
+  # Not in buildInputs: it is linked in, and no program needs to find it when it runs.
+  unwinder = if hostPlatform.isMusl then libgcc-eh else null;
+  toolchainId = toolchain.rustId;
   rustTarget = hostPlatform.rust.rustcTarget;
 
   buildPhase = ''
     export HOME=$NIX_BUILD_TOP CARGO_HOME=$NIX_BUILD_TOP/cargo RUSTC=$(type -P rustc)
     export RUSTFLAGS="-Ctarget-feature=${if hostPlatform.isStatic then "+" else "-"}crt-static -Crelocation-model=static"
-    RUSTFLAGS+=" --remap-path-prefix=$NIX_BUILD_TOP=/build"
+    RUSTFLAGS+=" --remap-path-prefix=$NIX_BUILD_TOP=/build ''${unwinder:+-Lnative=$unwinder/lib}"
     /usr/bin/cargo build --offline --release --target $rustTarget --target-dir target
   '';
   installPhase = ''
