@@ -125,8 +125,8 @@ fn effects_have_one_place() {
             ("std::fs::write", &["base/fs.rs", "base/fs/batch.rs"]),
             ("File::create", &["base/fs.rs"]),
             ("process::exit", &[]),
-            ("stdout()", &["cli/context.rs"]),
-            ("stderr()", &["cli/context.rs", "cli/progress.rs"]),
+            ("::stdout()", &["cli/context.rs"]),
+            ("::stderr()", &["cli/context.rs", "cli/progress.rs"]),
         ];
         for (ban, except) in bans {
             let is_std_write = *ban == "fs::write(&" && (code.contains("base::fs") || name.starts_with("base/"));
