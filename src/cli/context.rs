@@ -10,6 +10,7 @@ use super::Globals;
 use super::failure::Failure;
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::config::Workspace;
+use crate::ops::progress::{Progress, Silent};
 use crate::ops::{self, Outcome};
 use crate::report::terminal;
 use crate::view::Document;
@@ -104,9 +105,13 @@ impl Context {
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     }
 
-    /// Says whether progress may be drawn: standard error is a terminal and JSON is not asked for.
-    pub(crate) fn is_live(&self) -> bool {
-        !self.globals.json && io::stderr().is_terminal()
+    /// Returns who is told of progress: drawn on a terminal, lines elsewhere, nobody under `--json`.
+    pub(crate) fn progress(&self) -> Box<dyn Progress> {
+        match (self.globals.json, io::stderr().is_terminal()) {
+            (true, _) => Box::new(Silent),
+            (false, true) => Box::new(super::progress::Live::new()),
+            (false, false) => Box::new(super::progress::Plain::new()),
+        }
     }
 
     /// Prints a line on standard error.

@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod explain_code;
 mod failure;
+mod progress;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Use cases, one a file: options in, a serialisable outcome out.
 //!
-//! Must not print and must not parse arguments; what takes long is told through [`Progress`].
+//! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
 pub mod init;
+pub mod progress;
 
 use std::path::PathBuf;
 
@@ -26,19 +27,6 @@ pub trait Outcome: Serialize {
     fn is_yes(&self) -> bool {
         true
     }
-}
-
-/// Someone who is told what is going on.
-pub trait Progress {
-    /// A new stage begins: `evaluating 3 targets`.
-    fn stage(&mut self, what: &str);
-}
-
-/// Nobody is told.
-pub struct Silent;
-
-impl Progress for Silent {
-    fn stage(&mut self, _what: &str) {}
 }
 
 /// Why a use case could not be carried out.

@@ -1,0 +1,199 @@
+//! Progress on standard error: drawn in place on a terminal, plain lines with a heartbeat elsewhere.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::ops::progress::{Picture, Progress, Running, Step};
+
+/// How often something is said on no terminal while nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A stage shorter than this is not shown at all on a terminal.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How many running builds are drawn.
+const MOST_ROWS: usize = 8;
+
+/// Draws in place.
+pub(super) struct Live {
+    all: MultiProgress,
+    stage: ProgressBar,
+    rows: Vec<ProgressBar>,
+}
+
+impl Live {
+    pub(super) fn new() -> Live {
+        let all = MultiProgress::new();
+        let stage = all.add(ProgressBar::new_spinner());
+        stage.set_style(style("{spinner} {msg}"));
+        Live { all, stage, rows: Vec::new() }
+    }
+
+    fn draw(&mut self, now: &Picture) {
+        let mut head = format!("{} of {} built, {}", now.built, now.total, duration(now.elapsed));
+        if let Some(expected) = now.expected {
+            head.push_str(&format!(" of about {}", duration(expected)));
+        }
+        if now.failed > 0 {
+            head.push_str(&format!(", {} failed", now.failed));
+        }
+        if !now.chain.is_empty() {
+            let mark = |(name, done): &(String, bool)| if *done { format!("✓{name}") } else { name.clone() };
+            head.push_str("   ");
+            head.push_str(&now.chain.iter().map(mark).collect::<Vec<_>>().join(" → "));
+        }
+        self.stage.set_message(head);
+        self.stage.tick();
+        let shown = now.running.len().min(MOST_ROWS);
+        while self.rows.len() > shown {
+            if let Some(row) = self.rows.pop() {
+                row.finish_and_clear();
+                self.all.remove(&row);
+            }
+        }
+        while self.rows.len() < shown {
+            let row = self.all.add(ProgressBar::new_spinner());
+            row.set_style(style("  {wide_msg}"));
+            self.rows.push(row);
+        }
+        for (row, running) in self.rows.iter().zip(&now.running) {
+            row.set_message(describe(running));
+            row.tick();
+        }
+    }
+
+    fn say(&self, line: &str) {
+        let _ = self.all.println(line);
+    }
+}
+
+impl Progress for Live {
+    fn stage(&mut self, what: &str) {
+        self.stage.set_message(what.to_string());
+        self.stage.enable_steady_tick(PATIENCE);
+    }
+
+    fn step(&mut self, step: &Step, now: &Picture) {
+        self.stage.disable_steady_tick();
+        // On a terminal the rows show what begins; what ended stays above them.
+        if !matches!(step, Step::Began { .. }) {
+            self.say(&line(step));
+        }
+        self.draw(now);
+    }
+
+    fn tick(&mut self, now: &Picture) {
+        self.draw(now);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        for row in &self.rows {
+            row.finish_and_clear();
+        }
+        self.stage.finish_and_clear();
+        let _ = self.all.clear();
+    }
+}
+
+/// Prints lines.
+pub(super) struct Plain {
+    last: Instant,
+}
+
+impl Plain {
+    pub(super) fn new() -> Plain {
+        Plain { last: Instant::now() }
+    }
+
+    fn say(&mut self, line: &str) {
+        self.last = Instant::now();
+        let mut err = anstream::stderr().lock();
+        let _ = writeln!(err, "{line}");
+    }
+}
+
+impl Progress for Plain {
+    fn stage(&mut self, what: &str) {
+        self.say(what);
+    }
+
+    fn step(&mut self, step: &Step, now: &Picture) {
+        self.say(&format!("[{}/{}] {}", now.built, now.total.max(now.built), line(step)));
+    }
+
+    fn tick(&mut self, now: &Picture) {
+        if self.last.elapsed() >= HEARTBEAT {
+            let running: Vec<String> = now.running.iter().map(describe).collect();
+            self.say(&format!(
+                "[{}/{}] {} so far: {}",
+                now.built,
+                now.total,
+                duration(now.elapsed),
+                running.join("; ")
+            ));
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn line(step: &Step) -> String {
+    match step {
+        Step::Began { name, host: None } => format!("building {name}"),
+        Step::Began { name, host: Some(host) } => format!("building {name} on {host}"),
+        Step::Built { name, took } => format!("built {name} in {}", duration(*took)),
+        Step::Failed { name, reason } => format!("failed {name}: {reason}"),
+        Step::Blocked { name } => format!("blocked {name}"),
+        Step::Fetched { name, from } => format!("fetched {name} from {from}"),
+        Step::Said { text } => text.clone(),
+    }
+}
+
+fn describe(running: &Running) -> String {
+    let mut text = running.name.clone();
+    if let Some(host) = &running.host {
+        text.push_str(&format!(" on {host}"));
+    }
+    text.push_str(&format!("  {}", duration(running.elapsed)));
+    if let Some(phase) = &running.phase {
+        text.push_str(&format!("  {phase}"));
+    }
+    if let Some(last) = &running.last_line {
+        text.push_str(&format!("  {last}"));
+    }
+    text
+}
+
+/// Returns a duration as people say it: `17.5 s`, `2 min 05 s`, `1 h 02 min`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_people_say_them() {
+        let said = |ms| duration(Duration::from_millis(ms));
+        assert_eq!(
+            (said(500), said(65_000), said(3_720_000)),
+            ("0.5 s".into(), "1 min 05 s".into(), "1 h 02 min".into())
+        );
+    }
+
+    #[test]
+    fn steps_are_one_line() {
+        let step = Step::Built { name: "musl-1.2.3".into(), took: Duration::from_millis(17_500) };
+        assert_eq!(line(&step), "built musl-1.2.3 in 17.5 s");
+    }
+}

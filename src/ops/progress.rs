@@ -1,0 +1,103 @@
+//! What long work tells while it runs.
+//!
+//! A model of what goes on, without a terminal: `cli` draws it, or prints lines of it.
+
+use std::time::Duration;
+
+/// Someone who is told what is going on.
+pub trait Progress {
+    /// A new stage begins: `evaluating 3 targets`.
+    fn stage(&mut self, what: &str);
+
+    /// A step of a build: a derivation began, entered a phase, ended. `now` is the whole picture after it.
+    fn step(&mut self, step: &Step, now: &Picture);
+
+    /// Time goes by in a build.
+    fn tick(&mut self, now: &Picture);
+}
+
+/// Something that happened in a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A derivation is being built.
+    Began {
+        /// Its name.
+        name: String,
+        /// The machine, when another one.
+        host: Option<String>,
+    },
+    /// A derivation was built.
+    Built {
+        /// Its name.
+        name: String,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A build failed.
+    Failed {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A derivation will not be built because what it needs failed.
+    Blocked {
+        /// Its name.
+        name: String,
+    },
+    /// A path was fetched.
+    Fetched {
+        /// Its name.
+        name: String,
+        /// Where from.
+        from: String,
+    },
+    /// Nix said something that matters.
+    Said {
+        /// Its words.
+        text: String,
+    },
+}
+
+/// A build as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// How many derivations are built.
+    pub built: usize,
+    /// How many have to be built in all, as far as known.
+    pub total: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// What is being built.
+    pub running: Vec<Running>,
+    /// The chain from the root cause to the targets: names, and whether each is done.
+    pub chain: Vec<(String, bool)>,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// How long it takes in all, by earlier builds.
+    pub expected: Option<Duration>,
+}
+
+/// A derivation that is being built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its name.
+    pub name: String,
+    /// Its phase.
+    pub phase: Option<String>,
+    /// Since it began.
+    pub elapsed: Duration,
+    /// The machine, when another one.
+    pub host: Option<String>,
+    /// The last line of its log.
+    pub last_line: Option<String>,
+}
+
+/// Nobody is told.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&mut self, _what: &str) {}
+    fn step(&mut self, _step: &Step, _now: &Picture) {}
+    fn tick(&mut self, _now: &Picture) {}
+}
