@@ -5,6 +5,9 @@ let
   base = final: {
     inherit lib config overlays buildPackages targetPackages;
     pkgs = final;
+    pkgsBuildBuild = buildPackages.buildPackages;
+    pkgsBuildHost = buildPackages;
+    pkgsHostTarget = final;
 
     callPackage = lib.callPackageWith spliced;
     newScope = extra: lib.callPackageWith (spliced // extra);

@@ -24,9 +24,14 @@ let inherit (final) callPackage; in
   # Debian's rustc has no such copy to be caught with, so rust-musl plays it: musl from the same source, called straight
   # from the recipe. Overlays change the attribute `musl`; this one they do not reach, no more than a downloaded binary.
   rust-musl = callPackage ./musl { pname = "rust-musl"; };
-  rustc-self-contained = callPackage ./rust/rustc.nix { selfContainedMusl = final.targetPackages.rust-musl; };
+  rustc-self-contained = callPackage ./rust/rustc.nix {
+    selfContainedMusl =
+      if final.stdenv.targetPlatform.isMusl then final.targetPackages.rust-musl
+      else throw "rustc-self-contained: Rust carries a C library for musl targets only";
+  };
   rust-hello-self-contained = callPackage ./rust/hello {
     pname = "rust-hello-self-contained";
     rustc = final.buildPackages.rustc-self-contained;
+    crtStatic = true;
   };
 }

@@ -2,7 +2,7 @@
 # Builds the compiler wrapper; see cc-wrapper.nix for what and why.
 for tool in gcc ld ar; do
   if [ ! -x "/usr/bin/$debianPrefix$tool" ]; then
-    echo "/usr/bin/$debianPrefix$tool is not there: run the demo's ./setup.sh (--all for every board)," >&2
+    echo "/usr/bin/$debianPrefix$tool is not there: run the demo's setup.sh (--all for every board)," >&2
     echo "and see that overlayctl.toml's sandbox-paths has /usr in it" >&2
     exit 1
   fi

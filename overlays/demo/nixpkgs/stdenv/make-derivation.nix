@@ -29,7 +29,6 @@ let
         buildInputs = forHost (attrs.buildInputs or [ ]);
         propagatedBuildInputs = forHost (attrs.propagatedBuildInputs or [ ]);
       });
-      # The outputs of a derivation have to carry this, too; with a single output `drv` is that output.
       package = drv // attrs.passthru or { } // {
         inherit overrideAttrs stdenv;
         passthru = attrs.passthru or { };

@@ -3,8 +3,11 @@
 # Nix does not see them, so without help a new gcc would keep every store path and the results of two compilers would
 # pass for one. An id is that help: it goes into each derivation that runs a compiler. dpkg keeps, per package, a list of
 # the checksums of all its files; the hash of that list names the very binaries, is quick to take, and changes when
-# Debian updates the package. Evaluation never needs a compiler: one that is not installed says so in its id,
-# and the build then fails with a sentence (cc-wrapper.nix).
+# Debian updates the package.
+#
+# Evaluation never needs a compiler: one that is not installed says so in its id, and the build then fails with a
+# sentence (cc-wrapper.sh). Make, sed and the like come from /usr, too, and are in no id: they leave nothing of their own
+# in what is built.
 { lib, config, buildPlatform }:
 let
   # Flakes evaluate purely: nothing outside may be read, and currentSystem is not there.

@@ -41,7 +41,6 @@ stdenv.mkDerivation {
     esac
     exec /usr/bin/rustc --sysroot $out \$flags "\$@"
     WRAPPER
-    sed -i 's/^    //' $out/bin/rustc
     chmod +x $out/bin/rustc
   '';
   dontStrip = true;

@@ -15,7 +15,7 @@ stdenvNoLibc.mkDerivation {
   buildPhase = ''
     library=/usr/src/rustc-$version/library
     if [ ! -d $library ] || [ ! -x /usr/bin/cargo ]; then
-      echo "Debian's rustc, cargo and Rust source are not there: run the demo's ./setup.sh" >&2
+      echo "Debian's rustc, cargo and Rust source are not there: run the demo's setup.sh" >&2
       exit 1
     fi
     # RUSTC_BOOTSTRAP: building std is not a stable feature. LD_LIBRARY_PATH: in the sandbox /lib is mounted by itself;

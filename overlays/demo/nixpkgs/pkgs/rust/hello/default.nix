@@ -1,5 +1,5 @@
 # A Rust program whose output depends on the C library.
-{ lib, stdenv, rustc, libgcc-eh, toolchain, pname ? "rust-hello" }:
+{ lib, stdenv, rustc, libgcc-eh, toolchain, pname ? "rust-hello", crtStatic ? stdenv.hostPlatform.isStatic }:
 let
   inherit (stdenv) hostPlatform;
 in
@@ -16,7 +16,7 @@ stdenv.mkDerivation {
 
   buildPhase = ''
     export HOME=$NIX_BUILD_TOP CARGO_HOME=$NIX_BUILD_TOP/cargo RUSTC=$(type -P rustc)
-    export RUSTFLAGS="-Ctarget-feature=${if hostPlatform.isStatic then "+" else "-"}crt-static -Crelocation-model=static"
+    export RUSTFLAGS="-Ctarget-feature=${if crtStatic then "+" else "-"}crt-static -Crelocation-model=static"
     RUSTFLAGS+=" --remap-path-prefix=$NIX_BUILD_TOP=/build ''${unwinder:+-Lnative=$unwinder/lib}"
     /usr/bin/cargo build --offline --release --target $rustTarget --target-dir target
   '';
