@@ -1,3 +1,29 @@
 //! Patch files: headers, hunks, applying with offsets and fuzz, series, refreshing.
 //!
-//! Must not know overlays.
+//! ```text
+//! bytes --PatchFile::parse--> PatchFile --apply(Tree)--> Outcome (new contents, per-hunk results, a verdict)
+//!                                 |--> headers, lint, queue names        diff_trees/refresh --> bytes
+//! ```
+//!
+//! Everything works on bytes in memory: the room reads no file, writes none and starts nothing. What a directory holds
+//! is handed in as a [`Tree`]. Applying follows GNU patch 2.7 as nixpkgs' patchPhase calls it (`patch -p1 < file`,
+//! without a terminal) and, for git's extended headers, `git apply`. Must not know overlays.
+
+mod error;
+mod header;
+mod names;
+mod normalise;
+mod parse;
+mod patch_file;
+pub mod queue;
+
+pub use error::{EXPLANATIONS, Error, Spot};
+pub use header::{Headers, Trailer, add_trailer, remove_trailer, set_trailer};
+pub use names::{FileName, strip_name};
+pub use normalise::{normalise, normalise_from};
+pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
+
+/// The largest patch file that is read, in bytes.
+pub const MAX_PATCH_BYTES: usize = 512 << 20;
+/// The longest line of a patch that is accepted, in bytes.
+pub const MAX_LINE_BYTES: usize = 64 << 20;

@@ -1,0 +1,606 @@
+//! Reads patch files: what GNU patch 2.7 and git take for a unified diff, every byte kept.
+//!
+//! Grammar after "Detailed Unified" in the diffutils manual and "Generating patch text with -p" in git-diff(1). Two leniencies
+//! are GNU patch's own: an empty line or one that begins with a tab within a hunk is a context line whose leading blank
+//! was lost. Must not change bytes, must not look at any tree.
+
+use super::error::{Error, Spot};
+use super::names::FileName;
+use super::patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile};
+use super::{MAX_LINE_BYTES, MAX_PATCH_BYTES};
+
+/// No line number and no count may be larger.
+const MAX_NUMBER: u64 = 1 << 60;
+
+impl<'a> PatchFile<'a> {
+    /// Reads a patch file.
+    ///
+    /// # Errors
+    /// Each way in which bytes can fail to be a unified diff has a variant of [`Error`], with line and span. Names that
+    /// leave the tree are found by [`PatchFile::check`], as that depends on the `-p` level.
+    pub fn parse(bytes: &'a [u8]) -> Result<PatchFile<'a>, Error> {
+        if bytes.len() > MAX_PATCH_BYTES {
+            return Err(Error::TooLarge { what: "the patch", limit: MAX_PATCH_BYTES, at: Spot::default() });
+        }
+        if bytes.trim_ascii().is_empty() {
+            return Err(Error::Empty { at: Spot::default() });
+        }
+        let mut reader = Reader { bytes, at: 0, line: 1 };
+        let mut files: Vec<FileDiff<'a>> = Vec::new();
+        let mut preamble: Option<&'a [u8]> = None;
+        let mut text_start = 0;
+        // The first line of a run of lines that belong to a header to come (`Index:`, `diff -u a b`, `====`).
+        let mut pending: Option<Mark> = None;
+        while let Some(line) = reader.peek() {
+            if line.len() > MAX_LINE_BYTES {
+                return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: reader.spot() });
+            }
+            let mark = reader.mark();
+            let begins = if line.starts_with(b"diff --git ") {
+                true
+            } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
+                return Err(Error::CombinedDiff { at: reader.spot() });
+            } else if line.starts_with(b"--- ") {
+                reader.second().is_some_and(|l| l.starts_with(b"+++ "))
+            } else if line.starts_with(b"*** ") && context_diff(&reader) {
+                return Err(Error::ContextDiff { at: reader.spot() });
+            } else if line.starts_with(b"@@ -") && reader.hunk_header().is_ok() {
+                if pending.as_ref().is_none_or(|p| p.index.is_none()) {
+                    return Err(Error::HunkWithoutFile { at: reader.spot() });
+                }
+                true
+            } else {
+                false
+            };
+            if !begins {
+                if line.starts_with(b"Index: ") || line.starts_with(b"diff -") {
+                    let index = line.strip_prefix(b"Index: ").map(|rest| (rest.trim_ascii_end(), reader.spot()));
+                    // `Index:` then `diff -u`, as CVS writes them, are one header.
+                    let mut start = pending.take().filter(|p| p.index.is_some() && index.is_none()).unwrap_or(mark);
+                    start.index = start.index.or(index);
+                    pending = Some(start);
+                } else if binary_note(line).is_some() {
+                    let start = pending.take().unwrap_or(mark);
+                    open_file(&mut preamble, &mut text_start, &start, bytes);
+                    let lead = lead_of(bytes, &files, text_start, start.at);
+                    let header = &bytes[start.at..reader.at];
+                    let (old, new) = binary_names(line, &reader.spot())?;
+                    let at = start.spot(&reader);
+                    let from = reader.at;
+                    reader.next();
+                    let binary = Some(Binary { bytes: &bytes[from..reader.at], has_data: false });
+                    let index = None;
+                    files.push(FileDiff { lead, header, git: None, old, new, index, hunks: Vec::new(), binary, strip_cr: false, at });
+                    text_start = reader.at;
+                    continue;
+                } else if !(line.starts_with(b"====") || line.starts_with(b"RCS file:") || line.starts_with(b"retrieving ")) {
+                    pending = None;
+                }
+                reader.next();
+                continue;
+            }
+            let start = pending.take().unwrap_or(mark);
+            open_file(&mut preamble, &mut text_start, &start, bytes);
+            let lead = lead_of(bytes, &files, text_start, start.at);
+            let file = reader.file(&start, lead)?;
+            files.push(file);
+            text_start = reader.at;
+        }
+        if files.is_empty() {
+            return Err(nearest_reason(bytes));
+        }
+        let trailing = &bytes[text_start.min(bytes.len())..];
+        Ok(PatchFile { preamble: preamble.unwrap_or_default(), files, trailing })
+    }
+}
+
+/// Closes the preamble at the first header.
+fn open_file<'a>(preamble: &mut Option<&'a [u8]>, text_start: &mut usize, start: &Mark<'a>, bytes: &'a [u8]) {
+    if preamble.is_none() {
+        *preamble = Some(&bytes[..start.at]);
+        *text_start = start.at;
+    }
+}
+
+fn lead_of<'a>(bytes: &'a [u8], files: &[FileDiff<'_>], text_start: usize, at: usize) -> &'a [u8] {
+    if files.is_empty() { &[] } else { &bytes[text_start..at] }
+}
+
+/// A position to which a header reaches back.
+#[derive(Clone)]
+struct Mark<'a> {
+    at: usize,
+    line: usize,
+    index: Option<(&'a [u8], Spot)>,
+}
+
+impl Mark<'_> {
+    fn spot(&self, reader: &Reader<'_>) -> Spot {
+        Reader { bytes: reader.bytes, at: self.at, line: self.line }.spot()
+    }
+}
+
+/// Lines of the patch and a position among them.
+#[derive(Clone)]
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The line at the position without its line feed.
+    fn peek(&self) -> Option<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        Some(&rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())])
+    }
+
+    /// The line after that.
+    fn second(&self) -> Option<&'a [u8]> {
+        let mut ahead = self.clone();
+        ahead.next();
+        ahead.peek()
+    }
+
+    /// Moves behind the line; returns it with its line feed.
+    fn next(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |i| i + 1);
+        self.at += len;
+        self.line += 1;
+        &rest[..len]
+    }
+
+    fn mark(&self) -> Mark<'a> {
+        Mark { at: self.at, line: self.line, index: None }
+    }
+
+    fn spot(&self) -> Spot {
+        let line = self.peek().unwrap_or_default();
+        let text = line.strip_suffix(b"\r").unwrap_or(line);
+        let shown = String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
+        let span = Some(crate::base::span::Span::new(self.at, self.at + text.len()));
+        Spot { line: self.line, span, text: shown, path: Default::default() }
+    }
+
+    /// Reads one file: header lines, then hunks or a binary change.
+    fn file(&mut self, start: &Mark<'a>, lead: &'a [u8]) -> Result<FileDiff<'a>, Error> {
+        let mut file = FileDiff {
+            lead,
+            header: &[],
+            git: None,
+            old: None,
+            new: None,
+            index: None,
+            hunks: Vec::new(),
+            binary: None,
+            strip_cr: false,
+            at: start.spot(self),
+        };
+        if let Some((name, at)) = &start.index {
+            file.index = Some(FileName::from_header(name, at.clone())?);
+            file.strip_cr = at.span.is_some_and(|s| self.bytes.get(s.end) == Some(&b'\r'));
+        }
+        if self.peek().is_some_and(|l| l.starts_with(b"diff --git ")) {
+            file.strip_cr = self.peek().is_some_and(|l| l.ends_with(b"\r"));
+            file.git = Some(self.git_header()?);
+        }
+        if self.peek().is_some_and(|l| l.starts_with(b"--- ")) && self.second().is_some_and(|l| l.starts_with(b"+++ ")) {
+            let (at, line) = (self.spot(), self.next());
+            file.old = Some(FileName::from_header(content(&line[4..]), at)?);
+            let (at, line) = (self.spot(), self.next());
+            file.new = Some(FileName::from_header(content(&line[4..]), at)?);
+            file.strip_cr = line.ends_with(b"\r\n");
+            if !self.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
+                return Err(Error::HeaderWithoutHunk { at: file.at });
+            }
+        }
+        file.header = &self.bytes[start.at..self.at];
+        let from = self.at;
+        match self.peek() {
+            Some(line) if content(line) == b"GIT binary patch" => {
+                self.next();
+                // Blocks of base85 lines, each closed by an empty line: `literal N`, `delta N`.
+                while let Some(line) = self.peek() {
+                    let line = content(line);
+                    let data = line.first().is_some_and(|b| b.is_ascii_alphabetic()) && !line.contains(&b' ');
+                    if !(line.is_empty() || line.starts_with(b"literal ") || line.starts_with(b"delta ") || data) {
+                        break;
+                    }
+                    self.next();
+                }
+                file.binary = Some(Binary { bytes: &self.bytes[from..self.at], has_data: true });
+            }
+            Some(line) if binary_note(line).is_some() => {
+                self.next();
+                file.binary = Some(Binary { bytes: &self.bytes[from..self.at], has_data: false });
+            }
+            _ => {
+                while self.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
+                    let hunk = self.hunk()?;
+                    file.hunks.push(hunk);
+                }
+                if self.peek().is_some_and(|l| l.starts_with(b"@@@ ")) {
+                    return Err(Error::CombinedDiff { at: self.spot() });
+                }
+            }
+        }
+        Ok(file)
+    }
+
+    /// Reads `diff --git` and the extended lines behind it.
+    fn git_header(&mut self) -> Result<GitHeader, Error> {
+        let (at, line) = (self.spot(), self.next());
+        let mut git = GitHeader::default();
+        if let Some((old, new)) = git_names(content(&line[b"diff --git ".len()..])) {
+            git.old = Some(FileName::from_extended(&old, at.clone())?);
+            git.new = Some(FileName::from_extended(&new, at.clone())?);
+        }
+        let (mut rename_from, mut rename_to, mut copy_from, mut copy_to) = (None, None, None, None);
+        while let Some(line) = self.peek() {
+            let line = content(line);
+            let at = self.spot();
+            let mode = |text: &[u8]| parse_mode(text).ok_or_else(|| Error::BadHunkHeader { at: at.clone() });
+            if let Some(rest) = line.strip_prefix(b"old mode ") {
+                git.old_mode = Some(mode(rest)?);
+            } else if let Some(rest) = line.strip_prefix(b"new mode ") {
+                git.new_mode = Some(mode(rest)?);
+            } else if let Some(rest) = line.strip_prefix(b"deleted file mode ") {
+                git.old_mode = Some(mode(rest)?);
+                git.deletes = true;
+            } else if let Some(rest) = line.strip_prefix(b"new file mode ") {
+                git.new_mode = Some(mode(rest)?);
+                git.creates = true;
+            } else if let Some(rest) = line.strip_prefix(b"rename from ").or(line.strip_prefix(b"rename old ")) {
+                rename_from = Some(FileName::from_extended(rest, at)?);
+            } else if let Some(rest) = line.strip_prefix(b"rename to ").or(line.strip_prefix(b"rename new ")) {
+                rename_to = Some(FileName::from_extended(rest, at)?);
+            } else if let Some(rest) = line.strip_prefix(b"copy from ") {
+                copy_from = Some(FileName::from_extended(rest, at)?);
+            } else if let Some(rest) = line.strip_prefix(b"copy to ") {
+                copy_to = Some(FileName::from_extended(rest, at)?);
+            } else if let Some(rest) = line.strip_prefix(b"index ") {
+                if let Some(space) = rest.iter().position(|b| *b == b' ') {
+                    let mode = parse_mode(&rest[space + 1..]);
+                    git.old_mode = git.old_mode.or(mode);
+                    git.new_mode = git.new_mode.or(mode);
+                }
+            } else if !(line.starts_with(b"similarity index ") || line.starts_with(b"dissimilarity index ")) {
+                break;
+            }
+            self.next();
+        }
+        git.rename = rename_from.zip(rename_to);
+        git.copy = copy_from.zip(copy_to);
+        Ok(git)
+    }
+
+    /// Reads the numbers of the hunk header at the position; the position stays.
+    fn hunk_header(&self) -> Result<([u64; 4], &'a [u8]), Error> {
+        let line = content(self.peek().unwrap_or_default());
+        let bad = || Error::BadHunkHeader { at: self.spot() };
+        let mut rest = line.strip_prefix(b"@@ -").ok_or_else(bad)?;
+        let number = |rest: &mut &'a [u8]| -> Result<u64, Error> {
+            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+            let (head, tail) = rest.split_at(digits);
+            *rest = tail;
+            let text = std::str::from_utf8(head).ok().filter(|t| !t.is_empty()).ok_or_else(bad)?;
+            text.parse::<u64>().ok().filter(|n| *n < MAX_NUMBER).ok_or_else(|| Error::HugeCount { at: self.spot() })
+        };
+        let pair = |rest: &mut &'a [u8]| -> Result<(u64, u64), Error> {
+            let start = number(rest)?;
+            match rest.strip_prefix(b",") {
+                Some(tail) => {
+                    *rest = tail;
+                    Ok((start, number(rest)?))
+                }
+                None => Ok((start, 1)),
+            }
+        };
+        let (old_start, old_count) = pair(&mut rest)?;
+        rest = rest.strip_prefix(b" +").ok_or_else(bad)?;
+        let (new_start, new_count) = pair(&mut rest)?;
+        let section = rest.strip_prefix(b" @@").ok_or_else(bad)?;
+        Ok(([old_start, old_count, new_start, new_count], section))
+    }
+
+    fn hunk(&mut self) -> Result<Hunk<'a>, Error> {
+        let from = self.at;
+        let at = self.spot();
+        let ([old_start, old_count, new_start, new_count], section) = self.hunk_header()?;
+        self.next();
+        let (mut old, mut new) = (old_count, new_count);
+        let mut lines: Vec<HunkLine<'a>> = Vec::new();
+        while old > 0 || new > 0 {
+            let Some(line) = self.peek() else {
+                return Err(Error::TruncatedHunk { missing: old.max(new), at });
+            };
+            if line.len() > MAX_LINE_BYTES {
+                return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: self.spot() });
+            }
+            let (kind, skip) = match line.first() {
+                Some(b' ') => (LineKind::Context, 1),
+                None | Some(b'\t') | Some(b'\r') => (LineKind::Context, 0),
+                Some(b'-') => (LineKind::Removed, 1),
+                Some(b'+') => (LineKind::Added, 1),
+                _ => return Err(Error::BadCounts { at: self.spot() }),
+            };
+            let (takes_old, takes_new) = (kind != LineKind::Added, kind != LineKind::Removed);
+            if (takes_old && old == 0) || (takes_new && new == 0) {
+                return Err(Error::BadCounts { at: self.spot() });
+            }
+            old -= u64::from(takes_old);
+            new -= u64::from(takes_new);
+            let whole = self.next();
+            let mut parsed = HunkLine { kind, text: &whole[skip..], newline: true };
+            // `\ No newline at end of file`, in whatever language.
+            if self.peek().is_some_and(|l| l.starts_with(b"\\")) {
+                self.next();
+                parsed.newline = false;
+                parsed.text = parsed.text.strip_suffix(b"\n").unwrap_or(parsed.text);
+            }
+            lines.push(parsed);
+        }
+        let bytes = &self.bytes[from..self.at];
+        Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, at })
+    }
+}
+
+/// A line without line end.
+fn content(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// A mode of six octal digits, as git writes them.
+fn parse_mode(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    (text.len() <= 7).then(|| u32::from_str_radix(text, 8).ok()).flatten()
+}
+
+/// Splits the two names of a `diff --git` line: quoted, or `a/NAME b/NAME` with the same NAME, or without any blank.
+fn git_names(rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let raw = |name: &[u8]| name.to_vec();
+    if rest.first() == Some(&b'"') {
+        let (_, used) = super::names::unquote(rest)?;
+        let second = rest.get(used..)?.strip_prefix(b" ")?;
+        return Some((raw(&rest[..used]), raw(second)));
+    }
+    if let Some(quote) = rest.iter().position(|b| *b == b'"') {
+        return Some((raw(rest[..quote].strip_suffix(b" ")?), raw(&rest[quote..])));
+    }
+    let after_first = |name: &[u8]| name.iter().position(|b| *b == b'/').map(|i| name[i..].to_vec());
+    let mut only = None;
+    let mut same = None;
+    for (i, _) in rest.iter().enumerate().filter(|(_, b)| **b == b' ') {
+        let (old, new) = (&rest[..i], &rest[i + 1..]);
+        if old == new || (after_first(old).is_some() && after_first(old) == after_first(new)) {
+            same = Some((raw(old), raw(new)));
+        }
+        only = if only.is_none() { Some(Some((raw(old), raw(new)))) } else { Some(None) };
+    }
+    same.or(only.flatten())
+}
+
+/// What a `Binary files a and b differ` line says between the words.
+fn binary_note(line: &[u8]) -> Option<&[u8]> {
+    let line = content(line);
+    let rest = line.strip_prefix(b"Binary files ")?;
+    rest.strip_suffix(b" differ").filter(|r| r.windows(5).any(|w| w == b" and "))
+}
+
+fn binary_names(line: &[u8], at: &Spot) -> Result<(Option<FileName>, Option<FileName>), Error> {
+    let rest = binary_note(line).unwrap_or_default();
+    let Some(i) = rest.windows(5).position(|w| w == b" and ") else { return Ok((None, None)) };
+    Ok((
+        Some(FileName::from_extended(&rest[..i], at.clone())?),
+        Some(FileName::from_extended(&rest[i + 5..], at.clone())?),
+    ))
+}
+
+fn context_diff(reader: &Reader<'_>) -> bool {
+    let mut ahead = reader.clone();
+    ahead.next();
+    if !ahead.peek().is_some_and(|l| l.starts_with(b"--- ")) {
+        return false;
+    }
+    ahead.next();
+    ahead.peek().is_some_and(|l| l.starts_with(b"***************"))
+}
+
+/// Names what the bytes most likely are, when they are no patch.
+fn nearest_reason(bytes: &[u8]) -> Error {
+    let mut reader = Reader { bytes, at: 0, line: 1 };
+    let first = bytes.trim_ascii_start();
+    let not = |reason, at| Error::NotAPatch { reason, at };
+    let magic: [(&[u8], &'static str); 7] = [
+        (b"\x1f\x8b", "it is compressed with gzip"),
+        (b"BZh", "it is compressed with bzip2"),
+        (b"\xfd7zXZ", "it is compressed with xz"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
+        (b"PK\x03\x04", "it is a zip archive"),
+        (b"\x7fELF", "it is an ELF program"),
+        (b"\xff\xfe", "it is UTF-16"),
+    ];
+    for (start, reason) in magic {
+        if bytes.starts_with(start) {
+            return not(reason, Spot::default());
+        }
+    }
+    let lower: Vec<u8> = first.iter().take(64).map(u8::to_ascii_lowercase).collect();
+    if lower.starts_with(b"<!doctype") || lower.starts_with(b"<html") || lower.starts_with(b"<?xml") {
+        return not("it is a web page", reader.spot());
+    }
+    if let Some(nul) = memchr::memchr(0, &bytes[..bytes.len().min(1 << 16)]) {
+        while reader.peek().is_some_and(|l| reader.at + l.len() < nul) {
+            reader.next();
+        }
+        return not("it holds NUL bytes", reader.spot());
+    }
+    let mut minus = None;
+    while let Some(line) = reader.peek() {
+        let text = content(line);
+        let trimmed = text.trim_ascii_start();
+        if trimmed.len() < text.len() && (trimmed.starts_with(b"--- ") || trimmed.starts_with(b"diff --git ")) {
+            return not("its lines are indented", reader.spot());
+        }
+        if text.starts_with(b"@@ -") {
+            return Error::BadHunkHeader { at: reader.spot() };
+        }
+        if let Some(what) = command(text, reader.second().map(content)) {
+            return Error::OtherDiff { what, at: reader.spot() };
+        }
+        if text.starts_with(b"--- ") || text.starts_with(b"+++ ") {
+            minus.get_or_insert(reader.spot());
+        }
+        reader.next();
+    }
+    match minus {
+        Some(at) => not("`---` and `+++` do not follow each other", at),
+        None => not("no file header (`--- old`, `+++ new`) and no hunk was found", Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() }),
+    }
+}
+
+/// Recognises a command of a normal diff (`3c3`, next line `< ...`) or of an ed script (`3,4d` or `3a` alone).
+fn command(line: &[u8], next: Option<&[u8]>) -> Option<&'static str> {
+    let verb = line.iter().position(|b| matches!(b, b'a' | b'c' | b'd'))?;
+    let range = |text: &[u8]| !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',');
+    if !range(&line[..verb]) {
+        return None;
+    }
+    let next = next.unwrap_or_default();
+    match &line[verb + 1..] {
+        [] => Some("an ed script"),
+        tail if range(tail) && (next.starts_with(b"< ") || next.starts_with(b"> ")) => Some("a normal diff"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::diagnostic::Coded;
+    use proptest::prelude::*;
+
+    const HUNK: &str = "@@ -1,2 +1,2 @@ fn\n a\n-b\n+c\n";
+
+    fn parse(text: &str) -> Result<PatchFile<'_>, Error> {
+        PatchFile::parse(text.as_bytes())
+    }
+
+    fn code(text: &str) -> (&'static str, usize) {
+        let error = parse(text).and_then(|p| p.check(1)).unwrap_err();
+        (error.code(), error.spot().map_or(0, |s| s.line))
+    }
+
+    #[test]
+    fn every_part_is_kept() {
+        let text = format!(
+            "From: me\n\nText\n---\n f | 2 +-\n\ndiff --git a/f b/f\nindex 123..456 100644\n--- a/f\n+++ b/f\n{HUNK}{HUNK}\nbetween\nIndex: g\n====\n--- g.orig\t2024-01-01\n+++ g\n{HUNK}-- \n2.43.0\n"
+        );
+        let patch = parse(&text).unwrap();
+        assert_eq!(patch.to_bytes(), text.as_bytes());
+        assert!(patch.preamble().ends_with(b" f | 2 +-\n\n"));
+        assert_eq!(patch.files().len(), 2);
+        assert_eq!(patch.files()[0].hunks.len(), 2);
+        assert_eq!(patch.files()[1].lead, b"\nbetween\n");
+        assert!(patch.files()[1].header.starts_with(b"Index: g\n===="));
+        assert_eq!(patch.trailing(), b"-- \n2.43.0\n");
+        assert_eq!(patch.files()[0].git.as_ref().unwrap().new_mode, Some(0o100644));
+    }
+
+    #[test]
+    fn what_is_no_patch_is_named() {
+        for (text, expected) in [
+            ("", ("OV0201", 0)),
+            (" \n\n", ("OV0201", 0)),
+            ("hello\n", ("OV0202", 1)),
+            ("<!DOCTYPE html>\n<html>\n", ("OV0202", 1)),
+            ("text\n  --- a/f\n  +++ b/f\n  @@ -1 +1 @@\n", ("OV0202", 2)),
+            ("x\n\0\n", ("OV0202", 2)),
+            ("*** a/f\n--- b/f\n***************\n*** 1,2 ****\n", ("OV0203", 1)),
+            ("3c3\n< a\n---\n> b\n", ("OV0204", 1)),
+            ("3c\nb\n.\n", ("OV0204", 1)),
+            ("diff --cc f\nindex 1,2..3\n--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n", ("OV0205", 1)),
+            ("--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n  a\n", ("OV0213", 1)),
+            ("diff --git a/f.png b/f.png\nindex 1..2 100644\nBinary files a/f.png and b/f.png differ\n", ("OV0206", 1)),
+            ("diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n", ("OV0207", 1)),
+            ("@@ -1 +1 @@\n-a\n+b\n", ("OV0208", 1)),
+            ("--- a/f\n+++ b/f\n@@ -1,x +1 @@\n-a\n+b\n", ("OV0209", 3)),
+            ("--- a/f\n+++ b/f\n@@ -1,-5 +1 @@\n-a\n+b\n", ("OV0209", 3)),
+            ("--- a/f\n+++ b/f\n@@ -1 +99999999999999999999 @@\n-a\n+b\n", ("OV0210", 3)),
+            ("--- a/f\n+++ b/f\n@@ -1,1000000000 +1 @@\n-a\n+b\n", ("OV0211", 3)),
+            ("--- a/f\n+++ b/f\n@@ -1,2 +1 @@\n-a\n+b\n*\n", ("OV0212", 6)),
+            ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n-b\n+b\n", ("OV0212", 5)),
+            ("--- a/f\n+++ b/f\n", ("OV0213", 1)),
+            ("--- a/../../f\n+++ b/../../f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0214", 1)),
+            ("diff --git a/f b/f\nrename from f\nrename to ../f\n", ("OV0214", 3)),
+            ("diff --git a/f b/f\nrename from f\nrename to /etc/f\n", ("OV0214", 3)),
+            ("--- a/f\n+++ /dev/sda\n@@ -1 +1 @@\n-a\n+b\n", ("OV0215", 2)),
+            ("diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", ("OV0215", 1)),
+            ("--- a/f\0x\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
+            ("--- \"a/f\\000x\"\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
+            ("--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0217", 1)),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn crlf_is_seen_and_kept() {
+        let text = "--- a/f\r\n+++ b/f\r\n@@ -1 +1 @@\r\n-a\r\n+b\r\n";
+        let patch = parse(text).unwrap();
+        assert!(patch.crlf());
+        assert_eq!(patch.to_bytes(), text.as_bytes());
+        assert_eq!(patch.files()[0].new.as_ref().unwrap().name, "b/f");
+        assert!(!parse("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\r\n+b\r\n").unwrap().crlf());
+    }
+
+    #[test]
+    fn a_file_without_line_feed_at_its_end() {
+        let text = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n\\ Kein Zeilenumbruch am Dateiende.\n";
+        let patch = parse(text).unwrap();
+        let lines = &patch.files()[0].hunks[0].lines;
+        assert!(!lines[0].newline && !lines[1].newline);
+        assert_eq!((lines[0].text, patch.to_bytes().as_slice()), (&b"a"[..], text.as_bytes()));
+    }
+
+    #[test]
+    fn git_names_with_blanks_and_quotes() {
+        let names = |rest: &str| git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()));
+        let pair = |a: &str, b: &str| Some((a.to_string(), b.to_string()));
+        assert_eq!(names("a/f b/f"), pair("a/f", "b/f"));
+        assert_eq!(names("a/f g b/f g"), pair("a/f g", "b/f g"));
+        assert_eq!(names("a/f b/g"), pair("a/f", "b/g"));
+        assert_eq!(names("\"a/\\303\" b/x"), pair("\"a/\\303\"", "b/x"));
+        assert_eq!(names("a/x y b/z w"), None);
+    }
+
+    /// Pieces of patches, so that random sequences of them come near to real ones.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::sample::select(vec![
+                "diff --git a/f b/f\n", "--- a/f\n", "+++ b/f\n", "@@ -1 +1 @@\n", "@@ -1,2 +1,2 @@ x\n", "@@ -0,0 +1 @@\n", "-a\n", "+b\n", " c\n", "\n",
+                "\\ No newline at end of file\n", "Index: f\n", "index 1..2 100644\n", "new file mode 100644\n", "rename from a\n", "rename to b\n",
+                "GIT binary patch\n", "literal 5\n", "zcmV\n", "Binary files a/f and b/f differ\n", "-- \n", "--- a/f\r\n", "+++ b/f\r\n", "*** a\n", "From: x\n",
+                "--- \"a/\\303\"\n", "@@ -1", "@@@ -1 -1 +1 @@@\n",
+            ]).prop_map(|s| s.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..12),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_bytes_are_parsed_or_refused_and_given_back(pieces in prop::collection::vec(piece(), 0..24)) {
+            let bytes = pieces.concat();
+            if let Ok(patch) = PatchFile::parse(&bytes) {
+                prop_assert_eq!(&patch.to_bytes(), &bytes);
+                let _ = (patch.check(1), patch.headers(), patch.strip_level(), super::super::normalise(&patch));
+            }
+        }
+    }
+}
