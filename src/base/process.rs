@@ -4,7 +4,7 @@
 //! flag that every wait looks at. Must not know what it starts.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -157,9 +157,10 @@ impl Exec {
     pub fn run_with_input(&self, input: &[u8]) -> Result<Finished, ProcessError> {
         let mut out = Vec::new();
         let mut err = Vec::new();
-        let status = self.pump(input, &mut |stream, bytes| match stream {
-            Stream::Out => out.extend_from_slice(bytes),
-            Stream::Err => err.extend_from_slice(bytes),
+        let status = self.pump(input, &mut |event| match event {
+            Some((Stream::Out, bytes)) => out.extend_from_slice(bytes),
+            Some((Stream::Err, bytes)) => err.extend_from_slice(bytes),
+            None => {}
         })?;
         Ok(Finished { status, stdout: out, stderr: err })
     }
@@ -177,7 +178,23 @@ impl Exec {
     /// # Errors
     /// As [`Exec::run_with_input`].
     pub fn stream(&self, on_line: &mut dyn FnMut(Stream, &[u8])) -> Result<ExitStatus, ProcessError> {
-        self.pump(&[], on_line)
+        self.pump(&[], &mut |event| {
+            if let Some((stream, line)) = event {
+                on_line(stream, line);
+            }
+        })
+    }
+
+    /// As [`Exec::stream`], and calls `on_event` with `None` about twenty times a second while nothing comes, so that
+    /// a live view can go on.
+    ///
+    /// # Errors
+    /// As [`Exec::run_with_input`].
+    pub fn stream_with_ticks(
+        &self,
+        on_event: &mut dyn FnMut(Option<(Stream, &[u8])>),
+    ) -> Result<ExitStatus, ProcessError> {
+        self.pump(&[], on_event)
     }
 
     /// Runs it with the terminal handed over: our own standard streams, our process group.
@@ -188,43 +205,37 @@ impl Exec {
         self.command().status().map_err(|source| ProcessError::Start { program: self.program.clone(), source })
     }
 
-    fn pump(&self, input: &[u8], sink: &mut dyn FnMut(Stream, &[u8])) -> Result<ExitStatus, ProcessError> {
+    fn pump(
+        &self,
+        input: &[u8],
+        sink: &mut dyn FnMut(Option<(Stream, &[u8])>),
+    ) -> Result<ExitStatus, ProcessError> {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut running = self.spawn(stdin)?;
         let deadline = self.limit.map(|limit| Instant::now() + limit);
-        let (send, receive) = mpsc::sync_channel(256);
-        let out = running.child.stdout.take();
-        let err = running.child.stderr.take();
+        let chunks = running.chunks();
         let to_child = running.child.stdin.take();
         std::thread::scope(|scope| {
             if let Some(mut pipe) = to_child {
                 // A child that does not read its input to the end is not an error: it may have enough.
                 scope.spawn(move || drop(pipe.write_all(input)));
             }
-            let readers: [(Stream, Option<Box<dyn Read + Send>>); 2] =
-                [(Stream::Out, out.map(|p| Box::new(p) as _)), (Stream::Err, err.map(|p| Box::new(p) as _))];
-            for (stream, pipe) in readers {
-                if let Some(pipe) = pipe {
-                    let send = send.clone();
-                    scope.spawn(move || read_lines(pipe, stream, &send));
-                }
-            }
-            drop(send);
             loop {
-                match receive.recv_timeout(TICK) {
-                    Ok((stream, line)) => sink(stream, &line),
+                match chunks.recv_timeout(TICK) {
+                    Ok((stream, chunk)) => {
+                        for line in chunk.split_inclusive(|b| *b == b'\n') {
+                            sink(Some((stream, line)));
+                        }
+                    }
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                    Err(mpsc::RecvTimeoutError::Timeout) => {}
+                    Err(mpsc::RecvTimeoutError::Timeout) => sink(None),
                 }
                 if interrupted() {
                     running.stop();
-                    // The readers end with the pipes; what they still hold is dropped with the channel.
-                    while receive.recv().is_ok() {}
                     return Err(ProcessError::Interrupted);
                 }
                 if deadline.is_some_and(|d| Instant::now() > d) {
                     running.stop();
-                    while receive.recv().is_ok() {}
                     return Err(ProcessError::Timeout {
                         program: self.program.clone(),
                         limit: self.limit.unwrap_or_default(),
@@ -237,17 +248,35 @@ impl Exec {
 }
 
 /// The longest line that is handed on whole, in bytes; a longer one comes in pieces.
-const MAX_LINE: u64 = 1 << 20;
+const MAX_LINE: usize = 1 << 20;
 
-fn read_lines(pipe: Box<dyn Read + Send>, stream: Stream, send: &mpsc::SyncSender<(Stream, Vec<u8>)>) {
-    let mut reader = BufReader::with_capacity(1 << 16, pipe);
+/// Some whole lines of one stream (the last one of all may lack its line end).
+pub type Chunk = (Stream, Vec<u8>);
+
+/// Hands on what comes in chunks of whole lines: one message a line would cost more than reading the line.
+fn read_chunks(mut pipe: impl Read, stream: Stream, send: &mpsc::SyncSender<Chunk>) {
+    let mut pending = Vec::new();
+    let mut buffer = vec![0u8; 1 << 16];
     loop {
-        let mut line = Vec::new();
-        match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) if send.send((stream, line)).is_err() => return,
-            Ok(_) => {}
+        let got = match pipe.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        let fresh = buffer.get(..got).unwrap_or_default();
+        let line_end = fresh.iter().rposition(|b| *b == b'\n').map(|i| pending.len() + i + 1);
+        pending.extend_from_slice(fresh);
+        let whole = line_end.or((pending.len() >= MAX_LINE).then_some(pending.len()));
+        if let Some(whole) = whole {
+            let rest = pending.split_off(whole);
+            if send.send((stream, std::mem::replace(&mut pending, rest))).is_err() {
+                return;
+            }
         }
+    }
+    if !pending.is_empty() {
+        let _ = send.send((stream, pending));
     }
 }
 
@@ -282,6 +311,32 @@ impl Running {
             }
             pause = (pause * 2).min(TICK);
         }
+    }
+
+    /// Takes both output streams and returns the channel on which they come, closed when both have ended.
+    pub fn chunks(&mut self) -> mpsc::Receiver<Chunk> {
+        let (send, receive) = mpsc::sync_channel(256);
+        // The threads end with the pipes, or with the first chunk after the receiver is gone.
+        if let Some(out) = self.child.stdout.take() {
+            let send = send.clone();
+            std::thread::spawn(move || read_chunks(out, Stream::Out, &send));
+        }
+        if let Some(err) = self.child.stderr.take() {
+            std::thread::spawn(move || read_chunks(err, Stream::Err, &send));
+        }
+        receive
+    }
+
+    /// Ends the child and its group at once, for a child that has nothing to put in order.
+    pub fn kill(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+        self.ended = true;
     }
 
     /// Ends the child and its group: TERM, and KILL after three seconds.
@@ -399,6 +454,23 @@ mod tests {
         );
         assert!(find_program("no-such-program-here").is_none());
         assert!(find_program("sh").is_some());
+    }
+
+    #[test]
+    fn lines_come_whole_whatever_the_pipe_does() {
+        let script = "i=0; while [ $i -lt 3000 ]; do echo line-$i-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; i=$((i+1)); done; printf end";
+        let mut lines = Vec::new();
+        Exec::new("sh").args(["-c", script]).stream(&mut |_, line| lines.push(line.to_vec())).unwrap();
+        assert_eq!(lines.len(), 3001);
+        assert!(lines.iter().take(3000).all(|l| l.starts_with(b"line-") && l.ends_with(b"x\n")));
+        assert_eq!(lines[3000], b"end");
+    }
+
+    #[test]
+    fn a_quiet_child_gives_ticks() {
+        let mut ticks = 0;
+        Exec::new("sleep").arg("0.3").stream_with_ticks(&mut |e| ticks += usize::from(e.is_none())).unwrap();
+        assert!(ticks >= 2, "{ticks}");
     }
 
     #[test]
