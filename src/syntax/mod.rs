@@ -1,3 +1,13 @@
 //! The one guarded gate to rnix, attribute paths and quoting, constructors of new Nix text, trivia.
 //!
-//! Must not decide policy.
+//! Must not decide policy: nothing here knows what an overlay is.
+
+mod attr_path;
+mod error;
+mod gate;
+pub mod make;
+pub mod trivia;
+
+pub use attr_path::AttrPath;
+pub use error::{EXPLANATIONS, Error};
+pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, decode, parse, parse_errors};

@@ -1,0 +1,172 @@
+//! What can be wrong with Nix text before anyone asks what it means.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::span::{Place, Span, line_col, line_span};
+
+/// Why a text was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is larger than [`super::MAX_BYTES`].
+    #[error("{} holds {bytes} bytes, more than the {} that are read", path.display(), super::MAX_BYTES)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The bytes are not UTF-8.
+    #[error("{} is not UTF-8 text: byte {offset} starts no character", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first wrong byte.
+        offset: usize,
+    },
+    /// The text holds a NUL byte.
+    #[error("{} holds a NUL byte at offset {offset}", path.display())]
+    Nul {
+        /// The file.
+        path: PathBuf,
+        /// Where it is.
+        offset: usize,
+    },
+    /// The text starts with a byte-order mark, which Nix refuses.
+    #[error("{} starts with a byte-order mark, which Nix does not read", path.display())]
+    ByteOrderMark {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is nested, or chained, deeper than [`super::MAX_DEPTH`].
+    #[error("the expression at {place} is nested or chained deeper than {}", super::MAX_DEPTH)]
+    TooDeep {
+        /// Where the limit is passed.
+        place: Place,
+        /// The line of the source, shortened.
+        line: Option<String>,
+    },
+    /// The text is no Nix expression.
+    #[error("{place} is no Nix expression: {reason}")]
+    Unparsable {
+        /// Where reading stopped.
+        place: Place,
+        /// What the parser says.
+        reason: String,
+        /// The line of the source, shortened.
+        line: Option<String>,
+    },
+    /// An attribute path from the command line cannot be read.
+    #[error("`{given}` is no attribute path: {reason}")]
+    AttrPath {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Returns the line of `text` that holds `offset`, cut to a length that fits a terminal.
+pub(super) fn shown_line(text: &str, offset: usize) -> Option<String> {
+    let span = line_span(text, line_col(text, offset).line)?;
+    let line = text.get(span.range())?;
+    Some(line.chars().take(200).collect())
+}
+
+impl Error {
+    pub(super) fn unparsable(path: &Path, text: &str, offset: usize, reason: String) -> Error {
+        Error::Unparsable {
+            place: Place::in_text(path, text, Span::at(offset.min(text.len()))),
+            reason,
+            line: shown_line(text, offset),
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::TooLarge { .. } => "OV0901",
+            Error::NotUtf8 { .. } => "OV0902",
+            Error::Nul { .. } => "OV0903",
+            Error::ByteOrderMark { .. } => "OV0904",
+            Error::TooDeep { .. } => "OV0905",
+            Error::Unparsable { .. } => "OV0906",
+            Error::AttrPath { .. } => "OV0907",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::TooLarge { .. } => "choose another file with --overlay PATH, or create one with --new-overlay".into(),
+            Error::NotUtf8 { .. } => "a file encrypted by git-crypt looks like this; unlock it first".into(),
+            Error::Nul { .. } => "this is no text file; check the path".into(),
+            Error::ByteOrderMark { .. } => "save the file without a byte-order mark".into(),
+            Error::TooDeep { .. } => "choose another file with --overlay PATH, or create one with --new-overlay".into(),
+            Error::Unparsable { .. } => "make the file one that `nix-instantiate --parse` accepts".into(),
+            Error::AttrPath { .. } => "write names with dots between them, odd names in quotes: a.\"b.c\".d".into(),
+        })
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::TooLarge { path, .. } | Error::ByteOrderMark { path } => Some(Place::file(path)),
+            Error::NotUtf8 { path, offset } | Error::Nul { path, offset } => {
+                Some(Place { path: path.clone(), span: Some(Span::at(*offset)), line_col: None })
+            }
+            Error::TooDeep { place, .. } | Error::Unparsable { place, .. } => Some(place.clone()),
+            Error::AttrPath { .. } => None,
+        }
+    }
+
+    fn source_line(&self) -> Option<String> {
+        match self {
+            Error::TooDeep { line, .. } | Error::Unparsable { line, .. } => line.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Every code of this room.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV0901",
+        title: "the file is too large",
+        text: "Files above 16 MiB are not read: no overlay that people write is near that size, and a generated one\n\
+               should not be edited by hand or by a tool.",
+    },
+    Explanation {
+        code: "OV0902",
+        title: "the file is not UTF-8",
+        text: "Nix text is UTF-8. Encrypted files (git-crypt) are the usual reason: unlock the repository first.",
+    },
+    Explanation {
+        code: "OV0903",
+        title: "the file holds a NUL byte",
+        text: "Nix stops reading at a NUL byte, so what stands after it would be invisible. The file is left alone.",
+    },
+    Explanation {
+        code: "OV0904",
+        title: "the file starts with a byte-order mark",
+        text: "Nix refuses a byte-order mark. Save the file without it; overlayctl does not take it away itself.",
+    },
+    Explanation {
+        code: "OV0905",
+        title: "the expression is nested too deep",
+        text: "Brackets within brackets, or one operator after another, beyond a thousand: the deepest of 32,000 real\n\
+               files is at 199. Reading such a file could exhaust the stack, so it is refused before it is parsed.",
+    },
+    Explanation {
+        code: "OV0906",
+        title: "the file is no Nix expression",
+        text: "The file does not parse, so no place in it is certain. Make it one that `nix-instantiate --parse`\n\
+               accepts and try again; nothing was written.",
+    },
+    Explanation {
+        code: "OV0907",
+        title: "not an attribute path",
+        text: "An attribute path is names with dots between them: `musl`, `python3Packages.requests`. A name with other\n\
+               characters stands in double quotes: `nodePackages.\"@angular/cli\"`. Interpolation (`${`) is not taken.",
+    },
+];
