@@ -1,3 +1,18 @@
-//! `.drv` files: the strict ATerm reader, derivations, closures over a reader that is handed in.
+//! `.drv` files: the strict ATerm reader, its fast scanner, the printer, closures over a reader that is handed in.
 //!
-//! Must not read files itself.
+//! [`parse`] is the reference: it accepts what Nix writes and refuses everything else with the offset of the first bad
+//! byte. [`Scanner`] finds only what a graph needs, without allocating, and never accepts what [`parse`] refuses.
+//! The format is that of `Derivation::unparse` in Nix' `libstore/derivations.cc`. Must not read files itself: bytes come
+//! from a [`Source`].
+
+mod closure;
+mod derivation;
+mod error;
+mod parse;
+mod scan;
+
+pub use closure::{Closure, Source, read_closure};
+pub use derivation::{Derivation, Input, Output, OutputKind, Selection};
+pub use error::{EXPLANATIONS, Error, ParseError, Problem};
+pub use parse::parse;
+pub use scan::{Range, ScannedOutput, Scanner, unescape};

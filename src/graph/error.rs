@@ -1,0 +1,182 @@
+//! What can go wrong with graphs.
+
+use std::path::PathBuf;
+
+use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::fs::FsError;
+use crate::base::span::Place;
+use crate::drv;
+
+/// Why there is no graph, or no answer from one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A derivation could not be read.
+    #[error("the graph is incomplete")]
+    Derivation(#[from] drv::Error),
+    /// A path that should be that of a derivation.
+    #[error("`{path}` is not the path of a derivation in {store_dir}")]
+    NotADerivation {
+        /// The path.
+        path: String,
+        /// The store directory.
+        store_dir: String,
+    },
+    /// Derivations that need each other in a circle.
+    #[error("these derivations need each other: {}", names(.0))]
+    Cycle(Vec<String>),
+    /// More than the cache format can count.
+    #[error("the graph is too large: {what} do not fit in 32 bits")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+    },
+    /// No roots.
+    #[error("there is no derivation to start from")]
+    NoRoots,
+    /// A list of roots that is neither of the two forms.
+    #[error("line {line} of the list of roots: {problem}")]
+    Roots {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A cache file that cannot be read or written.
+    #[error("the stored graph cannot be read or written")]
+    Io(#[from] FsError),
+    /// A cache file that is not to be believed.
+    #[error("{} is not a usable graph: {problem}", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: CacheProblem,
+    },
+    /// No such attribute among the roots.
+    #[error("the graph has no attribute `{attr}`")]
+    UnknownAttribute {
+        /// The attribute.
+        attr: String,
+        /// Attributes with a similar name.
+        similar: Vec<String>,
+    },
+}
+
+/// Why a cache file is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheProblem {
+    /// It is something else.
+    #[error("it does not start as one")]
+    Foreign,
+    /// It was written by another version of overlayctl, or on a machine of the other byte order.
+    #[error("it was written by another version")]
+    Version,
+    /// It is shorter or longer than it says.
+    #[error("its length is not the one it states")]
+    Length,
+    /// Its content is not what was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// A row or a range points outside.
+    #[error("its {0} are damaged")]
+    Structure(&'static str),
+}
+
+/// Names the derivations of a cycle, the first again at the end.
+fn names(paths: &[String]) -> String {
+    let mut names: Vec<&str> = paths.iter().take(12).map(|path| crate::base::store_path::drv_name(path)).collect();
+    if paths.len() > names.len() {
+        names.push("...");
+    }
+    names.extend(paths.first().map(|path| crate::base::store_path::drv_name(path)));
+    names.join(" -> ")
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Derivation(source) => source.code(),
+            Error::NotADerivation { .. } => "OV0301",
+            Error::Cycle(_) => "OV0302",
+            Error::TooLarge { .. } => "OV0303",
+            Error::NoRoots => "OV0304",
+            Error::Roots { .. } => "OV0305",
+            Error::Io(source) => source.code(),
+            Error::Cache { .. } => "OV0306",
+            Error::UnknownAttribute { .. } => "OV0307",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Derivation(source) => return source.hint(),
+            Error::Io(source) => return source.hint(),
+            Error::TooLarge { .. } => return None,
+            Error::NotADerivation { .. } => "a root is a path that ends in .drv, as `nix-instantiate` prints it".into(),
+            Error::Cycle(_) => "Nix cannot make such derivations: the files were not written by it".into(),
+            Error::NoRoots => "name at least one target".into(),
+            Error::Roots { .. } => {
+                "each line is `attribute<TAB>.drv path<TAB>output path`, or a JSON object as nix-eval-jobs prints it"
+                    .into()
+            }
+            Error::Cache { .. } => "build it again with `overlayctl graph build`".into(),
+            Error::UnknownAttribute { similar, .. } if similar.is_empty() => {
+                "only attributes in the list of roots that the graph was built from are known".into()
+            }
+            Error::UnknownAttribute { similar, .. } => format!("did you mean {}?", similar.join(", ")),
+        })
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Derivation(source) => source.place(),
+            Error::Io(source) => source.place(),
+            Error::Cache { path, .. } => Some(Place::file(path)),
+            _ => None,
+        }
+    }
+}
+
+/// The codes of this room.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV0301",
+        title: "a path is not that of a derivation",
+        text: "Roots and inputs of derivations are store paths that end in .drv and lie in one store directory.",
+    },
+    Explanation {
+        code: "OV0302",
+        title: "derivations need each other in a circle",
+        text: "A derivation's path is a hash over its inputs, so Nix cannot write a circle. One in the input means that the \
+               .drv files were made or changed by something else. overlayctl stops rather than count wrong.",
+    },
+    Explanation {
+        code: "OV0303",
+        title: "a graph is too large",
+        text: "Nodes, edges and bytes of text are counted in 32 bits: four thousand million of each.",
+    },
+    Explanation {
+        code: "OV0304",
+        title: "there is nothing to build a graph from",
+        text: "The list of roots holds no derivation; where it came from an evaluation, every attribute failed.",
+    },
+    Explanation {
+        code: "OV0305",
+        title: "a list of roots is malformed",
+        text: "A list of roots is a TSV file (attribute, .drv path, output path; a header line `attr<TAB>drvPath...` is \
+               allowed) or the JSON lines of nix-eval-jobs.",
+    },
+    Explanation {
+        code: "OV0306",
+        title: "a stored graph is not believed",
+        text: "A stored graph has a version, a length and a checksum, and its rows are checked when it is opened. This one \
+               fails: it is damaged, cut off, or from another version. It is never used in part; build it again.",
+    },
+    Explanation {
+        code: "OV0307",
+        title: "an attribute is not in the graph",
+        text: "The graph knows the attributes of the list of roots that it was built from.",
+    },
+];
