@@ -40,9 +40,21 @@ fi
 
 # --- Debian packages --------------------------------------------------------------------------------------------------
 
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+refreshed=
+refresh() { # the package lists, once, and only when something has to be installed
+  [ -z "$refreshed" ] || return 0
+  refreshed=1
+  [ "$(id -u)" -eq 0 ] || [ ${#as_root[@]} -gt 0 ] || die "something has to be installed, and this is neither root nor sudo's user"
+  say "reading Debian's list of packages"
+  "${as_root[@]}" apt-get -qq update || say "apt complained, going on"
+}
+
 # Native tools are always wanted: the build platform compiles helpers of its own.
 wanted=(gcc libc6-dev make patch bzip2 xz-utils file qemu-user)
-command -v nix-build >/dev/null || wanted+=(nix-bin)
+# The second brings the users that Nix builds as.
+command -v nix-build >/dev/null || wanted+=(nix-bin nix-setup-systemd)
 for board in ${boards//,/ }; do
   # Debian only recommends the C library of a cross compiler, so it is named here.
   case $board in
@@ -55,7 +67,8 @@ for board in ${boards//,/ }; do
 done
 if [ -n "$rust" ]; then
   # Debian's -web packages are the newer Rust it builds browsers with; releases without them have it under the plain name.
-  if dpkg -s rustc-web >/dev/null 2>&1 || apt-cache show rustc-web >/dev/null 2>&1; then
+  installed rustc-web || installed rust-src || refresh
+  if installed rustc-web || { ! installed rust-src && apt-cache show rustc-web >/dev/null 2>&1; }; then
     wanted+=(rustc-web rust-web-src cargo-web)
   else
     wanted+=(rustc rust-src cargo)
@@ -64,11 +77,11 @@ fi
 
 missing=()
 for package in "${wanted[@]}"; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  installed "$package" || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+  refresh
   say "installing ${missing[*]}"
-  [ "$(id -u)" -eq 0 ] || [ ${#as_root[@]} -gt 0 ] || die "neither root nor sudo: cannot install ${missing[*]}"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 else
   say "Debian packages: all here"

@@ -56,10 +56,11 @@ rec {
   # Debian's glibc for a platform: in the package set it is copied, not built.
   glibcId = platform: idOf (map (library platform) [ "libc6" "libc6-dev" "libgcc-s1" ]);
 
+  # LLVM is in it only as far as Debian builds rustc anew for another one: it is a library with a package of its own.
   rustVersion = lastOr "0-missing" rustVersions;
   rustId =
     let series = lib.concatStringsSep "." (lib.lists.take 2 (lib.splitString "." rustVersion));
     in idOf (lib.filter isInstalled (lib.concatMap (web: [
-      "rustc${web}" "cargo${web}" "rust${web}-src" "rust${web}-llvm" "libstd-rust${web}-${series}:${archOf buildPlatform}"
+      "rustc${web}" "cargo${web}" "rust${web}-src" "libstd-rust${web}-${series}:${archOf buildPlatform}"
     ]) [ "-web" "" ]));
 }
