@@ -11,6 +11,8 @@
 //! * [`emulator`] says what runs a platform's programs on this machine.
 
 pub mod archive;
+pub mod attr;
+pub mod catalogue;
 pub mod elf;
 pub mod emulator;
 mod error;

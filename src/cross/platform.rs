@@ -64,6 +64,9 @@ impl std::fmt::Display for Format {
 /// A platform: what `stdenv.hostPlatform` is in nixpkgs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Platform {
+    /// The triple as it was given, `arm-none-eabi`: `config` in nixpkgs, the prefix of the cross tools. For a system
+    /// it is the full triple.
+    pub config: String,
     /// The processor.
     pub cpu: &'static Cpu,
     /// The vendor: `unknown`, `pc`, `w64`, `apple`, `none`.
@@ -175,6 +178,7 @@ impl Platform {
         });
         let abi = skeleton.abi.unwrap_or_else(|| default_abi(cpu, kernel));
         let mut platform = Platform {
+            config: text.to_string(),
             cpu,
             vendor: vendor.to_string(),
             kernel: kernel.to_string(),
@@ -186,6 +190,9 @@ impl Platform {
             is_static: cpu.family == "wasm" || kernel == "redox",
         };
         platform.libc = platform.default_libc().map(str::to_string);
+        if platform.system() == text {
+            platform.config = platform.full_triple();
+        }
         Ok(platform)
     }
 
@@ -203,7 +210,19 @@ impl Platform {
         Platform::parse(&format!("{cpu}-{kernel}")).ok()
     }
 
-    /// Returns the same platform with another C library's ABI, as `pkgsMusl` and `pkgsStatic` make it.
+    /// Returns the same platform with another C library, where one is given: `libc` in a `crossSystem`.
+    pub fn with_libc(self, libc: Option<&str>) -> Platform {
+        let libc = libc.map(str::to_string).or_else(|| self.libc.clone());
+        Platform { libc, ..self }
+    }
+
+    /// Returns the same platform with `gcc.abi` set, where one is given.
+    pub fn with_gcc_abi(self, gcc_abi: Option<&str>) -> Platform {
+        let gcc_abi = gcc_abi.map(str::to_string).or_else(|| self.gcc_abi.clone());
+        Platform { gcc_abi, ..self }
+    }
+
+    /// Returns the same platform with musl's ABI, as `pkgsMusl` and `pkgsStatic` make it.
     pub(super) fn with_musl(&self) -> Platform {
         let abi = match self.abi.as_str() {
             "gnueabi" | "musleabi" => "musleabi",
@@ -213,12 +232,16 @@ impl Platform {
             _ => "musl",
         };
         let libc = Some("musl".to_string());
-        Platform { abi: abi.to_string(), libc, ..self.clone() }
+        let mut platform = Platform { abi: abi.to_string(), libc, ..self.clone() };
+        platform.config = platform.full_triple();
+        platform
     }
 
     /// Returns the same platform with another processor.
     pub(super) fn with_cpu(&self, cpu: &'static Cpu) -> Platform {
-        Platform { cpu, ..self.clone() }
+        let mut platform = Platform { cpu, ..self.clone() };
+        platform.config = platform.full_triple();
+        platform
     }
 
     /// Returns Nix' name, `aarch64-linux`.
@@ -230,8 +253,13 @@ impl Platform {
         }
     }
 
-    /// Returns the triple, `aarch64-unknown-linux-musl`, also the prefix of the cross tools.
-    pub fn triple(&self) -> String {
+    /// Returns the triple as it was given; the cross tools are called `TRIPLE-gcc`.
+    pub fn triple(&self) -> &str {
+        &self.config
+    }
+
+    /// Returns the triple with all parts, as nixpkgs writes it: `arm-unknown-none-eabi` for `arm-none-eabi`.
+    pub fn full_triple(&self) -> String {
         let abi = if self.abi == "unknown" { String::new() } else { format!("-{}", self.abi) };
         let elf = if self.kernel == "netbsd" && self.netbsd_assumes_aout() { "elf" } else { "" };
         format!("{}-{}-{}{}{elf}{abi}", self.cpu.name, self.vendor, self.kernel, self.kernel_version)
@@ -264,6 +292,20 @@ impl Platform {
             "mmix" => Format::Other,
             _ => KERNELS.iter().find(|k| k.1 == self.kernel).map_or(Format::Other, |k| k.2),
         }
+    }
+
+    /// Returns the name of rustc's target, by the rule of nixpkgs' `rust.rustcTarget`: a `crossSystem` may set another.
+    pub fn rust_target(&self) -> String {
+        let cpu = match self.cpu.name {
+            "armv7a" | "armv7l" => "armv7",
+            "armv6l" => "arm",
+            "armv5tel" => "armv5te",
+            "riscv64" => "riscv64gc",
+            name => name,
+        };
+        let vendor = if self.vendor == "w64" { "pc" } else { &self.vendor };
+        let abi = if self.abi == "unknown" { String::new() } else { format!("-{}", self.abi) };
+        format!("{cpu}-{vendor}-{}{abi}", self.kernel)
     }
 
     /// Says whether programs are musl's.
@@ -405,7 +447,7 @@ mod tests {
 
     fn facts(text: &str) -> (String, String, String) {
         let platform = Platform::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
-        (platform.system(), platform.triple(), platform.libc.unwrap_or_default())
+        (platform.system(), platform.full_triple(), platform.libc.unwrap_or_default())
     }
 
     #[test]
@@ -483,8 +525,8 @@ mod tests {
         fn any_text_is_parsed_or_refused(text in "[a-z0-9_-]{0,40}|(aarch64|arm|avr)(-(none|linux|unknown|elf|gnu|eabi|[0-9]{0,2}|ä))*") {
             if let Ok(platform) = Platform::parse(&text) {
                 // The triple is a fixed point, apart from names with an unknown ABI that the short forms fill in.
-                let again = Platform::parse(&platform.triple());
-                prop_assert!(again.is_ok_and(|p| p.system() == platform.system()) , "{} -> {}", text, platform.triple());
+                let again = Platform::parse(&platform.full_triple());
+                prop_assert!(again.is_ok_and(|p| p.system() == platform.system()), "{} -> {}", text, platform.full_triple());
             }
         }
     }
