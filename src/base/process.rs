@@ -85,6 +85,9 @@ pub enum Stream {
     Err,
 }
 
+/// Takes a line with its stream, or `None` when there was none for a while.
+pub type OnLine<'f> = dyn FnMut(Option<(Stream, &[u8])>) + 'f;
+
 impl Exec {
     /// Makes a command without arguments.
     pub fn new(program: impl Into<PathBuf>) -> Exec {
@@ -190,10 +193,7 @@ impl Exec {
     ///
     /// # Errors
     /// As [`Exec::run_with_input`].
-    pub fn stream_with_ticks(
-        &self,
-        on_event: &mut dyn FnMut(Option<(Stream, &[u8])>),
-    ) -> Result<ExitStatus, ProcessError> {
+    pub fn stream_with_ticks(&self, on_event: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
         self.pump(&[], on_event)
     }
 
@@ -205,11 +205,7 @@ impl Exec {
         self.command().status().map_err(|source| ProcessError::Start { program: self.program.clone(), source })
     }
 
-    fn pump(
-        &self,
-        input: &[u8],
-        sink: &mut dyn FnMut(Option<(Stream, &[u8])>),
-    ) -> Result<ExitStatus, ProcessError> {
+    fn pump(&self, input: &[u8], sink: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut running = self.spawn(stdin)?;
         let deadline = self.limit.map(|limit| Instant::now() + limit);

@@ -1,3 +1,40 @@
 //! Nix as the engine: argument vectors, evaluation, instantiation, builds, the log, stores, builders.
 //!
-//! Must not hold policy.
+//! The one way in is [`Nix::discover`]; everything is a method of [`Nix`] or a plain value handed to one. This is the
+//! only room that starts Nix. What differs between Nix versions (2.8 and later) is confined to it: what is needed is
+//! read from what Nix answers, never from its version number. Must not hold policy: what to build, what to compare and
+//! what to show is decided above.
+//!
+//! ```text
+//! expression  package sets and targets as typed values, turned into Nix text
+//! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
+//! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
+//! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
+//! log         one line of internal-json -> Message         state   Message -> BuildState, pure
+//! build       a build driven to its report                 store   validity, closures, logs, roots, copies
+//! ```
+
+mod build;
+mod error;
+mod expression;
+mod facts;
+mod failure;
+mod instantiate;
+pub mod log;
+mod pool;
+mod program;
+mod server;
+mod state;
+mod store;
+
+pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
+pub use error::{EXPLANATIONS, Error};
+pub use expression::{AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text};
+pub use facts::{PackageFacts, Patches, Platforms};
+pub use failure::{EvalFailure, FailureKind};
+pub use instantiate::{Instantiated, Output, Side, SideResult};
+pub use pool::{Evaluated, PoolSettings, PoolSummary};
+pub use program::{Nix, Settings, Version};
+pub use server::EvalServer;
+pub use state::{Build, BuildState, Change, Event, Failure, Fetch, Phase, Reason, Status};
+pub use store::{DryRun, PathInfo};

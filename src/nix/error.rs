@@ -1,0 +1,424 @@
+//! What can go wrong with Nix, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::{EvalFailure, FailureKind};
+use super::program::Version;
+use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::fs::FsError;
+use crate::base::process::{Finished, ProcessError, strip_controls};
+use crate::base::span::Place;
+
+/// Why Nix did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A program of Nix is not on `PATH`.
+    #[error("{program} is not installed (not found on PATH)")]
+    NoNix {
+        /// The program.
+        program: String,
+    },
+    /// Nix is older than what overlayctl works with.
+    #[error("Nix {found} is too old, overlayctl needs {} or later", Version::MINIMUM)]
+    TooOld {
+        /// The version there is.
+        found: Version,
+    },
+    /// An expression has no value.
+    #[error("{what} does not evaluate: {}", failure.message)]
+    Eval {
+        /// What was evaluated, as the user knows it.
+        what: String,
+        /// Why.
+        failure: Box<EvalFailure>,
+    },
+    /// At least one derivation failed to build.
+    #[error("{} failed to build: {reason}", crate::base::store_path::drv_name(drv_path))]
+    BuildFailed {
+        /// The first that failed.
+        drv_path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another process holds the store.
+    #[error("the Nix store is locked: {message}")]
+    StoreLocked {
+        /// Nix's message.
+        message: String,
+    },
+    /// The store or its database is broken.
+    #[error("the Nix store is damaged: {message}")]
+    StoreCorrupt {
+        /// Nix's message.
+        message: String,
+    },
+    /// The daemon or a remote store does not answer, or does not allow it.
+    #[error("the Nix daemon or store refused: {message}")]
+    Refused {
+        /// Nix's message.
+        message: String,
+    },
+    /// The disk is full.
+    #[error("the disk is full: {message}")]
+    DiskFull {
+        /// Nix's message.
+        message: String,
+    },
+    /// The user pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// No nixpkgs where it was looked for.
+    #[error("<{name}> is not in Nix's search path")]
+    NoNixpkgs {
+        /// The entry.
+        name: String,
+    },
+    /// A piece of Nix text of the user's cannot be used.
+    #[error("cannot use `{text}`: {reason}")]
+    BadExpression {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The evaluator ended before it answered.
+    #[error("the Nix evaluator ended before it answered ({how})")]
+    EvaluatorDied {
+        /// How it ended.
+        how: String,
+        /// What it printed.
+        printed: String,
+    },
+    /// The evaluator gave no answer.
+    #[error("the Nix evaluator gave no answer within {seconds} s")]
+    EvaluatorHung {
+        /// The time it had, in seconds.
+        seconds: u64,
+    },
+    /// Nix answered something that cannot be read.
+    #[error("cannot read what {program} answered: {reason}")]
+    Garbage {
+        /// The program.
+        program: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What it answered, the beginning.
+        answer: String,
+    },
+    /// A command of Nix failed for another reason.
+    #[error("{program} failed: {message}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// Nix's message, the first line of the error.
+        message: String,
+        /// All that it printed.
+        printed: String,
+    },
+    /// A program of Nix could not be run.
+    #[error("cannot run Nix")]
+    Process {
+        /// Why.
+        source: ProcessError,
+    },
+    /// A file of our own could not be written.
+    #[error("cannot prepare for Nix")]
+    File {
+        /// Why.
+        source: FsError,
+    },
+}
+
+impl From<ProcessError> for Error {
+    fn from(source: ProcessError) -> Error {
+        match source {
+            ProcessError::Interrupted => Error::Interrupted,
+            ProcessError::Start { program, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                Error::NoNix { program: program.display().to_string() }
+            }
+            source => Error::Process { source },
+        }
+    }
+}
+
+impl From<FsError> for Error {
+    fn from(source: FsError) -> Error {
+        Error::File { source }
+    }
+}
+
+impl Error {
+    /// Returns all that Nix printed, for `-v`.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Error::Eval { failure, .. } => Some(&failure.full),
+            Error::EvaluatorDied { printed, .. } | Error::Failed { printed, .. } => Some(printed),
+            Error::Garbage { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Makes the error of a command of Nix that ended with another status than 0.
+    pub(super) fn of_command(program: &Path, finished: &Finished) -> Error {
+        Error::of_text(program, &String::from_utf8_lossy(&finished.stderr))
+    }
+
+    /// Makes the error of what a command of Nix printed.
+    pub(super) fn of_text(program: &Path, printed: &str) -> Error {
+        let printed = strip_controls(printed).trim().to_string();
+        let failure = EvalFailure::read(&printed);
+        let message = failure.message;
+        let has = |needle: &str| printed.contains(needle);
+        if has("No space left on device") || has("database or disk is full") {
+            Error::DiskFull { message }
+        } else if has("database disk image is malformed") || has("is corrupted") || has("file is not a database") {
+            Error::StoreCorrupt { message }
+        } else if has("is busy") && has("SQLite") || has("database is locked") {
+            Error::StoreLocked { message }
+        } else if has("cannot connect to")
+            || has("opening lock file")
+            || has("Connection refused")
+            || has("you are not privileged")
+            || has("cannot open connection to remote store")
+            || has("because you are not a trusted user")
+            || has("creating directory '/nix")
+        {
+            Error::Refused { message }
+        } else if has("interrupted by the user") {
+            Error::Interrupted
+        } else {
+            let program =
+                program.file_name().map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned());
+            Error::Failed { program, message, printed }
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::NoNix { .. } => "OV0501",
+            Error::TooOld { .. } => "OV0502",
+            Error::Eval { .. } => "OV0503",
+            Error::BuildFailed { .. } => "OV0504",
+            Error::StoreLocked { .. } => "OV0505",
+            Error::StoreCorrupt { .. } => "OV0506",
+            Error::Refused { .. } => "OV0507",
+            Error::DiskFull { .. } => "OV0508",
+            Error::Interrupted => "OV0509",
+            Error::NoNixpkgs { .. } => "OV0510",
+            Error::BadExpression { .. } => "OV0511",
+            Error::EvaluatorDied { .. } => "OV0512",
+            Error::EvaluatorHung { .. } => "OV0513",
+            Error::Garbage { .. } => "OV0514",
+            Error::Failed { .. } => "OV0515",
+            Error::Process { .. } => "OV0516",
+            Error::File { .. } => "OV0517",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::NoNix { .. } => {
+                "install Nix: `apt install nix-bin` on Debian, or https://nixos.org/download; then run it again".into()
+            }
+            Error::TooOld { .. } => "install a newer Nix beside it and put it first on PATH".into(),
+            Error::Eval { failure, .. } if !failure.near.is_empty() => {
+                format!("did you mean {}?", failure.near.join(", "))
+            }
+            Error::Eval { failure, .. } => match failure.kind {
+                FailureKind::Refused => {
+                    "allow it in the `config` of the workspace (allowUnfree, allowBroken, permittedInsecurePackages, \
+                     allowUnsupportedSystem) or choose another target"
+                        .into()
+                }
+                FailureKind::InfiniteRecursion => {
+                    "does an overlay use `final` where it should use `prev`, or patch what its own patching needs?"
+                        .into()
+                }
+                FailureKind::MissingFile => "is the file added to git? a flake sees only files that git knows".into(),
+                _ => "`-v` shows the whole message of Nix".into(),
+            },
+            Error::BuildFailed { drv_path, .. } => format!("see the whole log with `nix-store --read-log {drv_path}`"),
+            Error::StoreLocked { .. } => "another Nix is at work; wait for it to end and run it again".into(),
+            Error::StoreCorrupt { .. } => "`nix-store --verify --check-contents` says more; `--repair` mends".into(),
+            Error::Refused { .. } => {
+                "is the daemon running (`systemctl status nix-daemon`), and may you use it (group `nix-users`)?".into()
+            }
+            Error::DiskFull { .. } => "`nix-collect-garbage` frees room; what was built so far is kept".into(),
+            Error::NoNixpkgs { .. } => "name one with `--nixpkgs PATH`, in overlayctl.toml, or in NIX_PATH".into(),
+            Error::EvaluatorDied { .. } => {
+                "out of memory? fewer `--eval-workers` or a smaller `--max-memory` help".into()
+            }
+            Error::Garbage { .. } => "`-v` shows the answer; is the `nix` on PATH really Nix?".into(),
+            Error::Failed { .. } => "`-v` shows all that Nix printed".into(),
+            Error::Interrupted
+            | Error::BadExpression { .. }
+            | Error::EvaluatorHung { .. }
+            | Error::Process { .. }
+            | Error::File { .. } => return None,
+        })
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
+            Error::File { source } => source.place(),
+            _ => None,
+        }
+    }
+
+    fn source_line(&self) -> Option<String> {
+        let place = self.place()?;
+        let text = crate::base::fs::read_text(&place.path).ok()?;
+        let span = crate::base::span::line_span(&text, place.line_col?.line)?;
+        text.get(span.range()).map(str::to_string)
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Error::BuildFailed { .. } => Verdict::No,
+            _ => Verdict::Error,
+        }
+    }
+}
+
+/// Returns the name of a program for messages.
+pub(super) fn program_name(program: &Path) -> String {
+    PathBuf::from(program)
+        .file_name()
+        .map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+/// The codes of this room.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV0501",
+        title: "Nix is not installed",
+        text: "overlayctl drives Nix: nix, nix-instantiate and nix-store must be on PATH. Debian and Ubuntu have them in \
+               the package nix-bin; https://nixos.org/download has installers for everything else.",
+    },
+    Explanation {
+        code: "OV0502",
+        title: "Nix is too old",
+        text: "overlayctl works with Nix 2.8 and later. Several versions can be installed side by side; the first on \
+               PATH is used.",
+    },
+    Explanation {
+        code: "OV0503",
+        title: "a target does not evaluate",
+        text: "Nix refused the expression. The message is Nix's own, shortened; with -v it is shown whole. Frequent \
+               causes: an attribute name with a typo, a package marked as broken or unfree, an overlay that refers to \
+               itself through `final`.",
+    },
+    Explanation {
+        code: "OV0504",
+        title: "a build failed",
+        text: "A derivation did not build. The report names it, its phase and the last lines of its log; \
+               `nix-store --read-log DRV` shows the whole log. What was built before is kept, so that a second run \
+               goes on from there.",
+    },
+    Explanation {
+        code: "OV0505",
+        title: "the store is locked",
+        text: "Another process writes to the store's database and did not finish in time. Nothing is lost; run the \
+               command again when it is done.",
+    },
+    Explanation {
+        code: "OV0506",
+        title: "the store is damaged",
+        text: "Nix found its database or a store path damaged. `nix-store --verify --check-contents` examines, \
+               `nix-store --verify --check-contents --repair` mends what can be fetched or built again.",
+    },
+    Explanation {
+        code: "OV0507",
+        title: "the daemon or the store refused",
+        text: "On a multi-user installation all writes go through the daemon. It is not running, you may not talk to it, \
+               or an option needs a trusted user (`trusted-users` in nix.conf). Without a daemon, the store must be \
+               writable for you.",
+    },
+    Explanation {
+        code: "OV0508",
+        title: "the disk is full",
+        text: "Nix could not write to the store or to its build directory (TMPDIR). `nix-collect-garbage` removes what \
+               no root keeps alive.",
+    },
+    Explanation {
+        code: "OV0509",
+        title: "interrupted",
+        text: "Ctrl-C, or a signal that asks to end. All processes that were started are ended; what was built before is \
+               kept.",
+    },
+    Explanation {
+        code: "OV0510",
+        title: "nixpkgs was not found",
+        text: "There is no entry of that name in Nix's search path. Name a checkout with --nixpkgs, write it into \
+               overlayctl.toml, or set NIX_PATH (nixpkgs=/path/to/nixpkgs).",
+    },
+    Explanation {
+        code: "OV0511",
+        title: "a piece of Nix text cannot be used",
+        text: "The text is put into an expression and must be closed in itself: all its brackets, strings and comments. \
+               Paths must be absolute and UTF-8.",
+    },
+    Explanation {
+        code: "OV0512",
+        title: "the evaluator ended",
+        text: "The Nix evaluator ended before it answered: out of memory, a stack overflow, or killed from outside.",
+    },
+    Explanation {
+        code: "OV0513",
+        title: "the evaluator gave no answer",
+        text: "An evaluation took longer than it may. A fetch during the evaluation from a server that does not answer \
+               looks like this too.",
+    },
+    Explanation {
+        code: "OV0514",
+        title: "an answer of Nix cannot be read",
+        text: "Nix, or what is called so on PATH, answered in a form that overlayctl does not know.",
+    },
+    Explanation {
+        code: "OV0515",
+        title: "a command of Nix failed",
+        text: "The message is Nix's own; with -v all that it printed is shown.",
+    },
+    Explanation {
+        code: "OV0516",
+        title: "Nix could not be run",
+        text: "The operating system did not start the program, or the connection to it was lost.",
+    },
+    Explanation {
+        code: "OV0517",
+        title: "a temporary file could not be written",
+        text: "overlayctl needs a little room in TMPDIR.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nix_prints_becomes_the_right_error() {
+        let code = |text: &str| Error::of_text(Path::new("/bin/nix-store"), text).code();
+        assert_eq!(code("error: writing to file: No space left on device"), "OV0508");
+        assert_eq!(
+            code("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused"),
+            "OV0507"
+        );
+        assert_eq!(code("error: opening lock file '/nix/var/nix/db/big-lock': Permission denied"), "OV0507");
+        assert_eq!(code("error: executing SQLite query: database disk image is malformed"), "OV0506");
+        assert_eq!(code("error (ignored): SQLite database '/nix/var/nix/db/db.sqlite' is busy"), "OV0505");
+        assert_eq!(code("error: path '/nix/store/x' is not valid"), "OV0515");
+        assert_eq!(code(""), "OV0515");
+    }
+
+    #[test]
+    fn every_code_is_explained() {
+        for number in 1..=17 {
+            let code = format!("OV05{number:02}");
+            assert!(EXPLANATIONS.iter().any(|e| e.code == code), "{code}");
+        }
+    }
+}

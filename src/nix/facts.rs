@@ -1,0 +1,208 @@
+//! What is asked of a package before a patch of it is written.
+//!
+//! One evaluator, one question a fact: what one fact fails on (a `meta` that throws, a broken package) does not hide the
+//! others. Must not decide what follows from the facts.
+
+use serde::Serialize;
+
+use super::error::Error;
+use super::expression::{Root, quoted};
+use super::failure::{EvalFailure, FailureKind};
+use super::instantiate::{attr_names_in, below_root, bind_root, near_names};
+use super::program::Nix;
+
+/// What a package has in `patches`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
+pub enum Patches {
+    /// No such attribute.
+    Absent,
+    /// A list: the patches as texts (store paths or paths), in order.
+    List(Vec<String>),
+    /// `null`.
+    Null,
+    /// Something else; Nix's name of its type (`path`, `string`, `set`).
+    Other(String),
+    /// It does not evaluate.
+    Unknown,
+}
+
+/// The platforms of a package, as their triples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Platforms {
+    /// Where it is built.
+    pub build: Option<String>,
+    /// Where it runs.
+    pub host: Option<String>,
+    /// What a compiler in it compiles for.
+    pub target: Option<String>,
+}
+
+/// What is known of one attribute of a package set. `None` is always: not known, because it does not evaluate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageFacts {
+    /// Whether the attribute exists.
+    pub exists: bool,
+    /// Names that are near, when it does not.
+    pub near: Vec<String>,
+    /// Nix's name of the type of the value, where it evaluates.
+    pub value_type: Option<String>,
+    /// Whether it is a derivation.
+    pub is_derivation: bool,
+    /// Whether it has `overrideAttrs`.
+    pub has_override_attrs: bool,
+    /// Whether it has a `src`, or `srcs`.
+    pub has_src: Option<bool>,
+    /// Where its source is (the store path; not fetched).
+    pub src: Option<String>,
+    /// Its `patches`.
+    pub patches: Patches,
+    /// Its `pname`.
+    pub pname: Option<String>,
+    /// Its `version`.
+    pub version: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its `.drv` path.
+    pub drv_path: Option<String>,
+    /// Its output path.
+    pub out_path: Option<String>,
+    /// Where it is defined: `file:line`.
+    pub position: Option<String>,
+    /// Its platforms.
+    pub platforms: Platforms,
+    /// The output path of the C library of its toolchain.
+    pub libc: Option<String>,
+    /// The attributes of the set that are that C library.
+    pub libc_owners: Vec<String>,
+    /// Why the derivation does not evaluate, if it does not.
+    pub failure: Option<EvalFailure>,
+}
+
+/// The attributes that own the C library of some toolchain of some release.
+const LIBC_OWNERS: [&str; 9] =
+    ["musl", "muslCross", "glibc", "glibcCross", "libcCross", "libc", "newlib", "newlibCross", "uclibc"];
+
+impl Nix {
+    /// Asks all facts of the attribute at `path` of a package set.
+    ///
+    /// # Errors
+    /// [`Error::Eval`] when the package set itself does not evaluate, and those of the evaluator. That the attribute is
+    /// missing or broken is a fact.
+    pub fn package_facts(&self, root: &Root, path: &[String]) -> Result<PackageFacts, Error> {
+        let mut server = self.eval_server()?;
+        bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        server.bind("d", &below_root(path))?;
+        let owners: Vec<String> = LIBC_OWNERS
+            .iter()
+            .map(|name| {
+                format!(
+                    "if root ? {name} && root.{name} != null && (root.{name}.outPath or null) == d.stdenv.cc.libc.outPath \
+                     then {} else \"\"",
+                    quoted(name)
+                )
+            })
+            .collect();
+        let mut questions: Vec<String> = [
+            "builtins.typeOf d",
+            "if builtins.isAttrs d && d ? drvPath then \"1\" else \"\"",
+            "if builtins.isAttrs d && d ? overrideAttrs then \"1\" else \"\"",
+            "if d ? src || d ? srcs then \"1\" else \"\"",
+            "toString (d.src or \"\")",
+            "if !(d ? patches) then \"absent\" else if builtins.isList d.patches then \"list\" + builtins.toJSON (map (p: \
+             builtins.unsafeDiscardStringContext (if builtins.isPath p then toString p else \"${p}\")) d.patches) else \
+             builtins.typeOf d.patches",
+            "d.pname or (builtins.parseDrvName d.name).name",
+            "d.version or (builtins.parseDrvName d.name).version",
+            "d.name",
+            "d.drvPath",
+            "d.outPath",
+            "d.meta.position",
+            "d.stdenv.buildPlatform.config",
+            "d.stdenv.hostPlatform.config",
+            "d.stdenv.targetPlatform.config",
+            "toString d.stdenv.cc.libc",
+        ]
+        .map(String::from)
+        .to_vec();
+        let first_owner = questions.len();
+        questions.extend(owners);
+        let batch = server.ask(&questions)?;
+        if let Some((lost, _)) = batch.lost {
+            return Err(self.explained(server.lost_error(lost)));
+        }
+        let answer = |i: usize| batch.answers.get(i).and_then(|a| a.as_ref()?.as_ref().ok()).cloned();
+        let text = |i: usize| answer(i).filter(|t| !t.is_empty());
+        let failure = |i: usize| batch.answers.get(i).and_then(|a| a.as_ref()?.as_ref().err()).cloned();
+
+        let missing = match (failure(0).map(|f| f.kind), path.last()) {
+            (Some(FailureKind::MissingAttribute { attribute }), _) if path.contains(&attribute) => Some(attribute),
+            _ => None,
+        };
+        let near = match &missing {
+            Some(attribute) => {
+                let depth = path.iter().position(|s| s == attribute).unwrap_or(0);
+                let names = attr_names_in(&mut server, path.get(..depth).unwrap_or_default())?;
+                near_names(attribute, names.unwrap_or_default())
+            }
+            None => Vec::new(),
+        };
+        if missing.is_none()
+            && let Some(failure) = failure(0).filter(|_| self.root_fails(&mut server))
+        {
+            return Err(Error::Eval { what: "the package set".into(), failure: Box::new(failure) });
+        }
+        let is_derivation = text(1).is_some();
+        Ok(PackageFacts {
+            exists: missing.is_none(),
+            near,
+            value_type: answer(0),
+            is_derivation,
+            has_override_attrs: text(2).is_some(),
+            has_src: answer(3).map(|t| !t.is_empty()),
+            src: text(4),
+            patches: read_patches(answer(5)),
+            pname: text(6),
+            version: text(7),
+            name: text(8),
+            drv_path: text(9),
+            out_path: text(10),
+            position: text(11),
+            platforms: Platforms { build: text(12), host: text(13), target: text(14) },
+            libc: text(15),
+            libc_owners: (first_owner..questions.len()).filter_map(text).collect(),
+            failure: if missing.is_none() { failure(0).or_else(|| failure(9).filter(|_| is_derivation)) } else { None },
+        })
+    }
+
+    fn root_fails(&self, server: &mut super::server::EvalServer) -> bool {
+        matches!(server.eval_string("builtins.seq root \"\""), Ok(Err(_)))
+    }
+}
+
+fn read_patches(answer: Option<String>) -> Patches {
+    match answer.as_deref() {
+        None => Patches::Unknown,
+        Some("absent") => Patches::Absent,
+        Some("null") => Patches::Null,
+        Some(text) => match text.strip_prefix("list") {
+            Some(json) => serde_json::from_str(json).map_or(Patches::Unknown, Patches::List),
+            None => Patches::Other(text.to_string()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_patches_is_told_apart() {
+        assert_eq!(read_patches(Some("list[\"a\",\"b\"]".into())), Patches::List(vec!["a".into(), "b".into()]));
+        assert_eq!(read_patches(Some("null".into())), Patches::Null);
+        assert_eq!(read_patches(Some("absent".into())), Patches::Absent);
+        assert_eq!(read_patches(Some("set".into())), Patches::Other("set".into()));
+        assert_eq!(read_patches(None), Patches::Unknown);
+    }
+}

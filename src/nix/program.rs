@@ -1,0 +1,269 @@
+//! The programs of Nix: where they are, with which options they are started, which version they are.
+//!
+//! Finding them starts nothing; the version is asked only when it is needed. `NIX_CONFIG` and the rest of the
+//! environment are the user's and are inherited. Must not know what is evaluated or built.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::error::{Error, program_name};
+use crate::base::process::{Exec, Finished, find_program};
+
+/// How Nix is to be run; the default is as the user would.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Settings of Nix, each `--option NAME VALUE`.
+    pub options: Vec<(String, String)>,
+    /// The store, `--store URL`, when not the usual one.
+    pub store: Option<String>,
+    /// Entries in front of the search path, each `-I ENTRY`.
+    pub search_path: Vec<String>,
+    /// What else Nix is given, as it is.
+    pub extra_args: Vec<OsString>,
+    /// Variables set on top of the environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The directory with the programs, when not those on `PATH`.
+    pub programs: Option<PathBuf>,
+    /// The longest that one expression may take to evaluate.
+    pub eval_limit: Option<Duration>,
+}
+
+/// A version of Nix.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Version {
+    /// The first number.
+    pub major: u32,
+    /// The second number.
+    pub minor: u32,
+    /// The rest as it is (`.0`, `.3pre123`).
+    pub rest: String,
+}
+
+impl Version {
+    /// The oldest version that overlayctl works with.
+    pub const MINIMUM: Version = Version { major: 2, minor: 8, rest: String::new() };
+
+    /// Reads what `nix --version` prints: `nix (Nix) 2.8.0`, `nix (Lix, like Nix) 2.91.1`.
+    pub fn read(text: &str) -> Option<Version> {
+        let word = text.lines().next()?.split_whitespace().last()?;
+        let (major, rest) = word.split_once('.')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (minor, rest) = rest.split_at(end);
+        Some(Version { major: major.parse().ok()?, minor: minor.parse().ok()?, rest: rest.to_string() })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}{}", self.major, self.minor, self.rest)
+    }
+}
+
+/// Nix, found and ready to be started.
+#[derive(Debug)]
+pub struct Nix {
+    pub(super) nix: PathBuf,
+    pub(super) nix_instantiate: PathBuf,
+    pub(super) nix_store: PathBuf,
+    pub(super) settings: Settings,
+    version: OnceLock<Version>,
+}
+
+impl Nix {
+    /// Finds Nix on `PATH` (or in [`Settings::programs`]); starts nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoNix`] names the program that is missing.
+    pub fn discover(settings: Settings) -> Result<Nix, Error> {
+        let find = |name: &str| {
+            let wanted =
+                settings.programs.as_ref().map_or_else(|| name.into(), |dir| dir.join(name).display().to_string());
+            find_program(&wanted).ok_or(Error::NoNix { program: wanted })
+        };
+        Ok(Nix {
+            nix: find("nix")?,
+            nix_instantiate: find("nix-instantiate")?,
+            nix_store: find("nix-store")?,
+            settings,
+            version: OnceLock::new(),
+        })
+    }
+
+    /// Returns how Nix is run.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the version, asking Nix the first time.
+    ///
+    /// # Errors
+    /// [`Error::Garbage`] when what answers is not Nix, and those of running it.
+    pub fn version(&self) -> Result<&Version, Error> {
+        if let Some(version) = self.version.get() {
+            return Ok(version);
+        }
+        let finished = Exec::new(&self.nix).arg("--version").limit(Duration::from_secs(30)).run()?;
+        let answer = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let version = Version::read(&answer).ok_or_else(|| Error::Garbage {
+            program: format!("{} --version", program_name(&self.nix)),
+            reason: "no version number in it".into(),
+            answer,
+        })?;
+        Ok(self.version.get_or_init(|| version))
+    }
+
+    /// Checks that Nix is not older than [`Version::MINIMUM`]; starts Nix, so not for the hot path.
+    ///
+    /// # Errors
+    /// [`Error::TooOld`], and as [`Nix::version`].
+    pub fn check_version(&self) -> Result<(), Error> {
+        let found = self.version()?;
+        if *found < Version::MINIMUM { Err(Error::TooOld { found: found.clone() }) } else { Ok(()) }
+    }
+
+    /// Makes the error of a failure better: if Nix is too old, that is the reason.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::Failed { .. } | Error::EvaluatorDied { .. } | Error::Garbage { .. } => match self.check_version() {
+                Err(old @ Error::TooOld { .. }) => old,
+                _ => error,
+            },
+            error => error,
+        }
+    }
+
+    /// Adds what every call gets; a subcommand comes before it.
+    pub(super) fn with_options(&self, exec: Exec) -> Exec {
+        // The features are asked for explicitly: `nix repl` and flakes are still experimental in every version.
+        let mut exec = exec.args(["--extra-experimental-features", "nix-command flakes"]);
+        for (name, value) in &self.settings.options {
+            exec = exec.args(["--option", name, value]);
+        }
+        if let Some(store) = &self.settings.store {
+            exec = exec.args(["--store", store]);
+        }
+        exec = exec.args(&self.settings.extra_args);
+        exec.env.extend(self.settings.env.iter().cloned());
+        exec
+    }
+
+    /// As [`Nix::with_options`], for a program that evaluates.
+    pub(super) fn evaluating(&self, exec: Exec) -> Exec {
+        let exec = self.with_options(exec);
+        self.settings.search_path.iter().fold(exec, |exec, entry| exec.args(["-I", entry]))
+    }
+
+    /// Makes a call of `nix-store`.
+    pub(super) fn store_call(&self) -> Exec {
+        self.with_options(Exec::new(&self.nix_store))
+    }
+
+    /// Runs a call to its end; a status other than 0 is an error.
+    pub(super) fn output(&self, exec: &Exec) -> Result<Finished, Error> {
+        let finished = exec.run()?;
+        if finished.status.success() {
+            Ok(finished)
+        } else {
+            Err(self.explained(Error::of_command(&exec.program, &finished)))
+        }
+    }
+
+    /// Returns where `<name>` is in Nix's search path.
+    ///
+    /// # Errors
+    /// [`Error::NoNixpkgs`] when there is no such entry.
+    pub fn find_in_search_path(&self, name: &str) -> Result<PathBuf, Error> {
+        let exec = self.evaluating(Exec::new(&self.nix_instantiate)).args(["--find-file", name]);
+        let finished = exec.run()?;
+        let path = String::from_utf8_lossy(&finished.stdout).trim().to_string();
+        if finished.status.success() && !path.is_empty() {
+            return Ok(PathBuf::from(path));
+        }
+        let printed = String::from_utf8_lossy(&finished.stderr);
+        if printed.contains("was not found in the Nix search path") {
+            Err(Error::NoNixpkgs { name: name.to_string() })
+        } else {
+            Err(self.explained(Error::of_command(&exec.program, &finished)))
+        }
+    }
+
+    /// Returns the directory that stands for `/` before store paths: `/` itself, or the root of a local store elsewhere
+    /// (`--store /dir`); `None` for a store that is not a directory here.
+    pub fn store_root(&self) -> Option<PathBuf> {
+        match self.settings.store.as_deref() {
+            None | Some("" | "auto" | "daemon" | "local") => Some(PathBuf::from("/")),
+            Some(url) => {
+                let url = url.strip_prefix("local?root=").or_else(|| url.strip_prefix("local://")).unwrap_or(url);
+                let path = url.split(['?', '&']).next().unwrap_or(url);
+                path.starts_with('/').then(|| PathBuf::from(path))
+            }
+        }
+    }
+
+    /// Returns where a store path is on this machine.
+    pub fn physical(&self, store_path: &str) -> Option<PathBuf> {
+        Some(self.store_root()?.join(store_path.trim_start_matches('/')))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_every_flavour() {
+        let read = |text: &str| Version::read(text).map(|v| v.to_string());
+        assert_eq!(read("nix (Nix) 2.8.0\n").as_deref(), Some("2.8.0"));
+        assert_eq!(read("nix (Lix, like Nix) 2.91.1").as_deref(), Some("2.91.1"));
+        assert_eq!(read("nix (Nix) 2.26.3pre20250301_abc").as_deref(), Some("2.26.3pre20250301_abc"));
+        assert_eq!(read("hello"), None);
+        assert!(Version::read("nix (Nix) 2.7.0").unwrap() < Version::MINIMUM);
+        assert!(Version::read("nix (Nix) 2.10.3").unwrap() > Version::MINIMUM);
+        assert!(Version::read("nix (Nix) 2.8.0").unwrap() >= Version::MINIMUM);
+    }
+
+    #[test]
+    fn a_missing_nix_is_named() {
+        let settings = Settings { programs: Some("/no/such/place".into()), ..Settings::default() };
+        assert!(matches!(Nix::discover(settings), Err(Error::NoNix { program }) if program == "/no/such/place/nix"));
+    }
+
+    #[test]
+    fn options_are_given_explicitly() {
+        let nix = Nix {
+            nix: "nix".into(),
+            nix_instantiate: "nix-instantiate".into(),
+            nix_store: "nix-store".into(),
+            settings: Settings {
+                options: vec![("max-jobs".into(), "0".into())],
+                store: Some("/tmp/a b".into()),
+                search_path: vec!["nixpkgs=/n".into()],
+                extra_args: vec!["--impure".into()],
+                ..Settings::default()
+            },
+            version: OnceLock::new(),
+        };
+        let args = nix.evaluating(Exec::new("nix")).args;
+        assert_eq!(
+            args,
+            [
+                "--extra-experimental-features",
+                "nix-command flakes",
+                "--option",
+                "max-jobs",
+                "0",
+                "--store",
+                "/tmp/a b",
+                "--impure",
+                "-I",
+                "nixpkgs=/n"
+            ]
+        );
+        assert_eq!(nix.physical("/nix/store/x").unwrap(), PathBuf::from("/tmp/a b/nix/store/x"));
+    }
+}

@@ -1,0 +1,310 @@
+//! Questions to the store, roots in it, and copies out of it.
+//!
+//! All of them go through `nix-store`, whose answers have had the same form in every version, where it has one. Must not
+//! build.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::error::{Error, program_name};
+use super::program::Nix;
+use crate::base::process::{Exec, strip_controls};
+
+/// How many paths go into one call: an argument vector has a limit.
+const PATHS_A_CALL: usize = 2000;
+
+/// What a build would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun {
+    /// The derivations that would be built.
+    pub will_build: Vec<String>,
+    /// The paths that would be fetched.
+    pub will_fetch: Vec<String>,
+    /// How much would be downloaded, as Nix says it (`1.23 MiB`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<String>,
+    /// How much that is unpacked, as Nix says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<String>,
+    /// Paths that Nix does not know how to get.
+    pub unknown: Vec<String>,
+    /// Warnings, of caches that do not answer for example.
+    pub warnings: Vec<String>,
+}
+
+/// What the store knows of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathInfo {
+    /// The path.
+    pub path: String,
+    /// Its size as an archive, in bytes.
+    pub nar_size: u64,
+    /// The hash of that archive, as Nix writes it.
+    pub nar_hash: String,
+    /// The paths that it refers to.
+    pub references: Vec<String>,
+    /// The derivation that made it.
+    pub deriver: Option<String>,
+    /// Signatures.
+    pub signatures: Vec<String>,
+}
+
+impl Nix {
+    /// Returns those of `paths` that are in the store and whole.
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn valid<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeSet<String>, Error> {
+        let mut valid: BTreeSet<String> = paths.iter().map(|p| p.as_ref().to_string()).collect();
+        for some in paths.chunks(PATHS_A_CALL) {
+            let exec =
+                self.store_call().args(["--check-validity", "--print-invalid"]).args(some.iter().map(AsRef::as_ref));
+            for invalid in lines(&self.output(&exec)?.stdout) {
+                valid.remove(&invalid);
+            }
+        }
+        Ok(valid)
+    }
+
+    /// Returns the closure of `paths`, each path once: of outputs what they need to run, of derivations what their build
+    /// needs.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when a path is not in the store.
+    pub fn requisites<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeSet<String>, Error> {
+        self.query("--requisites", paths).map(BTreeSet::from_iter)
+    }
+
+    /// Returns the paths that `path` refers to.
+    ///
+    /// # Errors
+    /// As [`Nix::requisites`].
+    pub fn references(&self, path: &str) -> Result<Vec<String>, Error> {
+        self.query("--references", &[path])
+    }
+
+    /// Returns the paths in the store that refer to `path`.
+    ///
+    /// # Errors
+    /// As [`Nix::requisites`].
+    pub fn referrers(&self, path: &str) -> Result<Vec<String>, Error> {
+        self.query("--referrers", &[path])
+    }
+
+    /// Returns the output paths of derivations.
+    ///
+    /// # Errors
+    /// As [`Nix::requisites`].
+    pub fn outputs<S: AsRef<str>>(&self, drvs: &[S]) -> Result<Vec<String>, Error> {
+        self.query("--outputs", drvs)
+    }
+
+    /// Returns the derivation that made a path, where the store knows it.
+    ///
+    /// # Errors
+    /// As [`Nix::requisites`].
+    pub fn deriver(&self, path: &str) -> Result<Option<String>, Error> {
+        Ok(self.query("--deriver", &[path])?.into_iter().next().filter(|p| p != "unknown-deriver"))
+    }
+
+    fn query<S: AsRef<str>>(&self, what: &str, paths: &[S]) -> Result<Vec<String>, Error> {
+        let mut all = Vec::new();
+        for some in paths.chunks(PATHS_A_CALL) {
+            let exec = self.store_call().args(["--query", what]).args(some.iter().map(AsRef::as_ref));
+            all.extend(lines(&self.output(&exec)?.stdout));
+        }
+        Ok(all)
+    }
+
+    /// Returns the log of a derivation's (or an output's) build; `None` when the store has none (it was fetched, or never
+    /// built).
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn build_log(&self, path: &str) -> Result<Option<String>, Error> {
+        let exec = self.store_call().args(["--read-log", path]).limit(Duration::from_secs(600));
+        let finished = exec.run()?;
+        if finished.status.success() {
+            return Ok(Some(String::from_utf8_lossy(&finished.stdout).into_owned()));
+        }
+        let printed = String::from_utf8_lossy(&finished.stderr);
+        if printed.contains("is not available") || printed.contains("is not valid") {
+            return Ok(None);
+        }
+        Err(self.explained(Error::of_command(&exec.program, &finished)))
+    }
+
+    /// Makes `link` a link to a path of the store that keeps it from garbage collection.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the path is not in the store or the link cannot be made.
+    pub fn add_root(&self, path: &str, link: &Path) -> Result<(), Error> {
+        self.output(&self.root_call(path, link)).map(drop)
+    }
+
+    fn root_call(&self, path: &str, link: &Path) -> Exec {
+        self.store_call().args(["--realise", path, "--indirect", "--add-root"]).arg(link)
+    }
+
+    /// Says what building the derivations would do; nothing is built or fetched.
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn dry_run<S: AsRef<str>>(&self, drvs: &[S]) -> Result<DryRun, Error> {
+        let exec = self.store_call().args(["--realise", "--dry-run"]).args(drvs.iter().map(AsRef::as_ref));
+        let finished = self.output(&exec)?;
+        Ok(DryRun::read(&String::from_utf8_lossy(&finished.stderr)))
+    }
+
+    /// Copies paths with all that they refer to to another store or cache.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::Failed`].
+    pub fn copy_to<S: AsRef<str>>(&self, store: &str, paths: &[S]) -> Result<(), Error> {
+        for some in paths.chunks(PATHS_A_CALL) {
+            let exec = self
+                .with_options(Exec::new(&self.nix).arg("copy"))
+                .args(["--to", store])
+                .args(some.iter().map(AsRef::as_ref));
+            self.output(&exec)?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the store knows of `paths`; those that it does not have are left out.
+    ///
+    /// # Errors
+    /// [`Error::Garbage`] when the answer has none of the known shapes.
+    pub fn path_info<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeMap<String, PathInfo>, Error> {
+        let mut all = BTreeMap::new();
+        let valid: Vec<String> = self.valid(paths)?.into_iter().collect();
+        for some in valid.chunks(PATHS_A_CALL) {
+            let exec = self.with_options(Exec::new(&self.nix).args(["path-info", "--json"])).args(some);
+            let answer = self.output(&exec)?.stdout;
+            let infos = read_path_info(&answer).ok_or_else(|| Error::Garbage {
+                program: format!("{} path-info --json", program_name(&self.nix)),
+                reason: "no list of paths".into(),
+                answer: String::from_utf8_lossy(&answer).chars().take(2000).collect(),
+            })?;
+            all.extend(infos.into_iter().map(|info| (info.path.clone(), info)));
+        }
+        Ok(all)
+    }
+}
+
+/// Returns the arguments that stand for a setting, for those that may be given.
+pub(super) fn setting(name: &str, value: Option<impl ToString>) -> Vec<OsString> {
+    value.map_or_else(Vec::new, |value| vec!["--option".into(), name.into(), value.to_string().into()])
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string).collect()
+}
+
+impl DryRun {
+    /// Reads what `--dry-run` prints on standard error.
+    pub fn read(printed: &str) -> DryRun {
+        let mut dry = DryRun::default();
+        let mut list = 0;
+        for line in strip_controls(printed).lines() {
+            if let Some(path) = line.strip_prefix("  ").map(str::trim).filter(|p| p.starts_with('/')) {
+                match list {
+                    1 => dry.will_build.push(path.to_string()),
+                    2 => dry.will_fetch.push(path.to_string()),
+                    3 => dry.unknown.push(path.to_string()),
+                    _ => {}
+                }
+                continue;
+            }
+            list = 0;
+            if line.ends_with("will be built:") {
+                list = 1;
+            } else if line.contains("will be fetched") {
+                list = 2;
+                // `these 3 paths will be fetched (1.23 MiB download, 5.67 MiB unpacked):`
+                let inner =
+                    line.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("", |(inner, _)| inner);
+                for part in inner.split(", ") {
+                    if let Some(size) = part.strip_suffix(" download") {
+                        dry.download = Some(size.to_string());
+                    } else if let Some(size) = part.strip_suffix(" unpacked") {
+                        dry.unpacked = Some(size.to_string());
+                    }
+                }
+            } else if line.contains("don't know how to build") {
+                list = 3;
+            } else if line.starts_with("warning:") {
+                dry.warnings.push(line.trim_start_matches("warning:").trim().to_string());
+            }
+        }
+        dry
+    }
+}
+
+/// Reads the three shapes of `nix path-info --json`: a list (2.8), an object by path (2.19), and one inside (2.34's newer
+/// format).
+fn read_path_info(answer: &[u8]) -> Option<Vec<PathInfo>> {
+    let value: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    if let Some(list) = value.as_array() {
+        return Some(list.iter().filter_map(|v| one_path_info(v.get("path")?.as_str()?, v)).collect());
+    }
+    let object = value.get("info").unwrap_or(&value).as_object()?;
+    let store = value.get("storeDir").and_then(|s| s.as_str()).unwrap_or(crate::base::store_path::STORE_DIR);
+    let path = |key: &str| if key.starts_with('/') { key.to_string() } else { format!("{store}/{key}") };
+    Some(object.iter().filter_map(|(key, v)| one_path_info(&path(key), v)).collect())
+}
+
+fn one_path_info(path: &str, value: &serde_json::Value) -> Option<PathInfo> {
+    let texts = |name: &str| -> Vec<String> {
+        let items = value.get(name).and_then(|v| v.as_array());
+        items.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_string).collect()
+    };
+    Some(PathInfo {
+        path: path.to_string(),
+        nar_size: value.get("narSize")?.as_u64()?,
+        nar_hash: value.get("narHash").and_then(|v| v.as_str()).unwrap_or_default().to_string(),
+        references: texts("references"),
+        deriver: value.get("deriver").and_then(|v| v.as_str()).map(str::to_string),
+        signatures: texts("signatures"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::log::tests::recorded;
+
+    #[test]
+    fn path_info_of_three_versions() {
+        let Some(logs) = recorded() else { return };
+        for version in ["2.8.0", "2.26.3", "2.34.8"] {
+            let read = |name: &str| read_path_info(&std::fs::read(logs.join(format!("v-{version}/{name}"))).unwrap());
+            let infos = read("path-info.json").unwrap();
+            assert_eq!(infos.len(), 1, "{version}");
+            assert!(
+                infos[0].path.ends_with("-pcre2-10.42-aarch64-unknown-linux-musl") && infos[0].nar_size > 4_000_000
+            );
+            assert_eq!(infos[0].references.len(), 3, "{version}");
+            assert!(infos[0].deriver.as_ref().unwrap().ends_with(".drv"));
+            assert_eq!(read("path-info-missing.json").unwrap(), [], "{version}");
+        }
+    }
+
+    #[test]
+    fn dry_runs_are_read() {
+        let dry = DryRun::read(
+            "warning: a cache does not answer\nthese 2 derivations will be built:\n  /nix/store/a.drv\n  /nix/store/b.drv\nthese 3 paths will be fetched (1.23 MiB download, 5.67 MiB unpacked):\n  /nix/store/c\ndon't know how to build these paths:\n  /nix/store/d\n",
+        );
+        assert_eq!(dry.will_build, ["/nix/store/a.drv", "/nix/store/b.drv"]);
+        assert_eq!((dry.will_fetch.len(), dry.download.as_deref()), (1, Some("1.23 MiB")));
+        assert_eq!(dry.unpacked.as_deref(), Some("5.67 MiB"));
+        assert_eq!((dry.unknown.len(), dry.warnings.len()), (1, 1));
+        assert_eq!(DryRun::read(""), DryRun::default());
+    }
+}

@@ -1,0 +1,279 @@
+//! The nix room against the Nix that is installed (or the one in `OVERLAYCTL_NIX_BIN`): derivations of `/bin/sh`, no
+//! nixpkgs, no network. Skipped where there is no Nix.
+
+use std::path::{Path, PathBuf};
+
+use overlayctl::base::diagnostic::Coded as _;
+use overlayctl::nix::{
+    BuildRequest, BuildState, Error, Evaluated, Event, FailureKind, Fragment, Goal, Nix, NixpkgsRef, Outcome, Overlay,
+    PackageSet, Patches, PoolSettings, Reason, Root, Settings, Side, SideResult,
+};
+
+/// A package set with nixpkgs' interface, small enough to read: `overlays` and `config` count.
+const SET: &str = r#"
+{ overlays ? [ ], config ? { }, crossOverlays ? [ ], crossSystem ? null, system ? builtins.currentSystem }:
+let
+  mk = args: let drv = derivation ({ inherit system; builder = "/bin/sh"; PATH = "/usr/bin:/bin"; salt = @SALT@; } // args
+    // { args = [ "-c" args.script ]; }); in drv // { overrideAttrs = f: mk (args // f args); patches = args.patches or null; };
+  base = final: {
+    libc = mk { name = "libc-1.2"; version = "1.2"; patches = [ ]; script = "echo libc $patches; echo libc > $out"; };
+    tool = mk { name = "tool-1"; libc = final.libc; script = "echo using $libc; cat $libc > $out"; };
+    slow = mk { name = "slow"; script = "sleep 30; echo > $out"; };
+    bad = mk { name = "bad"; script = "echo one; echo two; exit 3"; };
+    "odd name.x" = mk { name = "odd"; script = "echo > $out"; };
+    needsBad = mk { name = "needs-bad"; bad = final.bad; script = "echo > $out"; };
+    wrongHash = mk { name = "wrong-hash"; script = "echo x > $out"; outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="; outputHashMode = "flat"; outputHashAlgo = "sha256"; };
+    noOutput = mk { name = "no-output"; script = ":"; };
+    twoOutputs = mk { name = "two"; outputs = [ "out" "dev" ]; script = "echo > $out; echo > $dev"; };
+    colours = mk { name = "colours"; script = "printf '\\033[31mred\\033[0m\\n'; echo > $out"; };
+    throws = throw "no ${"$"}{such} \"thing\"\nsecond line";
+    loop = final.loop;
+    wrongType = 1 + "a";
+    number = 5;
+    group = { recurseForDerivations = true; inner = final.tool; broken = throw "inner"; };
+  };
+  fix = f: let x = f x; in x;
+  extend = f: overlay: final: let prev = f final; in prev // overlay final prev;
+in fix (builtins.foldl' extend base overlays)
+"#;
+
+struct Room {
+    dir: tempfile::TempDir,
+    nix: Nix,
+}
+
+impl Room {
+    /// Makes a package set of its own (its derivations are nobody else's), or says why it is skipped.
+    fn new() -> Option<Room> {
+        Room::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Option<Room> {
+        let mut settings = Settings {
+            options: vec![("substituters".into(), String::new())],
+            programs: std::env::var_os("OVERLAYCTL_NIX_BIN").map(PathBuf::from),
+            store: std::env::var("OVERLAYCTL_TEST_STORE").ok(),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let nix = match Nix::discover(settings) {
+            Ok(nix) => nix,
+            Err(e) => {
+                eprintln!("skipped: {e}");
+                return None;
+            }
+        };
+        let dir = tempfile::Builder::new().prefix("a b${c}").tempdir().unwrap();
+        let salt = format!("\"{}-{:?}\"", std::process::id(), std::time::SystemTime::now());
+        std::fs::write(dir.path().join("set.nix"), SET.replace("@SALT@", &salt.replace(['{', '}', ':'], ""))).unwrap();
+        let overlay =
+            "final: prev: { libc = prev.libc.overrideAttrs (o: { patches = o.patches ++ [ ./fix.patch ]; }); }";
+        std::fs::write(dir.path().join("overlay.nix"), overlay).unwrap();
+        std::fs::write(dir.path().join("fix.patch"), "fix\n").unwrap();
+        Some(Room { dir, nix })
+    }
+
+    fn set(&self) -> PackageSet {
+        PackageSet::new(NixpkgsRef::Path(self.dir.path().join("set.nix")))
+    }
+
+    fn root(&self) -> Root {
+        Root::Packages(Box::new(self.set()))
+    }
+
+    fn side(&self, targets: &[&str]) -> Side {
+        let targets = targets.iter().map(|t| vec![t.to_string()]).collect();
+        Side { name: "plain".into(), root: self.root(), targets }
+    }
+
+    fn instantiate(&self, targets: &[&str]) -> SideResult {
+        self.nix.instantiate(&[self.side(targets)]).unwrap().remove(0)
+    }
+
+    fn request(&self, targets: &[&str]) -> BuildRequest {
+        let goals = self
+            .instantiate(targets)
+            .into_iter()
+            .zip(targets)
+            .map(|(drv, name)| Goal::of(&drv.unwrap(), Some(self.dir.path().join(format!("result-{name}")))));
+        BuildRequest { goals: goals.collect(), ..BuildRequest::default() }
+    }
+}
+
+fn ignore(_: &Event, _: &BuildState) {}
+
+#[test]
+fn two_sides_with_failures_between_the_targets() {
+    let Some(room) = Room::new() else { return };
+    let targets = ["libc", "throws", "tool", "loop", "tol", "odd name.x", "number", "wrongType", "twoOutputs"];
+    let mut patched = room.side(&targets);
+    let mut set = room.set();
+    set.overlays.push(Overlay::File(room.dir.path().join("overlay.nix")));
+    patched.root = Root::Packages(Box::new(set));
+    let sides = room.nix.instantiate(&[room.side(&targets), patched]).unwrap();
+    let [plain, patched] = &sides[..] else { panic!() };
+    let drv = |side: &SideResult, i: usize| side[i].as_ref().unwrap().drv_path.clone();
+    assert_ne!(drv(plain, 0), drv(patched, 0));
+    assert_ne!(drv(plain, 2), drv(patched, 2));
+    assert_eq!(drv(plain, 5), drv(patched, 5));
+    let failure = |i: usize| plain[i].as_ref().unwrap_err();
+    assert_eq!(failure(1).message, "no ${such} \"thing\"");
+    assert!(failure(1).full.contains("second line"));
+    assert_eq!(failure(3).kind, FailureKind::InfiniteRecursion);
+    assert_eq!(failure(4).kind, FailureKind::MissingAttribute { attribute: "tol".into() });
+    assert!(failure(4).near.contains(&"tool".to_string()), "{:?}", failure(4).near);
+    assert_eq!(failure(6).kind, FailureKind::NotADerivation);
+    assert_eq!(failure(7).kind, FailureKind::Type, "{:?}", failure(7));
+    let two = plain[8].as_ref().unwrap();
+    assert_eq!(two.outputs.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["out", "dev"]);
+    assert!(room.nix.physical(&drv(plain, 0)).unwrap().is_file(), "the derivation is in the store");
+}
+
+#[test]
+fn an_expression_that_is_no_nix_is_an_error_of_the_side() {
+    let Some(room) = Room::new() else { return };
+    for (text, code) in [("1 + ;", "OV0503"), ("let x = 1; in y", "OV0503"), ("{ a = 1; a = 2; }", "OV0503")] {
+        let root = Root::Expression(Fragment::parse(text).unwrap());
+        let side = Side { name: "odd".into(), root, targets: vec![vec!["x".into()]] };
+        let error = room.nix.instantiate(&[side]).unwrap_err();
+        assert_eq!(error.code(), code, "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_fragment_of_several_lines_and_a_comment_is_one_expression() {
+    let Some(room) = Room::new() else { return };
+    let text = "{\n  a = ''\n    ${\"x\"}\n\n  ''; # here )\n  b = \"two\nlines\";\n}\n# the end";
+    let root = Root::Expression(Fragment::parse(text).unwrap());
+    assert_eq!(room.nix.attr_names(&root, &[]).unwrap(), ["a", "b"]);
+}
+
+#[test]
+fn facts_of_packages() {
+    let Some(room) = Room::new() else { return };
+    let facts = |name: &str| room.nix.package_facts(&room.root(), &[name.to_string()]).unwrap();
+    let libc = facts("libc");
+    assert!(libc.exists && libc.is_derivation && libc.has_override_attrs);
+    assert_eq!((libc.patches, libc.has_src), (Patches::List(Vec::new()), Some(false)));
+    assert!(libc.drv_path.unwrap().ends_with("-libc-1.2.drv"));
+    assert_eq!((libc.pname.as_deref(), libc.version.as_deref()), (Some("libc"), Some("1.2")));
+    assert_eq!(facts("tool").patches, Patches::Null);
+    let missing = facts("libk");
+    assert!(!missing.exists && missing.near.contains(&"libc".to_string()), "{missing:?}");
+    let throws = facts("throws");
+    assert!(throws.exists && !throws.is_derivation && throws.failure.is_some());
+    assert!(!facts("number").is_derivation);
+}
+
+#[test]
+fn a_chain_is_built_linked_and_found_again() {
+    let Some(room) = Room::new() else { return };
+    let request = room.request(&["tool", "twoOutputs", "colours"]);
+    let dry = room.nix.dry_run(&request.goals.iter().map(|g| g.drv_path.clone()).collect::<Vec<_>>()).unwrap();
+    assert_eq!(dry.will_build.len(), 4, "{dry:?}");
+    let mut lines = Vec::new();
+    let report = room
+        .nix
+        .build(&request, &mut |event, _| {
+            if let Event::Change(overlayctl::nix::Change::Line(_, line)) = event {
+                lines.push(line.clone());
+            }
+        })
+        .unwrap();
+    assert_eq!(report.status, Some(0), "{report:?}");
+    report.check().unwrap();
+    assert_eq!(report.results.values().filter(|r| r.outcome == Outcome::Built).count(), 4);
+    assert!(lines.iter().any(|l| l == "red") && lines.iter().any(|l| l.starts_with("using /nix/store/")), "{lines:?}");
+    let tool = &request.goals[0];
+    let link = std::fs::read_link(room.dir.path().join("result-tool")).unwrap();
+    assert!(link.ends_with(Path::new(&tool.outputs[0].path).file_name().unwrap()));
+    assert!(room.nix.build_log(&tool.drv_path).unwrap().unwrap().contains("using "));
+    // The runtime closure of a text that names nothing is itself; the build closure has both derivations.
+    assert_eq!(room.nix.requisites(&[&tool.outputs[0].path]).unwrap().len(), 1);
+    let closure = room.nix.requisites(&[&tool.drv_path]).unwrap();
+    assert_eq!(closure.iter().filter(|p| p.ends_with(".drv")).count(), 2);
+    assert_eq!(room.nix.outputs(&[&tool.drv_path]).unwrap(), [tool.outputs[0].path.clone()]);
+    assert_eq!(room.nix.deriver(&tool.outputs[0].path).unwrap().as_deref(), Some(tool.drv_path.as_str()));
+    let nope = "/nix/store/00000000000000000000000000000000-nope";
+    assert_eq!(room.nix.valid(&[tool.outputs[0].path.as_str(), nope]).unwrap().len(), 1);
+    let info = room.nix.path_info(&[tool.outputs[0].path.as_str(), nope]).unwrap();
+    assert_eq!(info.len(), 1);
+    assert_eq!(info[&tool.outputs[0].path].deriver.as_deref(), Some(tool.drv_path.as_str()));
+    // A second run finds everything there.
+    let again = room.nix.build(&request, &mut ignore).unwrap();
+    assert!(again.results.values().all(|r| r.outcome == Outcome::Already), "{again:?}");
+    // And a comparing one finds it the same.
+    let mut check = room.request(&["tool"]);
+    check.check = true;
+    assert_eq!(room.nix.build(&check, &mut ignore).unwrap().status, Some(0));
+}
+
+#[test]
+fn failures_are_told_with_their_reasons_and_what_they_block() {
+    let Some(room) = Room::new() else { return };
+    let mut request = room.request(&["needsBad", "wrongHash", "noOutput", "tool"]);
+    request.keep_going = true;
+    let report = room.nix.build(&request, &mut ignore).unwrap();
+    let result = |name: &str| {
+        let found = report.results.iter().find(|(drv, _)| drv.ends_with(&format!("-{name}.drv")));
+        found.unwrap_or_else(|| panic!("no {name} in {report:?}")).1
+    };
+    let reason = |name: &str| result(name).failure.as_ref().unwrap().reason.clone();
+    assert_eq!((result("bad").outcome, reason("bad")), (Outcome::Failed, Reason::Exit { status: 3 }));
+    assert_eq!(result("bad").tail, ["one", "two"]);
+    assert_eq!(
+        (result("needs-bad").outcome, reason("needs-bad")),
+        (Outcome::Blocked, Reason::Dependencies { count: 1 })
+    );
+    assert!(matches!(reason("wrong-hash"), Reason::HashMismatch { .. }), "{:?}", reason("wrong-hash"));
+    assert_eq!(reason("no-output"), Reason::NoOutput { output: "out".into() });
+    assert_eq!(result("tool-1").outcome, Outcome::Built);
+    assert!(room.dir.path().join("result-tool").symlink_metadata().is_ok(), "what was built has its link");
+    assert_eq!(report.check().unwrap_err().code(), "OV0504");
+}
+
+#[test]
+fn a_build_that_takes_too_long_says_so() {
+    let Some(room) = Room::new() else { return };
+    let mut request = room.request(&["slow"]);
+    request.timeout = Some(1);
+    let report = room.nix.build(&request, &mut ignore).unwrap();
+    let slow = report.results.values().next().unwrap();
+    assert_eq!(slow.outcome, Outcome::Failed, "{report:?}");
+    assert!(matches!(slow.failure.as_ref().unwrap().reason, Reason::TimedOut { .. }), "{report:?}");
+}
+
+#[test]
+fn a_pool_goes_through_everything_and_into_sets() {
+    let Some(room) = Room::new() else { return };
+    let names = room.nix.attr_names(&room.root(), &[]).unwrap();
+    assert_eq!(names.len(), 15);
+    let paths: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+    for workers in [1, 2] {
+        let settings = PoolSettings { workers, max_memory: None, recurse: true, limit: None };
+        let mut found = Vec::new();
+        let summary = room
+            .nix
+            .evaluate_all(&room.root(), paths.clone(), settings, &mut |p, e, _| found.push((p.join("/"), e)))
+            .unwrap();
+        assert_eq!((summary.attributes, summary.derivations, summary.failed), (17, 11, 4), "{found:?}");
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let of = |name: &str| found.iter().find(|(n, _)| n == name).unwrap().1.clone();
+        assert_eq!(of("group"), Evaluated::Set);
+        assert_eq!(of("number"), Evaluated::Other);
+        assert!(matches!(of("group/inner"), Evaluated::Derivation { .. }));
+        let Evaluated::Failed(failure) = of("group/broken") else { panic!() };
+        assert_eq!(failure.message, "inner");
+        let Evaluated::Failed(failure) = of("loop") else { panic!() };
+        assert_eq!(failure.kind, FailureKind::InfiniteRecursion);
+    }
+}
+
+#[test]
+fn a_search_path_is_asked() {
+    let entry = "overlayctl-test=/tmp".to_string();
+    let Some(room) = Room::with(|settings| settings.search_path.push(entry)) else { return };
+    assert_eq!(room.nix.find_in_search_path("overlayctl-test").unwrap(), Path::new("/tmp"));
+    let error = room.nix.find_in_search_path("overlayctl-nothing").unwrap_err();
+    assert!(matches!(error, Error::NoNixpkgs { .. }), "{error:?}");
+}
