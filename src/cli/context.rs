@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Globals;
 use super::failure::Failure;
 use crate::base::diagnostic::{Coded as _, Warning};
-use crate::config::Workspace;
+use crate::config::{self, Workspace};
 use crate::ops::progress::{Progress, Silent};
 use crate::ops::{self, Outcome};
 use crate::report::terminal;
@@ -43,9 +43,16 @@ impl Context {
         Context { globals }
     }
 
-    /// Opens the workspace of `-C DIR` or the current directory.
+    /// Changes to the directory of `-C DIR`, so that every path on the command line is relative to it, as with git.
+    pub(crate) fn enter_directory(&self) -> Result<(), Failure> {
+        let Some(dir) = &self.globals.dir else { return Ok(()) };
+        std::env::set_current_dir(dir)
+            .map_err(|_| ops::Error::from(config::Error::NoDirectory { path: dir.clone() }).into())
+    }
+
+    /// Opens the workspace of the current directory.
     pub(crate) fn workspace(&self) -> Result<Workspace, Failure> {
-        Ok(Workspace::open(self.globals.dir.as_deref()).map_err(ops::Error::from)?)
+        Ok(Workspace::open(None).map_err(ops::Error::from)?)
     }
 
     /// Shows an outcome as text or JSON; returns the exit status that it means.

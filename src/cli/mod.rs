@@ -6,7 +6,9 @@ mod commands;
 mod context;
 mod explain_code;
 mod failure;
+mod overlay_arg;
 mod progress;
+mod target_args;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,6 +63,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let context = Context::new(cli.globals);
+            if let Err(failure) = context.enter_directory() {
+                return context.fail(&failure);
+            }
             let done = match (cli.explain_code, cli.command) {
                 (Some(code), _) => explain_code::run(&code, &context),
                 (None, Some(command)) => commands::run(command, &context),

@@ -55,6 +55,8 @@ pub enum NixpkgsRef {
     SearchPath(String),
     /// A flake reference (`github:NixOS/nixpkgs/nixos-24.05`); its `outPath` is imported.
     Flake(String),
+    /// An expression whose value is a path: the pin of a lock file, the input of a flake.
+    Expression(Fragment),
 }
 
 /// The other platform of a cross build.
@@ -206,6 +208,7 @@ impl NixpkgsRef {
                 }
             }
             NixpkgsRef::Flake(reference) => Ok(format!("(builtins.getFlake {}).outPath", quoted(reference))),
+            NixpkgsRef::Expression(fragment) => Ok(format!("({})", fragment.text())),
         }
     }
 }
@@ -228,7 +231,9 @@ fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
         text.push_str(&overlay.to_nix()?);
     }
     text.push_str(" ]");
-    Ok(text)
+    // A file may hold one overlay, a list of them, or a set of them by name, as in a flake's `overlays`.
+    let several = "(o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) then builtins.attrValues o else [ o ])";
+    Ok(if overlays.is_empty() { text } else { format!("(builtins.concatLists (map {several} {text}))") })
 }
 
 /// Returns `a.b."c d"`, quoted where Nix wants it.
@@ -247,7 +252,7 @@ fn attr_name(name: &str) -> String {
 }
 
 /// Returns a Nix string literal.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -265,7 +270,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Returns a path: as a literal where its characters allow, else `(/. + "...")`.
-fn path_text(path: &Path) -> Result<String, Error> {
+///
+/// # Errors
+/// [`Error::BadExpression`] for a path that is relative or not UTF-8.
+pub fn path_text(path: &Path) -> Result<String, Error> {
     let bad = |reason| Error::BadExpression { text: path.display().to_string(), reason };
     let text = path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?;
     if !path.is_absolute() {

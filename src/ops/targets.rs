@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Error;
 use crate::config::{Board, NixpkgsSource, Workspace};
 use crate::nix::{self, Cross, Fragment, NixpkgsRef, Overlay, PackageSet};
-use crate::overlay::AttrPath;
+use crate::overlay::{self, AttrPath};
 
 /// What the user named, as typed.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +86,21 @@ pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group
     Ok(groups)
 }
 
+/// Returns the native package set of the workspace without its overlays.
+///
+/// # Errors
+/// [`Error::Config`] when there is none.
+pub(super) fn plain_set(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<PackageSet, Error> {
+    let source = workspace.nixpkgs(nixpkgs)?;
+    let mut plain = PackageSet::new(nixpkgs_ref(&source)?);
+    plain.system = workspace.settings().system.clone();
+    let config = &workspace.settings().config;
+    if !config.is_empty() {
+        plain.config = Some(Fragment::from_json(&json(config)?));
+    }
+    Ok(plain)
+}
+
 fn group(
     workspace: &Workspace,
     selection: &Selection,
@@ -93,9 +108,7 @@ fn group(
     board: &Board,
     named: &[String],
 ) -> Result<Group, Error> {
-    let source = workspace.nixpkgs(selection.nixpkgs.as_deref())?;
-    let mut plain = PackageSet::new(nixpkgs_ref(&source)?);
-    plain.system = workspace.settings().system.clone();
+    let mut plain = plain_set(workspace, selection.nixpkgs.as_deref())?;
     plain.is_static = board.is_static;
     plain.cross = match (&board.platform, &board.cross_system) {
         (Some(_), Some(_)) => {
@@ -108,9 +121,9 @@ fn group(
         (None, Some(system)) => Some(Cross::System(Fragment::from_json(&json(system)?))),
         (None, None) => None,
     };
-    let mut config = workspace.settings().config.clone();
-    config.extend(board.config.clone());
-    if !config.is_empty() {
+    if !board.config.is_empty() {
+        let mut config = workspace.settings().config.clone();
+        config.extend(board.config.clone());
         plain.config = Some(Fragment::from_json(&json(&config)?));
     }
     let mut patched = plain.clone();
@@ -120,7 +133,7 @@ fn group(
     patched.cross_overlays = overlay_refs(&target_stage)?;
     let mut targets = Vec::new();
     for typed in named {
-        let attr = AttrPath::parse(typed).map_err(Error::from_syntax)?;
+        let attr = AttrPath::parse(typed).map_err(overlay::Error::from)?;
         if plain.cross.is_some() && attr.first() == "pkgsCross" {
             return Err(Error::Usage {
                 message: format!("`{typed}` names its platform itself, and another one is chosen beside it"),

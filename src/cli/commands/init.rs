@@ -23,10 +23,6 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let base = context.globals.dir.clone();
-    let dir = match (base, args.dir) {
-        (Some(base), Some(dir)) => base.join(dir),
-        (base, dir) => dir.or(base).unwrap_or_else(|| PathBuf::from(".")),
-    };
+    let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
     context.show(&init::init(&init::Options { dir, demo: args.demo })?)
 }
