@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use overlayctl::graph::{Graph, RootList, StoreDir};
+use overlayctl::graph::{Delta, Graph, RootList, StoreDir};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +20,34 @@ fn main() {
             graph.write(Path::new(out), "").unwrap();
             println!("{} {} {}", graph.len(), graph.edges(), graph.fixed_outputs());
             println!("roots {parsed:?}, read {read:?}, written {:?}", start.elapsed());
+        }
+        ["diff", before, after] => {
+            let before = Graph::open(Path::new(before)).unwrap();
+            let after = Graph::open(Path::new(after)).unwrap();
+            let opened = start.elapsed();
+            let delta = Delta::between(&before, &after);
+            println!("{:?} opened {opened:?}, compared {:?}", delta.counts(), start.elapsed());
+            println!("{} root causes", delta.root_causes().len());
+            for id in delta.root_causes().iter().take(20) {
+                println!("  {} {:?}", after.node(*id).name(), delta.counterpart(*id).map(|id| before.node(id).name()));
+            }
+            println!("{} attributes", delta.attributes().len());
+            println!(
+                "{} fixed only, {} fetched, {} replaced",
+                delta.fixed_output_only().len(),
+                delta.fetched().len(),
+                delta.replaced().len()
+            );
+            let chain = delta.longest_chain().unwrap();
+            println!("{}", chain.iter().map(|id| after.node(*id).name()).collect::<Vec<_>>().join(" -> "));
+            let target = after.attribute("ripgrep").unwrap();
+            for chain in [delta.critical_chain(target).unwrap(), delta.shortest_chain(target).unwrap()] {
+                println!("{}", chain.iter().map(|id| after.node(*id).name()).collect::<Vec<_>>().join(" -> "));
+            }
+            println!("{} chains", delta.count_chains(target));
+            let cover = after.cover(delta.rebuilt());
+            println!("cover {} uncovered {}", cover.attributes.len(), cover.uncovered.len());
+            println!("{:?}", start.elapsed());
         }
         ["open", file] => {
             let graph = Graph::open(Path::new(file)).unwrap();

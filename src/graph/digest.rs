@@ -36,12 +36,14 @@ impl Digester {
             }
         }
         self.masked.extend_from_slice(scanner.sources.of(text));
-        self.mask(scanner.own.of(text));
-        XxHash3_128::oneshot(&self.masked)
+        let packages = self.mask(scanner.own.of(text));
+        XxHash3_128::oneshot(&self.masked).wrapping_add(u128::from(packages))
     }
 
-    /// Copies a text, each store path reduced to the package in its name.
-    fn mask(&mut self, text: &[u8]) {
+    /// Copies a text without its store paths, and returns the sum over the packages in their names: some lists of store
+    /// paths are sorted by hash (texlive), and their order is not the derivation's own.
+    fn mask(&mut self, text: &[u8]) -> u64 {
+        let mut packages = 0u64;
         let mut rest = text;
         while let Some(at) = self.prefix.find(rest) {
             let (before, from) = rest.split_at(at);
@@ -50,7 +52,7 @@ impl Digester {
             rest = match name_of(path) {
                 Some((name, after)) => {
                     self.masked.push(0);
-                    self.masked.extend_from_slice(split_version(name).0.as_bytes());
+                    packages = packages.wrapping_add(of_package(split_version(name).0.as_bytes()));
                     after
                 }
                 None => {
@@ -60,7 +62,16 @@ impl Digester {
             };
         }
         self.masked.extend_from_slice(rest);
+        packages
     }
+}
+
+/// Returns a short name's hash (FNV-1a, with a last step that spreads it).
+fn of_package(name: &[u8]) -> u64 {
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Splits `HASH-NAME...` into the name and what follows.

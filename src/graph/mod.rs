@@ -7,6 +7,10 @@
 
 mod builder;
 mod cache;
+mod chains;
+mod counterpart;
+mod cover;
+mod delta;
 mod digest;
 mod error;
 mod image;
@@ -17,6 +21,9 @@ mod roots;
 mod store;
 
 pub use builder::{Builder, Facts};
+pub use chains::{Chain, Chains};
+pub use cover::Cover;
+pub use delta::{AttributeChange, Counts, Delta};
 pub use error::{CacheProblem, EXPLANATIONS, Error};
 pub use image::{NodeId, Rows};
 pub use names::{split_version, without_platform};
