@@ -62,7 +62,7 @@ impl Context {
         } else {
             self.print_document(&outcome.document(self.globals.verbose))?;
         }
-        Ok(if outcome.is_yes() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(outcome.verdict().map_or(ExitCode::SUCCESS, |verdict| ExitCode::from(super::failure::status(verdict))))
     }
 
     /// Prints a value as one line of JSON.

@@ -6,11 +6,23 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::base::diagnostic::Explanation;
 use crate::view::Document;
-use crate::{base, config, git, ops};
+use crate::{base, config, cross, drv, git, graph, nix, ops, overlay, patch, syntax};
 
 /// The tables of all rooms.
-fn tables() -> [&'static [Explanation]; 4] {
-    [base::fs::EXPLANATIONS, config::EXPLANATIONS, git::EXPLANATIONS, ops::EXPLANATIONS]
+fn tables() -> [&'static [Explanation]; 11] {
+    [
+        base::fs::EXPLANATIONS,
+        overlay::EXPLANATIONS,
+        patch::EXPLANATIONS,
+        graph::EXPLANATIONS,
+        drv::EXPLANATIONS,
+        nix::EXPLANATIONS,
+        config::EXPLANATIONS,
+        git::EXPLANATIONS,
+        cross::EXPLANATIONS,
+        syntax::EXPLANATIONS,
+        ops::EXPLANATIONS,
+    ]
 }
 
 pub(super) fn run(code: &str, context: &Context) -> Result<ExitCode, Failure> {

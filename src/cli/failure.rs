@@ -67,10 +67,7 @@ impl Failure {
 
     /// Returns the exit status.
     pub(crate) fn status(&self) -> u8 {
-        match self.verdict {
-            Verdict::No => 1,
-            Verdict::Error => 2,
-        }
+        status(self.verdict)
     }
 
     /// Returns the message with its causes, in one line.
@@ -108,6 +105,14 @@ impl Failure {
             None => {}
         }
         out
+    }
+}
+
+/// Returns the exit status of a verdict.
+pub(crate) fn status(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::No => 1,
+        Verdict::Error => 2,
     }
 }
 

@@ -118,7 +118,7 @@ fn sides(group: &Group) -> [Side; 2] {
 /// Reads the closures of both sides.
 fn graphs(nix: &Nix, compared: &[Compared]) -> Result<(Graph, Graph), Error> {
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
-    let root = |name: &str, drv_path: &str| graph::Root { attr: Some(name.to_string()), drv_path: drv_path.to_string(), ..graph::Root::default() };
+    let root = |name: &str, drv_path: &str| graph::Root { attr: Some(name.to_string()), drv_path: drv_path.to_string() };
     let before: Vec<_> = compared.iter().filter_map(|t| Some(root(&t.name, t.before.as_deref()?))).collect();
     let after: Vec<_> = compared.iter().map(|t| root(&t.name, &t.after)).collect();
     let (before, after) = rayon::join(|| Graph::read(&before, &store), || Graph::read(&after, &store));

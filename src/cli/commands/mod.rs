@@ -1,6 +1,11 @@
 //! The commands, one file each, and the one match that picks.
 
+mod build;
+mod impact;
 mod init;
+mod list;
+mod patch;
+mod unpatch;
 
 use std::process::ExitCode;
 
@@ -11,10 +16,20 @@ use super::failure::Failure;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
+    Patch(patch::Args),
+    Unpatch(unpatch::Args),
+    List(list::Args),
+    Impact(impact::Args),
+    Build(build::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => init::run(args, context),
+        Command::Patch(args) => patch::run(args, context),
+        Command::Unpatch(args) => unpatch::run(args, context),
+        Command::List(args) => list::run(args, context),
+        Command::Impact(args) => impact::run(args, context),
+        Command::Build(args) => build::run(args, context),
     }
 }

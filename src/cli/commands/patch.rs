@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// The package set that is asked about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
+    /// Does not ask Nix about the package (nor does --dry-run without --nixpkgs)
+    #[arg(long)]
+    offline: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -59,6 +62,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             ScopeArg::All => Scope::All,
             ScopeArg::Host => Scope::Host,
         },
+        // A preview is instant unless a package set to ask is named.
+        offline: args.offline || args.dry_run && args.nixpkgs.is_none(),
         nixpkgs: args.nixpkgs,
     };
     let done = patch::patch(&workspace, &options)?;

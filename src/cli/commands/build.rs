@@ -1,0 +1,82 @@
+//! `overlayctl build`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::super::target_args::SetArgs;
+use crate::ops::build;
+
+/// Builds targets with the workspace's overlays: a plan, progress, results, logs
+///
+/// Nix does the building. Each target gets a link `result-TARGET`, which keeps it from garbage collection; logs of what
+/// was built are kept in .overlayctl/logs. Running it again builds nothing twice.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl build --board aarch64
+  overlayctl build pkgsCross.riscv64.curl --dry-run
+  overlayctl build --cross aarch64-multiplatform --static curl --keep-going
+  overlayctl build curl --builders 'ssh://farm x86_64-linux' -- --option sandbox false")]
+pub(crate) struct Args {
+    /// The targets; those of the board or of overlayctl.toml when absent
+    targets: Vec<String>,
+    #[command(flatten)]
+    set: SetArgs,
+    /// Ends after the plan
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Goes on after a failure with what does not need it
+    #[arg(short, long)]
+    keep_going: bool,
+    /// Builds at most this many derivations at a time here (`auto` or a number; 0: only on other machines)
+    #[arg(short = 'j', long, value_name = "N")]
+    max_jobs: Option<String>,
+    /// Lets each build use this many cores (0: all)
+    #[arg(long, value_name = "N")]
+    cores: Option<u32>,
+    /// Ends a build that takes longer, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Ends a build that prints nothing for so long, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    max_silent_time: Option<u64>,
+    /// Builds again what is there already, and compares the result
+    #[arg(long, visible_alias = "check")]
+    rebuild: bool,
+    /// The remote builders, as Nix's setting `builders`
+    #[arg(long, value_name = "BUILDERS")]
+    builders: Option<String>,
+    /// The binary caches, as Nix's setting `substituters`
+    #[arg(long, value_name = "URLS")]
+    substituters: Option<String>,
+    /// Copies the results to this store when all is built
+    #[arg(long, value_name = "STORE")]
+    copy_to: Option<String>,
+    /// What else nix-store --realise is given
+    #[arg(last = true, value_name = "NIX OPTIONS")]
+    extra_args: Vec<OsString>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let options = build::Options {
+        selection: args.set.selection(args.targets),
+        dry_run: args.dry_run,
+        keep_going: args.keep_going,
+        max_jobs: args.max_jobs,
+        cores: args.cores,
+        timeout: args.timeout,
+        max_silent_time: args.max_silent_time,
+        check: args.rebuild,
+        builders: args.builders,
+        substituters: args.substituters,
+        copy_to: args.copy_to,
+        extra_args: args.extra_args,
+    };
+    let mut progress = context.progress();
+    let built = build::build(&workspace, &options, &mut *progress)?;
+    drop(progress);
+    context.warn(&built.warnings);
+    context.show(&built)
+}

@@ -1,0 +1,294 @@
+//! `build`: a plan, then Nix builds it, then results, logs and durations are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::comparison::{self, Comparison};
+use super::history::History;
+use super::live::Live;
+use super::progress::Progress;
+use super::targets::Selection;
+use super::{Error, Outcome, engine};
+use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::{fs, store_path};
+use crate::config::Workspace;
+use crate::graph::{Delta, Graph, NodeId};
+use crate::nix::{self, BuildReport, BuildRequest, Goal, Nix};
+
+mod failed;
+mod plan;
+mod show;
+
+pub use failed::{BuildFailure, FailingPatch};
+pub use plan::Plan;
+
+/// What `build` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The targets.
+    pub selection: Selection,
+    /// Whether it ends with the plan.
+    pub dry_run: bool,
+    /// Goes on after a failure.
+    pub keep_going: bool,
+    /// How many builds at a time (`auto` or a number).
+    pub max_jobs: Option<String>,
+    /// How many cores a build may use.
+    pub cores: Option<u32>,
+    /// The longest that a build may take, in seconds.
+    pub timeout: Option<u64>,
+    /// The longest that a build may be silent, in seconds.
+    pub max_silent_time: Option<u64>,
+    /// Builds again what is there, and compares.
+    pub check: bool,
+    /// Nix's `builders`.
+    pub builders: Option<String>,
+    /// Nix's `substituters`.
+    pub substituters: Option<String>,
+    /// A store that the results are copied to.
+    pub copy_to: Option<String>,
+    /// What else Nix is given.
+    pub extra_args: Vec<OsString>,
+}
+
+/// What was built.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Built {
+    /// The targets.
+    pub targets: Vec<BuiltTarget>,
+    /// The plan.
+    pub plan: Plan,
+    /// Whether it ended with the plan.
+    pub dry_run: bool,
+    /// What became of each derivation of the rebuild set.
+    pub rebuild: Vec<Fate>,
+    /// What else was built: it was not there, and the overlays have nothing to do with it.
+    pub others: Vec<Fate>,
+    /// Builds that failed, each that is not the consequence of another.
+    pub failures: Vec<BuildFailure>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Where the logs are.
+    pub logs: PathBuf,
+    /// What Nix said when it failed without a failing build.
+    pub messages: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    #[serde(skip)]
+    failed_targets: Vec<comparison::TargetFailure>,
+}
+
+/// A target.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltTarget {
+    /// Its whole attribute path.
+    pub target: String,
+    /// The board it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<String>,
+    /// Its derivation.
+    pub drv_path: String,
+    /// Its output.
+    pub out_path: String,
+    /// The link to it, once it is built.
+    pub link: Option<PathBuf>,
+    /// Whether it is there.
+    pub built: bool,
+}
+
+/// What became of a derivation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fate {
+    /// Its path.
+    pub drv_path: String,
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub outcome: nix::Outcome,
+    /// How long its build took, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The machine, when another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its log, when it was built now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<PathBuf>,
+}
+
+/// Builds the targets with the workspace's overlays.
+///
+/// # Errors
+/// Those of the workspace, of evaluation and of running Nix; that a build fails is in the outcome.
+pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Built, Error> {
+    let nix = engine::nix(workspace)?;
+    let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
+    let delta = Delta::between(&comparison.before, &comparison.after);
+    progress.stage("asking Nix what is there already");
+    let mut history = History::open();
+    let plan = plan::make(&nix, &comparison, &delta, &history)?;
+    let logs = workspace.state_dir().join("logs");
+    let mut built = Built {
+        targets: targets(workspace, &comparison),
+        plan,
+        dry_run: options.dry_run,
+        rebuild: Vec::new(),
+        others: Vec::new(),
+        failures: Vec::new(),
+        interrupted: false,
+        seconds: 0.0,
+        logs: logs.clone(),
+        messages: Vec::new(),
+        warnings: comparison.warnings.clone(),
+        failed_targets: comparison.failures.clone(),
+    };
+    if options.dry_run {
+        return Ok(built);
+    }
+    let request = request(options, &comparison, &built.targets);
+    let total = Duration::from_secs_f64(built.plan.expected_seconds.unwrap_or_default());
+    let mut live = Live::new(&comparison, &delta, &built.plan, built.plan.expected_seconds.map(|_| total), progress);
+    let report = nix.build(&request, &mut |event, state| live.on_event(event, state))?;
+    drop(live);
+    fs::create_dir(&logs)?;
+    keep_logs(&nix, &report, &logs)?;
+    record(&mut history, &comparison.after, &report)?;
+    settle(&mut built, &comparison, &delta, &report, &logs);
+    built.failures = failed::describe(&nix, &comparison, &report)?;
+    if report.status == Some(0)
+        && let Some(store) = &options.copy_to
+    {
+        progress.stage(&format!("copying to {store}"));
+        let paths: Vec<&str> = built.targets.iter().map(|t| t.out_path.as_str()).collect();
+        nix.copy_to(store, &paths)?;
+    }
+    if built.failures.is_empty() && !built.interrupted {
+        report.check()?;
+    }
+    Ok(built)
+}
+
+fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
+    let mut names = BTreeSet::new();
+    comparison
+        .targets
+        .iter()
+        .map(|target| {
+            let mut name = format!("result-{}", target.name.replace(['"', '/', ':', ' '], "_"));
+            // The same attribute for two boards: a link each.
+            if !names.insert(name.clone()) {
+                name.push_str(&format!("-{}", target.board.as_deref().unwrap_or("2")));
+                names.insert(name.clone());
+            }
+            BuiltTarget {
+                target: target.name.clone(),
+                board: target.board.clone(),
+                drv_path: target.after.clone(),
+                out_path: target.instantiated.out_path.clone(),
+                link: Some(workspace.path(name)),
+                built: false,
+            }
+        })
+        .collect()
+}
+
+fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) -> BuildRequest {
+    let goals = comparison.targets.iter().zip(targets).map(|(t, built)| Goal::of(&t.instantiated, built.link.clone()));
+    BuildRequest {
+        goals: goals.collect(),
+        keep_going: options.keep_going,
+        max_jobs: options.max_jobs.clone(),
+        cores: options.cores,
+        timeout: options.timeout,
+        max_silent_time: options.max_silent_time,
+        check: options.check,
+        builders: options.builders.clone(),
+        substituters: options.substituters.clone(),
+        extra_args: options.extra_args.clone(),
+    }
+}
+
+/// Returns where the log of a derivation is kept.
+pub(super) fn log_file(logs: &std::path::Path, drv_path: &str) -> PathBuf {
+    let (hash, _) = store_path::split(drv_path).unwrap_or_default();
+    logs.join(format!("{}-{}.log", store_path::drv_name(drv_path), hash.get(..8).unwrap_or_default()))
+}
+
+/// Copies the logs of what was built now out of the store, so that they outlive a garbage collection.
+fn keep_logs(nix: &Nix, report: &BuildReport, logs: &std::path::Path) -> Result<(), Error> {
+    let ran = report.results.iter().filter(|(_, r)| matches!(r.outcome, nix::Outcome::Built | nix::Outcome::Failed));
+    for (drv_path, _) in ran {
+        if let Some(log) = nix.build_log(drv_path)? {
+            fs::write(&log_file(logs, drv_path), log.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn record(history: &mut History, after: &Graph, report: &BuildReport) -> Result<(), Error> {
+    for (drv_path, result) in &report.results {
+        if let (nix::Outcome::Built, Some(elapsed), Some(id)) = (result.outcome, result.elapsed, after.find(drv_path)) {
+            let node = after.node(id);
+            history.add(node.pname(), node.name(), node.system(), elapsed);
+        }
+    }
+    history.save()
+}
+
+fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report: &BuildReport, logs: &std::path::Path) {
+    built.seconds = report.elapsed.as_secs_f64();
+    built.interrupted = report.interrupted;
+    let fate = |drv_path: &str| {
+        let result = report.results.get(drv_path);
+        let outcome = result.map_or(if report.status == Some(0) { nix::Outcome::Already } else { nix::Outcome::NotRun }, |r| r.outcome);
+        let log = log_file(logs, drv_path);
+        Fate {
+            drv_path: drv_path.to_string(),
+            name: store_path::drv_name(drv_path).to_string(),
+            outcome,
+            seconds: result.and_then(|r| r.elapsed).map(|e| e.as_secs_f64()).filter(|_| outcome == nix::Outcome::Built),
+            host: result.and_then(|r| r.host.clone()),
+            log: (outcome == nix::Outcome::Built && log.is_file()).then_some(log),
+        }
+    };
+    let after = &comparison.after;
+    let path = |id: &NodeId| after.node(*id).drv_path();
+    let rebuilt: BTreeSet<&str> = delta.rebuilt().iter().map(path).collect();
+    built.rebuild = delta.rebuilt().iter().map(|id| fate(path(id))).collect();
+    built.others = report.results.keys().filter(|drv| !rebuilt.contains(drv.as_str())).map(|drv| fate(drv)).collect();
+    built.others.retain(|fate| !matches!(fate.outcome, nix::Outcome::Already | nix::Outcome::NotRun));
+    let done: BTreeMap<&str, nix::Outcome> = report.results.iter().map(|(drv, r)| (drv.as_str(), r.outcome)).collect();
+    for target in &mut built.targets {
+        let outcome = done.get(target.drv_path.as_str());
+        target.built = report.status == Some(0)
+            || matches!(outcome, Some(nix::Outcome::Built | nix::Outcome::Substituted | nix::Outcome::Already));
+        target.link = target.link.take().filter(|_| target.built);
+    }
+    if report.status != Some(0) {
+        built.messages.clone_from(&report.messages);
+    }
+}
+
+impl Outcome for Built {
+    const SCHEMA: &'static str = "overlayctl.build/1";
+
+    fn document(&self, verbose: bool) -> crate::view::Document {
+        show::document(self, verbose)
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        if self.interrupted || !self.failed_targets.is_empty() && self.failures.is_empty() {
+            return Some(Verdict::Error);
+        }
+        (!self.failures.is_empty()).then_some(Verdict::No)
+    }
+}

@@ -1,0 +1,110 @@
+//! The plan of a build: what will be built, fetched, is there; in what order, and how long it may take.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::base::store_path;
+use crate::graph::{Delta, Graph, NodeId};
+use crate::nix::Nix;
+use crate::ops::Error;
+use crate::ops::comparison::Comparison;
+use crate::ops::history::History;
+
+/// What a build would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The derivations that will be built, inputs before what needs them.
+    pub build: Vec<Planned>,
+    /// The paths that will be fetched.
+    pub fetch: Vec<String>,
+    /// How much is downloaded, in Nix's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<String>,
+    /// Derivations of the rebuild set that are there already.
+    pub there: usize,
+    /// The longest chain of what will be built: names, in order.
+    pub critical_path: Vec<String>,
+    /// How long that chain takes by earlier builds, in seconds; absent when a part of it was never built.
+    pub expected_seconds: Option<f64>,
+    /// How many of the derivations were never built before.
+    pub unknown_times: usize,
+    /// Warnings of Nix, of caches that do not answer for example.
+    pub warnings: Vec<String>,
+}
+
+/// A derivation that will be built.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// Its path.
+    pub drv_path: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is of the rebuild set.
+    pub rebuilt: bool,
+    /// How long it took before, in seconds; absent when it was never built.
+    pub expected_seconds: Option<f64>,
+}
+
+/// Asks Nix what it would do and puts it in order.
+pub(super) fn make(nix: &Nix, comparison: &Comparison, delta: &Delta<'_>, history: &History) -> Result<Plan, Error> {
+    let after = &comparison.after;
+    let drvs: Vec<&str> = comparison.targets.iter().map(|t| t.after.as_str()).collect();
+    let would = nix.dry_run(&drvs)?;
+    let wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
+    let there = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).count();
+    let expected = |id: NodeId| {
+        let node = after.node(id);
+        history.expected(node.pname(), node.name(), node.system()).map(|time| time.as_secs_f64())
+    };
+    // Ids rise from inputs to dependents, so the set is in build order already.
+    let build: Vec<Planned> = wanted
+        .iter()
+        .map(|id| Planned {
+            drv_path: after.node(*id).drv_path().into(),
+            name: after.node(*id).name().into(),
+            rebuilt: delta.is_rebuilt(*id),
+            expected_seconds: expected(*id),
+        })
+        .collect();
+    let (critical_path, expected_seconds) = critical_path(after, &wanted, &expected);
+    Ok(Plan {
+        fetch: would.will_fetch,
+        download: would.download,
+        there,
+        unknown_times: build.iter().filter(|b| b.expected_seconds.is_none()).count(),
+        build,
+        critical_path,
+        expected_seconds,
+        warnings: would.warnings,
+    })
+}
+
+/// Returns the chain of what is to be built that takes longest; what was never built counts as the mean of the others
+/// (or as one unit), so that the path is useful before the times are known.
+fn critical_path(
+    after: &Graph,
+    wanted: &BTreeSet<NodeId>,
+    expected: &dyn Fn(NodeId) -> Option<f64>,
+) -> (Vec<String>, Option<f64>) {
+    let known: Vec<f64> = wanted.iter().filter_map(|id| expected(*id)).collect();
+    let usual = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
+    let mut best: BTreeMap<NodeId, (f64, Option<NodeId>)> = BTreeMap::new();
+    for id in wanted {
+        let from = after
+            .inputs(*id)
+            .iter()
+            .filter_map(|input| Some((*input, best.get(input)?.0)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        let own = expected(*id).unwrap_or(usual);
+        best.insert(*id, (own + from.map_or(0.0, |(_, time)| time), from.map(|(input, _)| input)));
+    }
+    let last = best.iter().max_by(|a, b| a.1.0.total_cmp(&b.1.0)).map(|(id, _)| *id);
+    let mut path: Vec<NodeId> = std::iter::successors(last, |id| best.get(id).and_then(|(_, from)| *from)).collect();
+    path.reverse();
+    let times: Option<Vec<f64>> = path.iter().map(|id| expected(*id)).collect();
+    let total = times.filter(|times| !times.is_empty()).map(|times| times.iter().sum());
+    (path.iter().map(|id| store_path::drv_name(after.node(*id).drv_path()).to_string()).collect(), total)
+}

@@ -1,0 +1,154 @@
+//! A build as people read it.
+
+use super::{BuildFailure, Built, Fate, Plan};
+use crate::nix::Outcome;
+use crate::ops::comparison;
+use crate::ops::impact::plural;
+use crate::view::{Block, Document, Role, Table, Text};
+
+/// How many rows of a table are shown when not asked for more.
+const ROWS: usize = 30;
+
+pub(super) fn document(built: &Built, verbose: bool) -> Document {
+    let mut document = Document::new();
+    comparison::show_failures(&built.failed_targets, &mut document);
+    if built.dry_run {
+        plan(&built.plan, verbose, &mut document);
+        return document;
+    }
+    fates(&built.rebuild, verbose, &mut document);
+    for failed in &built.failures {
+        failure(failed, &mut document);
+    }
+    if built.failures.is_empty() {
+        for message in &built.messages {
+            document.line(Text::new().with(Role::Bad, message));
+        }
+    }
+    for target in &built.targets {
+        match &target.link {
+            Some(link) => document.line(
+                Text::new().with(Role::Good, "built ").with(Role::Name, &target.target).plain(format!("  {}", link.display())),
+            ),
+            None => document.line(Text::new().with(Role::Bad, "not built ").with(Role::Name, &target.target)),
+        }
+    }
+    document.blank();
+    let count = |fates: &[Fate], outcome| fates.iter().filter(|f| f.outcome == outcome).count();
+    let now = count(&built.rebuild, Outcome::Built);
+    let mut sum = format!("{} of the rebuild set of {} built", now, built.rebuild.len());
+    for (outcome, words) in [
+        (Outcome::Already, "there already"),
+        (Outcome::Substituted, "fetched"),
+        (Outcome::Failed, "failed"),
+        (Outcome::Blocked, "blocked"),
+        (Outcome::NotRun, "not run"),
+    ] {
+        let count = count(&built.rebuild, outcome);
+        if count > 0 {
+            sum.push_str(&format!(", {count} {words}"));
+        }
+    }
+    let others = count(&built.others, Outcome::Built);
+    if others > 0 {
+        sum.push_str(&format!("; {} that the overlays do not touch", plural(others, "other build")));
+    }
+    document.line(Text::new().with(Role::Heading, sum).plain(format!(", in {}", seconds(built.seconds))));
+    if built.interrupted {
+        document.line(Text::new().with(Role::Warn, "interrupted: what is finished stays; run it again to go on"));
+    }
+    document
+}
+
+fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
+    if fates.is_empty() {
+        return;
+    }
+    let mut table = Table { header: ["rebuild set", "", "took", "log"].map(String::from).to_vec(), rows: Vec::new() };
+    let shown = if verbose { fates.len() } else { fates.len().min(ROWS) };
+    for fate in &fates[..shown] {
+        let (role, words) = match fate.outcome {
+            Outcome::Built => (Role::Good, "built"),
+            Outcome::Substituted => (Role::Good, "fetched"),
+            Outcome::Already => (Role::Dim, "there already"),
+            Outcome::Failed => (Role::Bad, "failed"),
+            Outcome::Blocked => (Role::Warn, "blocked"),
+            Outcome::NotRun => (Role::Warn, "not run"),
+        };
+        let words = fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {host}"));
+        table.rows.push(vec![
+            fate.name.clone().into(),
+            Text::new().with(role, words),
+            fate.seconds.map(seconds).unwrap_or_default().into(),
+            Text::new().with(Role::Dim, fate.log.as_ref().map(|l| l.display().to_string()).unwrap_or_default()),
+        ]);
+    }
+    document.push(Block::Table(table));
+    if shown < fates.len() {
+        document.line(Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", fates.len() - shown)));
+    }
+    document.blank();
+}
+
+fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
+    if plan.build.is_empty() {
+        document.line("nothing has to be built");
+    } else {
+        let mut table = Table { header: ["to build", "", "expected"].map(String::from).to_vec(), rows: Vec::new() };
+        let shown = if verbose { plan.build.len() } else { plan.build.len().min(ROWS) };
+        for planned in &plan.build[..shown] {
+            let why = if planned.rebuilt { "because of the patches" } else { "not there" };
+            table.rows.push(vec![
+                planned.name.clone().into(),
+                Text::new().with(if planned.rebuilt { Role::Warn } else { Role::Dim }, why),
+                planned.expected_seconds.map_or_else(|| "unknown".into(), seconds).into(),
+            ]);
+        }
+        document.push(Block::Table(table));
+        if shown < plan.build.len() {
+            document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.build.len() - shown)));
+        }
+        document.blank();
+        document.line(Text::new().with(Role::Dim, "critical path  ").plain(plan.critical_path.join(" -> ")));
+    }
+    let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
+    if let Some(download) = &plan.download {
+        sum.push_str(&format!(" ({download})"));
+    }
+    sum.push_str(&format!(", {} of the rebuild set there already; expected time: ", plan.there));
+    sum.push_str(&match plan.expected_seconds {
+        _ if plan.build.is_empty() => "none".to_string(),
+        Some(time) => format!("about {}, by earlier builds", seconds(time)),
+        None => format!("unknown ({} never built here before)", plan.unknown_times),
+    });
+    document.line(Text::new().with(Role::Heading, sum));
+    for warning in &plan.warnings {
+        document.line(Text::new().with(Role::Warn, warning));
+    }
+}
+
+fn failure(failed: &BuildFailure, document: &mut Document) {
+    let phase = failed.phase.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
+    let host = failed.host.as_ref().map(|h| format!(" on {h}")).unwrap_or_default();
+    document.line(Text::new().with(Role::Bad, format!("failed {}", failed.name)).plain(format!("{phase}{host}: {}", failed.reason)));
+    if let Some(patch) = &failed.patch {
+        let file = patch.file.as_ref().map(|f| format!(", file {f}")).unwrap_or_default();
+        let hunk = patch.hunk.map(|h| format!(", hunk {h}")).unwrap_or_default();
+        document.line(Text::new().with(Role::Warn, format!("  the patch {}{file}{hunk}: {}", patch.patch, patch.said)));
+    }
+    document.line(Text::new().with(Role::Dim, "  chain   ").plain(failed.chain.join(" -> ")));
+    for line in &failed.tail {
+        document.line(Text::new().with(Role::Dim, "  | ").plain(line));
+    }
+    document.line(Text::new().with(Role::Dim, "  whole log  ").with(Role::Command, &failed.log_command));
+    if !failed.blocked.is_empty() {
+        document.line(Text::new().with(Role::Dim, "  blocks  ").plain(failed.blocked.join(", ")));
+    }
+    document.blank();
+}
+
+/// Returns seconds as people say them.
+fn seconds(time: f64) -> String {
+    let whole = time.round() as u64;
+    if time < 60.0 { format!("{time:.1} s") } else { format!("{} min {:02} s", whole / 60, whole % 60) }
+}

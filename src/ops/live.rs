@@ -1,0 +1,111 @@
+//! Nix's events as a picture that people follow.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::build::Plan;
+use super::comparison::Comparison;
+use super::progress::{Picture, Progress, Running, Step};
+use crate::base::store_path;
+use crate::graph::Delta;
+use crate::nix::{BuildState, Change, Event, Status};
+
+/// The longest line of a log that is shown, in characters.
+const LINE: usize = 100;
+
+/// Turns events into steps and pictures.
+pub(super) struct Live<'p> {
+    progress: &'p mut dyn Progress,
+    /// The chain from root cause to target: `.drv` paths.
+    chain: Vec<String>,
+    total: usize,
+    planned: BTreeSet<String>,
+    expected: Option<Duration>,
+    last_tick: Duration,
+}
+
+impl<'p> Live<'p> {
+    pub(super) fn new(
+        comparison: &Comparison,
+        delta: &Delta<'_>,
+        plan: &Plan,
+        expected: Option<Duration>,
+        progress: &'p mut dyn Progress,
+    ) -> Live<'p> {
+        let after = &comparison.after;
+        let chain = delta.longest_chain().unwrap_or_default();
+        Live {
+            progress,
+            chain: chain.iter().map(|id| after.node(*id).drv_path().to_string()).collect(),
+            total: plan.build.len(),
+            planned: plan.build.iter().map(|b| b.drv_path.clone()).collect(),
+            expected,
+            last_tick: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn on_event(&mut self, event: &Event, state: &BuildState) {
+        let name = |drv: &str| store_path::drv_name(drv).to_string();
+        let build = |drv: &str| state.builds.get(drv);
+        let step = match event {
+            Event::Change(Change::Started(drv)) => {
+                Some(Step::Began { name: name(drv), host: build(drv).and_then(|b| b.host.clone()) })
+            }
+            Event::Change(Change::Ended(drv)) => match build(drv) {
+                Some(b) if b.status == Status::Failed => Some(Step::Failed {
+                    name: name(drv),
+                    reason: b.failure.as_ref().map_or_else(|| "its builder failed".into(), |f| f.reason.to_string()),
+                }),
+                Some(b) => Some(Step::Built { name: name(drv), took: b.elapsed(state.now).unwrap_or_default() }),
+                None => None,
+            },
+            Event::Change(Change::Blocked(drv)) => Some(Step::Blocked { name: name(drv) }),
+            Event::Change(Change::Fetched(at)) => state
+                .fetches
+                .get(*at)
+                .map(|f| Step::Fetched { name: store_path::name(&f.path).to_string(), from: f.from.clone() }),
+            // Errors and warnings; what is merely information would drown the rest.
+            Event::Change(Change::Message(level, text)) if *level <= 1 => {
+                Some(Step::Said { text: text.lines().next().unwrap_or_default().to_string() })
+            }
+            _ => None,
+        };
+        match step {
+            Some(step) => {
+                let picture = self.picture(state);
+                self.progress.step(&step, &picture);
+            }
+            // Log lines come by the thousand; the picture is drawn ten times a second at most.
+            None if state.now.saturating_sub(self.last_tick) >= Duration::from_millis(100) => {
+                self.last_tick = state.now;
+                let picture = self.picture(state);
+                self.progress.tick(&picture);
+            }
+            None => {}
+        }
+    }
+
+    fn picture(&self, state: &BuildState) -> Picture {
+        let done = |drv: &String| match state.builds.get(drv.as_str()) {
+            Some(build) => build.status == Status::Built,
+            // Not in the plan: it was there before.
+            None => !self.planned.contains(drv),
+        };
+        let running = state.builds.iter().filter(|(_, b)| b.status == Status::Running).map(|(drv, b)| Running {
+            name: store_path::drv_name(drv).to_string(),
+            phase: b.phases.last().map(|p| p.name.clone()),
+            elapsed: b.elapsed(state.now).unwrap_or_default(),
+            host: b.host.clone(),
+            last_line: b.tail.back().map(|line| line.chars().take(LINE).collect()),
+        });
+        Picture {
+            built: state.count(Status::Built),
+            total: self.total.max(state.builds.len()),
+            failed: state.count(Status::Failed),
+            running: running.collect(),
+            chain: self.chain.iter().map(|drv| (store_path::drv_name(drv).to_string(), done(drv))).collect(),
+            elapsed: state.now,
+            expected: self.expected,
+        }
+    }
+}
