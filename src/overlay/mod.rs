@@ -1,3 +1,27 @@
-//! The model of an overlay file, finding the place, typed changes, text edits, verifying the result.
+//! The model of an overlay file: finding the place, typed changes, text edits, and the check of the result.
 //!
-//! Must not touch the disk or run anything.
+//! The way in is [`OverlayFile`]: parse a text, ask for its functions and patched packages, plan to add patches or to
+//! take them out. A plan is text edits that were made and checked; writing them is the caller's. Must not touch the
+//! disk or run anything.
+
+mod ast;
+mod body;
+mod error;
+mod file;
+mod functions;
+mod imports;
+mod layout;
+mod plan;
+mod query;
+mod remove;
+mod request;
+mod scopes;
+mod value;
+
+pub use error::{EXPLANATIONS, Error, Spot};
+pub use file::OverlayFile;
+pub use functions::FnKind;
+pub use request::{
+    Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned,
+    Scope, ScopeMethod, Select,
+};

@@ -1,0 +1,310 @@
+//! What an overlay's body is made of: the operands of `//`, what each is known to define, and where a key is bound.
+//!
+//! Must not plan edits.
+
+use rnix::ast::{self, Attr, BinOpKind, Entry, Expr, HasEntry};
+use rowan::ast::AstNode;
+
+use super::ast::{Bound, attr_name, bound, call, chain, function_name, path_names, peel, span, unparen};
+use crate::base::span::Span;
+
+/// How much of an operand can be known.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    /// A literal set that always counts.
+    Set(ast::AttrSet),
+    /// Literal sets of which one or none counts.
+    Conditional(Vec<ast::AttrSet>),
+    /// Something computed.
+    Opaque,
+}
+
+/// One operand of the body.
+#[derive(Debug, Clone)]
+pub(super) struct Operand {
+    /// As it stands in the `//` chain.
+    pub(super) expr: Expr,
+    pub(super) known: Known,
+    /// The variable that it is, when it is one.
+    pub(super) variable: Option<String>,
+}
+
+/// A binding of a key.
+#[derive(Debug, Clone)]
+pub(super) enum Definition {
+    /// `key = value;`
+    Value(ast::AttrpathValue, Expr),
+    /// `inherit key;` or `inherit (from) key;`
+    Inherit(ast::Inherit, Option<Expr>),
+    /// `key.more = value;`
+    Dotted(ast::AttrpathValue),
+}
+
+impl Definition {
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Definition::Value(e, _) | Definition::Dotted(e) => span(e),
+            Definition::Inherit(i, _) => span(i),
+        }
+    }
+}
+
+/// A definition, the operand that holds it and the set.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) operand: usize,
+    pub(super) conditional: bool,
+    pub(super) set: ast::AttrSet,
+    pub(super) definition: Definition,
+}
+
+/// The body of an overlay function.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    /// The whole body.
+    pub(super) whole: Expr,
+    /// The body without the layers around it (`let`, `with`, `assert`), parentheses kept.
+    pub(super) core: Expr,
+    pub(super) operands: Vec<Operand>,
+}
+
+/// Reads a body.
+pub(super) fn read(whole: Expr) -> Body {
+    let core = core_of(whole.clone());
+    let operands = operands(&core, 6);
+    Body { whole, core, operands }
+}
+
+/// Takes layers off, and parentheses only where a layer is within them.
+fn core_of(expr: Expr) -> Expr {
+    let mut expr = expr;
+    loop {
+        let inner = match &expr {
+            Expr::LetIn(e) => e.body(),
+            Expr::With(e) => e.body(),
+            Expr::Assert(e) => e.body(),
+            Expr::Paren(e) => match e.expr().map(|i| (unparen(i.clone()), i)) {
+                Some((Expr::LetIn(_) | Expr::With(_) | Expr::Assert(_) | Expr::BinOp(_) | Expr::AttrSet(_), i)) => Some(i),
+                _ => None,
+            },
+            _ => None,
+        };
+        match inner {
+            Some(inner) => expr = inner,
+            None => return expr,
+        }
+    }
+}
+
+fn operands(expr: &Expr, fuel: usize) -> Vec<Operand> {
+    let mut out = Vec::new();
+    for part in chain(expr, BinOpKind::Update) {
+        let inner = peel(part.clone());
+        // A merge within a layer: `(let x = 1; in { ... } // { ... })`.
+        if matches!(&inner, Expr::BinOp(b) if b.operator() == Some(BinOpKind::Update)) && fuel > 0 {
+            out.extend(operands(&inner, fuel - 1));
+            continue;
+        }
+        let variable = match &inner {
+            Expr::Ident(i) => Some(i.syntax().text().to_string()),
+            _ => None,
+        };
+        out.push(Operand { known: known(&inner, fuel), expr: part, variable });
+    }
+    out
+}
+
+/// The keys of a set are known when none is computed.
+pub(super) fn keys_known(set: &ast::AttrSet) -> bool {
+    set.entries().all(|e| match e {
+        Entry::AttrpathValue(v) => v.attrpath().and_then(|p| p.attrs().next()).is_some_and(|a| attr_name(&a).is_some()),
+        Entry::Inherit(i) => i.attrs().all(|a| attr_name(&a).is_some()),
+    })
+}
+
+fn known(expr: &Expr, fuel: usize) -> Known {
+    if fuel == 0 {
+        return Known::Opaque;
+    }
+    match expr {
+        Expr::AttrSet(set) if keys_known(set) => Known::Set(set.clone()),
+        Expr::AttrSet(_) => Known::Opaque,
+        Expr::Ident(ident) => match bound(ident) {
+            Some(Bound::Value(value)) => match operands(&value, fuel - 1).as_slice() {
+                [only] => only.known.clone(),
+                many => all_sets(many).map_or(Known::Opaque, Known::Conditional),
+            },
+            _ => Known::Opaque,
+        },
+        Expr::IfElse(branch) => {
+            let mut sets = Vec::new();
+            for side in [branch.body(), branch.else_body()] {
+                match side.map(|s| operands(&s, fuel - 1)).and_then(|o| all_sets(&o)) {
+                    Some(more) => sets.extend(more),
+                    None => return Known::Opaque,
+                }
+            }
+            Known::Conditional(sets)
+        }
+        Expr::Apply(_) => match call(expr) {
+            Some((head, args)) if args.len() == 2 && function_name(&head).is_some_and(|n| n == "optionalAttrs") => args
+                .get(1)
+                .map(|a| operands(a, fuel - 1))
+                .and_then(|o| all_sets(&o))
+                .map_or(Known::Opaque, Known::Conditional),
+            _ => Known::Opaque,
+        },
+        _ => Known::Opaque,
+    }
+}
+
+fn all_sets(operands: &[Operand]) -> Option<Vec<ast::AttrSet>> {
+    let mut out = Vec::new();
+    for operand in operands {
+        match &operand.known {
+            Known::Set(set) => out.push(set.clone()),
+            Known::Conditional(sets) => out.extend(sets.iter().cloned()),
+            Known::Opaque => return None,
+        }
+    }
+    Some(out)
+}
+
+impl Operand {
+    pub(super) fn opaque(&self) -> bool {
+        matches!(self.known, Known::Opaque)
+    }
+
+    /// Returns the set, when the operand is a literal one that stands in the chain itself.
+    pub(super) fn literal(&self) -> Option<&ast::AttrSet> {
+        match &self.known {
+            Known::Set(set) if self.variable.is_none() => Some(set),
+            _ => None,
+        }
+    }
+}
+
+impl Body {
+    /// Returns every visible definition of `key`, in the order in which they count: the last one wins.
+    pub(super) fn find(&self, key: &str) -> Vec<Found> {
+        let mut out = Vec::new();
+        for (operand, part) in self.operands.iter().enumerate() {
+            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
+                Known::Set(set) => (std::slice::from_ref(set), false),
+                Known::Conditional(sets) => (sets, true),
+                Known::Opaque => continue,
+            };
+            for set in sets {
+                for definition in definitions(set, key) {
+                    out.push(Found { operand, conditional, set: set.clone(), definition });
+                }
+            }
+        }
+        out
+    }
+
+    /// Returns the keys that are visible, each once, in the order of the text.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        for part in &self.operands {
+            let sets: &[ast::AttrSet] = match &part.known {
+                Known::Set(set) => std::slice::from_ref(set),
+                Known::Conditional(sets) => sets,
+                Known::Opaque => &[],
+            };
+            for name in sets.iter().flat_map(set_keys) {
+                if !out.contains(&name) {
+                    out.push(name);
+                }
+            }
+        }
+        out
+    }
+
+    pub(super) fn any_opaque(&self) -> bool {
+        self.operands.iter().any(Operand::opaque)
+    }
+}
+
+/// Returns the first names of a set's bindings.
+pub(super) fn set_keys(set: &ast::AttrSet) -> Vec<String> {
+    let mut out = Vec::new();
+    for entry in set.entries() {
+        match entry {
+            Entry::AttrpathValue(v) => out.extend(v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a))),
+            Entry::Inherit(i) => out.extend(i.attrs().filter_map(|a| attr_name(&a))),
+        }
+    }
+    out
+}
+
+/// Returns the definitions of `key` in one set.
+pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
+    let mut out = Vec::new();
+    for entry in set.entries() {
+        match entry {
+            Entry::AttrpathValue(binding) => {
+                let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
+                if names.first().and_then(Option::as_deref) != Some(key) {
+                    continue;
+                }
+                match binding.value() {
+                    Some(value) if names.len() == 1 => out.push(Definition::Value(binding, value)),
+                    _ => out.push(Definition::Dotted(binding)),
+                }
+            }
+            Entry::Inherit(inherit) => {
+                let named = |a: &Attr| attr_name(a).as_deref() == Some(key);
+                if inherit.attrs().any(|a| named(&a)) {
+                    let from = inherit.from().and_then(|f| f.expr());
+                    out.push(Definition::Inherit(inherit, from));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Returns the names that a set defines more than once in a way that Nix refuses.
+pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
+    let mut whole: Vec<String> = Vec::new();
+    let mut dotted: Vec<Vec<String>> = Vec::new();
+    let mut twice = Vec::new();
+    for entry in set.entries() {
+        match entry {
+            Entry::AttrpathValue(binding) => {
+                let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
+                let Some(names) = names.into_iter().collect::<Option<Vec<String>>>() else { continue };
+                let Some(first) = names.first() else { continue };
+                // Two literal sets of one name are merged by Nix; that is old code, not what is written here.
+                let literal = matches!(binding.value().map(unparen), Some(Expr::AttrSet(_)));
+                if names.len() == 1 {
+                    let clash = whole.contains(first) || (!literal && dotted.iter().any(|d| d.first() == Some(first)));
+                    if clash && !literal {
+                        twice.push(first.clone());
+                    }
+                    whole.push(first.clone());
+                } else {
+                    if dotted.contains(&names) {
+                        twice.push(names.join("."));
+                    }
+                    dotted.push(names);
+                }
+            }
+            Entry::Inherit(inherit) => {
+                for name in inherit.attrs().filter_map(|a| attr_name(&a)) {
+                    if whole.contains(&name) {
+                        twice.push(name.clone());
+                    }
+                    whole.push(name);
+                }
+            }
+        }
+    }
+    twice
+}
+
+/// Returns every duplicate within a tree, with the number of times.
+pub(super) fn all_duplicates(root: &rnix::SyntaxNode) -> usize {
+    root.descendants().filter_map(ast::AttrSet::cast).map(|s| duplicates(&s).len()).sum()
+}

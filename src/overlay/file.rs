@@ -1,0 +1,281 @@
+//! A parsed overlay file and the way in: functions, patches, plans.
+//!
+//! Must not touch the disk.
+
+use std::path::{Path, PathBuf};
+
+use rnix::SyntaxNode;
+use rowan::ast::AstNode;
+
+use super::body;
+use super::error::{Error, Spot};
+use super::functions::{self, FnKind, Function};
+use super::plan;
+use super::query;
+use super::remove;
+use super::request::{
+    Change, Element, Facts, FileChange, Files, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned, Select,
+};
+use super::value::element_key;
+use crate::base::span::{Place, Span, line_col};
+use crate::syntax::{self, AttrPath, Tree, trivia};
+
+/// A file that may hold overlays: its path as the user named it, its text and its tree.
+pub struct OverlayFile {
+    path: PathBuf,
+    text: String,
+    tree: Tree,
+}
+
+impl std::fmt::Debug for OverlayFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OverlayFile").field("path", &self.path).field("bytes", &self.text.len()).finish()
+    }
+}
+
+impl OverlayFile {
+    /// Parses `text`; `path` is for messages and for what the file's name says about it.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] when the text is no Nix expression or too large or too deep to be read.
+    pub fn parse(path: &Path, text: String) -> Result<OverlayFile, Error> {
+        let tree = syntax::parse(path, &text)?;
+        Ok(OverlayFile { path: path.to_path_buf(), text, tree })
+    }
+
+    /// Returns the path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn root(&self) -> SyntaxNode {
+        self.tree.syntax()
+    }
+
+    fn place(&self, span: Span) -> Place {
+        Place::in_text(&self.path, &self.text, span)
+    }
+
+    fn all(&self) -> Vec<Function> {
+        functions::functions(&self.root(), &self.path)
+    }
+
+    /// Finds the overlay function whose first argument begins at `offset`.
+    pub(super) fn function_at(&self, offset: usize) -> Option<Function> {
+        self.all().into_iter().find(|f| f.place().start == offset)
+    }
+
+    /// Returns every overlay-like function of the file, in the order of the text.
+    pub fn functions(&self) -> Vec<OverlayFn> {
+        let generated = functions::generated(&self.text, &self.path);
+        self.all()
+            .into_iter()
+            .map(|f| {
+                let body = f.body().map(body::read);
+                OverlayFn {
+                    place: self.place(f.place()),
+                    head: self.place(trivia::span(f.head.syntax())),
+                    kind: f.kind,
+                    first: f.first(),
+                    second: f.second(),
+                    keys: body.as_ref().map(body::Body::keys).unwrap_or_default(),
+                    opaque: body.is_none_or(|b| b.any_opaque()),
+                    generated,
+                }
+            })
+            .collect()
+    }
+
+    /// Finds the function that is meant.
+    fn chosen(&self, select: Select, attr: &AttrPath) -> Result<Function, Error> {
+        let all = self.all();
+        let places = |functions: &[Function]| functions.iter().map(|f| self.place(f.place())).collect::<Vec<_>>();
+        match select {
+            Select::Offset(offset) => {
+                let at = |f: &&Function| f.place().start == offset || trivia::span(f.head.syntax()).start == offset;
+                all.iter().find(at).cloned().ok_or_else(|| Error::NotOnLine {
+                    path: self.path.clone(),
+                    line: line_col(&self.text, offset).line,
+                    candidates: places(&all),
+                })
+            }
+            Select::Line(line) => {
+                let line_of = |offset: usize| line_col(&self.text, offset).line;
+                let on: Vec<&Function> = all.iter().filter(|f| line_of(f.place().start) == line).collect();
+                let on = if on.is_empty() {
+                    // The line of the first parameter of all, or of the second argument, says as much.
+                    all.iter()
+                        .filter(|f| {
+                            line_of(trivia::span(f.head.syntax()).start) == line
+                                || line_of(trivia::span(f.inner.syntax()).start) == line
+                        })
+                        .collect()
+                } else {
+                    on
+                };
+                match on.as_slice() {
+                    [] => Err(Error::NotOnLine { path: self.path.clone(), line, candidates: places(&all) }),
+                    [only] => Ok((*only).clone()),
+                    many => {
+                        let named: Vec<Function> = many.iter().map(|f| (*f).clone()).collect();
+                        self.one_of(named, attr)
+                    }
+                }
+            }
+            Select::Only => {
+                if all.is_empty() {
+                    return Err(Error::NoOverlay { path: self.path.clone() });
+                }
+                self.one_of(all, attr)
+            }
+        }
+    }
+
+    /// Chooses among several: package overlays before others, those that bind the package before others.
+    fn one_of(&self, all: Vec<Function>, attr: &AttrPath) -> Result<Function, Error> {
+        let packages: Vec<Function> =
+            all.iter().filter(|f| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides)).cloned().collect();
+        match packages.as_slice() {
+            [] => match all.into_iter().next() {
+                Some(first) => Ok(first),
+                None => Err(Error::NoOverlay { path: self.path.clone() }),
+            },
+            [only] => Ok(only.clone()),
+            many => {
+                let binding: Vec<&Function> = many
+                    .iter()
+                    .filter(|f| f.body().is_some_and(|b| !body::read(b).find(attr.first()).is_empty()))
+                    .collect();
+                match binding.as_slice() {
+                    [only] => Ok((*only).clone()),
+                    _ => Err(Error::SeveralOverlays {
+                        path: self.path.clone(),
+                        candidates: many.iter().map(|f| self.place(f.place())).collect(),
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Refuses what is no package overlay.
+    fn editable(&self, function: &Function, select: Select) -> Result<(), Error> {
+        let at = Spot::new(&self.path, &self.text, function.place());
+        if functions::generated(&self.text, &self.path) {
+            return Err(Error::Generated { at });
+        }
+        match function.kind {
+            FnKind::Packages | FnKind::PackageOverrides => Ok(()),
+            // What stands there was named by the user.
+            FnKind::Unknown if select != Select::Only => Ok(()),
+            kind => Err(Error::WrongKind { kind, at }),
+        }
+    }
+
+    /// Returns every package that the file's overlays patch, in the order of the text.
+    pub fn patched_packages(&self) -> Vec<PatchedPackage> {
+        let mut out = Vec::new();
+        for function in self.all() {
+            if !matches!(function.kind, FnKind::Packages | FnKind::PackageOverrides | FnKind::Unknown | FnKind::Scope) {
+                continue;
+            }
+            // A scope's overlay within a package overlay is reported with the path through it.
+            for patched in query::patched(&function, &self.text) {
+                let elements: Vec<Element> = patched
+                    .lists
+                    .iter()
+                    .flat_map(|l| l.list.items().map(|i| (i, l.conditional || patched.conditional)).collect::<Vec<_>>())
+                    .map(|(item, conditional)| {
+                        let (path, url) = element_key(&item);
+                        let place = super::ast::span(&item);
+                        Element {
+                            text: self.text[place.range()].to_string(),
+                            path,
+                            url,
+                            conditional,
+                            place: self.place(place),
+                        }
+                    })
+                    .collect();
+                let place = self.place(patched.binding);
+                if out.iter().any(|p: &PatchedPackage| p.place == place && p.attr.last() == patched.attr.last()) {
+                    continue;
+                }
+                out.push(PatchedPackage { attr: patched.attr, elements, place, function: self.place(function.place()) });
+            }
+        }
+        out
+    }
+
+    /// Plans to put patches into one of the file's overlays; imports that pass both arguments on are followed.
+    ///
+    /// # Errors
+    /// A refusal with its place: see [`Error`].
+    pub fn add_patches(&self, files: &dyn Files, select: Select, request: &PatchRequest) -> Result<Planned, Error> {
+        let function = self.chosen(select, &request.attr)?;
+        self.editable(&function, select)?;
+        if let Some((imported, request)) = super::imports::follow(files, self, &function, request)
+            && let Ok(function) = imported.chosen(Select::Only, &request.attr)
+            && imported.editable(&function, Select::Only).is_ok()
+            && let Ok(mut planned) = plan::add(&imported, &function, &request)
+        {
+            planned.warnings.push(super::imports::note(self, &function, &imported));
+            return Ok(planned);
+        }
+        plan::add(self, &function, request)
+    }
+
+    /// Plans to take patches out again.
+    ///
+    /// # Errors
+    /// [`Error::NotPatched`] when an element is not there, or a refusal.
+    pub fn remove_patches(&self, files: &dyn Files, select: Select, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
+        let function = self.chosen(select, attr)?;
+        let request = PatchRequest::new(attr.clone(), which.to_vec());
+        let here = self.remove_here(&function, attr, which);
+        if let Err(Error::NotPatched { .. }) = &here
+            && let Some((imported, request)) = super::imports::follow(files, self, &function, &request)
+            && let Ok(function) = imported.chosen(Select::Only, attr)
+        {
+            return imported.remove_here(&function, attr, &request.elements);
+        }
+        here
+    }
+
+    fn remove_here(&self, function: &Function, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
+        let facts = Facts::default();
+        let (edits, binding) = remove::edits(self, function, attr.names(), which, &facts)?;
+        let at = Spot::new(&self.path, &self.text, function.place());
+        let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
+        let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
+        let file = OverlayFile::parse(&self.path, new.clone()).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        let before = body::all_duplicates(&self.root());
+        if body::all_duplicates(&file.root()) > before {
+            return Err(unverified("an attribute would be defined twice".into()));
+        }
+        let shift = edits.iter().filter(|e| e.span.end <= function.place().start).fold(0isize, |sum, e| {
+            sum + isize::try_from(e.text.len()).unwrap_or(0) - isize::try_from(e.span.len()).unwrap_or(0)
+        });
+        let offset = function.place().start.saturating_add_signed(shift);
+        if let Some(function) = file.function_at(offset) {
+            let bindings = query::bindings_of(&function, attr.names(), &facts, file.text());
+            for element in which {
+                if query::count(&bindings, element).0 != 0 {
+                    return Err(unverified(format!("`{}` is still there", element.identity())));
+                }
+            }
+        }
+        let elements = which.iter().map(|e| e.identity().to_string()).collect();
+        Ok(Planned {
+            changes: vec![FileChange { path: self.path.clone(), old: self.text.clone(), edits, new }],
+            change: Change::Removed { attr: attr.clone(), elements, binding },
+            warnings: Vec::new(),
+            already: false,
+            function: at.place,
+        })
+    }
+}

@@ -1,0 +1,503 @@
+//! The inverse: takes elements out of lists, and with the last one whatever [`super::plan`] writes around a list.
+//!
+//! Must not remember anything: what was written is known by its form, which the planner checks before it commits to
+//! it.
+
+use rnix::SyntaxNode;
+use rnix::ast::{self, BinOpKind, Expr, HasEntry, Param};
+use rowan::ast::AstNode;
+
+use super::ast::{dotted, path_names, span, split_select, unparen, uses};
+use super::body;
+use super::error::Error;
+use super::file::OverlayFile;
+use super::functions::Function;
+use super::layout::{operand_like, remove_entry, selectable};
+use super::query::{self, Patched};
+use super::request::{Facts, PatchElement};
+use super::value::{LIST_KEYS, PatchList};
+use crate::base::edit::{EditError, TextEdits};
+use crate::base::span::Span;
+use crate::syntax::{AttrPath, trivia};
+
+struct Removal<'a> {
+    text: &'a str,
+    edits: TextEdits,
+    /// A whole binding went.
+    binding: bool,
+}
+
+/// Plans to take `which` out of the lists of `names`. Says also whether a binding goes with it.
+pub(super) fn edits(
+    file: &OverlayFile,
+    function: &Function,
+    names: &[String],
+    which: &[PatchElement],
+    facts: &Facts,
+) -> Result<(TextEdits, bool), Error> {
+    let bindings = query::bindings_of(function, names, facts, file.text());
+    let attr = || AttrPath::from_names(names.iter().cloned()).unwrap_or_else(|| AttrPath::single(""));
+    for element in which {
+        if query::count(&bindings, element).0 == 0 {
+            return Err(Error::NotPatched {
+                attr: attr(),
+                element: element.identity().to_string(),
+                path: file.path().to_path_buf(),
+            });
+        }
+    }
+    let mut removal = Removal { text: file.text(), edits: TextEdits::new(), binding: false };
+    let mut done: Vec<Span> = Vec::new();
+    let last = names.last().map_or("", String::as_str);
+    for list in lists(&bindings) {
+        if done.contains(&span(&list.list)) {
+            continue;
+        }
+        done.push(span(&list.list));
+        removal.from_list(list, which, function, last).map_err(|e| Error::Unverified {
+            attr: attr(),
+            reason: e.to_string(),
+            at: super::error::Spot::new(file.path(), file.text(), span(&list.list)),
+        })?;
+    }
+    removal.undo_renames(function);
+    Ok((removal.edits, removal.binding))
+}
+
+fn lists(bindings: &[Patched]) -> impl Iterator<Item = &PatchList> {
+    bindings.iter().flat_map(|b| b.lists.iter())
+}
+
+impl Removal<'_> {
+    fn from_list(&mut self, found: &PatchList, which: &[PatchElement], function: &Function, key: &str) -> Result<(), EditError> {
+        let items: Vec<Expr> = found.list.items().collect();
+        let gone: Vec<bool> = items.iter().map(|i| which.iter().any(|w| query::same(i, w))).collect();
+        if !gone.contains(&true) {
+            return Ok(());
+        }
+        let all = gone.iter().all(|g| *g) && trivia::comments(found.list.syntax()).next().is_none();
+        if all && self.collapse(found, function, key)? {
+            return Ok(());
+        }
+        if all {
+            return self.empty(&found.list);
+        }
+        for (item, _) in items.iter().zip(&gone).filter(|(_, gone)| **gone) {
+            let place = span(item);
+            let before = self.text[..place.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
+            self.edits.delete(Span::new(before, place.end))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves `[ ]`, or `[]` where no space stands beside the elements.
+    fn empty(&mut self, list: &ast::List) -> Result<(), EditError> {
+        let (Some(open), Some(close)) = (list.l_brack_token(), list.r_brack_token()) else { return Ok(()) };
+        let interior = Span::new(trivia::token_span(&open).end, trivia::token_span(&close).start);
+        let spaced = self.text[interior.range()].starts_with([' ', '\t', '\n', '\r']);
+        self.edits.replace(interior, if spaced { " " } else { "" })
+    }
+
+    /// Takes away what was written around a list that would be empty; says whether there was such.
+    fn collapse(&mut self, found: &PatchList, function: &Function, key: &str) -> Result<bool, EditError> {
+        let list = found.list.syntax();
+        let Some(concat) = list.parent().and_then(ast::BinOp::cast) else { return Ok(false) };
+        if concat.operator() != Some(BinOpKind::Concat) || concat.rhs().is_none_or(|r| r.syntax() != list) {
+            return Ok(false);
+        }
+        let Some(before) = concat.lhs() else { return Ok(false) };
+        let Some(entry) = concat.syntax().parent().and_then(ast::AttrpathValue::cast) else {
+            self.cut(&before, span(&found.list).end)?;
+            return Ok(true);
+        };
+        if !self.old_list(&before, &found.key) {
+            self.cut(&before, span(&found.list).end)?;
+            return Ok(true);
+        }
+        self.list_entry(&entry, function, key)?;
+        Ok(true)
+    }
+
+    /// Deletes from the end of `before` to `end`, and the parentheses that an operand needed.
+    fn cut(&mut self, before: &Expr, end: usize) -> Result<(), EditError> {
+        let place = span(before);
+        self.edits.delete(Span::new(place.end, end))?;
+        self.strip(before)
+    }
+
+    /// Takes parentheses off that are there only because an operator follows.
+    fn strip(&mut self, operand: &Expr) -> Result<(), EditError> {
+        if let Expr::Paren(paren) = operand
+            && let Some(inner) = paren.expr()
+            && !operand_like(&inner, BinOpKind::Concat)
+            && !operand_like(&inner, BinOpKind::Update)
+        {
+            let place = span(operand);
+            self.edits.delete(Span::new(place.start, span(&inner).start))?;
+            // Joined with the deletion that follows it, if any.
+            self.edits.delete(Span::new(span(&inner).end, place.end))?;
+        }
+        Ok(())
+    }
+
+    /// Says whether an expression is what the planner writes for the list that was there.
+    fn old_list(&self, expr: &Expr, key: &str) -> bool {
+        let text: String = self.text[span(expr).range()].split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text.replace("[]", "[ ]");
+        if text == key {
+            return true;
+        }
+        let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) else { return false };
+        let is_selected = |t: &str| {
+            t.strip_suffix(key).and_then(|t| t.strip_suffix('.')).is_some_and(crate::syntax::make::is_identifier)
+        };
+        if let Some(selected) = inner.strip_suffix(" or [ ]") {
+            return is_selected(selected);
+        }
+        if let Some(rest) = inner.strip_prefix("if ") {
+            return rest
+                .split_once(" or null == null then [ ] else ")
+                .is_some_and(|(a, b)| a == b && is_selected(a));
+        }
+        if let Some(rest) = inner.strip_prefix("let p = ") {
+            return rest
+                .strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]")
+                .is_some_and(is_selected);
+        }
+        false
+    }
+
+    /// Takes `patches = ...;` out of the set of an override, and the override with it when nothing else is there.
+    fn list_entry(&mut self, entry: &ast::AttrpathValue, function: &Function, key: &str) -> Result<(), EditError> {
+        let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
+        let others = set.entries().count() > 1 || trivia::comments(set.syntax()).next().is_some();
+        let Some(lambda) = enclosing_lambda(set.syntax()) else {
+            return remove_entry(self.text, &set, span(entry), &mut self.edits);
+        };
+        if others {
+            remove_entry(self.text, &set, span(entry), &mut self.edits)?;
+            return self.undo_parameter(&lambda, entry);
+        }
+        let plain = set.rec_token().is_none() && lambda.body().is_some_and(|b| b.syntax() == set.syntax());
+        match override_call(&lambda).filter(|_| plain) {
+            Some((call, base)) => self.call(&call, &base, function, key),
+            None => {
+                remove_entry(self.text, &set, span(entry), &mut self.edits)?;
+                self.undo_parameter(&lambda, entry)
+            }
+        }
+    }
+
+    /// Gives a parameter that the planner renamed or added its old form.
+    fn undo_parameter(&mut self, lambda: &ast::Lambda, gone: &ast::AttrpathValue) -> Result<(), EditError> {
+        let left = |name: &str| uses(lambda.syntax(), name).into_iter().any(|u| !span(gone).contains(trivia::span(&u)));
+        match lambda.param() {
+            Some(Param::IdentParam(param)) => {
+                if let Some(token) = param.ident().and_then(|i| i.ident_token())
+                    && renamed(token.text(), "old_")
+                    && !left(token.text())
+                {
+                    self.edits.replace(trivia::token_span(&token), "_")?;
+                }
+            }
+            Some(Param::Pattern(pattern)) => {
+                let Some(ellipsis) = pattern.ellipsis_token() else { return Ok(()) };
+                let Some(last) = pattern.pat_entries().last() else { return Ok(()) };
+                let name = last.ident().map(|i| i.syntax().text().to_string()).unwrap_or_default();
+                let empty = last.default().is_some_and(|d| matches!(&d, Expr::List(l) if l.items().next().is_none()));
+                if LIST_KEYS.contains(&name.as_str()) && empty && !left(&name) {
+                    self.edits.delete(Span::new(trivia::span(last.syntax()).start, trivia::token_span(&ellipsis).start))?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes an override call off its base, and the binding with it when only the base would be left.
+    fn call(&mut self, call: &SyntaxNode, base: &super::ast::Base, function: &Function, key: &str) -> Result<(), EditError> {
+        let value = outer_parens(call);
+        let text = &self.text[base.span.range()];
+        if let Some(entry) = value.parent().and_then(ast::AttrpathValue::cast) {
+            if self.is_prev(base, key) {
+                return self.whole_binding(&entry, function);
+            }
+        } else if let Some(branch) = value.parent().and_then(ast::IfElse::cast)
+            && branch.body().is_some_and(|b| b.syntax() == &value)
+            && self.guarded(&branch)
+            && let Some(other) = branch.else_body()
+            && self.text[span(&other).range()] == *text
+        {
+            let up = branch.syntax().parent();
+            if let Some(entry) = up.clone().and_then(ast::AttrpathValue::cast)
+                && self.is_prev(base, key)
+            {
+                return self.whole_binding(&entry, function);
+            }
+            // let pkg = VALUE; in if GUARD then pkg.overrideAttrs (...) else pkg
+            if let Some(outer) = up.and_then(ast::LetIn::cast)
+                && let (Some(only), 1) = (outer.attrpath_values().next(), outer.entries().count())
+                && only.attrpath().is_some_and(|p| p.syntax().text() == text)
+                && let Some(inner) = only.value()
+            {
+                self.edits.delete(Span::new(span(&outer).start, span(&inner).start))?;
+                return self.edits.delete(Span::new(span(&inner).end, span(&outer).end));
+            }
+        }
+        let end: usize = trivia::span(call).end;
+        match &base.expr {
+            Some(Expr::Paren(paren)) => {
+                if let Some(inner) = paren.expr() {
+                    self.edits.delete(Span::new(base.span.start, span(&inner).start))?;
+                    return self.edits.delete(Span::new(span(&inner).end, end));
+                }
+                self.edits.delete(Span::new(base.span.end, end))
+            }
+            _ => self.edits.delete(Span::new(base.span.end, end)),
+        }
+    }
+
+    fn guarded(&self, branch: &ast::IfElse) -> bool {
+        branch.condition().is_some_and(|c| {
+            let text = self.text[span(&c).range()].split_whitespace().collect::<Vec<_>>().join(" ");
+            text.contains(".stdenv.hostPlatform != ") && text.ends_with(".stdenv.buildPlatform")
+        })
+    }
+
+    /// Says whether the base is what the overlay is given for the key: `prev.key`, `(base.key or prev.key)`.
+    fn is_prev(&self, base: &super::ast::Base, key: &str) -> bool {
+        let text = &self.text[base.span.range()];
+        let name = crate::syntax::make::attr_name(key);
+        if base.expr.is_none() || base.expr.as_ref().is_some_and(selectable) {
+            // A selection of more than one name (`prev.xorg.x`) comes from a merge over a scope.
+            return text.strip_suffix(name.as_str()).is_some_and(|t| t.ends_with('.'));
+        }
+        if let Some(Expr::Paren(paren)) = &base.expr
+            && let Some(Expr::Select(select)) = paren.expr()
+            && select.or_token().is_some()
+            && let (Some(names), Some(Expr::Select(other))) = (select.attrpath(), select.default_expr())
+            && let Some((_, last)) = split_select(&other)
+        {
+            return last == key && path_names(&names).last().cloned().flatten().as_deref() == Some(key);
+        }
+        false
+    }
+
+    /// Takes a binding out, and what was written around its set when it was alone there.
+    fn whole_binding(&mut self, entry: &ast::AttrpathValue, function: &Function) -> Result<(), EditError> {
+        self.binding = true;
+        let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
+        let others = set.entries().count() > 1 || trivia::comments(set.syntax()).next().is_some();
+        if others {
+            return remove_entry(self.text, &set, span(entry), &mut self.edits);
+        }
+        if let Some(scope) = scope_binding(&set, function, self.text) {
+            return self.scope(&scope, function);
+        }
+        let node = set.syntax();
+        if let Some(merge) = node.parent().and_then(ast::BinOp::cast)
+            && merge.operator() == Some(BinOpKind::Update)
+            && merge.rhs().is_some_and(|r| r.syntax() == node)
+            && let Some(before) = merge.lhs()
+        {
+            return self.unmerge(&merge, &before, &set);
+        }
+        remove_entry(self.text, &set, span(entry), &mut self.edits)
+    }
+
+    /// `CORE // { }` becomes `CORE`, `let base = BODY; in base // { }` becomes `BODY`.
+    fn unmerge(&mut self, merge: &ast::BinOp, before: &Expr, set: &ast::AttrSet) -> Result<(), EditError> {
+        if let Some(outer) = merge.syntax().parent().and_then(ast::LetIn::cast)
+            && let (Some(only), 1) = (outer.attrpath_values().next(), outer.entries().count())
+            && let Some(names) = dotted(before)
+            && names.len() == 1
+            && only.attrpath().is_some_and(|p| p.syntax().text() == names[0].as_str())
+            && names[0].starts_with("base")
+            && let Some(inner) = only.value()
+        {
+            self.edits.delete(Span::new(span(&outer).start, span(&inner).start))?;
+            return self.edits.delete(Span::new(span(&inner).end, span(&outer).end));
+        }
+        let place = span(before);
+        let end = span(set).end;
+        match before {
+            Expr::Paren(paren) if paren.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Update)) => {
+                let inner = paren.expr().map_or(place, |i| span(&i));
+                self.edits.delete(Span::new(place.start, inner.start))?;
+                self.edits.delete(Span::new(inner.end, end))
+            }
+            _ => self.edits.delete(Span::new(place.end, end)),
+        }
+    }
+
+    /// Takes away what leads into a scope whose inner set would be empty.
+    fn scope(&mut self, found: &ScopeBinding, function: &Function) -> Result<(), EditError> {
+        match found {
+            ScopeBinding::Whole(entries) => {
+                let Some(first) = entries.first() else { return Ok(()) };
+                let Some(set) = first.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
+                if entries.len() > 1 && set.entries().count() == entries.len() && trivia::comments(set.syntax()).next().is_none() {
+                    return self.all_entries(&set);
+                }
+                if entries.len() > 1 {
+                    for entry in entries {
+                        remove_entry(self.text, &set, span(entry), &mut self.edits)?;
+                    }
+                    return Ok(());
+                }
+                self.whole_binding(first, function)
+            }
+            ScopeBinding::Around(value, inner) => {
+                self.edits.delete(Span::new(value.start, inner.start))?;
+                self.edits.delete(Span::new(inner.end, value.end))
+            }
+        }
+    }
+
+    fn all_entries(&mut self, set: &ast::AttrSet) -> Result<(), EditError> {
+        if let Some(merge) = set.syntax().parent().and_then(ast::BinOp::cast)
+            && merge.operator() == Some(BinOpKind::Update)
+            && let Some(before) = merge.lhs().filter(|l| l.syntax() != set.syntax())
+        {
+            return self.unmerge(&merge, &before, set);
+        }
+        let (Some(open), Some(close)) = (set.l_curly_token(), set.r_curly_token()) else { return Ok(()) };
+        let interior = Span::new(trivia::token_span(&open).end, trivia::token_span(&close).start);
+        let tight = self.text[interior.range()].contains("or []");
+        self.edits.replace(interior, if tight { "" } else { " " })
+    }
+
+    /// Gives a second argument that the planner renamed its `_` back, where nothing uses it any more.
+    fn undo_renames(&mut self, function: &Function) {
+        let mut lambdas: Vec<ast::Lambda> = vec![function.inner.clone()];
+        lambdas.extend(function.inner.syntax().descendants().filter_map(ast::Lambda::cast));
+        for lambda in lambdas {
+            let Some(token) = super::ast::ident_param(&lambda) else { continue };
+            if !renamed(token.text(), "prev_") {
+                continue;
+            }
+            let deleted: Vec<Span> = self.edits.iter().map(|e| e.span).collect();
+            let place = trivia::token_span(&token);
+            if deleted.iter().any(|d| d.contains(place)) {
+                continue;
+            }
+            let used = uses(lambda.syntax(), token.text()).into_iter().any(|u| !deleted.iter().any(|d| d.contains(trivia::span(&u))));
+            if !used {
+                let _ = self.edits.replace(place, "_");
+            }
+        }
+    }
+}
+
+/// Says whether a name is `stem` or `stem` with a number.
+fn renamed(name: &str, stem: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The lambda whose result a set is, layers and parentheses between them allowed.
+fn enclosing_lambda(set: &SyntaxNode) -> Option<ast::Lambda> {
+    let mut up = set.parent()?;
+    loop {
+        use rnix::SyntaxKind::*;
+        match up.kind() {
+            NODE_LAMBDA => return ast::Lambda::cast(up),
+            NODE_PAREN | NODE_LET_IN | NODE_WITH | NODE_ASSERT => up = up.parent()?,
+            _ => return None,
+        }
+    }
+}
+
+/// The override call that a function is the argument of.
+fn override_call(lambda: &ast::Lambda) -> Option<(SyntaxNode, super::ast::Base)> {
+    let paren = outer_parens(lambda.syntax());
+    let apply = ast::Apply::cast(paren.parent()?)?;
+    if apply.argument()?.syntax() != &paren {
+        return None;
+    }
+    let Expr::Select(select) = apply.lambda()? else { return None };
+    let (base, method) = split_select(&select)?;
+    (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override").then(|| (apply.syntax().clone(), base))
+}
+
+fn outer_parens(node: &SyntaxNode) -> SyntaxNode {
+    let mut out = node.clone();
+    while let Some(up) = out.parent().filter(|p| p.kind() == rnix::SyntaxKind::NODE_PAREN) {
+        out = up;
+    }
+    out
+}
+
+/// What has to go when the inner set of a scope's override would be empty.
+enum ScopeBinding {
+    /// These bindings: the scope's own, and one that goes with it.
+    Whole(Vec<ast::AttrpathValue>),
+    /// What stands around the value that was there: the whole value's span, and the old value's.
+    Around(Span, Span),
+}
+
+/// Reads the override of a scope around an inner set, when it has the form that the planner writes.
+fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Option<ScopeBinding> {
+    if inner.syntax() == &function.body().map(|b| body::read(b).core.syntax().clone())? {
+        return None;
+    }
+    let entry = inner.syntax().ancestors().skip(1).filter_map(ast::AttrpathValue::cast).find(|e| {
+        let names = e.attrpath().map(|p| path_names(&p)).unwrap_or_default();
+        !matches!(names.last().cloned().flatten().as_deref(), Some("packageOverrides" | "overrides"))
+    })?;
+    let value = entry.value()?;
+    let squeeze = |from: usize, to: usize| text[from..to].split_whitespace().collect::<String>();
+    let open = squeeze(span(&value).start, span(inner).start);
+    let close = squeeze(span(inner).end, span(&value).end);
+    let key = entry.attrpath()?.syntax().text().to_string();
+    let written = [
+        (".extend(_scopeFinal:scopePrev:", ")"),
+        (".overrideScope(_scopeFinal:scopePrev:", ")"),
+        (".overrideScope'(_scopeFinal:scopePrev:", ")"),
+        ("//", ""),
+        ("(_scopeFinal:scopePrev:", ");})"),
+        ("(_pyFinal:pyPrev:", ");})"),
+        ("++[(_pyFinal:pyPrev:", ")]"),
+    ];
+    let head = written.iter().find_map(|(o, c)| (close == *c).then(|| open.strip_suffix(o)).flatten())?;
+    // The value starts with what the scope was before.
+    if let Expr::Apply(apply) = &value
+        && let Some(Expr::Select(select)) = apply.lambda()
+        && let Some((base, _)) = split_select(&select)
+        && let Some(Expr::Paren(paren)) = &base.expr
+        && let Some(old) = paren.expr()
+        && !matches!(&old, Expr::Select(s) if s.or_token().is_some())
+    {
+        return Some(ScopeBinding::Around(span(&value), span(&old)));
+    }
+    let fresh = head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
+        || head.starts_with('(') && head.contains(&format!(".{key}or")) && !head.contains(".override")
+        || head.contains(".override(old:{") && head.contains(".lib.composeExtensions(old.");
+    if !fresh {
+        if let Expr::BinOp(concat) = &value
+            && concat.operator() == Some(BinOpKind::Concat)
+            && let Some(before) = concat.lhs()
+        {
+            let (start, end) = match &before {
+                Expr::Paren(p) if p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) => {
+                    let i = p.expr()?;
+                    (span(&i).start, span(&i).end)
+                }
+                _ => (span(&before).start, span(&before).end),
+            };
+            return Some(ScopeBinding::Around(span(&value), Span::new(start, end)));
+        }
+        return None;
+    }
+    let mut entries = vec![entry.clone()];
+    // `python3Packages = final.python3.pkgs;` goes with `python3 = ...`.
+    if let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) {
+        entries.extend(set.attrpath_values().filter(|other| {
+            other.syntax() != entry.syntax()
+                && span(other).start > span(&entry).end
+                && other.value().and_then(|v| dotted(&v)).is_some_and(|d| d.len() == 3 && d[1] == key && d[2] == "pkgs")
+                && other.attrpath().is_some_and(|p| p.syntax().text() == format!("{key}Packages").as_str())
+        }));
+    }
+    let _ = unparen;
+    Some(ScopeBinding::Whole(entries))
+}

@@ -1,0 +1,254 @@
+//! Sets of packages within the package set: which way leads into each, and where an overlay already goes it.
+//!
+//! Must not plan edits of the bindings inside: those are the inner overlay function's own.
+
+use rnix::ast::{self, BinOpKind, Expr};
+use rowan::ast::AstNode;
+
+use super::FnKind;
+use super::ast::{chain, ident_param, path_names, span, unparen};
+use super::body::{Body, Definition};
+use super::functions::Function;
+use super::layout::Style;
+use super::request::{Facts, ScopeMethod};
+use crate::syntax::make;
+
+/// How a scope is overridden when the overlay does not do it yet: the key to bind, and the text around the inner set.
+#[derive(Debug, Clone)]
+pub(super) struct Recipe {
+    /// The key that the overlay binds.
+    pub(super) key: String,
+    /// What stands before the inner set, given `base`: the text that gives the value that is there.
+    pub(super) open: String,
+    /// What stands after it.
+    pub(super) close: String,
+    /// The text that gives the inner set's packages as they are.
+    pub(super) inner_prev: String,
+    /// Another binding that must be there as well.
+    pub(super) also: Option<(String, String)>,
+}
+
+/// Returns the scope's way in that nixpkgs usually has, for when Nix was not asked.
+fn usual_method(scope: &str) -> Option<ScopeMethod> {
+    if python_interpreter(scope).is_some() {
+        return Some(ScopeMethod::PythonExtensions);
+    }
+    if scope.starts_with("linuxPackages") || scope.starts_with("haskellPackages") || scope.starts_with("linuxKernel") {
+        return Some(ScopeMethod::Extend);
+    }
+    if matches!(scope, "libsForQt5" | "qt5" | "qt6" | "qt6Packages" | "kdePackages" | "xorg" | "gnome" | "plasma5Packages" | "emacsPackages")
+        || scope.starts_with("ocamlPackages")
+        || scope.starts_with("ocaml-ng")
+        || scope.starts_with("emacsPackages")
+        || scope.starts_with("qt5")
+    {
+        return Some(ScopeMethod::OverrideScope);
+    }
+    if scope.starts_with("perl") && scope.ends_with("Packages")
+        || scope.starts_with("lua") && scope.ends_with("Packages")
+        || scope.starts_with("luajit")
+        || scope.starts_with("nodePackages")
+        || scope == "nodejs"
+    {
+        return Some(ScopeMethod::Merge);
+    }
+    None
+}
+
+/// Returns the interpreter whose packages a Python set holds.
+pub(super) fn python_interpreter(scope: &str) -> Option<String> {
+    let stem = scope.strip_suffix("Packages")?;
+    let digits = stem.strip_prefix("python").or_else(|| stem.strip_prefix("pypy"))?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
+}
+
+/// Returns the recipe for `scope`, given the names of the overlay's arguments; `None` when no way is known.
+pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str, style: &Style) -> Option<Recipe> {
+    let method = facts.scope.or_else(|| usual_method(scope))?;
+    let base = make::select(prev, scope);
+    recipe_on(scope, &base, method, facts, first, prev, style)
+}
+
+pub(super) fn recipe_on(
+    scope: &str,
+    base: &str,
+    method: ScopeMethod,
+    facts: &Facts,
+    first: Option<&str>,
+    prev: &str,
+    style: &Style,
+) -> Option<Recipe> {
+    let set_function = |how: &str| Recipe {
+        key: scope.to_string(),
+        open: format!("{base}.{how} (_scopeFinal: scopePrev: "),
+        close: ")".into(),
+        inner_prev: "scopePrev".into(),
+        also: None,
+    };
+    Some(match method {
+        ScopeMethod::Extend => set_function("extend"),
+        ScopeMethod::OverrideScope => set_function("overrideScope"),
+        ScopeMethod::OverrideScopePrime => set_function("overrideScope'"),
+        ScopeMethod::Merge => Recipe {
+            key: scope.to_string(),
+            open: format!("{base} // "),
+            close: String::new(),
+            inner_prev: base.to_string(),
+            also: None,
+        },
+        ScopeMethod::Overrides => Recipe {
+            key: scope.to_string(),
+            open: format!(
+                "{base}.override (old: {{ overrides = {prev}.lib.composeExtensions (old.overrides or (_: _: {})) (_scopeFinal: scopePrev: ",
+                style.empty_set()
+            ),
+            close: "); })".into(),
+            inner_prev: "scopePrev".into(),
+            also: None,
+        },
+        ScopeMethod::PythonExtensions => Recipe {
+            key: "pythonPackagesExtensions".into(),
+            open: format!("({prev}.pythonPackagesExtensions or {}) ++ [ (_pyFinal: pyPrev: ", style.empty_list()),
+            close: ") ]".into(),
+            inner_prev: "pyPrev".into(),
+            also: None,
+        },
+        ScopeMethod::PythonPackageOverrides => {
+            let interpreter = facts.interpreter.clone().or_else(|| python_interpreter(scope))?;
+            let first = first?;
+            Recipe {
+                open: format!(
+                    "{}.override (old: {{ packageOverrides = {prev}.lib.composeExtensions (old.packageOverrides or (_: _: {})) (_pyFinal: pyPrev: ",
+                    make::select(prev, &interpreter),
+                    style.empty_set()
+                ),
+                close: "); })".into(),
+                inner_prev: "pyPrev".into(),
+                also: Some((scope.to_string(), format!("{}.pkgs", make::select(first, &interpreter)))),
+                key: interpreter,
+            }
+        }
+        ScopeMethod::KernelPatches => return None,
+    })
+}
+
+/// A place in an overlay where packages of a scope are bound already.
+#[derive(Debug, Clone)]
+pub(super) enum Site {
+    /// An overlay function within the value of a key.
+    Inner(Box<Function>),
+    /// A set merged over the scope: `prev.xorg // { ... }`; the text of what it is merged over.
+    Merged(ast::AttrSet, String),
+}
+
+/// The keys under which a scope may be overridden.
+fn keys_of(scope: &str, facts: &Facts) -> Vec<String> {
+    let mut keys = vec![scope.to_string()];
+    if let Some(interpreter) = facts.interpreter.clone().or_else(|| python_interpreter(scope)) {
+        keys.push("pythonPackagesExtensions".into());
+        if scope == "python3Packages" || scope == "pythonPackages" {
+            keys.push("python3".into());
+        }
+        keys.push(interpreter);
+    }
+    keys.dedup();
+    keys
+}
+
+/// Returns the places of a body where packages of `scope` are bound already, the last one first.
+pub(super) fn sites(body: &Body, scope: &str, facts: &Facts, text: &str) -> Vec<Site> {
+    let mut out = Vec::new();
+    for key in keys_of(scope, facts) {
+        for found in body.find(&key).into_iter().rev() {
+            if let Definition::Value(_, value) = &found.definition {
+                out.extend(sites_in(value, text));
+            }
+        }
+    }
+    out
+}
+
+fn sites_in(value: &Expr, text: &str) -> Vec<Site> {
+    let mut out: Vec<Site> = Vec::new();
+    let parts = chain(value, BinOpKind::Update);
+    if parts.len() > 1
+        && let Some(Expr::AttrSet(set)) = parts.last().cloned().map(unparen)
+        && let Some(before) = parts.get(parts.len() - 2)
+        && let Some(first) = parts.first()
+        && super::body::keys_known(&set)
+    {
+        let base = text[span(first).start..span(before).end].to_string();
+        if matches!(unparen(first.clone()), Expr::Select(_) | Expr::Ident(_)) && parts.len() == 2 {
+            out.push(Site::Merged(set, base));
+        }
+    }
+    for lambda in value.syntax().descendants().filter_map(ast::Lambda::cast) {
+        let Some(Expr::Lambda(inner)) = lambda.body().map(unparen) else { continue };
+        if ident_param(&lambda).is_none() || ident_param(&inner).is_none() || !leads_to(&lambda, value) {
+            continue;
+        }
+        if matches!(inner.body().map(unparen), Some(Expr::Lambda(_))) {
+            continue;
+        }
+        let function = Function { kind: FnKind::Scope, head: lambda.clone(), outer: lambda, inner };
+        out.insert(0, Site::Inner(Box::new(function)));
+    }
+    // `_: _: { }` is the empty default of a composition, not a place.
+    out.retain(|s| match s {
+        Site::Inner(f) => {
+            let blank = |n: Option<String>| n.is_some_and(|n| n == "_");
+            !(blank(f.first()) && blank(f.second()))
+        }
+        Site::Merged(..) => true,
+    });
+    out
+}
+
+/// Says whether a function is handed to what the value calls, not to something within one of its packages.
+fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
+    let mut below = lambda.syntax().clone();
+    while &below != value.syntax() {
+        let Some(up) = below.parent() else { return false };
+        use rnix::SyntaxKind::*;
+        let passes = match up.kind() {
+            NODE_PAREN | NODE_LIST | NODE_BIN_OP | NODE_ATTR_SET | NODE_LET_IN | NODE_WITH | NODE_IF_ELSE => true,
+            NODE_APPLY => {
+                let name = super::ast::call(&match Expr::cast(outermost(&up)) {
+                    Some(e) => e,
+                    None => return false,
+                })
+                .and_then(|(head, _)| super::ast::function_name(&head));
+                name.is_none_or(|n| {
+                    matches!(
+                        n.as_str(),
+                        "extend" | "overrideScope" | "overrideScope'" | "override" | "composeExtensions" | "composeManyExtensions"
+                            | "recurseIntoAttrs" | "makeOverridable"
+                    )
+                })
+            }
+            NODE_LAMBDA => ast::Lambda::cast(up.clone()).is_some_and(|l| l.body().map(|b| unparen(b)).is_some_and(|b| !matches!(b, Expr::Lambda(_)))),
+            NODE_ATTRPATH_VALUE => ast::AttrpathValue::cast(up.clone())
+                .and_then(|v| v.attrpath())
+                .map(|p| path_names(&p))
+                .and_then(|n| n.last().cloned().flatten())
+                .is_some_and(|n| matches!(n.as_str(), "packageOverrides" | "overrides")),
+            _ => false,
+        };
+        if !passes {
+            return false;
+        }
+        below = up;
+    }
+    true
+}
+
+fn outermost(apply: &rnix::SyntaxNode) -> rnix::SyntaxNode {
+    let mut top = apply.clone();
+    while let Some(up) = top.parent().filter(|p| p.kind() == rnix::SyntaxKind::NODE_APPLY) {
+        if up.first_child().as_ref() != Some(&top) {
+            break;
+        }
+        top = up;
+    }
+    top
+}
