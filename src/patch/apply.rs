@@ -370,25 +370,29 @@ impl Output<'_> {
             return false;
         }
         let (from, to) = (self.frozen as usize, line as usize);
-        for text in self.lines.get(from.min(self.lines.len())..to.min(self.lines.len())).unwrap_or_default() {
-            self.write(text);
+        let copied = self.lines.get(from.min(self.lines.len())..to.min(self.lines.len())).unwrap_or_default();
+        if !copied.is_empty() {
+            self.end_line();
+        }
+        for text in copied {
+            self.bytes.extend_from_slice(text);
         }
         self.frozen = line;
         true
     }
 
-    /// Writes a line; one that comes behind a line without line feed gets it first.
-    fn write(&mut self, text: &[u8]) {
+    /// Gives the line before its line feed if it has none.
+    fn end_line(&mut self) {
         if self.bytes.last().is_some_and(|b| *b != b'\n') {
             self.bytes.push(b'\n');
         }
-        self.bytes.extend_from_slice(text);
     }
 
     /// Puts a hunk at a line (from 1). Lines of context are the file's, not the hunk's.
     fn apply(&mut self, hunk: &Hunk<'_>, at: i64, reverse: bool, strip_cr: bool) -> bool {
         let (removed, added) = if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
         let mut here = at - 1;
+        let end = here + hunk.lines.iter().filter(|l| l.kind != added).count() as i64;
         for line in &hunk.lines {
             if line.kind == removed {
                 if !self.copy_till(here) {
@@ -400,7 +404,11 @@ impl Output<'_> {
                 if !self.copy_till(here) {
                     return false;
                 }
-                self.write(line.content(strip_cr));
+                // Within the hunk GNU patch does not, where fuzz has brought a last line without line feed there.
+                if here == end {
+                    self.end_line();
+                }
+                self.bytes.extend_from_slice(line.content(strip_cr));
                 if line.newline {
                     self.bytes.push(b'\n');
                 }

@@ -101,7 +101,7 @@ impl<'a> Pattern<'a> {
         let nearest = if up < 0 {
             guess - highest
         } else if down < 0 {
-            // Below zero: `patch` begins to look within what an earlier hunk has taken, and then calls the hunks misordered.
+            // Negative: `patch` looks there first, and also among the lines that are taken, where the hunk then is misordered.
             guess - lowest
         } else {
             0
@@ -110,7 +110,7 @@ impl<'a> Pattern<'a> {
             if distance <= up && fits(guess + distance, front, skip_back) {
                 return Some(guess + distance);
             }
-            if distance > 0 && distance <= down && fits(guess - distance, front, skip_back) {
+            if distance != 0 && distance <= down && fits(guess - distance, front, skip_back) {
                 return Some(guess - distance);
             }
         }

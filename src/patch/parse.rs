@@ -325,7 +325,7 @@ impl<'a> Reader<'a> {
                 }
                 return Err(Error::TruncatedHunk { missing: old.max(new), at });
             };
-            if self.at + line.len() == self.bytes.len() && !line.trim_ascii().is_empty() {
+            if self.at + line.len() == self.bytes.len() {
                 // GNU patch takes an unfinished line for a blank one and then looks for a place with fuzz.
                 return Err(Error::TruncatedHunk { missing: old.max(new), at });
             }
