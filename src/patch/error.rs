@@ -170,6 +170,14 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
+    /// A file of the tree that cannot be read.
+    #[error("cannot read `{path}` of the source: {why}")]
+    Unreadable {
+        /// The path in the tree.
+        path: String,
+        /// What the reading said.
+        why: String,
+    },
     /// A trailer key that is none (`[A-Za-z][A-Za-z0-9-]*`), or a value with a line end.
     #[error("`{text}` cannot stand in a patch header")]
     BadTrailer {
@@ -216,7 +224,7 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | TooLarge { at, .. } => Some(at),
-            CannotDiff { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
+            CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
         }
     }
 
@@ -244,7 +252,7 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
-            CannotDiff { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
+            CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
         }
         self
     }
@@ -277,6 +285,7 @@ impl Coded for Error {
             BadTrailer { .. } => "OV0221",
             BadSeries { .. } => "OV0222",
             BadQueueName { .. } => "OV0223",
+            Unreadable { .. } => "OV0224",
         }
     }
 
@@ -295,7 +304,7 @@ impl Coded for Error {
                 "the hunk was edited by hand or by a mailer; make the patch again, or run it through `recountdiff`"
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
-            TruncatedHunk { .. } => "the end of the patch was lost; take it again whole",
+            TruncatedHunk { .. } => "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it",
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"
             }
@@ -304,6 +313,7 @@ impl Coded for Error {
             CannotDiff { .. } => "leave that file out of the patch",
             BadTrailer { .. } => "a trailer is one line, `Key: value`",
             BadSeries { .. } => "each line of a series is a patch name and -pN or -R",
+            Unreadable { .. } => "see that the source is unpacked and readable",
             BadQueueName { .. } => "patches of a queue are named `NNNN-subject.patch`",
         };
         Some(hint.to_string())
@@ -321,7 +331,7 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::BadTrailer { .. } | Error::BadSeries { .. } | Error::BadQueueName { .. } => Verdict::Error,
+            Error::Unreadable { .. } | Error::BadTrailer { .. } | Error::BadSeries { .. } | Error::BadQueueName { .. } => Verdict::Error,
             _ => Verdict::No,
         }
     }
@@ -358,6 +368,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0221" "Not a trailer" "A trailer is `Key: value` on one line; the key holds letters, digits and hyphens."
     "OV0222" "A series that is not understood" "A line of quilt's series file is a patch name, then -pN or -R, then a comment."
     "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
+    "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
 };
 
 #[cfg(test)]
@@ -371,7 +382,8 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
-        assert_eq!(some.code(), *codes.iter().filter(|c| **c < "OV0230").next_back().unwrap());
+        assert!(codes.contains(&some.code()));
+        assert_eq!(codes.len(), 24, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

@@ -9,19 +9,30 @@
 //! is handed in as a [`Tree`]. Applying follows GNU patch 2.7 as nixpkgs' patchPhase calls it (`patch -p1 < file`,
 //! without a terminal) and, for git's extended headers, `git apply`. Must not know overlays.
 
+mod apply;
+mod diff;
 mod error;
 mod header;
+mod locate;
 mod names;
 mod normalise;
+mod outcome;
 mod parse;
 mod patch_file;
 pub mod queue;
+mod refresh;
+mod tree;
 
+pub use apply::{Options, apply};
+pub use diff::{diff_bytes, diff_file, diff_trees};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use header::{Headers, Trailer, add_trailer, remove_trailer, set_trailer};
 pub use names::{FileName, strip_name};
 pub use normalise::{normalise, normalise_from};
+pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip, Verdict};
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
+pub use refresh::{Refreshed, refresh, replace_diff};
+pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
 
 /// The largest patch file that is read, in bytes.
 pub const MAX_PATCH_BYTES: usize = 512 << 20;

@@ -2,13 +2,16 @@
 //!
 //! Grammar after "Detailed Unified" in the diffutils manual and "Generating patch text with -p" in git-diff(1). Two leniencies
 //! are GNU patch's own: an empty line or one that begins with a tab within a hunk is a context line whose leading blank
-//! was lost. Must not change bytes, must not look at any tree.
+//! was lost, and up to three blank context lines may be missing at the very end. Where GNU patch takes an unfinished last line
+//! for a blank one, this refuses. Must not change bytes, must not look at any tree.
 
 use super::error::{Error, Spot};
 use super::names::FileName;
 use super::patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile};
 use super::{MAX_LINE_BYTES, MAX_PATCH_BYTES};
 
+/// How many blank context lines at the very end of a patch may have been lost (mailers and editors take them off); as GNU patch.
+const MAX_CHOPPED: u64 = 3;
 /// No line number and no count may be larger.
 const MAX_NUMBER: u64 = 1 << 60;
 
@@ -316,8 +319,16 @@ impl<'a> Reader<'a> {
         let mut lines: Vec<HunkLine<'a>> = Vec::new();
         while old > 0 || new > 0 {
             let Some(line) = self.peek() else {
+                if old == new && old <= MAX_CHOPPED {
+                    lines.extend((0..old).map(|_| HunkLine { kind: LineKind::Context, text: b"\n", newline: true }));
+                    break;
+                }
                 return Err(Error::TruncatedHunk { missing: old.max(new), at });
             };
+            if self.at + line.len() == self.bytes.len() {
+                // GNU patch takes an unfinished line for a blank one and then looks for a place with fuzz.
+                return Err(Error::TruncatedHunk { missing: old.max(new), at });
+            }
             if line.len() > MAX_LINE_BYTES {
                 return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: self.spot() });
             }
@@ -341,8 +352,14 @@ impl<'a> Reader<'a> {
                 self.next();
                 parsed.newline = false;
                 parsed.text = parsed.text.strip_suffix(b"\n").unwrap_or(parsed.text);
+                if parsed.text.is_empty() {
+                    return Err(Error::BadCounts { at: self.spot() });
+                }
             }
             lines.push(parsed);
+        }
+        if lines.iter().all(|l| l.kind == LineKind::Context) {
+            return Err(Error::BadCounts { at });
         }
         let bytes = &self.bytes[from..self.at];
         Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, at })
