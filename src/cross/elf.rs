@@ -324,8 +324,8 @@ fn read_dynamic<H: FileHeader<Endian = ByteOrder>>(
     for entry in entries() {
         let tag = entry.tag(endian);
         if tag == raw::DT_FLAGS_1 {
-            found.pie = entry.val(endian) & u64::from(raw::DF_1_PIE.0) != 0;
-            found.no_default_lib = entry.val(endian) & u64::from(raw::DF_1_NODEFLIB.0) != 0;
+            found.pie = entry.val(endian) & raw::DF_1_PIE.0 != 0;
+            found.no_default_lib = entry.val(endian) & raw::DF_1_NODEFLIB.0 != 0;
             continue;
         }
         if ![raw::DT_NEEDED, raw::DT_SONAME, raw::DT_RPATH, raw::DT_RUNPATH].contains(&tag) {

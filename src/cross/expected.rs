@@ -185,9 +185,7 @@ impl ExpectedElf {
             _ => {}
         }
         match (self.ppc64_abi, elf.ppc64_abi) {
-            (Some(wanted), Some(found)) if wanted != found => {
-                return differs("ABI", wanted.to_string(), found.to_string());
-            }
+            (Some(wanted), Some(found)) if wanted != found => differs("ABI", wanted.to_string(), found.to_string()),
             _ => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ pub mod elf;
 pub mod emulator;
 mod error;
 mod expected;
+pub mod ldd;
 pub mod platform;
 
 pub use elf::Elf;

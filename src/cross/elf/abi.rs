@@ -106,7 +106,7 @@ const TAG_ARM_ABI_VFP_ARGS: u64 = 28;
 /// Returns the major version of the Arm architecture for a value of `Tag_CPU_arch`.
 fn arm_version(tag: u64) -> Option<u8> {
     match tag {
-        0 | 1 | 2 => Some(4),
+        0..=2 => Some(4),
         3..=5 => Some(5),
         // 11 and 12 are v6-M and v6S-M.
         6..=9 | 11 | 12 => Some(6),
