@@ -111,7 +111,9 @@ has_sum() { [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ]; }
 
 from_upstream() { # url sha256 file
   [ -z "$offline" ] && command -v curl >/dev/null || return 1
-  curl --fail --silent --location --connect-timeout 4 --max-time 90 --output "$3" "$1" && has_sum "$3" "$2"
+  # One address out of reach is enough: do not wait for the others.
+  curl --fail --silent --location --connect-timeout 4 --max-time 90 --output "$3" "$1" || { offline=1; return 1; }
+  has_sum "$3" "$2"
 }
 
 # apt reads source packages only from `deb-src` entries, which most machines have turned off. Rather than editing the

@@ -28,7 +28,8 @@ let
   spliced = builtins.mapAttrs
     (name: pkg:
       let forBuild = buildPackages.${name} or null; in
-      if lib.isDerivation pkg && lib.isDerivation forBuild then pkg // { __spliced = { buildHost = forBuild; hostTarget = pkg; }; }
+      if lib.isDerivation pkg && lib.isDerivation forBuild
+      then pkg // { __spliced = { buildHost = forBuild; hostTarget = pkg; }; }
       else pkg)
     stage;
 

@@ -16,7 +16,8 @@ let
     inherit (builtins) isFunction isAttrs isList isString head tail elem length filter concatMap concatLists elemAt
       attrNames attrValues hasAttr getAttr readFile pathExists replaceStrings substring stringLength concatStringsSep;
     # Works for what makeOverridable returns, too: a set that is called like a function.
-    functionArgs = f: if f ? __functor then f.__functionArgs or (functionArgs (f.__functor f)) else builtins.functionArgs f;
+    functionArgs = f:
+      if f ? __functor then f.__functionArgs or (functionArgs (f.__functor f)) else builtins.functionArgs f;
     setFunctionArgs = f: args: { __functor = _: f; __functionArgs = args; };
     toFunction = v: if builtins.isFunction v || v ? __functor then v else _: v;
     optionalString = cond: s: if cond then s else "";
@@ -27,7 +28,9 @@ let
     removePrefix = prefix: s:
       if hasPrefix prefix s then builtins.substring (builtins.stringLength prefix) (-1) s else s;
     splitString = sep: s: builtins.filter builtins.isString (builtins.split (escapeRegex sep) s);
-    escapeRegex = builtins.replaceStrings [ "." "+" "*" "?" "(" ")" "[" "]" ] [ "\\." "\\+" "\\*" "\\?" "\\(" "\\)" "\\[" "\\]" ];
+    escapeRegex = builtins.replaceStrings
+      [ "." "+" "*" "?" "(" ")" "[" "]" ]
+      [ "\\." "\\+" "\\*" "\\?" "\\(" "\\)" "\\[" "\\]" ];
     versionAtLeast = v1: v2: builtins.compareVersions v1 v2 >= 0;
     versionOlder = v1: v2: builtins.compareVersions v1 v2 < 0;
     getName = x: x.pname or (builtins.parseDrvName (x.name or x)).name;
@@ -57,7 +60,9 @@ let
     inherit (builtins) mapAttrs listToAttrs intersectAttrs;
     optionalAttrs = cond: set: if cond then set else { };
     filterAttrs = pred: set:
-      listToAttrs (builtins.concatMap (n: lists.optional (pred n set.${n}) (nameValuePair n set.${n})) (builtins.attrNames set));
+      listToAttrs (builtins.concatMap
+        (n: lists.optional (pred n set.${n}) (nameValuePair n set.${n}))
+        (builtins.attrNames set));
     nameValuePair = name: value: { inherit name value; };
     genAttrs = names: f: listToAttrs (map (n: nameValuePair n (f n)) names);
     attrByPath = path: default: set:
@@ -83,7 +88,10 @@ let
     makeExtensible = rattrs: fix rattrs // { extend = f: makeExtensible (extends f rattrs); };
     # The three things overrideAttrs takes - a set, `old: { }`, `final: old: { }` - as an overlay.
     toExtension = f: final: prev:
-      if builtins.isFunction f then (let result = f prev; in if builtins.isFunction result then f final prev else result) else f;
+      let result = f prev; in
+      if !builtins.isFunction f then f
+      else if builtins.isFunction result then f final prev
+      else result;
   };
 
   customisation = rec {
@@ -91,14 +99,15 @@ let
     makeOverridable = f: origArgs:
       let
         result = f origArgs;
+        like = trivial.flip trivial.setFunctionArgs (trivial.functionArgs f);
         override = newArgs: makeOverridable f (origArgs // trivial.toFunction newArgs origArgs);
       in
       if builtins.isAttrs result then
         result // {
-          override = trivial.setFunctionArgs override (trivial.functionArgs f);
+          override = like override;
         } // attrsets.optionalAttrs (result ? overrideAttrs) {
           # What was overridden stays overridable, as in `(pkg.overrideAttrs f).override g`.
-          overrideAttrs = fdrv: makeOverridable (trivial.setFunctionArgs (args: (f args).overrideAttrs fdrv) (trivial.functionArgs f)) origArgs;
+          overrideAttrs = fdrv: makeOverridable (like (args: (f args).overrideAttrs fdrv)) origArgs;
         }
       else result;
     # Fills in from autoArgs what the function names and args leaves open.

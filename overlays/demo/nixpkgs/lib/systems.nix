@@ -15,7 +15,8 @@ let
       cpu = field 0;
     in
     {
-      cpu = { name = cpu; } // cpus.${cpu} or (throw "the demo has no platform '${config}': its processors are ${toString (builtins.attrNames cpus)}");
+      cpu = { name = cpu; } // cpus.${cpu} or (throw
+        "the demo has no platform '${config}': its processors are ${toString (builtins.attrNames cpus)}");
       vendor.name = field 1;
       kernel.name = field 2;
       abi.name = field 3;

@@ -25,7 +25,12 @@ let
     in
     stdenv;
 
-  compilerFor = { platform, libc, runsOn }: import ./cc-wrapper.nix { inherit lib buildPlatform toolchain platform libc runsOn; };
+  # Compilers run on this stage's host and compile for its target.
+  compilerWith = libc: import ./cc-wrapper.nix {
+    inherit lib buildPlatform toolchain libc;
+    platform = targetPlatform;
+    runsOn = hostPlatform;
+  };
 in
 {
   inherit toolchain;
@@ -35,9 +40,8 @@ in
   stdenvNoLibc = mkStdenv { cc = final.buildPackages.gccWithoutTargetLibc; name = "stdenv-no-libc"; isStatic = false; };
   overrideCC = stdenv: cc: stdenv.override { inherit cc; };
 
-  # Compilers: they run on this stage's host and compile for its target.
-  gcc = compilerFor { platform = targetPlatform; libc = final.targetPackages.libc; runsOn = hostPlatform; };
-  gccWithoutTargetLibc = compilerFor { platform = targetPlatform; libc = null; runsOn = hostPlatform; };
+  gcc = compilerWith final.targetPackages.libc;
+  gccWithoutTargetLibc = compilerWith null;
   binutils = final.gcc.bintools;
   libc = if hostPlatform.isMusl then final.musl else final.glibc;
 

@@ -28,7 +28,8 @@ let
     let cpu = platform.parsed.cpu.name; in { x86_64 = "amd64"; aarch64 = "arm64"; armv7l = "armhf"; }.${cpu} or cpu;
 
   # Debian has native packages as "libc6-dev:amd64", those for cross compilers as "libc6-dev-arm64-cross".
-  library = platform: name: if isNative platform then "${name}:${archOf platform}" else "${name}-${archOf platform}-cross";
+  library = platform: name:
+    if isNative platform then "${name}:${archOf platform}" else "${name}-${archOf platform}-cross";
 
   # "12" of gcc-12. With several, the unversioned command is taken to be the newest.
   gccVersions = platform:
@@ -50,8 +51,12 @@ rec {
       version = gccVersion platform;
       suffix = lib.optionalString (!isNative platform) "-${tripleOf platform}";
     in
-    idOf (lib.optionals (gccVersions platform != [ ])
-      [ "gcc-${version}${suffix}" "cpp-${version}${suffix}" "binutils-${tripleOf platform}" (library platform "libgcc-${version}-dev") ]);
+    idOf (lib.optionals (gccVersions platform != [ ]) [
+      "gcc-${version}${suffix}"
+      "cpp-${version}${suffix}"
+      "binutils-${tripleOf platform}"
+      (library platform "libgcc-${version}-dev")
+    ]);
 
   # Debian's glibc for a platform: in the package set it is copied, not built.
   glibcId = platform: idOf (map (library platform) [ "libc6" "libc6-dev" "libgcc-s1" ]);

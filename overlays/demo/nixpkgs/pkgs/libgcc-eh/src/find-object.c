@@ -3,6 +3,7 @@
  * The unwinder asks: which loaded object holds this address, and where is its table of frames? */
 #define _GNU_SOURCE
 #include <link.h>
+#include <pthread.h>
 #include <stdint.h>
 
 struct dl_find_object {
@@ -42,3 +43,10 @@ int _dl_find_object(void *address, struct dl_find_object *result) {
   struct query query = { (uintptr_t)address, result };
   return dl_iterate_phdr(visit, &query) ? 0 : -1;
 }
+
+/* libgcc refers to the functions for threads weakly: it takes all of them to be there if one is. In a static program
+ * that holds only if something refers to each of them. (On riscv64 a panic would call a null pointer.) */
+const void *const libgcc_eh_needs[] = {
+  (void *)pthread_once,         (void *)pthread_key_create, (void *)pthread_getspecific,
+  (void *)pthread_setspecific,  (void *)pthread_mutex_lock, (void *)pthread_mutex_unlock,
+};
