@@ -23,7 +23,8 @@ impl FromStr for OverlayArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<OverlayArg, String> {
-        let parts = text.rsplit_once(':').filter(|(_, line)| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()));
+        let parts =
+            text.rsplit_once(':').filter(|(_, line)| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()));
         let Some((path, line)) = parts else { return Ok(OverlayArg { path: PathBuf::from(text), line: None }) };
         match line.parse() {
             Ok(0) | Err(_) => Err("lines are counted from 1".into()),

@@ -29,7 +29,9 @@ mod store;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
 pub use error::{EXPLANATIONS, Error};
-pub use expression::{AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted};
+pub use expression::{
+    AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
+};
 pub use facts::{PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
 pub use instantiate::{Instantiated, Output, Side, SideResult};

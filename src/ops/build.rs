@@ -249,7 +249,8 @@ fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report:
     built.interrupted = report.interrupted;
     let fate = |drv_path: &str| {
         let result = report.results.get(drv_path);
-        let outcome = result.map_or(if report.status == Some(0) { nix::Outcome::Already } else { nix::Outcome::NotRun }, |r| r.outcome);
+        let outcome = result
+            .map_or(if report.status == Some(0) { nix::Outcome::Already } else { nix::Outcome::NotRun }, |r| r.outcome);
         let log = log_file(logs, drv_path);
         Fate {
             drv_path: drv_path.to_string(),

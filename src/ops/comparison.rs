@@ -79,7 +79,11 @@ pub(super) fn of_workspace(
         for ((target, before), after) in group.targets.iter().zip(plain).zip(patched) {
             match (before, after) {
                 (before, Err(failure)) => {
-                    failures.push(TargetFailure { target: target.name.clone(), also_unpatched: before.is_err(), failure });
+                    failures.push(TargetFailure {
+                        target: target.name.clone(),
+                        also_unpatched: before.is_err(),
+                        failure,
+                    });
                 }
                 (before, Ok(after)) => {
                     if let Err(failure) = &before {
@@ -98,7 +102,9 @@ pub(super) fn of_workspace(
     }
     if compared.is_empty() {
         let first = failures.into_iter().next();
-        return Err(first.map_or_else(|| Error::NoTargets, |f| Error::Eval { target: f.target, failure: Box::new(f.failure) }));
+        return Err(
+            first.map_or_else(|| Error::NoTargets, |f| Error::Eval { target: f.target, failure: Box::new(f.failure) })
+        );
     }
     progress.stage("reading the derivations");
     let (before, after) = graphs(&nix, &compared)?;
@@ -112,13 +118,17 @@ fn sides(group: &Group) -> [Side; 2] {
         root: Root::Packages(Box::new(set.clone())),
         targets: paths.clone(),
     };
-    [side("the package set without the overlays", &group.plain), side("the package set with the overlays", &group.patched)]
+    [
+        side("the package set without the overlays", &group.plain),
+        side("the package set with the overlays", &group.patched),
+    ]
 }
 
 /// Reads the closures of both sides.
 fn graphs(nix: &Nix, compared: &[Compared]) -> Result<(Graph, Graph), Error> {
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
-    let root = |name: &str, drv_path: &str| graph::Root { attr: Some(name.to_string()), drv_path: drv_path.to_string() };
+    let root =
+        |name: &str, drv_path: &str| graph::Root { attr: Some(name.to_string()), drv_path: drv_path.to_string() };
     let before: Vec<_> = compared.iter().filter_map(|t| Some(root(&t.name, t.before.as_deref()?))).collect();
     let after: Vec<_> = compared.iter().map(|t| root(&t.name, &t.after)).collect();
     let (before, after) = rayon::join(|| Graph::read(&before, &store), || Graph::read(&after, &store));
@@ -128,7 +138,10 @@ fn graphs(nix: &Nix, compared: &[Compared]) -> Result<(Graph, Graph), Error> {
 fn only_patched(target: &str, failure: &EvalFailure) -> Warning {
     Warning {
         code: "OV1007",
-        message: format!("`{target}` evaluates only with the overlays, so all that only it needs counts as new: {}", failure.message),
+        message: format!(
+            "`{target}` evaluates only with the overlays, so all that only it needs counts as new: {}",
+            failure.message
+        ),
         place: None,
         hint: None,
     }
@@ -137,9 +150,14 @@ fn only_patched(target: &str, failure: &EvalFailure) -> Warning {
 /// Shows the targets that do not evaluate.
 pub(super) fn show_failures(failures: &[TargetFailure], document: &mut Document) {
     for failed in failures {
-        let also = if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
+        let also =
+            if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
         document.line(
-            Text::new().with(Role::Bad, "does not evaluate ").with(Role::Name, &failed.target).with(Role::Dim, also).plain(format!(": {}", failed.failure.message)),
+            Text::new()
+                .with(Role::Bad, "does not evaluate ")
+                .with(Role::Name, &failed.target)
+                .with(Role::Dim, also)
+                .plain(format!(": {}", failed.failure.message)),
         );
         if !failed.failure.near.is_empty() {
             document.line(Text::new().with(Role::Dim, "  near names: ").plain(failed.failure.near.join(", ")));

@@ -11,7 +11,11 @@ use crate::overlay::{AttrPath, Facts, OldPatches};
 /// # Errors
 /// [`Error::NoSuchAttribute`] with near names, [`Error::Wrapper`] for a package without a source. That there is no Nix or no package set is a
 /// warning, not an error: the edit can be made without.
-pub(super) fn ask(workspace: &Workspace, nixpkgs: Option<&str>, attr: &AttrPath) -> Result<(Facts, Vec<Warning>), Error> {
+pub(super) fn ask(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attr: &AttrPath,
+) -> Result<(Facts, Vec<Warning>), Error> {
     let not_asked = |why: String| {
         let warning = Warning {
             code: "OV1006",

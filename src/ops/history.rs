@@ -60,7 +60,11 @@ fn key(pname: &str, name: &str, system: &str) -> String {
     let plain = without_platform(name);
     // What the name has beyond the plain one is the platform; the version stays out, so that a bump keeps its estimate.
     let platform = if plain == name { "" } else { name.strip_prefix(pname).unwrap_or(name) };
-    let platform: String = platform.split('-').filter(|part| !part.starts_with(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join("-");
+    let platform: String = platform
+        .split('-')
+        .filter(|part| !part.starts_with(|c: char| c.is_ascii_digit()))
+        .collect::<Vec<_>>()
+        .join("-");
     format!("{pname}|{platform}|{system}")
 }
 

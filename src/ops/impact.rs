@@ -117,7 +117,8 @@ pub(super) fn describe(comparison: &Comparison) -> Impact {
     let delta = Delta::between(&comparison.before, &comparison.after);
     let after = &comparison.after;
     let named = |ids: &[NodeId]| -> Vec<Named> {
-        let one = |id: &NodeId| Named { drv_path: after.node(*id).drv_path().into(), name: after.node(*id).name().into() };
+        let one =
+            |id: &NodeId| Named { drv_path: after.node(*id).drv_path().into(), name: after.node(*id).name().into() };
         ids.iter().map(one).collect()
     };
     let rebuilt = delta.rebuilt();
@@ -128,7 +129,12 @@ pub(super) fn describe(comparison: &Comparison) -> Impact {
         let inputs = after.inputs(*id).iter().filter_map(|input| index.get(input).map(|at| (*input, *at)));
         let inputs: Vec<(NodeId, usize)> = inputs.collect();
         edges.extend(inputs.iter().map(|(_, at)| (*at, i)));
-        parents.push(inputs.into_iter().max_by_key(|(input, at)| (delta.depth(*input), std::cmp::Reverse(*at))).map(|(_, at)| at));
+        parents.push(
+            inputs
+                .into_iter()
+                .max_by_key(|(input, at)| (delta.depth(*input), std::cmp::Reverse(*at)))
+                .map(|(_, at)| at),
+        );
     }
     let names = |chain: &[NodeId]| chain.iter().map(|id| after.node(*id).name().to_string()).collect::<Vec<_>>();
     let mut chains = Vec::new();
@@ -225,7 +231,10 @@ impl Impact {
             }
         }
         if folded > 0 {
-            below.push(Tree { label: Text::new().with(Role::Dim, format!("... and {folded} more")), children: Vec::new() });
+            below.push(Tree {
+                label: Text::new().with(Role::Dim, format!("... and {folded} more")),
+                children: Vec::new(),
+            });
         }
         Tree { label, children: below }
     }
@@ -270,18 +279,26 @@ impl Outcome for Impact {
             }
         }
         for target in self.targets.iter().filter(|t| !t.rebuilt) {
-            document.line(Text::new().with(Role::Name, &target.target).with(Role::Warn, "  is not rebuilt: the overlays do not change it"));
+            document.line(
+                Text::new()
+                    .with(Role::Name, &target.target)
+                    .with(Role::Warn, "  is not rebuilt: the overlays do not change it"),
+            );
         }
         document.blank();
         let mut sum = plural(self.counts.builds, "build");
         if self.counts.derivations != self.counts.builds {
             sum.push_str(&format!(" ({})", plural(self.counts.derivations, "derivation")));
         }
-        let mut line = Text::new().with(Role::Heading, sum).plain(format!(" for {}", plural(self.targets.len(), "target")));
+        let mut line =
+            Text::new().with(Role::Heading, sum).plain(format!(" for {}", plural(self.targets.len(), "target")));
         if !self.fixed_output_only.is_empty() {
             line = line.with(
                 Role::Dim,
-                format!("; {} only renamed (fixed output, not rebuilt)", plural(self.fixed_output_only.len(), "derivation")),
+                format!(
+                    "; {} only renamed (fixed output, not rebuilt)",
+                    plural(self.fixed_output_only.len(), "derivation")
+                ),
             );
         }
         if !self.fetched.is_empty() {
@@ -291,7 +308,10 @@ impl Outcome for Impact {
         if !self.unknown_outputs.is_empty() {
             document.line(Text::new().with(
                 Role::Warn,
-                format!("{} content-addressed: Nix may find that less has to be built", plural(self.unknown_outputs.len(), "derivation is")),
+                format!(
+                    "{} content-addressed: Nix may find that less has to be built",
+                    plural(self.unknown_outputs.len(), "derivation is")
+                ),
             ));
         }
         document

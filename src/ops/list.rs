@@ -65,7 +65,7 @@ pub fn list(workspace: &Workspace, attr: Option<&str>) -> Result<Listed, Error> 
             Err(_) if !named => continue,
             Err(error) => return Err(error),
         };
-        for package in overlay::patched_packages(&file) {
+        for package in file.patched_packages() {
             let mut patches = Vec::new();
             for element in &package.elements {
                 let path = on_disk(element, file.path());
@@ -110,7 +110,8 @@ fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
 fn unused(workspace: &Workspace, used: &[PathBuf]) -> Vec<PathBuf> {
     let mut unused = Vec::new();
     let dirs = std::fs::read_dir(workspace.patches_dir()).into_iter().flatten();
-    let mut dirs: Vec<PathBuf> = dirs.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    let mut dirs: Vec<PathBuf> =
+        dirs.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
     dirs.sort();
     for dir in dirs {
         for name in queue::files(&dir).unwrap_or_default() {
@@ -131,11 +132,15 @@ impl Outcome for Listed {
         if self.packages.is_empty() {
             document.line("nothing is patched");
         } else {
-            let mut table = Table { header: ["package", "patch", "subject", "overlay"].map(String::from).to_vec(), rows: Vec::new() };
+            let mut table = Table {
+                header: ["package", "patch", "subject", "overlay"].map(String::from).to_vec(),
+                rows: Vec::new(),
+            };
             for package in &self.packages {
                 for (i, patch) in package.patches.iter().enumerate() {
                     let name = if i == 0 { package.attr.to_string() } else { String::new() };
-                    let file = patch.path.as_ref().map_or_else(|| patch.element.clone(), |path| path.display().to_string());
+                    let file =
+                        patch.path.as_ref().map_or_else(|| patch.element.clone(), |path| path.display().to_string());
                     let mut subject = patch.subject.clone().unwrap_or_default();
                     if patch.conditional {
                         subject.push_str(" (under a condition)");
@@ -152,7 +157,9 @@ impl Outcome for Listed {
             document.push(Block::Table(table));
         }
         for path in &self.unused {
-            document.line(Text::new().with(Role::Warn, "unused ").plain(format!("{}: no overlay names it", path.display())));
+            document.line(
+                Text::new().with(Role::Warn, "unused ").plain(format!("{}: no overlay names it", path.display())),
+            );
         }
         document
     }

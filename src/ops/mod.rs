@@ -10,9 +10,9 @@ mod history;
 pub mod impact;
 pub mod init;
 pub mod list;
+mod live;
 pub mod overlays;
 pub mod patch;
-mod live;
 pub mod progress;
 mod queue;
 pub mod targets;
@@ -25,8 +25,8 @@ use serde::Serialize;
 use crate::base::diagnostic::{Coded, Explanation, Verdict};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
-use crate::view::Document;
 use crate::patch as patch_room;
+use crate::view::Document;
 use crate::{config, git, graph, nix, overlay};
 
 /// What a use case leaves: data for `--json`, a document for people, and how the process ends.
@@ -291,14 +291,17 @@ impl Coded for Error {
                 Some(format!("say which, for example --overlay {}", example.unwrap_or_default()))
             }
             Error::NotPatched { .. } => Some("`overlayctl list` shows what is patched".into()),
-            Error::NoSuchAttribute { near, .. } if !near.is_empty() => Some(format!("did you mean {}?", near.join(", "))),
+            Error::NoSuchAttribute { near, .. } if !near.is_empty() => {
+                Some(format!("did you mean {}?", near.join(", ")))
+            }
             Error::NoSuchAttribute { .. } => {
                 Some("a typo in an overlay is silently a new attribute; look the name up in nixpkgs".into())
             }
             Error::Wrapper { unwrapped, .. } => Some(format!("patch the package that it wraps, perhaps `{unwrapped}`")),
-            Error::CrlfPatch { .. } => {
-                Some("a mailer or an editor made them; take them off (dos2unix, or sed -i 's/\\r$//') and run it again".into())
-            }
+            Error::CrlfPatch { .. } => Some(
+                "a mailer or an editor made them; take them off (dos2unix, or sed -i 's/\\r$//') and run it again"
+                    .into(),
+            ),
             _ => self.inner().and_then(Coded::hint),
         }
     }
@@ -317,7 +320,9 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::NotPatched { .. } | Error::Wrapper { .. } | Error::WhichOverlay { .. } | Error::CrlfPatch { .. } => Verdict::No,
+            Error::NotPatched { .. } | Error::Wrapper { .. } | Error::WhichOverlay { .. } | Error::CrlfPatch { .. } => {
+                Verdict::No
+            }
             _ => self.inner().map_or(Verdict::Error, Coded::verdict),
         }
     }

@@ -48,7 +48,8 @@ pub(super) fn choose(
     if let Some(choice) = choice {
         return Ok((open(&choice.path)?, choice.line.map_or(Select::Only, Select::Line)));
     }
-    let mut found: Vec<(OverlayFile, OverlayFn)> = Vec::new();
+    let mut files: Vec<OverlayFile> = Vec::new();
+    let mut found: Vec<(usize, OverlayFn)> = Vec::new();
     let named = !workspace.settings().overlays.is_empty();
     for path in workspace.overlay_candidates() {
         let file = match open(&path) {
@@ -58,7 +59,8 @@ pub(super) fn choose(
             Err(error) => return Err(error),
         };
         let functions = file.functions().into_iter().filter(|f| f.kind == FnKind::Packages);
-        found.extend(functions.map(|f| (file.clone(), f)));
+        found.extend(functions.map(|f| (files.len(), f)));
+        files.push(file);
     }
     let binds = |f: &OverlayFn| f.keys.iter().any(|key| *key == attr.first());
     let binding: Vec<usize> = (0..found.len()).filter(|i| binds(&found[*i].1)).collect();
@@ -68,12 +70,16 @@ pub(super) fn choose(
         ([], 0) => return Err(Error::NoOverlay { root: workspace.root().to_path_buf() }),
         (several, _) => {
             let places = |i: &usize| found[*i].1.place.clone();
-            let candidates: Vec<Place> =
-                if several.is_empty() { (0..found.len()).map(|i| places(&i)).collect() } else { several.iter().map(places).collect() };
+            let candidates: Vec<Place> = if several.is_empty() {
+                (0..found.len()).map(|i| places(&i)).collect()
+            } else {
+                several.iter().map(places).collect()
+            };
             return Err(Error::WhichOverlay { attr: attr.clone(), candidates, bound: !several.is_empty() });
         }
     };
-    let (file, function) = found.swap_remove(chosen);
+    let (at, function) = found.swap_remove(chosen);
+    let file = files.swap_remove(at);
     let select = function.place.span.map_or(Select::Only, |span| Select::Offset(span.start));
     Ok((file, select))
 }

@@ -9,10 +9,10 @@ use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{self, AttrPath, Change, Facts, FileChange, PatchElement, PatchRequest};
 pub use crate::overlay::Scope;
-use crate::patch::{self, PatchFile, normalise};
+use crate::overlay::{self, AttrPath, Change, Facts, FileChange, PatchElement, PatchRequest};
 use crate::patch::queue::QueueName;
+use crate::patch::{self, PatchFile, normalise};
 use crate::view::{Block, Document, Role, Text};
 
 use super::facts;
@@ -90,10 +90,12 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
     let overlay_path = file.path().to_path_buf();
     let elements = patches
         .iter()
-        .map(|patch| Ok(PatchElement::Path {
-            relative: queue::relative(&overlay_path, &patch.path)?,
-            from_root: from_root(workspace, &patch.path),
-        }))
+        .map(|patch| {
+            Ok(PatchElement::Path {
+                relative: queue::relative(&overlay_path, &patch.path)?,
+                from_root: from_root(workspace, &patch.path),
+            })
+        })
         .collect::<Result<Vec<_>, Error>>()?;
     let (known, mut warnings) = match options.offline {
         true => (Facts::default(), Vec::new()),
@@ -106,7 +108,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         scope: options.scope,
         facts: known,
     };
-    let planned = overlay::add_patches(&overlays::Disk, &file, select, &request)?;
+    let planned = file.add_patches(&overlays::Disk, select, &request)?;
     warnings.extend(planned.warnings);
     for change in &planned.changes {
         batch.write(&change.path, change.new.as_bytes());
@@ -116,7 +118,8 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
     let mut made_visible = Vec::new();
     if !options.dry_run {
         batch.commit()?;
-        made_visible = make_visible(workspace, &patches.iter().map(|p| p.path.clone()).chain(files.clone()).collect::<Vec<_>>())?;
+        made_visible =
+            make_visible(workspace, &patches.iter().map(|p| p.path.clone()).chain(files.clone()).collect::<Vec<_>>())?;
     }
     Ok(Patched {
         attr,
@@ -190,7 +193,9 @@ pub(super) fn diff(changes: &[FileChange]) -> String {
     for change in changes {
         let path = change.path.display().to_string();
         let diff = similar::TextDiff::from_lines(&change.old, &change.new);
-        out.push_str(&diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string());
+        out.push_str(
+            &diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string(),
+        );
     }
     out
 }
@@ -201,7 +206,9 @@ impl Outcome for Patched {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            document.line(Text::new().with(Role::Name, self.attr.to_string()).plain(" is already as asked; nothing changed"));
+            document.line(
+                Text::new().with(Role::Name, self.attr.to_string()).plain(" is already as asked; nothing changed"),
+            );
             return document;
         }
         let would = if self.dry_run { "would write" } else { "wrote" };
@@ -218,11 +225,20 @@ impl Outcome for Patched {
             document.push(Block::Diff(self.diff.clone()));
         }
         for path in &self.made_visible {
-            document.line(Text::new().with(Role::Dim, "git     ").plain(format!("{} is now known to git, so that the flake sees it", path.display())));
+            document.line(
+                Text::new()
+                    .with(Role::Dim, "git     ")
+                    .plain(format!("{} is now known to git, so that the flake sees it", path.display())),
+            );
         }
         if !self.dry_run {
             document.blank();
-            document.line(Text::new().plain("Next: ").with(Role::Command, "overlayctl impact --target TARGET").plain(" says what that rebuilds"));
+            document.line(
+                Text::new()
+                    .plain("Next: ")
+                    .with(Role::Command, "overlayctl impact --target TARGET")
+                    .plain(" says what that rebuilds"),
+            );
         }
         document
     }

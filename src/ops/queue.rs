@@ -65,7 +65,8 @@ pub fn subject(path: &Path) -> String {
 /// # Errors
 /// [`Error::Fs`] when a directory cannot be resolved.
 pub fn relative(from: &Path, to: &Path) -> Result<String, Error> {
-    let parent = |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+    let parent =
+        |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
     let from_dir = resolved(&parent(from))?;
     let to_dir = resolved(&parent(to))?;
     let common = from_dir.components().zip(to_dir.components()).take_while(|(a, b)| a == b).count();

@@ -9,7 +9,7 @@ use super::{Error, Outcome, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::Batch;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchedPackage, Select};
+use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchElement, PatchedPackage, Select};
 use crate::view::{Block, Document, Role, Text};
 
 /// What `unpatch` is asked for.
@@ -57,12 +57,18 @@ pub struct Unpatched {
 pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Error> {
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     let queue_dir = queue::dir(workspace, &attr);
-    let found = patched(workspace, options.overlay.as_ref(), &attr)?;
-    let matching: Vec<(OverlayFile, PatchedPackage, Vec<Element>)> = found
-        .into_iter()
+    let files = files(workspace, options.overlay.as_ref())?;
+    let line = options.overlay.as_ref().and_then(|choice| choice.line);
+    let matching: Vec<(&OverlayFile, PatchedPackage, Vec<Element>)> = files
+        .iter()
+        .flat_map(|file| patched(file, &attr, line).into_iter().map(move |package| (file, package)))
         .filter_map(|(file, package)| {
-            let wanted: Vec<Element> =
-                package.elements.iter().filter(|e| is_meant(e, &file, &queue_dir, options.patch.as_deref())).cloned().collect();
+            let wanted: Vec<Element> = package
+                .elements
+                .iter()
+                .filter(|e| is_meant(e, file, &queue_dir, options.patch.as_deref()))
+                .cloned()
+                .collect();
             (!wanted.is_empty()).then_some((file, package, wanted))
         })
         .collect();
@@ -77,8 +83,8 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
         });
     };
     let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
-    let which: Vec<String> = wanted.iter().map(|e| e.path.clone().or(e.url.clone()).unwrap_or(e.text.clone())).collect();
-    let planned = overlay::remove_patches(file, select, &attr, &which)?;
+    let which: Vec<PatchElement> = wanted.iter().map(named).collect();
+    let planned = file.remove_patches(&overlays::Disk, select, &attr, &which)?;
     let mut batch = Batch::new(workspace.root());
     for change in &planned.changes {
         batch.write(&change.path, change.new.as_bytes());
@@ -86,7 +92,9 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     let mut removed = Vec::new();
     if !options.keep_file {
         // Only files of the queue: a patch that stands elsewhere is the user's.
-        removed.extend(wanted.iter().filter_map(|e| on_disk(e, file.path())).filter_map(|path| in_queue(&path, &queue_dir)));
+        removed.extend(
+            wanted.iter().filter_map(|e| on_disk(e, file.path())).filter_map(|path| in_queue(&path, &queue_dir)),
+        );
     }
     for path in &removed {
         batch.remove(path);
@@ -112,27 +120,26 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     })
 }
 
-/// Returns where the overlays patch `attr`.
-fn patched(
-    workspace: &Workspace,
-    choice: Option<&overlays::Choice>,
-    attr: &AttrPath,
-) -> Result<Vec<(OverlayFile, PatchedPackage)>, Error> {
-    let files = match choice {
-        Some(choice) => vec![overlays::open(&choice.path)?],
-        None => workspace.overlay_candidates().iter().filter_map(|path| overlays::open(path).ok()).collect(),
-    };
-    let line = choice.and_then(|c| c.line);
-    let mut found = Vec::new();
-    for file in files {
-        for package in overlay::patched_packages(&file) {
-            let on_line = line.is_none_or(|line| package.function.line_col.is_some_and(|at| at.line == line));
-            if package.attr == *attr && on_line {
-                found.push((file.clone(), package));
-            }
-        }
+/// Returns the overlay files to look in.
+fn files(workspace: &Workspace, choice: Option<&overlays::Choice>) -> Result<Vec<OverlayFile>, Error> {
+    match choice {
+        Some(choice) => Ok(vec![overlays::open(&choice.path)?]),
+        None => Ok(workspace.overlay_candidates().iter().filter_map(|path| overlays::open(path).ok()).collect()),
     }
-    Ok(found)
+}
+
+/// Returns where the overlays of a file patch `attr`; those of the function on `line` when it is given.
+fn patched(file: &OverlayFile, attr: &AttrPath, line: Option<usize>) -> Vec<PatchedPackage> {
+    let on_line = |p: &PatchedPackage| line.is_none_or(|line| p.function.line_col.is_some_and(|at| at.line == line));
+    file.patched_packages().into_iter().filter(|p| p.attr == *attr && on_line(p)).collect()
+}
+
+/// Returns an element as it is asked for again.
+fn named(element: &Element) -> PatchElement {
+    match &element.url {
+        Some(url) => PatchElement::Fetch { url: url.clone(), hash_attr: String::new(), hash: String::new() },
+        None => PatchElement::path(element.path.clone().unwrap_or_else(|| element.text.clone())),
+    }
 }
 
 /// Returns the file that an element names.
@@ -161,7 +168,11 @@ fn is_meant(element: &Element, file: &OverlayFile, queue_dir: &Path, named: Opti
         .and_then(crate::patch::queue::QueueName::parse)
         .is_some_and(|queued| number == Some(queued.number));
     let same_file = Path::new(named).canonicalize().ok().is_some_and(|meant| path == Some(meant));
-    same_number || same_file || name.as_deref() == Some(named) || element.path.as_deref() == Some(named) || element.url.as_deref() == Some(named)
+    same_number
+        || same_file
+        || name.as_deref() == Some(named)
+        || element.path.as_deref() == Some(named)
+        || element.url.as_deref() == Some(named)
 }
 
 impl Outcome for Unpatched {

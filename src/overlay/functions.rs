@@ -156,7 +156,9 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
 /// Says whether the node stands within `x.override { ... }` or `x.override (old: { ... })`.
 fn inside_override(node: &SyntaxNode) -> bool {
     node.ancestors().filter_map(ast::Apply::cast).any(|apply| {
-        apply.lambda().is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
+        apply
+            .lambda()
+            .is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
     })
 }
 
@@ -300,7 +302,17 @@ fn is_scope_pair(first: &str, second: &str) -> bool {
         let name = plain_name(name);
         let lower = name.to_lowercase();
         words.iter().any(|w| lower != *w && (lower.ends_with(w) || lower.starts_with(w)))
-            && !matches!(name, "finalPkgs" | "prevPkgs" | "pkgsFinal" | "pkgsPrev" | "selfPkgs" | "superPkgs" | "finalPrev" | "previous")
+            && !matches!(
+                name,
+                "finalPkgs"
+                    | "prevPkgs"
+                    | "pkgsFinal"
+                    | "pkgsPrev"
+                    | "selfPkgs"
+                    | "superPkgs"
+                    | "finalPrev"
+                    | "previous"
+            )
     };
     let plain = |name: &str| plain_name(name).is_empty();
     let left = side(first, &["final", "self"]);
@@ -310,9 +322,12 @@ fn is_scope_pair(first: &str, second: &str) -> bool {
 
 fn scope_word(name: &str) -> bool {
     let lower = name.to_lowercase();
-    ["haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros", "melpa", "elpa"]
-        .iter()
-        .any(|w| lower.contains(w))
+    [
+        "haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros",
+        "melpa", "elpa",
+    ]
+    .iter()
+    .any(|w| lower.contains(w))
 }
 
 fn kind_of(
@@ -335,11 +350,7 @@ fn kind_of(
         return Some(kind);
     }
     let by_name = |fallback: FnKind| {
-        if scoped {
-            FnKind::Scope
-        } else {
-            fallback
-        }
+        if scoped { FnKind::Scope } else { fallback }
     };
     match context {
         Context::Default => (named || scoped || blank).then_some(FnKind::DefaultArgument),
@@ -410,18 +421,17 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool) -> Option<Fn
         "overrideScope" | "overrideScope'" | "overridePythonPackages" => Some(FnKind::Scope),
         "extend" | "appendOverlays" => Some(if base_name == "lib" {
             FnKind::Lib
-        } else if scoped || !matches!(base_name, "pkgs" | "prev" | "super" | "final" | "self" | "nixpkgs" | "legacyPackages" | "")
-            && !base.starts_with("import")
-            && !base_name.to_lowercase().starts_with("pkgs")
+        } else if scoped
+            || !matches!(base_name, "pkgs" | "prev" | "super" | "final" | "self" | "nixpkgs" | "legacyPackages" | "")
+                && !base.starts_with("import")
+                && !base_name.to_lowercase().starts_with("pkgs")
         {
             FnKind::Scope
         } else {
             FnKind::Packages
         }),
         "makeExtensible" | "fix'" | "extends" => named.then_some(FnKind::Unknown),
-        "composeExtensions" | "composeManyExtensions" => {
-            Some(if scoped { FnKind::Scope } else { FnKind::Packages })
-        }
+        "composeExtensions" | "composeManyExtensions" => Some(if scoped { FnKind::Scope } else { FnKind::Packages }),
         _ if scoped => Some(FnKind::Scope),
         _ if named => Some(if scope_word(text) { FnKind::Scope } else { FnKind::Unknown }),
         _ => None,
@@ -434,7 +444,15 @@ fn bound_kind(names: &[String], inner: &ast::Lambda, named: bool, scoped: bool, 
     let lower = name.to_lowercase();
     let overlay = lower.contains("overlay") || under_overlays;
     let in_override = inside_override(inner.syntax());
-    if matches!(name, "packageOverrides" | "overrides" | "haskellOverrides" | "pythonOverrides" | "poetryOverrides" | "perlPackageOverrides") {
+    if matches!(
+        name,
+        "packageOverrides"
+            | "overrides"
+            | "haskellOverrides"
+            | "pythonOverrides"
+            | "poetryOverrides"
+            | "perlPackageOverrides"
+    ) {
         return Some(FnKind::Scope);
     }
     if !(named || scoped || overlay && (blank || set_like(inner))) {
@@ -465,8 +483,12 @@ fn set_like(inner: &ast::Lambda) -> bool {
 fn root_is_scope(path: &std::path::Path, inner: &ast::Lambda) -> bool {
     let text = path.to_string_lossy().to_lowercase();
     let words = text.split(['/', '\\']).any(|part| {
-        part.contains("haskell-overlays") || part.contains("python-overlay") || part.contains("haskell-packages")
-            || part.contains("python-packages") || part.contains("poetry") || part.contains("package-overrides")
+        part.contains("haskell-overlays")
+            || part.contains("python-overlay")
+            || part.contains("haskell-packages")
+            || part.contains("python-packages")
+            || part.contains("poetry")
+            || part.contains("package-overrides")
     });
     let Some(body) = inner.body() else { return words };
     words

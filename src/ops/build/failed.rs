@@ -89,7 +89,8 @@ fn chain_to_target(graph: &Graph, from: NodeId) -> Vec<String> {
     let mut queue: std::collections::VecDeque<NodeId> = [from].into();
     while let Some(at) = queue.pop_front() {
         if roots.contains(&at) {
-            let mut chain: Vec<NodeId> = std::iter::successors(Some(at), |id| came_from.get(id).copied().filter(|p| p != id)).collect();
+            let mut chain: Vec<NodeId> =
+                std::iter::successors(Some(at), |id| came_from.get(id).copied().filter(|p| p != id)).collect();
             chain.reverse();
             return chain.iter().map(|id| graph.node(*id).name().to_string()).collect();
         }
@@ -132,7 +133,12 @@ fn failing_patch(log: &[String]) -> Option<FailingPatch> {
         }
         let failed = line.strip_prefix("Hunk #").filter(|rest| rest.contains(" FAILED"));
         let hunk = failed.and_then(|rest| rest.split(' ').next()?.parse().ok());
-        let other = ["can't find file to patch", "Reversed (or previously applied)", "malformed patch", "Only garbage was found"];
+        let other = [
+            "can't find file to patch",
+            "Reversed (or previously applied)",
+            "malformed patch",
+            "Only garbage was found",
+        ];
         if failed.is_some() || other.iter().any(|words| line.contains(words)) {
             let patch = store_path::name(path).to_string();
             return Some(FailingPatch { patch, file, hunk, said: line.trim().to_string() });
@@ -157,12 +163,17 @@ mod tests {
              Hunk #1 succeeded at 3.\nHunk #2 FAILED at 12.\n1 out of 2 hunks FAILED -- saving rejects to file src/b.c.rej",
         );
         let found = failing_patch(&log).unwrap();
-        assert_eq!((found.patch.as_str(), found.file.as_deref(), found.hunk), ("0002-b.patch", Some("src/b.c"), Some(2)));
+        assert_eq!(
+            (found.patch.as_str(), found.file.as_deref(), found.hunk),
+            ("0002-b.patch", Some("src/b.c"), Some(2))
+        );
     }
 
     #[test]
     fn a_failure_after_the_patches_is_not_theirs() {
-        let log = lines("applying patch /nix/store/971qyph05ykg6i7akswlz0pq4dzl26r5-a.patch\npatching file a.c\nmake: *** [x] Error 1");
+        let log = lines(
+            "applying patch /nix/store/971qyph05ykg6i7akswlz0pq4dzl26r5-a.patch\npatching file a.c\nmake: *** [x] Error 1",
+        );
         assert_eq!(failing_patch(&log), None);
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn document(built: &Built, verbose: bool) -> Document {
     for target in &built.targets {
         match &target.link {
             Some(link) => document.line(
-                Text::new().with(Role::Good, "built ").with(Role::Name, &target.target).plain(format!("  {}", link.display())),
+                Text::new()
+                    .with(Role::Good, "built ")
+                    .with(Role::Name, &target.target)
+                    .plain(format!("  {}", link.display())),
             ),
             None => document.line(Text::new().with(Role::Bad, "not built ").with(Role::Name, &target.target)),
         }
@@ -85,7 +88,8 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
     }
     document.push(Block::Table(table));
     if shown < fates.len() {
-        document.line(Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", fates.len() - shown)));
+        document
+            .line(Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", fates.len() - shown)));
     }
     document.blank();
 }
@@ -130,7 +134,11 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
 fn failure(failed: &BuildFailure, document: &mut Document) {
     let phase = failed.phase.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
     let host = failed.host.as_ref().map(|h| format!(" on {h}")).unwrap_or_default();
-    document.line(Text::new().with(Role::Bad, format!("failed {}", failed.name)).plain(format!("{phase}{host}: {}", failed.reason)));
+    document.line(
+        Text::new()
+            .with(Role::Bad, format!("failed {}", failed.name))
+            .plain(format!("{phase}{host}: {}", failed.reason)),
+    );
     if let Some(patch) = &failed.patch {
         let file = patch.file.as_ref().map(|f| format!(", file {f}")).unwrap_or_default();
         let hunk = patch.hunk.map(|h| format!(", hunk {h}")).unwrap_or_default();
