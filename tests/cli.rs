@@ -6,6 +6,14 @@
 //! missing: as `in/`); `stdout` and `stderr`, when there, are what the last command must print. A first line
 //! `needs PROGRAM...` skips the case, and says so, where one is not installed. `SNAPSHOTS=overwrite` writes them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -2,6 +2,14 @@
 //!
 //! `OVERLAYCTL_NIXPKGS_1909` and `OVERLAYCTL_NIXPKGS_CORE` name the checkouts; without one a test is skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 

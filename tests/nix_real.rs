@@ -1,6 +1,14 @@
 //! The nix room against the Nix that is installed (or the one in `OVERLAYCTL_NIX_BIN`): derivations of `/bin/sh`, no
 //! nixpkgs, no network. Skipped where there is no Nix.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
 use std::path::{Path, PathBuf};
 
 use overlayctl::base::diagnostic::Coded as _;

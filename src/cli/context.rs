@@ -15,9 +15,6 @@ use crate::ops::{self, Outcome};
 use crate::report::terminal;
 use crate::view::Document;
 
-/// The width of a page where there is no terminal to ask, in columns.
-const PAGE: usize = 120;
-
 /// The options of all commands, and the standard streams.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -73,7 +70,7 @@ impl Context {
 
     /// Prints a document as text.
     pub(crate) fn print_document(&self, document: &Document) -> Result<(), Failure> {
-        self.print(&terminal::render(document, width()))
+        self.print(&terminal::render(document))
     }
 
     /// Prints text on standard output; that nobody reads it any more is no failure.
@@ -126,13 +123,6 @@ impl Context {
         let mut err = anstream::stderr().lock();
         let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
-}
-
-/// Returns the width of the terminal, or of a page.
-fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-    let asked = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    columns.or(asked).filter(|width| *width > 0).unwrap_or(PAGE)
 }
 
 impl From<ops::Error> for Failure {

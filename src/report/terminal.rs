@@ -21,8 +21,8 @@ pub fn style(role: Role) -> Style {
     }
 }
 
-/// Renders a document for a terminal `width` columns wide; every line ends with a newline.
-pub fn render(document: &Document, width: usize) -> String {
+/// Renders a document; every line ends with a newline.
+pub fn render(document: &Document) -> String {
     let mut out = String::new();
     for block in &document.blocks {
         match block {
@@ -32,7 +32,7 @@ pub fn render(document: &Document, width: usize) -> String {
             }
             Block::Blank => out.push('\n'),
             Block::Diff(diff) => push_diff(&mut out, diff),
-            Block::Table(table) => push_table(&mut out, table, width),
+            Block::Table(table) => push_table(&mut out, table),
             Block::Tree(tree) => push_tree(&mut out, tree, "", ""),
             Block::Digraph(graph) => {
                 let _ = writeln!(out, "(a graph of {} nodes and {} edges)", graph.nodes.len(), graph.edges.len());
@@ -67,10 +67,11 @@ fn push_diff(out: &mut String, diff: &str) {
     }
 }
 
-fn push_table(out: &mut String, table: &Table, width: usize) {
+fn push_table(out: &mut String, table: &Table) {
     let mut grid = Grid::new();
-    grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    grid.set_width(u16::try_from(width).unwrap_or(u16::MAX)).enforce_styling();
+    grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    // A path that is broken over two lines cannot be copied; a line that is too long is the terminal's to break.
+    grid.enforce_styling();
     grid.style_text_only();
     grid.set_header(table.header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     for row in &table.rows {
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     fn plain(document: &Document) -> String {
-        anstream::adapter::strip_str(&render(document, 80)).to_string()
+        anstream::adapter::strip_str(&render(document)).to_string()
     }
 
     #[test]
@@ -137,6 +138,6 @@ mod tests {
             rows: vec![vec!["source".into(), Text::new().with(Role::Good, "ok")]],
         }));
         assert_eq!(plain(&document), "level   verdict\nsource  ok\n");
-        assert!(render(&document, 80).contains("\u{1b}[38;5;2mok"));
+        assert!(render(&document).contains("\u{1b}[38;5;2mok"));
     }
 }
