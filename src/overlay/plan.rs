@@ -581,7 +581,7 @@ fn existing_key(
     }
     match &last.definition {
         Definition::Value(_, value) => {
-            let alias = tree::dotted(value).is_some_and(|d| d.len() == 2 && d.last().map(String::as_str) == Some(key));
+            let alias = tree::dotted(value).is_some_and(|d| d.last().map(String::as_str) == Some(key));
             if planning.request.scope == Scope::Host {
                 host_value(planning, level, value, writing, &warnings, out);
             } else {

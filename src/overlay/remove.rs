@@ -278,7 +278,10 @@ impl Removal<'_> {
         let text = &self.text[base.span.range()];
         let name = crate::syntax::make::attr_name(key);
         if base.expr.is_none() || base.expr.as_ref().is_some_and(selectable) {
-            // A selection of more than one name (`prev.xorg.x`) comes from a merge over a scope.
+            // `inherit musl;` is merged over as `// { musl = musl.overrideAttrs ...; }`.
+            if text == name {
+                return true;
+            }
             return text.strip_suffix(name.as_str()).is_some_and(|t| t.ends_with('.'));
         }
         if let Some(Expr::Paren(paren)) = &base.expr
