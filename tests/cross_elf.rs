@@ -1,5 +1,7 @@
 //! ELF facts of real programs, compared with what readelf prints, and of damaged ones.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the helpers of tests are tests as well")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

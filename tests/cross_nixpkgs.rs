@@ -2,6 +2,8 @@
 //!
 //! `OVERLAYCTL_NIXPKGS_1909` and `OVERLAYCTL_NIXPKGS_CORE` name the checkouts; without one a test is skipped.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the helpers of tests are tests as well")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 

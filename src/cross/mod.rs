@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod attr;
 pub mod catalogue;
+pub mod contents;
 pub mod elf;
 pub mod emulator;
 mod error;
