@@ -214,7 +214,7 @@ impl Search<'_> {
                 continue;
             };
             for name in needed {
-                if !reported.insert(name.clone()) {
+                if out.len() >= MAX_LOADED || !reported.insert(name.clone()) {
                     continue;
                 }
                 let mut hit = self.find(&name, index)?;

@@ -70,6 +70,8 @@ pub(super) fn units(member: &str, bytes: &[u8]) -> Vec<Unit> {
             matches!(file.architecture(), Architecture::Riscv32 | Architecture::Riscv64 | Architecture::LoongArch64)
                 && code;
         let mut covered = false;
+        // Symbols overlap a little in real files; in a hostile one each could be as long as the section.
+        let mut budget = data.len().saturating_mul(4);
         let index = section.index();
         for symbol in file.symbols().filter(|s| s.section_index() == Some(index) && s.size() > 0) {
             let kind = match symbol.kind() {
@@ -82,6 +84,8 @@ pub(super) fn units(member: &str, bytes: &[u8]) -> Vec<Unit> {
             let start = usize::try_from(symbol.address() & !thumb).unwrap_or(usize::MAX);
             let size = usize::try_from(symbol.size()).unwrap_or(usize::MAX);
             let Some(part) = data.get(start..start.saturating_add(size)) else { continue };
+            let Some(left) = budget.checked_sub(part.len()) else { break };
+            budget = left;
             let pattern = Pattern::new(runs(part, start, &sites), part.len(), relaxed);
             covered = true;
             if let (Some(pattern), Ok(name)) = (pattern, symbol.name()) {
