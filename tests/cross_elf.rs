@@ -1,12 +1,6 @@
 //! ELF facts of real programs, compared with what readelf prints, and of damaged ones.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the helpers of tests are tests as well")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

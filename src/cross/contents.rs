@@ -1,0 +1,278 @@
+//! Whether the patched code of a static library is in a program that was linked with it.
+//!
+//! The library is given twice, as its `.a` was built without and with the patch. Functions, data and strings that differ
+//! between the two are looked for in the program: which of the two versions is there? Bytes that the linker fills
+//! in do not count. Where neither is there, functions that did not change tell whether the program was linked with
+//! this library at all: rustc, for one, links a musl of its own unless told not to, and then everything but the
+//! contents of the program looks right. Must not look at files.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::archive;
+use super::elf::Elf;
+use super::error::Error;
+
+mod image;
+mod unit;
+
+use image::Image;
+use unit::{Kind, Unit, units};
+
+/// The answer for one library and one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Patched code is in the program, and no unpatched code.
+    Patched,
+    /// Unpatched code of the library is in the program, or code of another build of the library.
+    Unpatched,
+    /// Both are in the program: it was linked with two copies.
+    Mixed,
+    /// The program is linked with the library, but with none of the parts that the patch changes.
+    Unused,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// One part of the library that was found in the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The member of the archive, `strerror.o`.
+    pub member: String,
+    /// The function, the variable or the text.
+    pub part: String,
+    /// Whether it is the patched version.
+    pub patched: bool,
+    /// Where in the program's file it begins, in bytes.
+    pub offset: u64,
+    /// The number of bytes that were compared and are equal.
+    pub bytes: usize,
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// The answer.
+    pub verdict: Verdict,
+    /// One sentence of why.
+    pub why: String,
+    /// What of the changed parts is in the program, patched or not.
+    pub evidence: Vec<Evidence>,
+    /// The members that the patch changes, adds or removes, in their code or data.
+    pub changed_members: Vec<String>,
+    /// Of how many functions that did not change it was asked whether the program has them.
+    pub asked: usize,
+    /// How many of these it has.
+    pub same: usize,
+}
+
+/// The most unchanged functions that are looked for, the largest first: each costs a search of the program.
+const MAX_ASKED: usize = 200;
+/// The most changed parts that are looked for.
+const MAX_CHANGED: usize = 2000;
+
+/// Says which version of a library is in `program`: `before`, its archive without the patch, or `after`, with it.
+///
+/// The program's symbol table is used where it has one. Relocations, and what linkers rewrite around them, are
+/// left out of the comparison.
+///
+/// # Errors
+/// [`Error::Archive`] and [`Error::Elf`] when one of the files is damaged.
+pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
+    let Some(elf) = Elf::read(program)? else {
+        return Ok(unknown("the program is no ELF file", Vec::new()));
+    };
+    let (Some(old), Some(new)) = (read(before)?, read(after)?) else {
+        return Ok(unknown("the library is no archive", Vec::new()));
+    };
+    if old.is_empty() || new.is_empty() {
+        return Ok(unknown(
+            "the archive holds no machine code (a thin archive, or link-time optimisation)",
+            Vec::new(),
+        ));
+    }
+    if new.iter().all(|u| u.machine != elf.machine.number) {
+        return Ok(unknown("the archive is for another processor than the program", Vec::new()));
+    }
+    let changes = Changes::between(&old, &new);
+    if changes.is_empty() {
+        return Ok(unknown("the patch changes no machine code and no data of the archive", Vec::new()));
+    }
+    let image = Image::new(program);
+    let mut evidence = Vec::new();
+    for change in changes.parts.iter().take(MAX_CHANGED) {
+        change.look(&image, &mut evidence);
+    }
+    let (asked, same) = acquaintance(&changes.unchanged, &image);
+    let mut result = Contents {
+        verdict: Verdict::Unknown,
+        why: String::new(),
+        evidence,
+        changed_members: changes.members(),
+        asked,
+        same,
+    };
+    let is_libc = new.iter().any(|u| u.name == "__libc_start_main");
+    conclude(&mut result, &image, is_libc && elf.is_static());
+    if result.verdict == Verdict::Unknown && !elf.is_static() {
+        result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+    }
+    Ok(result)
+}
+
+fn unknown(why: &str, changed_members: Vec<String>) -> Contents {
+    let (verdict, evidence) = (Verdict::Unknown, Vec::new());
+    Contents { verdict, why: why.to_string(), evidence, changed_members, asked: 0, same: 0 }
+}
+
+fn read(bytes: &[u8]) -> Result<Option<Vec<Unit>>, Error> {
+    let Some(members) = archive::members(bytes)? else { return Ok(None) };
+    let mut all = Vec::new();
+    for member in members {
+        if let Some(data) = member.data {
+            let name = String::from_utf8_lossy(member.name);
+            all.extend(units(&name, data));
+        }
+    }
+    Ok(Some(all))
+}
+
+/// A part of the library that is not the same on both sides; a side is `None` where the part is not there.
+struct Change<'a> {
+    old: Option<&'a Unit>,
+    new: Option<&'a Unit>,
+}
+
+struct Changes<'a> {
+    parts: Vec<Change<'a>>,
+    unchanged: Vec<&'a Unit>,
+}
+
+impl<'a> Changes<'a> {
+    fn between(old: &'a [Unit], new: &'a [Unit]) -> Changes<'a> {
+        // The same name can stand in a member more than once (static functions of included files).
+        fn by_key(units: &[Unit]) -> HashMap<(&str, &str), Vec<&Unit>> {
+            let mut map: HashMap<_, Vec<&Unit>> = HashMap::new();
+            for unit in units {
+                map.entry((unit.member.as_str(), unit.name.as_str())).or_default().push(unit);
+            }
+            map
+        }
+        let (old_by_key, new_by_key) = (by_key(old), by_key(new));
+        // What merely moved to another member or name says nothing.
+        let old_patterns: HashSet<_> = old.iter().map(|u| &u.pattern).collect();
+        let new_patterns: HashSet<_> = new.iter().map(|u| &u.pattern).collect();
+        let (mut parts, mut unchanged) = (Vec::new(), Vec::new());
+        for (key, units) in &new_by_key {
+            let others = old_by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+            for (index, unit) in units.iter().enumerate() {
+                match others.get(index) {
+                    Some(other) if other.pattern == unit.pattern => unchanged.push(*unit),
+                    _ if old_patterns.contains(&unit.pattern) => {}
+                    other => {
+                        let other = other.copied().filter(|o| !new_patterns.contains(&o.pattern));
+                        parts.push(Change { old: other, new: Some(*unit) });
+                    }
+                }
+            }
+        }
+        for (key, units) in &old_by_key {
+            let others = new_by_key.get(key).map_or(0, Vec::len);
+            let gone = units.iter().skip(others).filter(|u| !new_patterns.contains(&u.pattern));
+            parts.extend(gone.map(|unit| Change { old: Some(*unit), new: None }));
+        }
+        parts.sort_by(|a, b| a.key().cmp(&b.key()));
+        unchanged.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then_with(|| a.name.cmp(&b.name)));
+        Changes { parts, unchanged }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn members(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.parts.iter().map(|p| p.key().0.to_string()).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl Change<'_> {
+    fn key(&self) -> (&str, &str) {
+        let unit = self.new.or(self.old);
+        unit.map_or(("", ""), |u| (u.member.as_str(), u.name.as_str()))
+    }
+
+    /// Looks for both sides in the program.
+    fn look(&self, image: &Image<'_>, evidence: &mut Vec<Evidence>) {
+        fn found<'u>(unit: Option<&'u Unit>, image: &Image<'_>) -> Option<(u64, &'u Unit)> {
+            unit.and_then(|u| Some((u.pattern.find_in(image)?, u)))
+        }
+        let (mut old, mut new) = (found(self.old, image), found(self.new, image));
+        // One version can begin with the other, as a text that grew at its end: the longer one is meant.
+        if let (Some((old_at, old_unit)), Some((new_at, new_unit))) = (old, new)
+            && old_at == new_at
+        {
+            match old_unit.pattern.len().cmp(&new_unit.pattern.len()) {
+                std::cmp::Ordering::Less => old = None,
+                std::cmp::Ordering::Greater => new = None,
+                std::cmp::Ordering::Equal => return,
+            }
+        }
+        for (hit, patched) in [(old, false), (new, true)] {
+            let Some((offset, unit)) = hit else { continue };
+            let (member, part) = (unit.member.clone(), unit.name.clone());
+            evidence.push(Evidence { member, part, patched, offset, bytes: unit.pattern.compared() });
+        }
+    }
+}
+
+/// Looks for functions that did not change: of how many it was asked, and how many the program has.
+///
+/// A program with symbols is asked for those that it has by name, another one for the largest. Functions written in
+/// assembly are the same in every build of a library and are left out.
+fn acquaintance(unchanged: &[&Unit], image: &Image<'_>) -> (usize, usize) {
+    let asked = unchanged.iter().filter(|u| u.kind == Kind::Function { compiled: true } && u.is_global);
+    let asked = asked.filter(|u| image.symbols.as_ref().is_none_or(|names| names.contains(u.name.as_str())));
+    let asked: Vec<_> = asked.take(MAX_ASKED).collect();
+    let same = asked.iter().filter(|u| u.pattern.find_in(image).is_some()).count();
+    (asked.len(), same)
+}
+
+fn conclude(result: &mut Contents, image: &Image<'_>, always_linked: bool) {
+    let (patched, unpatched) =
+        (result.evidence.iter().filter(|e| e.patched).count(), result.evidence.iter().filter(|e| !e.patched).count());
+    let (asked, same) = (result.asked, result.same);
+    let first = |patched: bool| {
+        let found = result.evidence.iter().filter(|e| e.patched == patched).max_by_key(|e| e.bytes);
+        found.map(|e| format!("`{}` of {}", e.part, e.member)).unwrap_or_default()
+    };
+    // With names: most functions of those names are others. Without: none of the largest functions is there.
+    let named = image.symbols.is_some();
+    let foreign = if named { asked >= 4 && same * 4 < asked } else { always_linked && asked >= 20 && same == 0 };
+    let (verdict, why) = if patched > 0 && unpatched > 0 {
+        (Verdict::Mixed, format!("it holds {} as patched and {} as unpatched", first(true), first(false)))
+    } else if patched > 0 {
+        (Verdict::Patched, format!("it holds the patched {}", first(true)))
+    } else if unpatched > 0 {
+        (Verdict::Unpatched, format!("it holds the unpatched {}", first(false)))
+    } else if foreign && named {
+        let why = format!(
+            "it was linked with another build of the library: {} of {asked} functions that have the names of this library's \
+             are not its code",
+            asked - same
+        );
+        (Verdict::Unpatched, why)
+    } else if foreign {
+        let why = format!("it was linked with another C library: none of {asked} functions of this one is in it");
+        (Verdict::Unpatched, why)
+    } else if same > 0 {
+        (Verdict::Unused, "it is linked with the library, but uses nothing that the patch changes".to_string())
+    } else {
+        (Verdict::Unknown, "nothing of the library was recognised in it".to_string())
+    };
+    result.verdict = verdict;
+    result.why = why;
+}
