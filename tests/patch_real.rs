@@ -152,3 +152,58 @@ fn debian_queues_as_gnu_patch() {
     eprintln!("{patches} patches, {compared} comparisons; in order {offsets} with offset, {fuzzes} with fuzz");
     assert!(patches > 0, "no patch found in {}", sources.display());
 }
+
+fn patches_below(dir: &Path, out: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.map(|e| e.unwrap().path()) {
+        if path.is_dir() && !path.is_symlink() {
+            patches_below(&path, out);
+        } else if path.extension().is_some_and(|e| e == "patch" || e == "diff") {
+            out.push(path);
+        }
+    }
+}
+
+/// Every patch of a nixpkgs checkout is read, given back to the byte, and applies to what its own hunks say was there.
+#[test]
+fn the_patches_of_nixpkgs() {
+    let Some(checkout) = std::env::var_os("OVERLAYCTL_NIXPKGS_1909").map(PathBuf::from) else {
+        eprintln!("skipped: OVERLAYCTL_NIXPKGS_1909 does not name a checkout of nixpkgs");
+        return;
+    };
+    let mut files = Vec::new();
+    patches_below(&checkout, &mut files);
+    files.sort();
+    let (mut read, mut usable, mut subjects, mut normalised) = (0, 0, 0, 0);
+    let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in &files {
+        let bytes = std::fs::read(path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let patch = match PatchFile::parse(&bytes) {
+            Ok(patch) => patch,
+            Err(error) => {
+                refused.entry(format!("{error}")).or_default().push(format!("{name}:{}", error.spot().map_or(0, |s| s.line)));
+                continue;
+            }
+        };
+        read += 1;
+        assert_eq!(patch.to_bytes(), bytes, "{}", path.display());
+        subjects += usize::from(patch.headers().subject.is_some());
+        match patch.check(1) {
+            Ok(_) => usable += 1,
+            Err(error) => {
+                refused.entry(format!("-p1: {error}")).or_default().push(name);
+                if let Ok(bytes) = overlayctl::patch::normalise(&patch) {
+                    PatchFile::parse(&bytes).unwrap().check(1).unwrap();
+                    normalised += 1;
+                }
+            }
+        }
+    }
+    eprintln!("{} files: {read} read, {usable} usable with -p1, {normalised} more normalised, {subjects} with a subject; refused:", files.len());
+    for (why, names) in &refused {
+        eprintln!("  {} {why}: {}", names.len(), names.iter().take(4).cloned().collect::<Vec<_>>().join(" "));
+    }
+    // Of these patches nixpkgs applies all but a few; one in fifty refused would mean that we are too strict.
+    assert!(files.is_empty() || (files.len() - read) * 50 < files.len());
+}

@@ -378,6 +378,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0246" "A CVE without its line" "The file name or the subject names a CVE, but no `CVE:` line does, so tools do not find it."
     "OV0247" "A malformed CVE line" "It is `CVE: CVE-YYYY-NNNN`, several separated by blanks."
     "OV0248" "CR LF in a patch" "The patch itself has CR LF line ends. `patch` takes the CRs off every line, so it fits sources with LF only, and not those with CR LF."
+    "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
 };
 
 #[cfg(test)]
@@ -392,7 +393,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 33, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 34, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

@@ -223,6 +223,10 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
     if patch.crlf() {
         add("OV0248", "the patch has CR LF line ends".into(), 1, "`patch` takes the CRs off; convert the file, or the build only works by luck");
     }
+    if patch.unfinished() {
+        let line = patch.to_bytes().split(|b| *b == b'\n').count();
+        add("OV0249", "the patch ends in the middle of a line".into(), line, "end the last line with a line feed: `patch` takes it for a blank line");
+    }
     found
 }
 
