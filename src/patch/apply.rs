@@ -255,27 +255,27 @@ impl<T: Tree> FileRun<'_, '_, T> {
             .hunks
             .iter()
             .map(|hunk| {
-                let fits = file.is_some() && self.stands(hunk, false, &lines, &mut drift[0]);
-                let already_applied = !fits && file.is_some() && self.stands(hunk, true, &lines, &mut drift[1]);
-                let conflict =
-                    (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
+                let before = file.and_then(|_| self.stands(hunk, false, &lines, &mut drift[0]));
+                let after = file.and_then(|_| self.stands(hunk, true, &lines, &mut drift[1]));
+                let already_applied = is_in(hunk, self.options.reverse, before, after);
+                let fits = before.is_some() && !already_applied;
+                let conflict = (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
                 HunkOutcome { state: HunkState::Ignored { fits }, already_applied, conflict }
             })
             .collect();
     }
 
-    /// Says whether a side stands in the file without fuzz; `after` is the side that the patch makes. An empty side says nothing.
-    fn stands(&self, hunk: &Hunk<'_>, after: bool, lines: &[&[u8]], drift: &mut i64) -> bool {
+    /// Looks for a side in the file, without fuzz; `after` is the side that the patch makes. Returns how far it is from where the
+    /// hunks before let it be expected. An empty side says nothing.
+    fn stands(&self, hunk: &Hunk<'_>, after: bool, lines: &[&[u8]], drift: &mut i64) -> Option<i64> {
         let pattern = Pattern::new(hunk, after != self.options.reverse, self.diff.strip_cr);
         if pattern.lines.is_empty() {
-            return !after;
+            return (!after).then_some(0);
         }
         let guess = pattern.first + *drift;
-        let found = pattern.locate(lines, guess, 0, 0);
-        if let Some(at) = found {
-            *drift += at - guess;
-        }
-        found.is_some()
+        let distance = pattern.locate(lines, guess, 0, 0)? - guess;
+        *drift += distance;
+        Some(distance)
     }
 
     fn conflict(&self, hunk: &Hunk<'_>, lines: &[&[u8]], drift: i64) -> Box<Conflict> {
@@ -352,12 +352,13 @@ impl<T: Tree> FileRun<'_, '_, T> {
         for (i, hunk) in self.diff.hunks.iter().enumerate() {
             let pattern = Pattern::new(hunk, self.options.reverse, self.diff.strip_cr);
             let most = (self.options.fuzz as i64).min(pattern.context());
-            let mut found = None;
+            let (mut found, mut moved) = (None, 0);
             for fuzz in 0..=most {
                 let guess = pattern.first + offset;
                 if let Some(at) = pattern.locate(lines, guess, out.frozen, fuzz) {
                     found = Some((at, fuzz));
-                    offset += at - guess;
+                    moved = at - guess;
+                    offset += moved;
                     break;
                 }
                 if i == 0 {
@@ -372,14 +373,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
             let inserted = found.filter(|(at, _)| out.apply(hunk, *at, self.options.reverse, self.diff.strip_cr));
             outcomes.push(match inserted {
                 Some((at, fuzz)) => {
-                    let already_applied = fuzz > 0 && self.stands(hunk, true, lines, &mut reversed_drift);
+                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let already_applied = is_in(hunk, self.options.reverse, (fuzz == 0).then_some(moved), after);
                     let state = HunkState::Applied { line: at + growth, offset, fuzz };
                     let (old, new) = (hunk.old_count as i64, hunk.new_count as i64);
                     growth += if self.options.reverse { old - new } else { new - old };
                     HunkOutcome { state, already_applied, conflict: None }
                 }
                 None => {
-                    let already_applied = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let already_applied = is_in(hunk, self.options.reverse, None, after);
                     let line = found.map_or(pattern.first, |(at, _)| at) + growth;
                     let conflict = (!already_applied).then(|| self.conflict(hunk, lines, offset));
                     HunkOutcome { state: HunkState::Failed { line }, already_applied, conflict }
@@ -388,6 +391,17 @@ impl<T: Tree> FileRun<'_, '_, T> {
         }
         out.copy_till(lines.len() as i64);
         Some((out.bytes, outcomes))
+    }
+}
+
+/// Says whether a hunk is in already, from where its two sides stand: the new side alone, or nearer to where it is expected than
+/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.)
+fn is_in(hunk: &Hunk<'_>, reverse: bool, before: Option<i64>, after: Option<i64>) -> bool {
+    let added = if reverse { LineKind::Removed } else { LineKind::Added };
+    match (before, after) {
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => after.abs() < before.abs() && hunk.lines.iter().any(|l| l.kind == added),
+        (_, None) => false,
     }
 }
 

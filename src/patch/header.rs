@@ -136,7 +136,7 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     (plain && spaced).then(|| Some((std::str::from_utf8(key).ok()?, rest))).flatten()
 }
 
-fn is_from_line(line: &[u8]) -> Option<&str> {
+pub(super) fn is_from_line(line: &[u8]) -> Option<&str> {
     let rest = std::str::from_utf8(line.strip_prefix(b"From ")?).ok()?;
     let sender = rest.split_ascii_whitespace().next()?;
     (rest.len() > sender.len() && rest.contains(':')).then_some(sender)
@@ -171,6 +171,16 @@ fn layout(all: &[Line<'_>]) -> Layout {
     let block = if closed { first..last } else { first..first };
     let end = (block.end..all.len()).find(|&i| all[i].text == b"---").unwrap_or(all.len());
     Layout { block, end }
+}
+
+/// Returns the message of a preamble: behind the mail headers, or all of it (`true`) when it has none; without `---` and what follows.
+pub(super) fn body(preamble: &[u8]) -> (&[u8], bool) {
+    let all = lines(preamble);
+    let Layout { block, end } = layout(&all);
+    let mail = has_mail_header(&all, &block);
+    let start = all.get(block.end).map_or(preamble.len(), |l| l.start);
+    let stop = all.get(end).map_or(preamble.len(), |l| l.start);
+    if mail { (&preamble[start..stop.max(start)], false) } else { (&preamble[..stop], true) }
 }
 
 fn read(preamble: &[u8]) -> Headers {
@@ -447,8 +457,7 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
     // Behind the last trailer of the message; a DEP-3 block is one, a mail's header block is not.
     let message_start = all.get(block.end).map_or(preamble.len(), |l| l.start);
     let message_end = all.get(end).map_or(preamble.len(), |l| l.start);
-    let mail = all[block.clone()].iter().any(|l| field(l.text).is_some_and(|(k, _)| k.eq_ignore_ascii_case("subject")))
-        && is_mail(&all, &block);
+    let mail = has_mail_header(&all, &block);
     let paragraph = last_paragraph(&all, block.end, end);
     if !paragraph.is_empty() {
         let at = all[paragraph.end - 1].end;
@@ -472,11 +481,17 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
     }
 }
 
-/// Says whether a header block is a mail's: it has a `From ` line before it or both `From:` and `Subject:`.
-fn is_mail(all: &[Line<'_>], block: &std::ops::Range<usize>) -> bool {
-    let has =
-        |key: &str| all[block.clone()].iter().any(|l| field(l.text).is_some_and(|(k, _)| k.eq_ignore_ascii_case(key)));
-    has("date") || has("from") || block.start > 0
+/// Says whether a header block is a mail's: `Subject:` and nothing that DEP-3 alone has.
+fn has_mail_header(all: &[Line<'_>], block: &std::ops::Range<usize>) -> bool {
+    let mut subject = false;
+    for (key, _) in all[block.clone()].iter().filter_map(|l| field(l.text)) {
+        let lower = key.to_ascii_lowercase();
+        subject |= lower == "subject";
+        if !MAIL.contains(&lower.as_str()) {
+            return false;
+        }
+    }
+    subject
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! Grammar after "Detailed Unified" in the diffutils manual and "Generating patch text with -p" in git-diff(1). Two leniencies
 //! are GNU patch's own: an empty line or one that begins with a tab within a hunk is a context line whose leading blank
-//! was lost, and up to three blank context lines may be missing at the very end. Where GNU patch takes an unfinished last line
-//! for a blank one, this refuses. Must not change bytes, must not look at any tree.
+//! was lost, and up to three blank context lines may be missing at the very end. An unfinished last line is
+//! dropped, as GNU patch does; [`Hunk::unfinished`] says so. Must not change bytes, must not look at any tree.
 
 use super::error::{Error, Spot};
 use super::names::FileName;
@@ -44,7 +44,10 @@ impl<'a> PatchFile<'a> {
             } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
                 return Err(Error::CombinedDiff { at: reader.spot() });
             } else if line.starts_with(b"--- ") {
-                reader.second().is_some_and(|l| l.starts_with(b"+++ "))
+                reader.second().is_some_and(|l| l.starts_with(b"+++ ") || l.starts_with(b"@@ -"))
+            } else if line.starts_with(b"+++ ") {
+                // The line before it was lost; `patch` does with one name.
+                reader.second().is_some_and(|l| l.starts_with(b"@@ -"))
             } else if line.starts_with(b"*** ") && context_diff(&reader) {
                 return Err(Error::ContextDiff { at: reader.spot() });
             } else if line.starts_with(b"@@ -") && reader.hunk_header().is_ok() {
@@ -205,16 +208,28 @@ impl<'a> Reader<'a> {
             file.strip_cr = self.peek().is_some_and(|l| l.ends_with(b"\r"));
             file.git = Some(self.git_header()?);
         }
-        if self.peek().is_some_and(|l| l.starts_with(b"--- ")) && self.second().is_some_and(|l| l.starts_with(b"+++ "))
-        {
-            let (at, line) = (self.spot(), self.next());
-            file.old = Some(FileName::from_header(content(&line[4..]), at)?);
-            let (at, line) = (self.spot(), self.next());
-            file.new = Some(FileName::from_header(content(&line[4..]), at)?);
-            file.strip_cr = line.ends_with(b"\r\n");
-            if !self.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
+        let minus = self.peek().is_some_and(|l| l.starts_with(b"--- "));
+        let plus = |line: Option<&[u8]>| line.is_some_and(|l| l.starts_with(b"+++ "));
+        let hunk = |line: Option<&[u8]>| line.is_some_and(|l| l.starts_with(b"@@ -"));
+        if (minus && (plus(self.second()) || hunk(self.second()))) || (plus(self.peek()) && hunk(self.second())) {
+            while let Some(line) = self.peek().filter(|l| l.starts_with(b"--- ") || l.starts_with(b"+++ ")) {
+                let name = FileName::from_header(&line[4..], self.spot())?;
+                file.strip_cr = line.ends_with(b"\r");
+                if line.starts_with(b"---") && file.old.is_none() && file.new.is_none() {
+                    file.old = Some(name);
+                } else if line.starts_with(b"+++") && file.new.is_none() {
+                    file.new = Some(name);
+                } else {
+                    break;
+                }
+                self.next();
+            }
+            if !hunk(self.peek()) {
                 return Err(Error::HeaderWithoutHunk { at: file.at });
             }
+            // An empty name is no name.
+            file.old = file.old.filter(|n| n.null || !n.name.is_empty());
+            file.new = file.new.filter(|n| n.null || !n.name.is_empty());
         }
         file.header = &self.bytes[start.at..self.at];
         let from = self.at;
@@ -332,6 +347,7 @@ impl<'a> Reader<'a> {
         self.next();
         let (mut old, mut new) = (old_count, new_count);
         let mut lines: Vec<HunkLine<'a>> = Vec::new();
+        let mut unfinished = false;
         while old > 0 || new > 0 {
             let Some(line) = self.peek() else {
                 if old == new && old <= MAX_CHOPPED {
@@ -341,8 +357,10 @@ impl<'a> Reader<'a> {
                 return Err(Error::TruncatedHunk { missing: old.max(new), at });
             };
             if self.at + line.len() == self.bytes.len() {
-                // GNU patch takes an unfinished line for a blank one and then looks for a place with fuzz.
-                return Err(Error::TruncatedHunk { missing: old.max(new), at });
+                // GNU patch drops an unfinished line, and then takes the missing ones for blank.
+                unfinished = true;
+                self.next();
+                continue;
             }
             if line.len() > MAX_LINE_BYTES {
                 return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: self.spot() });
@@ -377,7 +395,7 @@ impl<'a> Reader<'a> {
             return Err(Error::BadCounts { at });
         }
         let bytes = &self.bytes[from..self.at];
-        Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, at })
+        Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, unfinished, at })
     }
 }
 
