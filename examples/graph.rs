@@ -1,6 +1,8 @@
-//! Times the graph room alone: `graph build ROOTS STORE OUT`, `graph open FILE`.
+//! Times the graph room alone: `build ROOTS STORE OUT`, `open FILE`, `diff BEFORE AFTER`; `register FILE` prints what
+//! `nix-store --register-validity` wants, so that stock Nix can be timed on the same store.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for measuring")]
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,6 +50,17 @@ fn main() {
             let cover = after.cover(delta.rebuilt());
             println!("cover {} uncovered {}", cover.attributes.len(), cover.uncovered.len());
             println!("{:?}", start.elapsed());
+        }
+        ["register", file] => {
+            let graph = Graph::open(Path::new(file)).unwrap();
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            for id in graph.ids() {
+                let inputs = graph.inputs(id);
+                writeln!(out, "{}\n\n{}", graph.node(id).drv_path(), inputs.len()).unwrap();
+                for input in inputs {
+                    writeln!(out, "{}", graph.node(*input).drv_path()).unwrap();
+                }
+            }
         }
         ["open", file] => {
             let graph = Graph::open(Path::new(file)).unwrap();

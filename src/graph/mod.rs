@@ -16,6 +16,7 @@ mod error;
 mod image;
 mod names;
 mod node;
+mod path_hash;
 mod read;
 mod roots;
 mod store;
