@@ -62,6 +62,33 @@ fn main() {
                 }
             }
         }
+        ["predict", file, attr] => {
+            let graph = Graph::open(Path::new(file)).unwrap();
+            let prediction = graph.predict(attr).unwrap();
+            let taken = start.elapsed();
+            println!(
+                "{attr}: {} roots, {} rebuild, {} possible, {} unlisted, {taken:?}",
+                prediction.roots.len(),
+                prediction.rebuild.len(),
+                prediction.possible.len(),
+                prediction.unlisted
+            );
+            if let Ok(dir) = std::env::var("OUT") {
+                let list = |ids: &mut dyn Iterator<Item = u32>| -> String {
+                    ids.map(|id| format!("{}\n", graph.node(id).drv_path())).collect()
+                };
+                std::fs::write(format!("{dir}/{attr}.rebuild"), list(&mut prediction.rebuild.iter().copied())).unwrap();
+                std::fs::write(format!("{dir}/{attr}.possible"), list(&mut prediction.possible.iter().map(|p| p.node)))
+                    .unwrap();
+            }
+        }
+        ["replaced", before, after] => {
+            let before = Graph::open(Path::new(before)).unwrap();
+            let after = Graph::open(Path::new(after)).unwrap();
+            for id in Delta::between(&before, &after).replaced() {
+                println!("{}", before.node(*id).drv_path());
+            }
+        }
         ["open", file] => {
             let graph = Graph::open(Path::new(file)).unwrap();
             println!("{} {} {}", graph.len(), graph.edges(), graph.fixed_outputs());
