@@ -8,6 +8,7 @@
 mod builder;
 mod cache;
 mod chains;
+mod changes;
 mod counterpart;
 mod cover;
 mod delta;
@@ -24,6 +25,7 @@ mod store;
 
 pub use builder::{Builder, Facts};
 pub use chains::{Chain, Chains};
+pub use changes::{Change, Changes};
 pub use cover::Cover;
 pub use delta::{AttributeChange, Counts, Delta};
 pub use error::{CacheProblem, EXPLANATIONS, Error};
