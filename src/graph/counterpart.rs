@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::Graph;
 use super::image::NodeId;
 use super::names::split_version;
+use super::path_hash::PathHash;
 
 /// For each derivation of the graph after, its counterpart in the graph before.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ impl Counterparts {
             taken: vec![false; before.len()],
             pending: Vec::new(),
         };
-        let mut by_output: HashMap<&str, NodeId> = HashMap::with_capacity(before.len());
+        let mut by_output: HashMap<&str, NodeId, PathHash> =
+            HashMap::with_capacity_and_hasher(before.len() * 2, PathHash::default());
         for id in before.ids() {
             let node = before.node(id);
             by_output.extend(node.outputs().filter(|(_, path)| !path.is_empty()).map(|(_, path)| (path, id)));

@@ -150,17 +150,16 @@ impl Image {
         for (word, value) in words.iter_mut().zip(header) {
             *word = value;
         }
+        let sum = checksum(bytemuck::cast_slice(&words));
+        if let Some(word) = words.get_mut(2) {
+            *word = sum;
+        }
         Image { bytes: Bytes::Owned(words), layout, key, store_dir }
     }
 
-    /// Returns the bytes as they go into a file, with their checksum.
-    pub(super) fn to_file(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.as_slice().to_vec();
-        let sum = checksum(&bytes);
-        if let Some(word) = bytes.get_mut(16..24) {
-            word.copy_from_slice(&sum.to_ne_bytes());
-        }
-        bytes
+    /// Returns the bytes as they go into a file.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// Returns the same graph with another key: the text of the key is put at the end.

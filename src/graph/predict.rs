@@ -1,0 +1,186 @@
+//! Prediction: what would be rebuilt if a package were changed, from the unpatched graph alone.
+//!
+//! A package is built more than once: for several platforms, in bootstrap stages, as a private copy. An overlay reaches
+//! those that come from the same expression, which the graph does not hold. What stands in for it: derivations with the
+//! same source and, once the platform and `-static` are taken off, the same name. These are the certain roots; what needs
+//! them, stopping at fixed-output derivations, is the rebuild set. Derivations of which that is not sure (the rest of the
+//! source family, the same package from another source) make the possible part. It is a prediction all the same, and has
+//! to be called one. Must not read `.drv` files.
+
+use std::collections::HashSet;
+
+use fixedbitset::FixedBitSet;
+use serde::Serialize;
+
+use super::delta::{Counts, count};
+use super::image::NodeId;
+use super::names::without_platform;
+use super::{Error, Graph};
+
+/// Why a derivation may be rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is built from the same source under another name, or needs something that is.
+    SameSource,
+    /// It is the same package from another source, or needs one.
+    SamePackage,
+    /// It needs the package, but perhaps through another attribute with the same derivation.
+    Alias,
+}
+
+/// A derivation that may be rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Possible {
+    /// The derivation.
+    pub node: NodeId,
+    /// Why.
+    pub reason: Reason,
+    /// The uncertain root that it is, or that it needs.
+    pub root: NodeId,
+}
+
+/// What would be rebuilt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prediction {
+    /// The derivations that would themselves be changed.
+    pub roots: Vec<NodeId>,
+    /// The rebuild set, inputs first.
+    pub rebuild: Vec<NodeId>,
+    /// What else may be rebuilt, inputs first; disjoint from `rebuild`, at most half as many or 200.
+    pub possible: Vec<Possible>,
+    /// How many more may be: those that need an uncertain root which too much needs for them to be listed.
+    pub unlisted: usize,
+}
+
+impl Prediction {
+    /// Counts derivations and builds of the rebuild set.
+    pub fn counts(&self, graph: &Graph) -> Counts {
+        count(graph, self.rebuild.iter().copied())
+    }
+}
+
+/// At most this many are possible where half the rebuild set is less.
+const POSSIBLE: usize = 200;
+
+impl Graph {
+    /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAttribute`].
+    pub fn predict(&self, attr: &str) -> Result<Prediction, Error> {
+        Ok(self.predict_from(&[self.attribute(attr)?]))
+    }
+
+    /// Predicts what would be rebuilt if the package that these derivations are stages of were changed. More stages make
+    /// it no worse; one is enough where the package has a source.
+    pub fn predict_from(&self, stages: &[NodeId]) -> Prediction {
+        let family = Family::of(self, stages);
+        let mut reached = FixedBitSet::with_capacity(self.len());
+        self.propagate(&family.certain, &mut reached);
+        let mut prediction = Prediction {
+            rebuild: reached.ones().map(|id| id as NodeId).collect(),
+            roots: family.certain.clone(),
+            ..Prediction::default()
+        };
+        let mut room = (prediction.rebuild.len() / 2).max(POSSIBLE);
+        // The uncertain roots themselves come first; then what needs them, for those with few dependents first.
+        let mut groups: Vec<(usize, Reason, NodeId, Vec<NodeId>)> = Vec::new();
+        for (reason, root) in family.uncertain {
+            if reached.contains(root as usize) {
+                continue;
+            }
+            let mut also = reached.clone();
+            let new = self.propagate(&[root], &mut also);
+            groups.push((new.len(), reason, root, new));
+        }
+        groups.sort_by_key(|group| (group.1, group.0, group.2));
+        let mut unlisted = FixedBitSet::with_capacity(self.len());
+        for (_, reason, root, _) in &groups {
+            if room > 0 {
+                room -= 1;
+                reached.insert(*root as usize);
+                prediction.possible.push(Possible { node: *root, reason: *reason, root: *root });
+            } else {
+                unlisted.insert(*root as usize);
+            }
+        }
+        groups.sort_by_key(|group| (group.0, group.1, group.2));
+        for (_, reason, root, nodes) in groups {
+            let nodes: Vec<NodeId> = nodes.into_iter().filter(|id| !reached.contains(*id as usize)).collect();
+            if nodes.len() <= room {
+                room -= nodes.len();
+                for node in nodes {
+                    reached.insert(node as usize);
+                    prediction.possible.push(Possible { node, reason, root });
+                }
+            } else {
+                unlisted.extend(nodes.into_iter().map(|id| id as usize));
+            }
+        }
+        unlisted.difference_with(&reached);
+        prediction.unlisted = unlisted.count_ones(..);
+        prediction.possible.sort_by_key(|possible| possible.node);
+        prediction
+    }
+
+    /// Marks some derivations and all that need them, stopping at fixed-output ones, and returns what was not yet marked.
+    fn propagate(&self, from: &[NodeId], reached: &mut FixedBitSet) -> Vec<NodeId> {
+        let rows = self.dependent_rows();
+        let mut new = Vec::new();
+        let mut reach = |id: NodeId, new: &mut Vec<NodeId>| {
+            if !reached.contains(id as usize) && !self.is_fixed_output(id) {
+                reached.insert(id as usize);
+                new.push(id);
+            }
+        };
+        for id in from {
+            reach(*id, &mut new);
+        }
+        let mut next = 0;
+        while let Some(id) = new.get(next).copied() {
+            next += 1;
+            for dependent in rows.of(id) {
+                reach(*dependent, &mut new);
+            }
+        }
+        new
+    }
+}
+
+/// The derivations that may be stages of one package.
+#[derive(Debug, Default)]
+struct Family {
+    certain: Vec<NodeId>,
+    uncertain: Vec<(Reason, NodeId)>,
+}
+
+impl Family {
+    fn of(graph: &Graph, stages: &[NodeId]) -> Family {
+        let sources: HashSet<&str> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
+        let names: HashSet<String> = stages.iter().map(|id| without_platform(graph.node(*id).name())).collect();
+        let packages: HashSet<&str> = stages.iter().map(|id| graph.node(*id).pname()).collect();
+        let mut certain: Vec<NodeId> = stages.iter().copied().filter(|id| !graph.is_fixed_output(*id)).collect();
+        let mut uncertain = Vec::new();
+        for id in graph.ids() {
+            if graph.is_fixed_output(id) {
+                continue;
+            }
+            let node = graph.node(id);
+            let same_source = !sources.is_empty() && node.sources().any(|source| sources.contains(source));
+            let same_package = packages.contains(node.pname());
+            if same_source && names.contains(&without_platform(node.name())) {
+                certain.push(id);
+            } else if same_source {
+                uncertain.push((Reason::SameSource, id));
+            } else if same_package {
+                uncertain.push((Reason::SamePackage, id));
+            }
+        }
+        certain.sort_unstable();
+        certain.dedup();
+        uncertain.retain(|(_, id)| certain.binary_search(id).is_err());
+        Family { certain, uncertain }
+    }
+}
