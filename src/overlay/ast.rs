@@ -352,3 +352,4 @@ pub(super) fn normal_path(path: &str) -> String {
     let joined = out.join("/");
     if path.starts_with('/') { format!("/{joined}") } else { joined }
 }
+

@@ -156,9 +156,7 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
 /// Says whether the node stands within `x.override { ... }` or `x.override (old: { ... })`.
 fn inside_override(node: &SyntaxNode) -> bool {
     node.ancestors().filter_map(ast::Apply::cast).any(|apply| {
-        apply
-            .lambda()
-            .is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
+        apply.lambda().is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
     })
 }
 
@@ -316,12 +314,9 @@ fn is_scope_pair(first: &str, second: &str) -> bool {
 
 fn scope_word(name: &str) -> bool {
     let lower = name.to_lowercase();
-    [
-        "haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros",
-        "melpa", "elpa",
-    ]
-    .iter()
-    .any(|w| lower.contains(w))
+    ["haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros", "melpa", "elpa"]
+        .iter()
+        .any(|w| lower.contains(w))
 }
 
 fn kind_of(
@@ -353,7 +348,11 @@ fn kind_of(
         return None;
     }
     let by_name = |fallback: FnKind| {
-        if scoped { FnKind::Scope } else { fallback }
+        if scoped {
+            FnKind::Scope
+        } else {
+            fallback
+        }
     };
     match context {
         Context::Default => (named || scoped || blank).then_some(FnKind::DefaultArgument),
