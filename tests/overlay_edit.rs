@@ -69,7 +69,11 @@ fn show() {
             Ok(p) if p.already => println!("### {attr}: already {:?}", p.warnings),
             Ok(p) => {
                 let new = &p.changes[0].new;
-                println!("### {attr} {:?} {:?}\n{new}", p.change, p.warnings.iter().map(|w| w.code).collect::<Vec<_>>());
+                println!(
+                    "### {attr} {:?} {:?}\n{new}",
+                    p.change,
+                    p.warnings.iter().map(|w| w.code).collect::<Vec<_>>()
+                );
                 let again = add(new, &request);
                 if !again.as_ref().is_ok_and(|a| a.already) {
                     println!("!!! second run {again:?}");

@@ -183,11 +183,11 @@ fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
         .targets
         .iter()
         .map(|target| {
-            let mut name = format!("result-{}", target.name.replace(['"', '/', ':', ' '], "_"));
-            // The same attribute for two boards: a link each.
-            if !names.insert(name.clone()) {
-                name.push_str(&format!("-{}", target.board.as_deref().unwrap_or("2")));
-                names.insert(name.clone());
+            let what =
+                target.board.as_ref().map_or_else(|| target.name.clone(), |board| format!("{board}-{}", target.attr));
+            let mut name = format!("result-{}", what.replace(['"', '/', ':', ' '], "_"));
+            while !names.insert(name.clone()) {
+                name.push('_');
             }
             BuiltTarget {
                 target: target.name.clone(),

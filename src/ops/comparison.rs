@@ -35,6 +35,8 @@ pub struct Compared {
     pub name: String,
     /// The board it is for.
     pub board: Option<String>,
+    /// Its path below the set that the board or the options chose.
+    pub attr: String,
     /// Its derivation without the overlays.
     pub before: Option<String>,
     /// Its derivation with them.
@@ -92,6 +94,7 @@ pub(super) fn of_workspace(
                     compared.push(Compared {
                         name: target.name.clone(),
                         board: target.board.clone(),
+                        attr: target.attr.to_string(),
                         before: before.ok().map(|drv| drv.drv_path),
                         after: after.drv_path.clone(),
                         instantiated: after,

@@ -205,7 +205,12 @@ impl OverlayFile {
                 if out.iter().any(|p: &PatchedPackage| p.place == place && p.attr.last() == patched.attr.last()) {
                     continue;
                 }
-                out.push(PatchedPackage { attr: patched.attr, elements, place, function: self.place(function.place()) });
+                out.push(PatchedPackage {
+                    attr: patched.attr,
+                    elements,
+                    place,
+                    function: self.place(function.place()),
+                });
             }
         }
         out
@@ -233,7 +238,13 @@ impl OverlayFile {
     ///
     /// # Errors
     /// [`Error::NotPatched`] when an element is not there, or a refusal.
-    pub fn remove_patches(&self, files: &dyn Files, select: Select, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
+    pub fn remove_patches(
+        &self,
+        files: &dyn Files,
+        select: Select,
+        attr: &AttrPath,
+        which: &[PatchElement],
+    ) -> Result<Planned, Error> {
         let function = self.chosen(select, attr)?;
         let request = PatchRequest::new(attr.clone(), which.to_vec());
         let here = self.remove_here(&function, attr, which);
@@ -252,7 +263,8 @@ impl OverlayFile {
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
-        let file = OverlayFile::parse(&self.path, new.clone()).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        let file = OverlayFile::parse(&self.path, new.clone())
+            .map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
         let before = body::all_duplicates(&self.root());
         if body::all_duplicates(&file.root()) > before {
             return Err(unverified("an attribute would be defined twice".into()));

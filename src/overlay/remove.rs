@@ -69,7 +69,13 @@ fn lists(bindings: &[Patched]) -> impl Iterator<Item = &PatchList> {
 }
 
 impl Removal<'_> {
-    fn from_list(&mut self, found: &PatchList, which: &[PatchElement], function: &Function, key: &str) -> Result<(), EditError> {
+    fn from_list(
+        &mut self,
+        found: &PatchList,
+        which: &[PatchElement],
+        function: &Function,
+        key: &str,
+    ) -> Result<(), EditError> {
         let items: Vec<Expr> = found.list.items().collect();
         let gone: Vec<bool> = items.iter().map(|i| which.iter().any(|w| query::same(i, w))).collect();
         if !gone.contains(&true) {
@@ -155,14 +161,10 @@ impl Removal<'_> {
             return is_selected(selected);
         }
         if let Some(rest) = inner.strip_prefix("if ") {
-            return rest
-                .split_once(" or null == null then [ ] else ")
-                .is_some_and(|(a, b)| a == b && is_selected(a));
+            return rest.split_once(" or null == null then [ ] else ").is_some_and(|(a, b)| a == b && is_selected(a));
         }
         if let Some(rest) = inner.strip_prefix("let p = ") {
-            return rest
-                .strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]")
-                .is_some_and(is_selected);
+            return rest.strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]").is_some_and(is_selected);
         }
         false
     }
@@ -206,7 +208,8 @@ impl Removal<'_> {
                 let name = last.ident().map(|i| i.syntax().text().to_string()).unwrap_or_default();
                 let empty = last.default().is_some_and(|d| matches!(&d, Expr::List(l) if l.items().next().is_none()));
                 if LIST_KEYS.contains(&name.as_str()) && empty && !left(&name) {
-                    self.edits.delete(Span::new(trivia::span(last.syntax()).start, trivia::token_span(&ellipsis).start))?;
+                    self.edits
+                        .delete(Span::new(trivia::span(last.syntax()).start, trivia::token_span(&ellipsis).start))?;
                 }
             }
             None => {}
@@ -215,7 +218,13 @@ impl Removal<'_> {
     }
 
     /// Takes an override call off its base, and the binding with it when only the base would be left.
-    fn call(&mut self, call: &SyntaxNode, base: &super::ast::Base, function: &Function, key: &str) -> Result<(), EditError> {
+    fn call(
+        &mut self,
+        call: &SyntaxNode,
+        base: &super::ast::Base,
+        function: &Function,
+        key: &str,
+    ) -> Result<(), EditError> {
         let value = outer_parens(call);
         let text = &self.text[base.span.range()];
         if let Some(entry) = value.parent().and_then(ast::AttrpathValue::cast) {
@@ -339,7 +348,10 @@ impl Removal<'_> {
             ScopeBinding::Whole(entries) => {
                 let Some(first) = entries.first() else { return Ok(()) };
                 let Some(set) = first.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
-                if entries.len() > 1 && set.entries().count() == entries.len() && trivia::comments(set.syntax()).next().is_none() {
+                if entries.len() > 1
+                    && set.entries().count() == entries.len()
+                    && trivia::comments(set.syntax()).next().is_none()
+                {
                     return self.all_entries(&set);
                 }
                 if entries.len() > 1 {
@@ -384,7 +396,9 @@ impl Removal<'_> {
             if deleted.iter().any(|d| d.contains(place)) {
                 continue;
             }
-            let used = uses(lambda.syntax(), token.text()).into_iter().any(|u| !deleted.iter().any(|d| d.contains(trivia::span(&u))));
+            let used = uses(lambda.syntax(), token.text())
+                .into_iter()
+                .any(|u| !deleted.iter().any(|d| d.contains(trivia::span(&u))));
             if !used {
                 let _ = self.edits.replace(place, "_");
             }
@@ -419,7 +433,8 @@ fn override_call(lambda: &ast::Lambda) -> Option<(SyntaxNode, super::ast::Base)>
     }
     let Expr::Select(select) = apply.lambda()? else { return None };
     let (base, method) = split_select(&select)?;
-    (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override").then(|| (apply.syntax().clone(), base))
+    (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override")
+        .then(|| (apply.syntax().clone(), base))
 }
 
 fn outer_parens(node: &SyntaxNode) -> SyntaxNode {
