@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::expression::quoted;
+use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
 use crate::base::process::{Chunk, Exec, Running, Stream, interrupted, strip_controls};
@@ -47,7 +47,7 @@ pub struct EvalServer {
     settings: ServerSettings,
     asked: usize,
     /// Keeps the repl's history out of the user's home.
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// Why a batch ended before all its questions were answered.
@@ -106,7 +106,7 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, _home: home })
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -127,13 +127,21 @@ fn nonce(home: &Path) -> String {
 impl EvalServer {
     /// Gives `name` the value of `expression`, unevaluated, for the questions that follow.
     ///
-    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are).
+    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are) and name paths
+    /// absolutely.
     ///
     /// # Errors
     /// [`Error::Eval`] when it does not parse, and those of a server that is lost.
     pub fn bind(&mut self, name: &str, expression: &str) -> Result<(), Error> {
         let limit = self.limit().min(GREETING);
-        let preface = format!("{name} = ({expression})\n");
+        let preface = if expression.contains('\n') {
+            // Nix 2.34 takes a binding of one line only.
+            let file = self.home.path().join(format!("{name}.nix"));
+            crate::base::fs::write(&file, format!("({expression})\n").as_bytes())?;
+            format!("{name} = import {}\n", path_text(&file)?)
+        } else {
+            format!("{name} = ({expression})\n")
+        };
         let batch = self.exchange(&preface, 1, limit, |me, from| me.question(from, "\"\""))?;
         match batch.lost {
             Some((lost, _)) => Err(self.lost_error(lost)),
@@ -146,11 +154,14 @@ impl EvalServer {
         }
     }
 
-    /// Returns the string that `expression` evaluates to.
+    /// Returns the string that `expression`, which must be one line, evaluates to.
     ///
     /// # Errors
-    /// The outer error is the server's (it died, it hung); the inner one is the expression's.
+    /// [`Error::BadExpression`] for several lines. The outer error is the server's (it died, it hung); the inner one is the expression's.
     pub fn eval_string(&mut self, expression: &str) -> Result<Result<String, EvalFailure>, Error> {
+        if expression.contains('\n') {
+            return Err(Error::BadExpression { text: expression.into(), reason: "it has several lines" });
+        }
         let batch = self.ask(&[expression.to_string()])?;
         if let Some((lost, _)) = batch.lost {
             return Err(self.lost_error(lost));
