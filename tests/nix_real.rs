@@ -1,13 +1,7 @@
 //! The nix room against the Nix that is installed (or the one in `OVERLAYCTL_NIX_BIN`): derivations of `/bin/sh`, no
 //! nixpkgs, no network. Skipped where there is no Nix.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests say what they expect and why they are skipped")]
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +32,7 @@ let
     loop = final.loop;
     wrongType = 1 + "a";
     number = 5;
+    deep = let f = n: 1 + f (n + 1); in f 0;
     group = { recurseForDerivations = true; inner = final.tool; broken = throw "inner"; };
   };
   fix = f: let x = f x; in x;
@@ -138,6 +133,17 @@ fn two_sides_with_failures_between_the_targets() {
 }
 
 #[test]
+fn a_target_that_takes_the_evaluator_down_takes_no_other_with_it() {
+    let Some(room) = Room::new() else { return };
+    let results = room.instantiate(&["libc", "deep", "tool", "deep", "bad"]);
+    assert!(results[0].is_ok() && results[2].is_ok() && results[4].is_ok(), "{results:?}");
+    for i in [1, 3] {
+        let failure = results[i].as_ref().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InfiniteRecursion, "{failure:?}");
+    }
+}
+
+#[test]
 fn an_expression_that_is_no_nix_is_an_error_of_the_side() {
     let Some(room) = Room::new() else { return };
     for (text, code) in [("1 + ;", "OV0503"), ("let x = 1; in y", "OV0503"), ("{ a = 1; a = 2; }", "OV0503")] {
@@ -223,7 +229,7 @@ fn failures_are_told_with_their_reasons_and_what_they_block() {
     request.keep_going = true;
     let report = room.nix.build(&request, &mut ignore).unwrap();
     let result = |name: &str| {
-        let found = report.results.iter().find(|(drv, _)| drv.ends_with(&format!("-{name}.drv")));
+        let found = report.results.iter().find(|(drv, _)| overlayctl::base::store_path::drv_name(drv) == name);
         found.unwrap_or_else(|| panic!("no {name} in {report:?}")).1
     };
     let reason = |name: &str| result(name).failure.as_ref().unwrap().reason.clone();
@@ -254,17 +260,15 @@ fn a_build_that_takes_too_long_says_so() {
 #[test]
 fn a_pool_goes_through_everything_and_into_sets() {
     let Some(room) = Room::new() else { return };
-    let names = room.nix.attr_names(&room.root(), &[]).unwrap();
-    assert_eq!(names.len(), 15);
-    let paths: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+    assert_eq!(room.nix.attr_names(&room.root(), &[]).unwrap().len(), 16);
     for workers in [1, 2] {
         let settings = PoolSettings { workers, max_memory: None, recurse: true, limit: None };
         let mut found = Vec::new();
         let summary = room
             .nix
-            .evaluate_all(&room.root(), paths.clone(), settings, &mut |p, e, _| found.push((p.join("/"), e)))
+            .evaluate_all(&room.root(), vec![Vec::new()], settings, &mut |p, e, _| found.push((p.join("/"), e)))
             .unwrap();
-        assert_eq!((summary.attributes, summary.derivations, summary.failed), (17, 11, 4), "{found:?}");
+        assert_eq!((summary.attributes, summary.derivations, summary.failed), (18, 11, 5), "{found:?}");
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let of = |name: &str| found.iter().find(|(n, _)| n == name).unwrap().1.clone();
         assert_eq!(of("group"), Evaluated::Set);
@@ -284,4 +288,74 @@ fn a_search_path_is_asked() {
     assert_eq!(room.nix.find_in_search_path("overlayctl-test").unwrap(), Path::new("/tmp"));
     let error = room.nix.find_in_search_path("overlayctl-nothing").unwrap_err();
     assert!(matches!(error, Error::NoNixpkgs { .. }), "{error:?}");
+}
+
+#[test]
+fn a_worker_without_memory_is_an_error_and_not_a_loop() {
+    let Some(room) = Room::new() else { return };
+    let settings = PoolSettings { workers: 2, max_memory: Some(1), recurse: false, limit: None };
+    let error = room.nix.evaluate_all(&room.root(), vec![Vec::new()], settings, &mut |_, _, _| {}).unwrap_err();
+    assert_eq!(error.code(), "OV0512", "{error}");
+}
+
+/// A directory with programs called as Nix's, each a shell script.
+fn impostor(nix: &str, nix_store: &str) -> (tempfile::TempDir, Nix) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    for (name, script) in [("nix", nix), ("nix-store", nix_store), ("nix-instantiate", "exit 1")] {
+        let file = dir.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let settings = Settings {
+        programs: Some(dir.path().to_path_buf()),
+        eval_limit: Some(std::time::Duration::from_secs(2)),
+        ..Settings::default()
+    };
+    (dir, Nix::discover(settings).unwrap())
+}
+
+#[test]
+fn evaluators_that_die_hang_or_talk_nonsense() {
+    let root = Root::Expression(Fragment::parse("{ }").unwrap());
+    let cases = [
+        (
+            "if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else echo 'error: no room' >&2; exit 7; fi",
+            "OV0512",
+        ),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.3.16'; else echo 'error: no' >&2; exit 1; fi", "OV0502"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else sleep 60; fi", "OV0513"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else yes '@@garbage'; fi", "OV0513"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else head -c 3000000 /dev/urandom; fi", "OV0512"),
+        ("kill -9 $$", "OV0512"),
+    ];
+    for (script, code) in cases {
+        let (_dir, nix) = impostor(script, "exit 1");
+        let error = nix.attr_names(&root, &[]).unwrap_err();
+        assert_eq!(error.code(), code, "{script}: {error}");
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+    let (_dir, nix) = impostor("echo hello", "exit 1");
+    assert_eq!(nix.version().unwrap_err().code(), "OV0514");
+}
+
+#[test]
+fn a_store_that_fails_is_named_for_what_it_is() {
+    let cases = [
+        ("echo 'error: cannot connect to socket at /nix/x: Connection refused' >&2; exit 1", "OV0507"),
+        ("echo 'error: writing to file: No space left on device' >&2; exit 1", "OV0508"),
+        ("echo 'error: database disk image is malformed' >&2; exit 1", "OV0506"),
+        ("head -c 100000 /dev/urandom >&2; exit 1", "OV0515"),
+        ("exit 1", "OV0515"),
+    ];
+    for (script, code) in cases {
+        let (_dir, nix) = impostor("echo 'nix (Nix) 2.8.0'", script);
+        assert_eq!(nix.requisites(&["/nix/store/x"]).unwrap_err().code(), code, "{script}");
+        let request = BuildRequest {
+            goals: vec![Goal { drv_path: "/nix/store/x.drv".into(), outputs: Vec::new(), link: None }],
+            ..BuildRequest::default()
+        };
+        let report = nix.build(&request, &mut ignore).unwrap();
+        assert_eq!(report.check().unwrap_err().code(), code, "{script}");
+    }
 }

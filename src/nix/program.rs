@@ -29,7 +29,7 @@ pub struct Settings {
     pub env: Vec<(OsString, OsString)>,
     /// The directory with the programs, when not those on `PATH`.
     pub programs: Option<PathBuf>,
-    /// The longest that one expression may take to evaluate.
+    /// The longest that one expression may take to evaluate; half an hour when not said.
     pub eval_limit: Option<Duration>,
 }
 

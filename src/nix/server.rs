@@ -12,20 +12,24 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::expression::quoted;
+use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
 use crate::base::process::{Chunk, Exec, Running, Stream, interrupted, strip_controls};
 
 /// How often a wait looks at the clock, the memory and the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
+/// The longest that a question may take when nothing else is said: a fetch during evaluation may be slow.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+/// The longest that an evaluator may take to answer something that needs no evaluation.
+const GREETING: Duration = Duration::from_secs(60);
 /// The most of a question's standard error that is kept, in bytes.
 const MAX_PRINTED: usize = 256 << 10;
 
 /// Limits and environment of one server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServerSettings {
-    /// The longest that one question may take.
+    /// The longest that one question may take; [`LIMIT`] when not said.
     pub limit: Option<Duration>,
     /// The most resident memory, in bytes.
     pub max_memory: Option<u64>,
@@ -43,7 +47,7 @@ pub struct EvalServer {
     settings: ServerSettings,
     asked: usize,
     /// Keeps the repl's history out of the user's home.
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// Why a batch ended before all its questions were answered.
@@ -57,7 +61,10 @@ pub(super) enum Lost {
         printed: String,
     },
     /// A question took too long.
-    Hung,
+    Hung {
+        /// The time that it had.
+        limit: Duration,
+    },
     /// It used more memory than it may.
     OverMemory,
 }
@@ -99,7 +106,7 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, _home: home })
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -120,12 +127,22 @@ fn nonce(home: &Path) -> String {
 impl EvalServer {
     /// Gives `name` the value of `expression`, unevaluated, for the questions that follow.
     ///
-    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are).
+    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are) and name paths
+    /// absolutely.
     ///
     /// # Errors
     /// [`Error::Eval`] when it does not parse, and those of a server that is lost.
     pub fn bind(&mut self, name: &str, expression: &str) -> Result<(), Error> {
-        let batch = self.exchange(&format!("{name} = ({expression})\n"), 1, |me, from| me.question(from, "\"\""))?;
+        let limit = self.limit().min(GREETING);
+        let preface = if expression.contains('\n') {
+            // Nix 2.34 takes a binding of one line only.
+            let file = self.home.path().join(format!("{name}.nix"));
+            crate::base::fs::write(&file, format!("({expression})\n").as_bytes())?;
+            format!("{name} = import {}\n", path_text(&file)?)
+        } else {
+            format!("{name} = ({expression})\n")
+        };
+        let batch = self.exchange(&preface, 1, limit, |me, from| me.question(from, "\"\""))?;
         match batch.lost {
             Some((lost, _)) => Err(self.lost_error(lost)),
             None => match batch.stray {
@@ -137,11 +154,14 @@ impl EvalServer {
         }
     }
 
-    /// Returns the string that `expression` evaluates to.
+    /// Returns the string that `expression`, which must be one line, evaluates to.
     ///
     /// # Errors
-    /// The outer error is the server's (it died, it hung); the inner one is the expression's.
+    /// [`Error::BadExpression`] for several lines. The outer error is the server's (it died, it hung); the inner one is the expression's.
     pub fn eval_string(&mut self, expression: &str) -> Result<Result<String, EvalFailure>, Error> {
+        if expression.contains('\n') {
+            return Err(Error::BadExpression { text: expression.into(), reason: "it has several lines" });
+        }
         let batch = self.ask(&[expression.to_string()])?;
         if let Some((lost, _)) = batch.lost {
             return Err(self.lost_error(lost));
@@ -165,7 +185,7 @@ impl EvalServer {
 
     /// Asks for the strings that all `expressions` evaluate to. The server is of no use any more when it is lost.
     pub(super) fn ask(&mut self, expressions: &[String]) -> Result<Batch, Error> {
-        let exchange = self.exchange("", expressions.len(), |me, from| {
+        let exchange = self.exchange("", expressions.len(), self.limit(), |me, from| {
             let questions = expressions.iter().enumerate();
             questions.map(|(i, expression)| me.question(from + i, expression)).collect()
         })?;
@@ -176,11 +196,15 @@ impl EvalServer {
     pub(super) fn lost_error(&self, lost: Lost) -> Error {
         match lost {
             Lost::Died { how, printed } => Error::EvaluatorDied { how, printed },
-            Lost::Hung => Error::EvaluatorHung { seconds: self.settings.limit.unwrap_or_default().as_secs() },
+            Lost::Hung { limit } => Error::EvaluatorHung { seconds: limit.as_secs() },
             Lost::OverMemory => {
                 Error::EvaluatorDied { how: "it used more memory than it may".into(), printed: String::new() }
             }
         }
+    }
+
+    fn limit(&self) -> Duration {
+        self.settings.limit.unwrap_or(LIMIT)
     }
 
     fn question(&self, number: usize, expression: &str) -> String {
@@ -193,6 +217,7 @@ impl EvalServer {
         &mut self,
         preface: &str,
         count: usize,
+        limit: Duration,
         questions: impl FnOnce(&EvalServer, usize) -> String,
     ) -> Result<Exchange, Error> {
         let from = self.asked;
@@ -230,9 +255,9 @@ impl EvalServer {
                 self.running.kill();
                 return Err(Error::Interrupted);
             }
-            if self.settings.limit.is_some_and(|limit| since.elapsed() > limit) {
+            if since.elapsed() > limit {
                 self.running.kill();
-                return Ok(reading.finish(Some(Lost::Hung)));
+                return Ok(reading.finish(Some(Lost::Hung { limit })));
             }
             if self.is_over_memory() {
                 self.running.kill();
@@ -394,10 +419,14 @@ fn unescape(printed: &str) -> String {
 /// Makes the failure of a question at which a server was lost.
 pub(super) fn lost_failure(lost: &Lost) -> EvalFailure {
     match lost {
+        // Nix 2.8 ends at a stack overflow, but says so before.
+        Lost::Died { printed, .. } if printed.contains("stack overflow") => EvalFailure::read(printed),
         Lost::Died { how, printed } => {
             EvalFailure::plain(FailureKind::Died, format!("the evaluator ended ({how})"), printed.clone())
         }
-        Lost::Hung => EvalFailure::plain(FailureKind::TimedOut, "no answer in the time it had", ""),
+        Lost::Hung { limit } => {
+            EvalFailure::plain(FailureKind::TimedOut, format!("no answer within {} s", limit.as_secs()), "")
+        }
         Lost::OverMemory => EvalFailure::plain(FailureKind::Died, "it needs more memory than it may use", ""),
     }
 }

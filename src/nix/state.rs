@@ -274,7 +274,9 @@ impl BuildState {
             Message::Result { id, kind, fields } => self.result(*id, *kind, fields),
             Message::Text { level, text } => self.text(*level, text),
             Message::Plain(text) if text.is_empty() => None,
-            // Not of the log format: a daemon's or a wrapper's own words.
+            // Not of the log format: what comes before Nix has read its options, or a wrapper's own words.
+            Message::Plain(text) if text.starts_with("error") => self.text(0, text),
+            Message::Plain(text) if text.starts_with("warning") => self.text(1, text),
             Message::Plain(text) | Message::Unknown(text) => self.say(3, strip_controls(text)),
         }
     }
@@ -448,7 +450,7 @@ impl BuildState {
             build.failure = Some(failure);
         }
         let was = build.status;
-        if build.activities == 0 {
+        if build.activities == 0 && was != Status::Blocked {
             build.status = Status::Failed;
             build.ended.get_or_insert(now);
         }
@@ -476,6 +478,10 @@ fn shown(text: &str) -> String {
 /// Reads an error message of Nix that is about one derivation; the wordings of 2.8 to 2.34.
 pub(super) fn read_failure(message: &str) -> Option<(String, Failure)> {
     let text = message.trim_start_matches("error:").trim_start();
+    // The summary at the end: `build of 'a.drv', 'b.drv' failed`. A remote build's own failure says `on 'HOST'`.
+    if text.starts_with("build of ") && !text.contains("' on '") {
+        return None;
+    }
     let (_, rest) = text.split_once('\'')?;
     let (quoted, _) = rest.split_once('\'')?;
     // `x.drv`, `x.drv!out` (2.8), `x.drv^out` (2.14 and later).
@@ -623,6 +629,19 @@ mod tests {
                 assert!(matches!(failure.reason, Reason::TimedOut { .. }), "{version}");
             }
         }
+    }
+
+    #[test]
+    fn the_summary_at_the_end_is_no_failure_of_its_own() {
+        assert_eq!(read_failure("error: build of '/nix/store/a.drv', '/nix/store/b.drv' failed"), None);
+        let (drv, failure) = read_failure(
+            "error: build of '/nix/store/a.drv' on 'ssh://b' failed: builder for '/nix/store/a.drv' failed with exit code 4;",
+        )
+        .unwrap();
+        assert_eq!((drv.as_str(), failure.reason), ("/nix/store/a.drv", Reason::Exit { status: 4 }));
+        let (_, failure) =
+            read_failure("error: builder for '/nix/store/a.drv' failed due to signal 9 (Killed)").unwrap();
+        assert_eq!(failure.reason, Reason::Signal { signal: "9 (Killed)".into() });
     }
 
     #[test]
