@@ -69,7 +69,8 @@ fn sources(patch: Patch) -> Vec<(String, String)> {
         all.push((format!("work{member}.c"), format!("int low(int a, int b);\n{bodies}")));
     }
     // What makes it a C library: every static program starts there.
-    let start = "int main(void);\nint low(int a, int b);\nint __libc_start_main(int a) {\n  int r = main(); for (int i = 0; i < a; i++) r = low(r, i) * 3; return r;\n}\n";
+    let start = "int main(void);\nint work0(int a, int b);\nint work1(int a, int b);\nint __libc_start_main(int a) {\n  \
+         int r = main(); for (int i = 0; i < a; i++) r = work0(r, i) * work1(i, r); return r;\n}\n";
     all.push(("start.c".to_string(), start.to_string()));
     all
 }
