@@ -34,13 +34,19 @@ impl Default for Options {
 /// Applies a patch.
 ///
 /// # Errors
-/// What [`PatchFile::check`] refuses; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
+/// What [`PatchFile::check`] refuses, but not `Binary files differ`, which `patch` passes over; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
 /// tree cannot be read. A patch that does not fit is no error: see [`Outcome::accepted`] and [`Outcome::verdict`].
 pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Result<Outcome, Error> {
-    patch.check(options.strip)?;
+    for diff in patch.files() {
+        let target = diff.target(options.strip)?;
+        if diff.binary.is_some_and(|b| b.has_data) {
+            return Err(Error::BinaryPatch { name: target.path().to_string(), at: diff.at.clone() });
+        }
+    }
     let mut work = Layered::new(tree);
     let mut files = Vec::with_capacity(patch.files().len());
-    for diff in patch.files() {
+    // `Binary files a and b differ` says nothing to `patch`, and it goes on.
+    for diff in patch.files().iter().filter(|f| f.binary.is_none()) {
         files.push(FileRun { tree, diff, options }.run(&mut work)?);
     }
     let mut changes = work.changes;
@@ -321,14 +327,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
             for fuzz in 0..=most {
                 let guess = pattern.first + offset;
                 if let Some(at) = pattern.locate(lines, guess, out.frozen, fuzz) {
-                    found = Some((at, fuzz));
                     moved = at - guess;
                     offset += moved;
-                    break;
+                    if at != 0 {
+                        found = Some((at, fuzz));
+                        break;
+                    }
                 }
                 if i == 0 {
                     let swapped = Pattern::new(hunk, !self.options.reverse, self.diff.strip_cr);
-                    if swapped.locate(lines, swapped.first, 0, fuzz).is_some() {
+                    if swapped.locate(lines, swapped.first + offset, 0, fuzz).is_some_and(|at| at != 0) {
                         return None;
                     }
                 }
