@@ -134,6 +134,12 @@ impl<T: Tree> FileRun<'_, '_, T> {
     fn run(&self, work: &mut Layered<'_, T>) -> Result<FileOutcome, Error> {
         let target = self.diff.target(self.options.strip)?;
         let git = self.diff.git.as_ref();
+        if self.diff.blank_in_name() {
+            let action = if git.is_some_and(|g| g.rename.is_some()) { Action::Rename } else { Action::Change };
+            let mut outcome = FileOutcome { path: target.path().to_string(), from: None, action, skipped: None, already_applied: false, hunks: Vec::new() };
+            self.skip(&mut outcome, Skip::BlankInName, None);
+            return Ok(outcome);
+        }
         let renames = git.is_some_and(|g| g.rename.is_some());
         let copies = git.is_some_and(|g| g.copy.is_some());
         if (renames || copies)
@@ -169,7 +175,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
         };
         let before = before.into_owned();
         let empty = before.bytes.is_empty();
-        let exists = if empty { deletes > Absent::No && !self.diff.hunks.is_empty() } else { creates == Absent::Yes };
+        let known = git.is_some_and(|g| if self.options.reverse { g.new_empty } else { g.old_empty });
+        let exists = if empty { deletes > Absent::No && !known } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
             outcome.already_applied = (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);

@@ -141,6 +141,11 @@ pub(super) fn quoted(name: &str) -> String {
     if name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         return name.to_string();
     }
+    in_quotes(name)
+}
+
+/// Writes a name in quotes even if it needs none.
+pub(super) fn in_quotes(name: &str) -> String {
     let mut out = String::from("\"");
     for b in name.bytes() {
         match b {

@@ -289,6 +289,9 @@ impl<'a> Reader<'a> {
             } else if let Some(rest) = line.strip_prefix(b"copy to ") {
                 copy_to = Some(FileName::from_extended(rest, at)?);
             } else if let Some(rest) = line.strip_prefix(b"index ") {
+                let mut names = rest.split(|b| matches!(b, b'.' | b' ')).filter(|n| !n.is_empty());
+                let mut empty = || names.next().is_some_and(|n| n.starts_with(super::diff::EMPTY_BLOB.as_bytes()));
+                (git.old_empty, git.new_empty) = (empty(), empty());
                 if let Some(space) = rest.iter().position(|b| *b == b' ') {
                     let mode = parse_mode(&rest[space + 1..]);
                     git.old_mode = git.old_mode.or(mode);
