@@ -24,7 +24,14 @@ impl Random {
 
 fn text(r: &mut Random) -> String {
     let lines = r.below(30);
-    let mut out: String = (0..lines).map(|_| format!("{}\n", ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + &["", "1", "2"][r.below(3)])).collect();
+    let mut out: String = (0..lines)
+        .map(|_| {
+            format!(
+                "{}\n",
+                ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + &["", "1", "2"][r.below(3)]
+            )
+        })
+        .collect();
     if r.below(5) == 0 {
         out.pop();
     }
@@ -141,7 +148,9 @@ fn memory(tree: &Tree) -> MemoryTree {
 }
 
 fn plain(tree: &MemoryTree) -> Tree {
-    tree.iter().map(|(n, f)| (n.to_string(), (String::from_utf8(f.bytes.to_vec()).unwrap(), f.mode == EXECUTABLE))).collect()
+    tree.iter()
+        .map(|(n, f)| (n.to_string(), (String::from_utf8(f.bytes.to_vec()).unwrap(), f.mode == EXECUTABLE)))
+        .collect()
 }
 
 struct Git<'a>(&'a Path);
@@ -175,7 +184,7 @@ fn git_diffs_apply_and_our_diffs_apply_with_git() {
         eprintln!("skipped: `git` is not installed");
         return;
     }
-    let cases: u64 = std::env::var("OVERLAYCTL_PATCH_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(40);
+    let cases: u64 = std::env::var("OVERLAYCTL_PATCH_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(25);
     let has_patch = Command::new("patch").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success());
     let mut unlike_gnu = 0;
     let temp = tempfile::tempdir().unwrap();
@@ -228,7 +237,12 @@ fn git_diffs_apply_and_our_diffs_apply_with_git() {
         assert_eq!(read(&repo), after, "{seed}\n{}", String::from_utf8_lossy(&ours));
         if has_patch {
             write(&repo, &before);
-            let output = Command::new("patch").args(["-p1", "-F0"]).current_dir(&repo).stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+            let output = Command::new("patch")
+                .args(["-p1", "-F0"])
+                .current_dir(&repo)
+                .stdin(std::fs::File::open(&file).unwrap())
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{seed}: GNU patch refuses\n{}", String::from_utf8_lossy(&output.stdout));
             assert_eq!(read(&repo), after, "{seed} GNU patch\n{}", String::from_utf8_lossy(&ours));
         }
@@ -237,7 +251,13 @@ fn git_diffs_apply_and_our_diffs_apply_with_git() {
         let moved: Tree = before
             .iter()
             .map(|(n, (c, run))| {
-                let lines = if r.below(4) == 0 { edit(r, c) } else if r.below(3) == 0 { format!("0\n1\n2\n3\n{c}") } else { c.clone() };
+                let lines = if r.below(4) == 0 {
+                    edit(r, c)
+                } else if r.below(3) == 0 {
+                    format!("0\n1\n2\n3\n{c}")
+                } else {
+                    c.clone()
+                };
                 (n.clone(), (lines, *run))
             })
             .collect();
@@ -259,15 +279,26 @@ fn git_diffs_apply_and_our_diffs_apply_with_git() {
                 // git wants a hunk at the first line to stay there, and looks elsewhere first: GNU patch decides.
                 if has_patch {
                     write(&repo, &moved);
-                    let output = Command::new("patch").args(["-p1", "-F0"]).current_dir(&repo).stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+                    let output = Command::new("patch")
+                        .args(["-p1", "-F0"])
+                        .current_dir(&repo)
+                        .stdin(std::fs::File::open(&file).unwrap())
+                        .output()
+                        .unwrap();
                     let gnu = output.status.success();
                     let equal = gnu == accepted && (!gnu || read(&repo) == plain(&tree));
                     if !equal {
-                        eprintln!("{seed}: git {ok}, we {accepted}, GNU patch {gnu}\n{}", String::from_utf8_lossy(&output.stdout));
+                        eprintln!(
+                            "{seed}: git {ok}, we {accepted}, GNU patch {gnu}\n{}",
+                            String::from_utf8_lossy(&output.stdout)
+                        );
                         unlike_gnu += 1;
                     }
                 }
-                assert!(!(clean && accepted) || ok || blank || shown.contains("copy from"), "{seed}: clean for us, refused by git\n{shown}");
+                assert!(
+                    !(clean && accepted) || ok || blank || shown.contains("copy from"),
+                    "{seed}: clean for us, refused by git\n{shown}"
+                );
                 other.push((seed, ok, accepted));
             }
         }

@@ -103,7 +103,9 @@ fn mutate(r: &mut Random, text: &Text, edits: usize) -> Text {
 fn hunks(r: &mut Random, old: &Text, new: &Text, context: usize, eol: &str) -> String {
     let mark = |text: &Text| -> Vec<String> {
         let mut lines: Vec<String> = text.lines.iter().map(|l| format!("{l}{eol}\n")).collect();
-        if text.cut && let Some(last) = lines.last_mut() {
+        if text.cut
+            && let Some(last) = lines.last_mut()
+        {
             *last = format!("{}\n\\ No newline at end of file\n", last.trim_end_matches('\n').trim_end_matches(eol));
         }
         lines
@@ -189,11 +191,20 @@ fn case(seed: u64) -> Case {
         }
         let header = r.below(5);
         let (a, b) = match header {
-            0 => (format!("a/{name}\t2024-01-02 03:04:05.000000000 +0000"), format!("b/{name}\t2024-01-02 03:04:05.000000000 +0000")),
+            0 => (
+                format!("a/{name}\t2024-01-02 03:04:05.000000000 +0000"),
+                format!("b/{name}\t2024-01-02 03:04:05.000000000 +0000"),
+            ),
             1 if old.lines.is_empty() => ("/dev/null".into(), format!("b/{name}")),
-            2 if old.lines.is_empty() => (format!("a/{name}\t1970-01-01 00:00:00.000000000 +0000"), format!("b/{name}\t2024-01-02 03:04:05.0 +0000")),
+            2 if old.lines.is_empty() => (
+                format!("a/{name}\t1970-01-01 00:00:00.000000000 +0000"),
+                format!("b/{name}\t2024-01-02 03:04:05.0 +0000"),
+            ),
             1 if new.lines.is_empty() => (format!("a/{name}"), "/dev/null".into()),
-            2 if new.lines.is_empty() => (format!("a/{name}\t2024-01-02 03:04:05.0 +0000"), format!("b/{name}\t1970-01-01 00:00:00.000000000 +0000")),
+            2 if new.lines.is_empty() => (
+                format!("a/{name}\t2024-01-02 03:04:05.0 +0000"),
+                format!("b/{name}\t1970-01-01 00:00:00.000000000 +0000"),
+            ),
             _ => (format!("a/{name}"), format!("b/{name}")),
         };
         if header == 3 {
@@ -245,13 +256,23 @@ fn case(seed: u64) -> Case {
 fn command(program: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("LC_ALL", "C").env("TZ", "UTC").env("HOME", dir).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .env("HOME", dir)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_CEILING_DIRECTORIES", dir.parent().unwrap_or(dir));
     command
 }
 
 fn available(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
     if !found {
         eprintln!("skipped: `{program}` is not installed");
     }
@@ -355,7 +376,7 @@ fn as_gnu_patch_on_generated_cases() {
     if !available("patch") {
         return;
     }
-    let (cases, first) = (number("OVERLAYCTL_PATCH_CASES", 600), number("OVERLAYCTL_PATCH_SEED", 1));
+    let (cases, first) = (number("OVERLAYCTL_PATCH_CASES", 400), number("OVERLAYCTL_PATCH_SEED", 1));
     let mut differing = Vec::new();
     let (mut accepted, mut offset, mut fuzz, mut failed, mut refused) = (0, 0, 0, 0, 0);
     for seed in first..first + cases {
@@ -380,11 +401,17 @@ fn as_gnu_patch_on_generated_cases() {
             ours => differing.push((seed, ours, theirs, text)),
         }
     }
-    eprintln!("{cases} cases: {accepted} accepted, {offset} with offset, {fuzz} with fuzz, {failed} with failed hunks, {refused} refused by both, {} differ", differing.len());
+    eprintln!(
+        "{cases} cases: {accepted} accepted, {offset} with offset, {fuzz} with fuzz, {failed} with failed hunks, {refused} refused by both, {} differ",
+        differing.len()
+    );
     if std::env::var_os("OVERLAYCTL_PATCH_SHOW").is_some() {
         for (seed, ours, theirs, text) in &differing {
             let same_tree = ours.as_ref().is_ok_and(|o| o.tree == theirs.tree);
-            eprintln!("== {seed} same tree {same_tree}\n{text}-- ours {:?}", ours.as_ref().map(|o| (o.accepted, &o.hunks)));
+            eprintln!(
+                "== {seed} same tree {same_tree}\n{text}-- ours {:?}",
+                ours.as_ref().map(|o| (o.accepted, &o.hunks))
+            );
         }
     }
     if let Some((seed, ours, theirs, text)) = differing.first() {

@@ -86,7 +86,9 @@ pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>
         // git ends a name with blanks by a tab, so that it is not taken for a timestamp.
         let tab = if path.contains(' ') { "\t" } else { "" };
         let side = |there: bool, name: &str| if there { format!("{name}{tab}") } else { "/dev/null".to_string() };
-        out.extend_from_slice(format!("--- {}\n+++ {}\n", side(before.is_some(), &a), side(after.is_some(), &b)).as_bytes());
+        out.extend_from_slice(
+            format!("--- {}\n+++ {}\n", side(before.is_some(), &a), side(after.is_some(), &b)).as_bytes(),
+        );
         out.extend_from_slice(&hunks);
     }
     Ok(out)
@@ -99,7 +101,8 @@ pub fn diff_bytes(old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for group in similar::group_diff_ops(ops, CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
-        let (olds, news) = (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
+        let (olds, news) =
+            (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
         if group.iter().all(|op| op.tag() == DiffTag::Equal) {
             continue;
         }
@@ -158,8 +161,21 @@ mod tests {
 
     #[test]
     fn all_kinds_of_changes() {
-        let before = tree(&[("a b", "x\n", REGULAR), ("gone", "1\n2", REGULAR), ("run", "#!\n", REGULAR), ("same", "s", REGULAR), ("l", "t", SYMLINK)]);
-        let after = tree(&[("a b", "y\n", REGULAR), ("empty", "", REGULAR), ("new", "n", EXECUTABLE), ("run", "#!\n", EXECUTABLE), ("same", "s", REGULAR), ("l", "u", SYMLINK)]);
+        let before = tree(&[
+            ("a b", "x\n", REGULAR),
+            ("gone", "1\n2", REGULAR),
+            ("run", "#!\n", REGULAR),
+            ("same", "s", REGULAR),
+            ("l", "t", SYMLINK),
+        ]);
+        let after = tree(&[
+            ("a b", "y\n", REGULAR),
+            ("empty", "", REGULAR),
+            ("new", "n", EXECUTABLE),
+            ("run", "#!\n", EXECUTABLE),
+            ("same", "s", REGULAR),
+            ("l", "u", SYMLINK),
+        ]);
         let patch = diff_trees(&before, &after).unwrap();
         assert_eq!(
             String::from_utf8(patch.clone()).unwrap(),
@@ -176,14 +192,19 @@ mod tests {
 
     fn any_tree() -> impl Strategy<Value = MemoryTree> {
         let text = prop::collection::vec(prop::sample::select(vec!["a\n", "b\n", "\n", "c\r\n", "-- d\n"]), 0..14)
-            .prop_flat_map(|lines| any::<bool>().prop_map(move |cut| if cut { lines.concat().trim_end_matches('\n').to_string() } else { lines.concat() }));
-        prop::collection::btree_map(prop::sample::select(vec!["f", "d/g", "d/h i", "ä"]), (text, any::<bool>()), 0..4).prop_map(|files| {
-            let mut tree = MemoryTree::new();
-            for (path, (text, run)) in files {
-                tree.insert(path, text, if run { EXECUTABLE } else { REGULAR });
-            }
-            tree
-        })
+            .prop_flat_map(|lines| {
+                any::<bool>().prop_map(move |cut| {
+                    if cut { lines.concat().trim_end_matches('\n').to_string() } else { lines.concat() }
+                })
+            });
+        prop::collection::btree_map(prop::sample::select(vec!["f", "d/g", "d/h i", "ä"]), (text, any::<bool>()), 0..4)
+            .prop_map(|files| {
+                let mut tree = MemoryTree::new();
+                for (path, (text, run)) in files {
+                    tree.insert(path, text, if run { EXECUTABLE } else { REGULAR });
+                }
+                tree
+            })
     }
 
     proptest! {

@@ -304,7 +304,9 @@ impl Coded for Error {
                 "the hunk was edited by hand or by a mailer; make the patch again, or run it through `recountdiff`"
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
-            TruncatedHunk { .. } => "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it",
+            TruncatedHunk { .. } => {
+                "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it"
+            }
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"
             }
@@ -331,7 +333,10 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::Unreadable { .. } | Error::BadTrailer { .. } | Error::BadSeries { .. } | Error::BadQueueName { .. } => Verdict::Error,
+            Error::Unreadable { .. }
+            | Error::BadTrailer { .. }
+            | Error::BadSeries { .. }
+            | Error::BadQueueName { .. } => Verdict::Error,
             _ => Verdict::No,
         }
     }

@@ -145,7 +145,9 @@ pub struct Conflict {
 impl Outcome {
     /// Says whether `patch` would end with success: every hunk applied, no file left alone.
     pub fn accepted(&self) -> bool {
-        self.files.iter().all(|f| f.skipped.is_none() && f.hunks.iter().all(|h| matches!(h.state, HunkState::Applied { .. })))
+        self.files
+            .iter()
+            .all(|f| f.skipped.is_none() && f.hunks.iter().all(|h| matches!(h.state, HunkState::Applied { .. })))
     }
 
     /// Returns the largest offset, without its sign.

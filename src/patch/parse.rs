@@ -64,7 +64,8 @@ impl<'a> PatchFile<'a> {
                 false
             };
             if !begins {
-                new_message |= line.starts_with(b"From ") || line.starts_with(b"From: ") || line.starts_with(b"Subject: ");
+                new_message |=
+                    line.starts_with(b"From ") || line.starts_with(b"From: ") || line.starts_with(b"Subject: ");
                 if line.starts_with(b"Index: ") || line.starts_with(b"diff -") {
                     let index = line.strip_prefix(b"Index: ").map(|rest| (rest.trim_ascii_end(), reader.spot()));
                     // `Index:` then `diff -u`, as CVS writes them, are one header.
@@ -82,10 +83,24 @@ impl<'a> PatchFile<'a> {
                     reader.next();
                     let binary = Some(Binary { bytes: &bytes[from..reader.at], has_data: false });
                     let index = None;
-                    files.push(FileDiff { lead, header, git: None, old, new, index, hunks: Vec::new(), binary, strip_cr: false, at });
+                    files.push(FileDiff {
+                        lead,
+                        header,
+                        git: None,
+                        old,
+                        new,
+                        index,
+                        hunks: Vec::new(),
+                        binary,
+                        strip_cr: false,
+                        at,
+                    });
                     text_start = reader.at;
                     continue;
-                } else if !(line.starts_with(b"====") || line.starts_with(b"RCS file:") || line.starts_with(b"retrieving ")) {
+                } else if !(line.starts_with(b"====")
+                    || line.starts_with(b"RCS file:")
+                    || line.starts_with(b"retrieving "))
+                {
                     pending = None;
                 }
                 reader.next();
@@ -410,6 +425,10 @@ fn parse_mode(text: &[u8]) -> Option<u32> {
 /// Splits the two names of a `diff --git` line: quoted, or `a/NAME b/NAME` with the same NAME, or without any blank.
 fn git_names(rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let raw = |name: &[u8]| name.to_vec();
+    // Each blank is tried; two paths are not longer.
+    if rest.len() > 16_384 {
+        return None;
+    }
     if rest.first() == Some(&b'"') {
         let (_, used) = super::names::unquote(rest)?;
         let second = rest.get(used..)?.strip_prefix(b" ")?;
@@ -509,14 +528,19 @@ fn nearest_reason(bytes: &[u8]) -> Error {
     }
     match minus {
         Some(at) => not("`---` and `+++` do not follow each other", at),
-        None => not("no file header (`--- old`, `+++ new`) and no hunk was found", Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() }),
+        None => not(
+            "no file header (`--- old`, `+++ new`) and no hunk was found",
+            Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() },
+        ),
     }
 }
 
 /// Recognises a command of a normal diff (`3c3`, next line `< ...`) or of an ed script (`3,4d` or `3a` alone).
 fn command(line: &[u8], next: Option<&[u8]>) -> Option<&'static str> {
     let verb = line.iter().position(|b| matches!(b, b'a' | b'c' | b'd'))?;
-    let range = |text: &[u8]| !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',');
+    let range = |text: &[u8]| {
+        !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',')
+    };
     if !range(&line[..verb]) {
         return None;
     }
@@ -576,7 +600,10 @@ mod tests {
             ("diff --cc f\nindex 1,2..3\n--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n", ("OV0205", 1)),
             ("--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n  a\n", ("OV0213", 1)),
             ("diff --git a/f.png b/f.png\nindex 1..2 100644\nBinary files a/f.png and b/f.png differ\n", ("OV0206", 1)),
-            ("diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n", ("OV0207", 1)),
+            (
+                "diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n",
+                ("OV0207", 1),
+            ),
             ("@@ -1 +1 @@\n-a\n+b\n", ("OV0208", 1)),
             ("--- a/f\n+++ b/f\n@@ -1,x +1 @@\n-a\n+b\n", ("OV0209", 3)),
             ("--- a/f\n+++ b/f\n@@ -1,-5 +1 @@\n-a\n+b\n", ("OV0209", 3)),
@@ -589,7 +616,10 @@ mod tests {
             ("diff --git a/f b/f\nrename from f\nrename to ../f\n", ("OV0214", 3)),
             ("diff --git a/f b/f\nrename from f\nrename to /etc/f\n", ("OV0214", 3)),
             ("--- a/f\n+++ /dev/sda\n@@ -1 +1 @@\n-a\n+b\n", ("OV0215", 2)),
-            ("diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", ("OV0215", 1)),
+            (
+                "diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n",
+                ("OV0215", 1),
+            ),
             ("--- a/f\0x\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- \"a/f\\000x\"\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0217", 1)),
@@ -619,7 +649,9 @@ mod tests {
 
     #[test]
     fn git_names_with_blanks_and_quotes() {
-        let names = |rest: &str| git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()));
+        let names = |rest: &str| {
+            git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()))
+        };
         let pair = |a: &str, b: &str| Some((a.to_string(), b.to_string()));
         assert_eq!(names("a/f b/f"), pair("a/f", "b/f"));
         assert_eq!(names("a/f g b/f g"), pair("a/f g", "b/f g"));
@@ -632,11 +664,36 @@ mod tests {
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             prop::sample::select(vec![
-                "diff --git a/f b/f\n", "--- a/f\n", "+++ b/f\n", "@@ -1 +1 @@\n", "@@ -1,2 +1,2 @@ x\n", "@@ -0,0 +1 @@\n", "-a\n", "+b\n", " c\n", "\n",
-                "\\ No newline at end of file\n", "Index: f\n", "index 1..2 100644\n", "new file mode 100644\n", "rename from a\n", "rename to b\n",
-                "GIT binary patch\n", "literal 5\n", "zcmV\n", "Binary files a/f and b/f differ\n", "-- \n", "--- a/f\r\n", "+++ b/f\r\n", "*** a\n", "From: x\n",
-                "--- \"a/\\303\"\n", "@@ -1", "@@@ -1 -1 +1 @@@\n",
-            ]).prop_map(|s| s.as_bytes().to_vec()),
+                "diff --git a/f b/f\n",
+                "--- a/f\n",
+                "+++ b/f\n",
+                "@@ -1 +1 @@\n",
+                "@@ -1,2 +1,2 @@ x\n",
+                "@@ -0,0 +1 @@\n",
+                "-a\n",
+                "+b\n",
+                " c\n",
+                "\n",
+                "\\ No newline at end of file\n",
+                "Index: f\n",
+                "index 1..2 100644\n",
+                "new file mode 100644\n",
+                "rename from a\n",
+                "rename to b\n",
+                "GIT binary patch\n",
+                "literal 5\n",
+                "zcmV\n",
+                "Binary files a/f and b/f differ\n",
+                "-- \n",
+                "--- a/f\r\n",
+                "+++ b/f\r\n",
+                "*** a\n",
+                "From: x\n",
+                "--- \"a/\\303\"\n",
+                "@@ -1",
+                "@@@ -1 -1 +1 @@@\n",
+            ])
+            .prop_map(|s| s.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 0..12),
         ]
     }
