@@ -384,7 +384,7 @@ fn as_gnu_patch_on_generated_cases() {
     if !available("patch") {
         return;
     }
-    let (cases, first) = (number("OVERLAYCTL_PATCH_CASES", 600), number("OVERLAYCTL_PATCH_SEED", 1));
+    let (cases, first) = (number("OVERLAYCTL_PATCH_CASES", 400), number("OVERLAYCTL_PATCH_SEED", 1));
     let mut differing = Vec::new();
     let (mut accepted, mut offset, mut fuzz, mut failed, mut refused) = (0, 0, 0, 0, 0);
     for seed in first..first + cases {

@@ -34,13 +34,19 @@ impl Default for Options {
 /// Applies a patch.
 ///
 /// # Errors
-/// What [`PatchFile::check`] refuses; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
+/// What [`PatchFile::check`] refuses, but not `Binary files differ`, which `patch` passes over; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
 /// tree cannot be read. A patch that does not fit is no error: see [`Outcome::accepted`] and [`Outcome::verdict`].
 pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Result<Outcome, Error> {
-    patch.check(options.strip)?;
+    for diff in patch.files() {
+        let target = diff.target(options.strip)?;
+        if diff.binary.is_some_and(|b| b.has_data) {
+            return Err(Error::BinaryPatch { name: target.path().to_string(), at: diff.at.clone() });
+        }
+    }
     let mut work = Layered::new(tree);
     let mut files = Vec::with_capacity(patch.files().len());
-    for diff in patch.files() {
+    // `Binary files a and b differ` says nothing to `patch`, and it goes on.
+    for diff in patch.files().iter().filter(|f| f.binary.is_none()) {
         files.push(FileRun { tree, diff, options }.run(&mut work)?);
     }
     let mut changes = work.changes;
@@ -128,6 +134,19 @@ impl<T: Tree> FileRun<'_, '_, T> {
     fn run(&self, work: &mut Layered<'_, T>) -> Result<FileOutcome, Error> {
         let target = self.diff.target(self.options.strip)?;
         let git = self.diff.git.as_ref();
+        if self.diff.blank_in_name() {
+            let action = if git.is_some_and(|g| g.rename.is_some()) { Action::Rename } else { Action::Change };
+            let mut outcome = FileOutcome {
+                path: target.path().to_string(),
+                from: None,
+                action,
+                skipped: None,
+                already_applied: false,
+                hunks: Vec::new(),
+            };
+            self.skip(&mut outcome, Skip::BlankInName, None);
+            return Ok(outcome);
+        }
         let renames = git.is_some_and(|g| g.rename.is_some());
         let copies = git.is_some_and(|g| g.copy.is_some());
         if (renames || copies)
@@ -170,7 +189,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
         };
         let before = before.into_owned();
         let empty = before.bytes.is_empty();
-        let exists = if empty { deletes > Absent::No && !self.diff.hunks.is_empty() } else { creates == Absent::Yes };
+        let known = git.is_some_and(|g| if self.options.reverse { g.new_empty } else { g.old_empty });
+        let exists = if empty { deletes > Absent::No && !known } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
             outcome.already_applied =
@@ -357,14 +377,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
             for fuzz in 0..=most {
                 let guess = pattern.first + offset;
                 if let Some(at) = pattern.locate(lines, guess, out.frozen, fuzz) {
-                    found = Some((at, fuzz));
                     moved = at - guess;
                     offset += moved;
-                    break;
+                    if at != 0 {
+                        found = Some((at, fuzz));
+                        break;
+                    }
                 }
                 if i == 0 {
                     let swapped = Pattern::new(hunk, !self.options.reverse, self.diff.strip_cr);
-                    if swapped.locate(lines, swapped.first, 0, fuzz).is_some() {
+                    if swapped.locate(lines, swapped.first + offset, 0, fuzz).is_some_and(|at| at != 0) {
                         return None;
                     }
                 }
@@ -396,12 +418,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
 }
 
 /// Says whether a hunk is in already, from where its two sides stand: the new side alone, or nearer to where it is expected than
-/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.)
+/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.) The second needs added lines
+/// and context enough to be no accident.
 fn is_in(hunk: &Hunk<'_>, reverse: bool, before: Option<i64>, after: Option<i64>) -> bool {
     let added = if reverse { LineKind::Removed } else { LineKind::Added };
     match (before, after) {
         (None, Some(_)) => true,
-        (Some(before), Some(after)) => after.abs() < before.abs() && hunk.lines.iter().any(|l| l.kind == added),
+        (Some(before), Some(after)) => {
+            let context = hunk.lines.iter().filter(|l| l.kind == LineKind::Context).count();
+            after.abs() < before.abs() && context >= 3 && hunk.lines.iter().any(|l| l.kind == added)
+        }
         (_, None) => false,
     }
 }

@@ -314,6 +314,9 @@ pub(super) fn bare_subject(subject: &str) -> &str {
 /// Decodes RFC 2047 encoded words in UTF-8, ISO 8859-1 and ASCII; others stay as they are.
 fn decode_words(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
+    if text.len() > 16_384 {
+        return text.into_owned();
+    }
     let mut out = String::new();
     let mut rest: &str = &text;
     let mut after_word = false;

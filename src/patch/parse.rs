@@ -34,6 +34,8 @@ impl<'a> PatchFile<'a> {
         let mut text_start = 0;
         // The first line of a run of lines that belong to a header to come (`Index:`, `diff -u a b`, `====`).
         let mut pending: Option<Mark> = None;
+        // Since the last hunk the header of another mail has come.
+        let mut new_message = false;
         while let Some(line) = reader.peek() {
             if line.len() > MAX_LINE_BYTES {
                 return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: reader.spot() });
@@ -51,14 +53,19 @@ impl<'a> PatchFile<'a> {
             } else if line.starts_with(b"*** ") && context_diff(&reader) {
                 return Err(Error::ContextDiff { at: reader.spot() });
             } else if line.starts_with(b"@@ -") && reader.hunk_header().is_ok() {
-                if pending.as_ref().is_none_or(|p| p.index.is_none()) {
+                let named = pending.as_ref().is_some_and(|p| p.index.is_some());
+                // In a description it is text. Behind a hunk whose header counts too few lines it is a hunk, and `patch` loses it without
+                // a word.
+                if !named && !files.is_empty() && !new_message {
                     return Err(Error::HunkWithoutFile { at: reader.spot() });
                 }
-                true
+                named
             } else {
                 false
             };
             if !begins {
+                new_message |=
+                    line.starts_with(b"From ") || line.starts_with(b"From: ") || line.starts_with(b"Subject: ");
                 if line.starts_with(b"Index: ") || line.starts_with(b"diff -") {
                     let index = line.strip_prefix(b"Index: ").map(|rest| (rest.trim_ascii_end(), reader.spot()));
                     // `Index:` then `diff -u`, as CVS writes them, are one header.
@@ -104,6 +111,7 @@ impl<'a> PatchFile<'a> {
             let lead = lead_of(bytes, &files, text_start, start.at);
             let file = reader.file(&start, lead)?;
             files.push(file);
+            new_message = false;
             text_start = reader.at;
         }
         if files.is_empty() {
@@ -296,6 +304,9 @@ impl<'a> Reader<'a> {
             } else if let Some(rest) = line.strip_prefix(b"copy to ") {
                 copy_to = Some(FileName::from_extended(rest, at)?);
             } else if let Some(rest) = line.strip_prefix(b"index ") {
+                let mut names = rest.split(|b| matches!(b, b'.' | b' ')).filter(|n| !n.is_empty());
+                let mut empty = || names.next().is_some_and(|n| n.starts_with(super::diff::EMPTY_BLOB.as_bytes()));
+                (git.old_empty, git.new_empty) = (empty(), empty());
                 if let Some(space) = rest.iter().position(|b| *b == b' ') {
                     let mode = parse_mode(&rest[space + 1..]);
                     git.old_mode = git.old_mode.or(mode);
@@ -414,6 +425,10 @@ fn parse_mode(text: &[u8]) -> Option<u32> {
 /// Splits the two names of a `diff --git` line: quoted, or `a/NAME b/NAME` with the same NAME, or without any blank.
 fn git_names(rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let raw = |name: &[u8]| name.to_vec();
+    // Each blank is tried; two paths are not longer.
+    if rest.len() > 16_384 {
+        return None;
+    }
     if rest.first() == Some(&b'"') {
         let (_, used) = super::names::unquote(rest)?;
         let second = rest.get(used..)?.strip_prefix(b" ")?;
@@ -498,7 +513,10 @@ fn nearest_reason(bytes: &[u8]) -> Error {
             return not("its lines are indented", reader.spot());
         }
         if text.starts_with(b"@@ -") {
-            return Error::BadHunkHeader { at: reader.spot() };
+            return match reader.hunk_header() {
+                Ok(_) => Error::HunkWithoutFile { at: reader.spot() },
+                Err(error) => error,
+            };
         }
         if let Some(what) = command(text, reader.second().map(content)) {
             return Error::OtherDiff { what, at: reader.spot() };
