@@ -2,6 +2,8 @@
 //!
 //! A few dozen cases run in the suite; `OVERLAYCTL_PATCH_CASES=2000` runs as many.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout, reason = "a test says what it expects")]
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
