@@ -1,7 +1,13 @@
 //! A patch of 10 MB over 400 files: reading it, applying it in memory, and the whole way (files read, patch applied, files
 //! written) beside GNU patch on the same folder.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout, reason = "a test says what it expects")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

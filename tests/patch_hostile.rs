@@ -1,6 +1,12 @@
 //! Patches that want to do harm: refused by name, or applied correctly, in bounded memory and time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout, reason = "a test says what it expects")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
 
 use std::time::Instant;
 

@@ -5,6 +5,7 @@
 pub mod build;
 mod comparison;
 mod engine;
+pub mod explain;
 mod facts;
 mod history;
 pub mod impact;
@@ -13,6 +14,7 @@ pub mod list;
 mod live;
 pub mod overlays;
 pub mod patch;
+pub mod platforms;
 pub mod progress;
 mod queue;
 pub mod targets;
@@ -27,7 +29,7 @@ use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::patch as patch_room;
 use crate::view::Document;
-use crate::{config, git, graph, nix, overlay};
+use crate::{config, cross, git, graph, nix, overlay};
 
 /// What a use case leaves: data for `--json`, a document for people, and how the process ends.
 pub trait Outcome: Serialize {
@@ -68,6 +70,9 @@ pub enum Error {
     /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
+    /// Platforms and programs.
+    #[error(transparent)]
+    Cross(#[from] cross::Error),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -247,6 +252,7 @@ impl Error {
             Error::Overlay(e) => Some(e),
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
+            Error::Cross(e) => Some(e),
             _ => None,
         }
     }
@@ -264,6 +270,7 @@ impl Coded for Error {
             Error::Overlay(e) => e.code(),
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
+            Error::Cross(e) => e.code(),
             Error::Eval { .. } => "OV1003",
             Error::NoTargets => "OV1004",
             Error::NoOverlay { .. } => "OV1008",

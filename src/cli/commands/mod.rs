@@ -1,10 +1,12 @@
 //! The commands, one file each, and the one match that picks.
 
 mod build;
+mod explain;
 mod impact;
 mod init;
 mod list;
 mod patch;
+mod platforms;
 mod unpatch;
 
 use std::process::ExitCode;
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     List(list::Args),
     Impact(impact::Args),
     Build(build::Args),
+    Platforms(platforms::Args),
+    Explain(explain::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -31,5 +35,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
+        Command::Platforms(args) => platforms::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
     }
 }
