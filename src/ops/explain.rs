@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{Error, Outcome, engine, targets};
 use crate::config::Workspace;
-use crate::cross::attr::{Account, account};
 use crate::cross::attr::stage;
+use crate::cross::attr::{Account, account};
 use crate::cross::{Platform, catalogue};
 use crate::nix::{Root, attr_path_text, quoted};
 use crate::overlay::{self, AttrPath};

@@ -2,6 +2,7 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod boards;
 pub mod build;
 mod comparison;
 mod engine;
@@ -18,6 +19,7 @@ pub mod platforms;
 pub mod progress;
 mod queue;
 pub mod targets;
+pub mod toolchain;
 pub mod unpatch;
 
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Coded, Explanation, Verdict};
 use crate::base::fs::FsError;
+use crate::base::process::ProcessError;
 use crate::base::span::Place;
 use crate::patch as patch_room;
 use crate::view::Document;
@@ -73,6 +76,9 @@ pub enum Error {
     /// Platforms and programs.
     #[error(transparent)]
     Cross(#[from] cross::Error),
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -217,6 +223,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "The header lines end with CR LF, so a mailer or editor converted the whole file. GNU patch strips them, with the effect \
                that the patch does not fit a source that has them.",
     },
+    Explanation {
+        code: "OV1014",
+        title: "a program could not be run",
+        text: "The program is missing or the system refused to start it; the message says which. Its name is looked up in PATH.",
+    },
 ];
 
 fn which_overlay(attr: &overlay::AttrPath, candidates: &[Place], bound: bool) -> String {
@@ -272,6 +283,7 @@ impl Coded for Error {
             Error::Graph(e) => e.code(),
             Error::Cross(e) => e.code(),
             Error::Eval { .. } => "OV1003",
+            Error::Process(_) => "OV1014",
             Error::NoTargets => "OV1004",
             Error::NoOverlay { .. } => "OV1008",
             Error::WhichOverlay { .. } => "OV1009",

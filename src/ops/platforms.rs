@@ -260,7 +260,7 @@ fn one(platform: &Named, detail: &Detail, document: &mut Document) {
     field("triple", platform.triple.clone());
     field("system", platform.system.clone());
     field("libc", platform.libc.clone().unwrap_or_else(|| "none".into()));
-    field("bits", format!("{}, {} endian", platform.bits, platform.endianness.as_deref().unwrap_or("unknown")));
+    field("machine", format!("{} bits, {}", platform.bits, platform.endianness.as_deref().unwrap_or("unknown")));
     field("rust target", detail.rust_target.clone());
     if let Some(since) = &detail.since {
         field("in nixpkgs", since.clone());

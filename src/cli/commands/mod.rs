@@ -1,5 +1,6 @@
 //! The commands, one file each, and the one match that picks.
 
+mod boards;
 mod build;
 mod explain;
 mod impact;
@@ -7,6 +8,7 @@ mod init;
 mod list;
 mod patch;
 mod platforms;
+mod toolchain;
 mod unpatch;
 
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Build(build::Args),
     Platforms(platforms::Args),
     Explain(explain::Args),
+    Toolchain(toolchain::Args),
+    Boards(boards::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -37,5 +41,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Build(args) => build::run(args, context),
         Command::Platforms(args) => platforms::run(args, context),
         Command::Explain(args) => explain::run(args, context),
+        Command::Toolchain(args) => toolchain::run(args, context),
+        Command::Boards(args) => boards::run(args, context),
     }
 }
