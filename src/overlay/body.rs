@@ -84,7 +84,9 @@ fn core_of(expr: Expr) -> Expr {
             Expr::With(e) => e.body(),
             Expr::Assert(e) => e.body(),
             Expr::Paren(e) => match e.expr().map(|i| (unparen(i.clone()), i)) {
-                Some((Expr::LetIn(_) | Expr::With(_) | Expr::Assert(_) | Expr::BinOp(_) | Expr::AttrSet(_), i)) => Some(i),
+                Some((Expr::LetIn(_) | Expr::With(_) | Expr::Assert(_) | Expr::BinOp(_) | Expr::AttrSet(_), i)) => {
+                    Some(i)
+                }
                 _ => None,
             },
             _ => None,
@@ -231,7 +233,9 @@ pub(super) fn set_keys(set: &ast::AttrSet) -> Vec<String> {
     let mut out = Vec::new();
     for entry in set.entries() {
         match entry {
-            Entry::AttrpathValue(v) => out.extend(v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a))),
+            Entry::AttrpathValue(v) => {
+                out.extend(v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a)))
+            }
             Entry::Inherit(i) => out.extend(i.attrs().filter_map(|a| attr_name(&a))),
         }
     }

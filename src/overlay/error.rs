@@ -208,7 +208,9 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Syntax(e) => return e.hint(),
-            Error::NoOverlay { .. } => "name a file that has one with --overlay PATH, or create one with --new-overlay".into(),
+            Error::NoOverlay { .. } => {
+                "name a file that has one with --overlay PATH, or create one with --new-overlay".into()
+            }
             Error::NotOnLine { candidates, .. } if candidates.is_empty() => {
                 "the file has no overlay function; create one with --new-overlay".into()
             }
@@ -220,17 +222,29 @@ impl Coded for Error {
                  --overlay PATH:LINE"
                     .into()
             }
-            Error::WrongKind { .. } => "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into(),
-            Error::Generated { .. } => "edit the overlay that is loaded after it: --overlay PATH:LINE, or --new-overlay".into(),
-            Error::OpaqueBody { .. } => "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into(),
+            Error::WrongKind { .. } => {
+                "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into()
+            }
+            Error::Generated { .. } => {
+                "edit the overlay that is loaded after it: --overlay PATH:LINE, or --new-overlay".into()
+            }
+            Error::OpaqueBody { .. } => {
+                "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into()
+            }
             Error::NotDerivation { .. } => "name the package itself; a package of a set by its path: SET.NAME".into(),
-            Error::DottedSibling { .. } => "put the override beside that key by hand, or create an overlay with --new-overlay".into(),
-            Error::UnknownScope { .. } => "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into(),
+            Error::DottedSibling { .. } => {
+                "put the override beside that key by hand, or create an overlay with --new-overlay".into()
+            }
+            Error::UnknownScope { .. } => {
+                "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into()
+            }
             Error::Shadowed { .. } => "rename that binding, or choose another overlay with --overlay PATH:LINE".into(),
             Error::NotPatched { .. } => "`overlayctl list` shows what is patched, where, and by what".into(),
             Error::Position { length, .. } => format!("positions are 0 to {length}"),
             Error::Request { .. } => return None,
-            Error::Unverified { .. } => "edit it by hand, or create an overlay with --new-overlay; please report the file".into(),
+            Error::Unverified { .. } => {
+                "edit it by hand, or create an overlay with --new-overlay; please report the file".into()
+            }
         })
     }
 
@@ -333,7 +347,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "no such patch",
         text: "The package has no such element in a list of patches that this overlay sets.",
     },
-    Explanation { code: "OV0112", title: "position past the end", text: "Positions count from 0; the length of the list appends." },
+    Explanation {
+        code: "OV0112",
+        title: "position past the end",
+        text: "Positions count from 0; the length of the list appends.",
+    },
     Explanation { code: "OV0113", title: "the request cannot be written", text: "See the message." },
     Explanation {
         code: "OV0114",

@@ -140,6 +140,13 @@ impl OverlayFile {
     fn one_of(&self, all: Vec<Function>, attr: &AttrPath) -> Result<Function, Error> {
         let packages: Vec<Function> =
             all.iter().filter(|f| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides)).cloned().collect();
+        // An overlay within another's body is part of that one.
+        let span_of = |f: &Function| trivia::span(f.head.syntax());
+        let packages: Vec<Function> = packages
+            .iter()
+            .filter(|f| !packages.iter().any(|o| span_of(o) != span_of(f) && span_of(o).contains(span_of(f))))
+            .cloned()
+            .collect();
         match packages.as_slice() {
             [] => match all.into_iter().next() {
                 Some(first) => Ok(first),
@@ -205,7 +212,12 @@ impl OverlayFile {
                 if out.iter().any(|p: &PatchedPackage| p.place == place && p.attr.last() == patched.attr.last()) {
                     continue;
                 }
-                out.push(PatchedPackage { attr: patched.attr, elements, place, function: self.place(function.place()) });
+                out.push(PatchedPackage {
+                    attr: patched.attr,
+                    elements,
+                    place,
+                    function: self.place(function.place()),
+                });
             }
         }
         out
@@ -233,7 +245,13 @@ impl OverlayFile {
     ///
     /// # Errors
     /// [`Error::NotPatched`] when an element is not there, or a refusal.
-    pub fn remove_patches(&self, files: &dyn Files, select: Select, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
+    pub fn remove_patches(
+        &self,
+        files: &dyn Files,
+        select: Select,
+        attr: &AttrPath,
+        which: &[PatchElement],
+    ) -> Result<Planned, Error> {
         let function = self.chosen(select, attr)?;
         let request = PatchRequest::new(attr.clone(), which.to_vec());
         let here = self.remove_here(&function, attr, which);
@@ -252,7 +270,8 @@ impl OverlayFile {
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
-        let file = OverlayFile::parse(&self.path, new.clone()).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        let file = OverlayFile::parse(&self.path, new.clone())
+            .map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
         let before = body::all_duplicates(&self.root());
         if body::all_duplicates(&file.root()) > before {
             return Err(unverified("an attribute would be defined twice".into()));

@@ -156,7 +156,9 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
 /// Says whether the node stands within `x.override { ... }` or `x.override (old: { ... })`.
 fn inside_override(node: &SyntaxNode) -> bool {
     node.ancestors().filter_map(ast::Apply::cast).any(|apply| {
-        apply.lambda().is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
+        apply
+            .lambda()
+            .is_some_and(|f| function_name(&unparen(f)).is_some_and(|n| n == "override" || n == "overridePackages"))
     })
 }
 
@@ -295,7 +297,8 @@ fn is_prev(name: &str) -> bool {
 }
 
 /// Words that arguments named after a whole package set have in them (`stableFinal`, `prevPkgs`).
-const PACKAGE_SETS: &[&str] = &["stable", "pkgs", "llvm", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
+const PACKAGE_SETS: &[&str] =
+    &["stable", "pkgs", "llvm", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
 
 /// Names as scopes use them: `pyfinal: pyprev`, `rosSelf: rosSuper`, `finalScope: prevScope`.
 fn is_scope_pair(first: &str, second: &str) -> bool {
@@ -314,9 +317,12 @@ fn is_scope_pair(first: &str, second: &str) -> bool {
 
 fn scope_word(name: &str) -> bool {
     let lower = name.to_lowercase();
-    ["haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros", "melpa", "elpa"]
-        .iter()
-        .any(|w| lower.contains(w))
+    [
+        "haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros",
+        "melpa", "elpa",
+    ]
+    .iter()
+    .any(|w| lower.contains(w))
 }
 
 fn kind_of(
@@ -335,7 +341,8 @@ fn kind_of(
     let scoped = is_scope_pair(first, second);
     let of_set = |name: &str, words: &[&str]| {
         let lower = plain_name(name).to_lowercase();
-        words.iter().any(|w| lower.ends_with(w) || lower.starts_with(w)) && PACKAGE_SETS.iter().any(|p| lower.contains(p))
+        words.iter().any(|w| lower.ends_with(w) || lower.starts_with(w))
+            && PACKAGE_SETS.iter().any(|p| lower.contains(p))
     };
     let named = named || of_set(first, &["final", "self"]) && of_set(second, &["prev", "super"]);
     let blank = plain_name(first).is_empty() && plain_name(second).is_empty();
@@ -348,11 +355,7 @@ fn kind_of(
         return None;
     }
     let by_name = |fallback: FnKind| {
-        if scoped {
-            FnKind::Scope
-        } else {
-            fallback
-        }
+        if scoped { FnKind::Scope } else { fallback }
     };
     match context {
         Context::Default => (named || scoped || blank).then_some(FnKind::DefaultArgument),
@@ -428,16 +431,22 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
         return None;
     }
     let base = text.rsplit_once('.').map_or("", |(b, _)| b);
-    let of_scope = base.split(['.', ' ', '(', ')']).any(|n| super::value::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
+    let of_scope = base
+        .split(['.', ' ', '(', ')'])
+        .any(|n| super::value::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
     match name {
         "overrideScope" | "overrideScope'" | "overridePythonPackages" => Some(FnKind::Scope),
-        "extend" | "appendOverlays" => Some(if base.to_lowercase().ends_with("lib") || binding_names(inner.syntax()).first().is_some_and(|n| n.to_lowercase().ends_with("lib")) {
-            FnKind::Lib
-        } else if of_scope || scoped {
-            FnKind::Scope
-        } else {
-            FnKind::Packages
-        }),
+        "extend" | "appendOverlays" => Some(
+            if base.to_lowercase().ends_with("lib")
+                || binding_names(inner.syntax()).first().is_some_and(|n| n.to_lowercase().ends_with("lib"))
+            {
+                FnKind::Lib
+            } else if of_scope || scoped {
+                FnKind::Scope
+            } else {
+                FnKind::Packages
+            },
+        ),
         "makeExtensible" | "fix'" | "extends" => named.then_some(FnKind::Unknown),
         "composeExtensions" | "composeManyExtensions" => {
             let scope = scoped || inside_override(inner.syntax()) || within_overrides(inner.syntax());
@@ -465,7 +474,11 @@ fn within_overrides(node: &SyntaxNode) -> bool {
 fn binds_sets(inner: &ast::Lambda) -> bool {
     inner.body().is_some_and(|b| {
         super::body::read(b).keys().iter().any(|k| {
-            super::value::scope_name(k) || matches!(k.as_str(), "haskell" | "python" | "python2" | "python3" | "pythonPackagesExtensions" | "stdenv")
+            super::value::scope_name(k)
+                || matches!(
+                    k.as_str(),
+                    "haskell" | "python" | "python2" | "python3" | "pythonPackagesExtensions" | "stdenv"
+                )
         })
     })
 }
@@ -493,7 +506,8 @@ fn bound_kind(names: &[String], inner: &ast::Lambda, named: bool, scoped: bool, 
 
 /// Folders whose overlays are all of the Haskell package set.
 fn haskell_folder(path: &std::path::Path) -> bool {
-    path.components().any(|c| matches!(c.as_os_str().to_string_lossy().as_ref(), "haskell-overlays" | "python-overlays"))
+    path.components()
+        .any(|c| matches!(c.as_os_str().to_string_lossy().as_ref(), "haskell-overlays" | "python-overlays"))
 }
 
 fn path_hints_overlay(path: &std::path::Path) -> bool {
@@ -528,7 +542,9 @@ fn root_is_scope(path: &std::path::Path, inner: &ast::Lambda) -> bool {
             || part.contains("python-packages")
             || part.contains("package-overrides")
             || part.contains("requirements_override")
-            || overlay && ["python", "haskell", "poetry", "emacs", "ocaml"].iter().any(|w| part.contains(w)) && !part.contains("overlays")
+            || overlay
+                && ["python", "haskell", "poetry", "emacs", "ocaml"].iter().any(|w| part.contains(w))
+                && !part.contains("overlays")
     });
     let Some(body) = inner.body() else { return named };
     named
