@@ -140,6 +140,13 @@ impl OverlayFile {
     fn one_of(&self, all: Vec<Function>, attr: &AttrPath) -> Result<Function, Error> {
         let packages: Vec<Function> =
             all.iter().filter(|f| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides)).cloned().collect();
+        // An overlay within another's body is part of that one.
+        let span_of = |f: &Function| trivia::span(f.head.syntax());
+        let packages: Vec<Function> = packages
+            .iter()
+            .filter(|f| !packages.iter().any(|o| span_of(o) != span_of(f) && span_of(o).contains(span_of(f))))
+            .cloned()
+            .collect();
         match packages.as_slice() {
             [] => match all.into_iter().next() {
                 Some(first) => Ok(first),

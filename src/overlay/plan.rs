@@ -12,7 +12,7 @@ use super::body::{self, Body, Definition, Found, Known};
 use super::error::{self, Error, Spot};
 use super::file::OverlayFile;
 use super::functions::{Function, shadowed};
-use super::layout::{Style, insert_entry, one_line, operand_like};
+use super::layout::{Style, insert_entry, operand_like};
 use super::query;
 use super::remove;
 use super::request::{Change, FileChange, PatchElement, PatchRequest, Planned, Scope, ScopeMethod, Written};
@@ -625,16 +625,6 @@ fn existing_key(
         }
         Definition::Dotted(_) => {}
     }
-    if let Some(function) = level.function
-        && level.rename.is_none()
-        && shadowed(
-            &last.set.syntax().first_child().unwrap_or_else(|| last.set.syntax().clone()),
-            function,
-            level.prev.as_str(),
-        )
-    {
-        // Nothing below needs `prev` inside the set; the wrap stands outside.
-    }
     wrap_body(planning, level, key, writing, false, warnings, out);
     Ok(())
 }
@@ -673,16 +663,16 @@ fn host_value(
     let nl = planning.style.newline;
     let place = span(value);
     let indent = format!("{}{}", trivia::line_indent(text, place.start), planning.style.unit);
+    let deeper = format!("{indent}{}", planning.style.unit);
     let name = make::fresh("pkg", |n| mentions(value.syntax(), n));
-    let overridden = writing.overridden(&name, &indent, false, &planning.style);
+    let overridden = writing.overridden(&name, &deeper, false, &planning.style);
     let mut edits = TextEdits::new();
     let done = edits.insert(place.start, format!("let {name} = ")).and_then(|()| {
         edits.insert(
             place.end,
             format!(
-                "; in{nl}{indent}if {} then{nl}{indent}{}{nl}{indent}else{nl}{indent}{name}",
-                guard(&level.prev),
-                overridden
+                "; in{nl}{indent}if {} then{nl}{deeper}{overridden}{nl}{indent}else{nl}{deeper}{name}",
+                guard(&level.prev)
             ),
         )
     });
@@ -758,8 +748,18 @@ fn scope_candidates(
     }
     match found.last() {
         None => {
+            // A second binding that goes with the first is written in one piece with it.
+            let also = recipe.also.as_ref().filter(|(also, _)| body.find(also).is_empty());
             let value = |indent: &str, one_line: bool, style: &Style| {
-                format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close)
+                let value =
+                    format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close);
+                match also {
+                    None => value,
+                    Some((also, text)) if one_line => format!("{value}; {} = {text}", make::attr_name(also)),
+                    Some((also, text)) => {
+                        format!("{value};{}{indent}{} = {text}", style.newline, make::attr_name(also))
+                    }
+                }
             };
             if body.any_opaque() {
                 wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
@@ -771,10 +771,6 @@ fn scope_candidates(
                     }
                     let mut edits = TextEdits::new();
                     if insert_entry(planning.text(), set, &key, &value, style, &mut edits).is_ok() {
-                        if let Some((also, text)) = recipe.also.clone().filter(|(also, _)| body.find(also).is_empty()) {
-                            let plain = |_: &str, _: bool, _: &Style| text.clone();
-                            let _ = insert_entry(planning.text(), set, &also, &plain, style, &mut edits);
-                        }
                         out.push(Candidate { edits, how: "scope", added: true, warnings: Vec::new() });
                     }
                     break;
@@ -792,7 +788,6 @@ fn scope_candidates(
     for candidate in &mut out {
         rename_where_used(&level, candidate);
     }
-    let _ = one_line;
     Ok(out)
 }
 

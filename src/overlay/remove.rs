@@ -7,7 +7,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry, Param};
 use rowan::ast::AstNode;
 
-use super::ast::{dotted, path_names, span, split_select, unparen, uses};
+use super::ast::{dotted, path_names, span, split_select, uses};
 use super::body;
 use super::error::Error;
 use super::file::OverlayFile;
@@ -453,6 +453,19 @@ enum ScopeBinding {
     Around(Span, Span),
 }
 
+/// `a ++ (b ++ c)`: the last `++`, and what stands before it.
+fn last_concat(concat: &ast::BinOp) -> Option<(ast::BinOp, Expr)> {
+    let mut last = concat.clone();
+    while let Some(Expr::BinOp(next)) = last.rhs() {
+        if next.operator() != Some(BinOpKind::Concat) {
+            break;
+        }
+        last = next;
+    }
+    let before = last.lhs()?;
+    Some((last, before))
+}
+
 /// Reads the override of a scope around an inner set, when it has the form that the planner writes.
 fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Option<ScopeBinding> {
     if inner.syntax() == &function.body().map(|b| body::read(b).core.syntax().clone())? {
@@ -487,20 +500,23 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
     {
         return Some(ScopeBinding::Around(span(&value), span(&old)));
     }
-    let fresh = head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
+    let fresh = key != "pythonPackagesExtensions" && head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
         || head.starts_with('(') && head.contains(&format!(".{key}or")) && !head.contains(".override")
         || head.contains(".override(old:{") && head.contains(".lib.composeExtensions(old.");
     if !fresh {
         if let Expr::BinOp(concat) = &value
             && concat.operator() == Some(BinOpKind::Concat)
-            && let Some(before) = concat.lhs()
+            && let Some((last, before)) = last_concat(concat)
         {
             let (start, end) = match &before {
-                Expr::Paren(p) if p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) => {
+                Expr::Paren(p)
+                    if last.syntax() == concat.syntax()
+                        && p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) =>
+                {
                     let i = p.expr()?;
                     (span(&i).start, span(&i).end)
                 }
-                _ => (span(&before).start, span(&before).end),
+                _ => (span(&value).start, span(&before).end),
             };
             return Some(ScopeBinding::Around(span(&value), Span::new(start, end)));
         }
@@ -516,6 +532,5 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
                 && other.attrpath().is_some_and(|p| p.syntax().text() == format!("{key}Packages").as_str())
         }));
     }
-    let _ = unparen;
     Some(ScopeBinding::Whole(entries))
 }
