@@ -359,3 +359,44 @@ fn a_store_that_fails_is_named_for_what_it_is() {
         assert_eq!(report.check().unwrap_err().code(), code, "{script}");
     }
 }
+
+#[test]
+fn a_build_that_the_evaluation_needs_is_refused_where_that_is_asked_for() {
+    let refuse = |settings: &mut Settings| {
+        settings.options.push(("allow-import-from-derivation".into(), "false".into()));
+    };
+    let Some(room) = Room::with(refuse) else { return };
+    let set = room.set().to_nix().unwrap();
+    let root = Root::Expression(Fragment::parse(format!("{{ x = import ({set}).tool; }}")).unwrap());
+    let side = Side { name: "ifd".into(), root, targets: vec![vec!["x".into()]] };
+    let failure = room.nix.instantiate(&[side]).unwrap().remove(0).remove(0).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::ImportFromDerivation, "{failure:?}");
+}
+
+#[test]
+fn what_is_in_a_cache_is_fetched_and_not_built() {
+    let Some(room) = Room::new() else { return };
+    let request = room.request(&["tool"]);
+    room.nix.build(&request, &mut ignore).unwrap().check().unwrap();
+    let out = request.goals[0].outputs[0].path.clone();
+    let cache = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", cache.path().display());
+    room.nix.copy_to(&url, &[&out]).unwrap();
+
+    let other = tempfile::tempdir().unwrap();
+    let fetching = |settings: &mut Settings| {
+        settings.store = Some(other.path().display().to_string());
+        settings.options = vec![("substituters".into(), url.clone()), ("require-sigs".into(), "false".into())];
+    };
+    let Some(mut fresh) = Room::with(fetching) else { return };
+    fresh.dir = room.dir;
+    let request = fresh.request(&["tool"]);
+    assert_eq!(request.goals[0].outputs[0].path, out, "the same derivation");
+    let dry = fresh.nix.dry_run(&[&format!("{}!out", request.goals[0].drv_path)]).unwrap();
+    assert_eq!((dry.will_build.len(), dry.will_fetch.as_slice()), (0, &[out.clone()][..]), "{dry:?}");
+    assert!(dry.unpacked.is_some(), "{dry:?}");
+    let report = fresh.nix.build(&request, &mut ignore).unwrap();
+    assert_eq!(report.results[&request.goals[0].drv_path].outcome, Outcome::Substituted, "{report:?}");
+    assert!(report.fetches.iter().any(|f| f.path == out && f.from.contains("file://") && f.ended), "{report:?}");
+    assert_eq!(fresh.nix.build_log(&request.goals[0].drv_path).unwrap(), None, "what was fetched has no log here");
+}
