@@ -133,6 +133,22 @@ fn two_sides_with_failures_between_the_targets() {
 }
 
 #[test]
+fn the_files_that_a_side_reads_are_named() {
+    let Some(room) = Room::new() else { return };
+    let mut set = room.set();
+    set.overlays.push(Overlay::File(room.dir.path().join("overlay.nix")));
+    let mut patched = room.side(&["tool", "throws"]);
+    patched.root = Root::Packages(Box::new(set));
+    let recorded = room.nix.instantiate_recording(&[room.side(&["tool"]), patched]).unwrap();
+    let names = |i: usize| -> Vec<&str> {
+        recorded[i].files.iter().filter_map(|f| f.strip_prefix(room.dir.path()).ok()?.to_str()).collect()
+    };
+    assert_eq!(names(0), ["set.nix"]);
+    assert_eq!(names(1), ["fix.patch", "overlay.nix", "set.nix"]);
+    assert_eq!(recorded[1].targets[1].as_ref().unwrap_err().message, "no ${such} \"thing\"");
+}
+
+#[test]
 fn a_target_that_takes_the_evaluator_down_takes_no_other_with_it() {
     let Some(room) = Room::new() else { return };
     let results = room.instantiate(&["libc", "deep", "tool", "deep", "bad"]);

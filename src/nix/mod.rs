@@ -32,7 +32,7 @@ pub use error::{EXPLANATIONS, Error};
 pub use expression::{AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text};
 pub use facts::{PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
-pub use instantiate::{Instantiated, Output, Side, SideResult};
+pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
 pub use server::EvalServer;
