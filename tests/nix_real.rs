@@ -232,6 +232,11 @@ fn a_chain_is_built_linked_and_found_again() {
     // A second run finds everything there.
     let again = room.nix.build(&request, &mut ignore).unwrap();
     assert!(again.results.values().all(|r| r.outcome == Outcome::Already), "{again:?}");
+    // A link that cannot be made does not lose the report.
+    let mut unlinked = room.request(&["tool"]);
+    unlinked.goals[0].link = Some(room.dir.path().join("set.nix/result"));
+    let report = room.nix.build(&unlinked, &mut ignore).unwrap();
+    assert_eq!((report.unlinked.len(), report.check().unwrap_err().code()), (1, "OV0518"), "{report:?}");
     // And a comparing one finds it the same.
     let mut check = room.request(&["tool"]);
     check.check = true;
