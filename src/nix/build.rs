@@ -15,7 +15,8 @@ use super::error::Error;
 use super::instantiate::{Instantiated, Output};
 use super::log::Message;
 use super::program::Nix;
-use super::state::{BuildState, Event, Failure, Fetch, Reason, Status};
+use super::reason::{Failure, Reason};
+use super::state::{BuildState, Event, Fetch, Status};
 use super::store::setting;
 use crate::base::process::{Exec, ProcessError};
 
