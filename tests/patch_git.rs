@@ -2,7 +2,7 @@
 //!
 //! A few dozen cases run in the suite; `OVERLAYCTL_PATCH_CASES=2000` runs as many.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects and fails loudly")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;

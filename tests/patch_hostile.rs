@@ -1,6 +1,6 @@
 //! Patches that want to do harm: refused by name, or applied correctly, in bounded memory and time.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects and fails loudly")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
 use std::time::Instant;
 
