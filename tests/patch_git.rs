@@ -2,13 +2,7 @@
 //!
 //! A few dozen cases run in the suite; `OVERLAYCTL_PATCH_CASES=2000` runs as many.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +30,7 @@ fn text(r: &mut Random) -> String {
         .map(|_| {
             format!(
                 "{}\n",
-                ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + &["", "1", "2"][r.below(3)]
+                ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + ["", "1", "2"][r.below(3)]
             )
         })
         .collect();
