@@ -1,6 +1,8 @@
 //! Edits of overlays of every shape: the text that comes out, that a second run changes nothing, and that the inverse
 //! gives the bytes back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+
 use std::path::Path;
 
 use overlayctl::base::diagnostic::Coded;
