@@ -1,13 +1,7 @@
 //! Edits of overlays of every shape: the text that comes out, that a second run changes nothing, and that the inverse
 //! gives the bytes back.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::Path;
 

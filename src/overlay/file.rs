@@ -294,7 +294,7 @@ impl OverlayFile {
             change: Change::Removed { attr: attr.clone(), elements, binding },
             warnings: Vec::new(),
             already: false,
-            function: at.place,
+            function: *at.place,
         })
     }
 }

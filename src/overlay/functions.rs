@@ -298,7 +298,7 @@ fn is_prev(name: &str) -> bool {
 
 /// Words that arguments named after a whole package set have in them (`stableFinal`, `prevPkgs`).
 const PACKAGE_SETS: &[&str] =
-    &["stable", "pkgs", "llvm", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
+    &["stable", "pkgs", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
 
 /// Names as scopes use them: `pyfinal: pyprev`, `rosSelf: rosSuper`, `finalScope: prevScope`.
 fn is_scope_pair(first: &str, second: &str) -> bool {
@@ -441,13 +441,14 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
                 || binding_names(inner.syntax()).first().is_some_and(|n| n.to_lowercase().ends_with("lib"))
             {
                 FnKind::Lib
-            } else if of_scope || scoped {
-                FnKind::Scope
-            } else {
-                FnKind::Packages
-            },
-        ),
-        "makeExtensible" | "fix'" | "extends" => named.then_some(FnKind::Unknown),
+            } else if of_scope || within_argument(base) || base.contains("makeExtensible") {
+            FnKind::Scope
+        } else if scoped && !base.to_lowercase().contains("pkgs") {
+            FnKind::Scope
+        } else {
+            FnKind::Packages
+        }),
+        "makeExtensible" | "fix'" | "extends" => None,
         "composeExtensions" | "composeManyExtensions" => {
             let scope = scoped || inside_override(inner.syntax()) || within_overrides(inner.syntax());
             Some(if scope { FnKind::Scope } else { FnKind::Packages })
@@ -457,6 +458,17 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
         _ if named => Some(if scope_word(text) { FnKind::Scope } else { FnKind::Unknown }),
         _ => None,
     }
+}
+
+/// `prev.nixVersions`: a set within what an overlay was given, unless its name says that it is a whole package set.
+fn within_argument(base: &str) -> bool {
+    let mut names = base.split('.');
+    let (Some(first), Some(second), None) = (names.next(), names.next(), names.next()) else { return false };
+    let argument = plain_name(first);
+    (is_final(argument) || is_prev(argument))
+        && argument != "pkgs"
+        && crate::syntax::make::is_identifier(second)
+        && !PACKAGE_SETS.iter().any(|p| second.to_lowercase().contains(p))
 }
 
 /// Names of things that override packages of some scope.

@@ -103,7 +103,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
                             element.identity(),
                             request.attr
                         ),
-                        place: Some(spot.place.clone()),
+                        place: Some((*spot.place).clone()),
                         hint: None,
                     });
                 }
@@ -116,7 +116,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             change: Change::Nothing { attr: request.attr.clone() },
             warnings,
             already: true,
-            function: spot.place,
+            function: *spot.place,
         });
     }
     let planning = Planning { file, request, missing: &missing, style: Style::of(file.text()) };
@@ -128,7 +128,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
     for candidate in candidates {
         match verified(&planning, function, &candidate) {
             Ok((new, true)) => {
-                return Ok(planned(&planning, candidate, new, warnings, spot.place));
+                return Ok(planned(&planning, candidate, new, warnings, *spot.place));
             }
             Ok((new, false)) => {
                 if second_best.is_none() {
@@ -144,7 +144,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             format!("taking `{}`'s patch out again will give an equivalent text, not the same bytes", request.attr),
             function.place(),
         ));
-        return Ok(planned(&planning, candidate, new, warnings, spot.place));
+        return Ok(planned(&planning, candidate, new, warnings, *spot.place));
     }
     Err(Error::Unverified { attr: request.attr.clone(), reason, at: spot })
 }
