@@ -3,9 +3,12 @@
 mod build;
 mod impact;
 mod init;
+mod ldd;
 mod list;
 mod patch;
+mod run;
 mod unpatch;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,9 @@ pub(crate) enum Command {
     List(list::Args),
     Impact(impact::Args),
     Build(build::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Ldd(ldd::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -31,5 +37,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Ldd(args) => ldd::run(args, context),
     }
 }
