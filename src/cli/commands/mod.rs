@@ -5,11 +5,14 @@ mod build;
 mod explain;
 mod impact;
 mod init;
+mod ldd;
 mod list;
 mod patch;
 mod platforms;
 mod toolchain;
+mod run;
 mod unpatch;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,9 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Toolchain(toolchain::Args),
     Boards(boards::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Ldd(ldd::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -43,5 +49,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Explain(args) => explain::run(args, context),
         Command::Toolchain(args) => toolchain::run(args, context),
         Command::Boards(args) => boards::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Ldd(args) => ldd::run(args, context),
     }
 }
