@@ -147,14 +147,7 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (Absent::Perhaps, _) if found.is_none() => Action::Create,
             _ => Action::Change,
         };
-        let mut outcome = FileOutcome {
-            path: path.clone(),
-            from: None,
-            action,
-            skipped: None,
-            already_applied: false,
-            hunks: Vec::new(),
-        };
+        let mut outcome = FileOutcome { path: path.clone(), from: None, action, skipped: None, already_applied: false, hunks: Vec::new() };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
             if deletes > Absent::No && creates == Absent::No {
                 // The next patch would delete the file, which does not exist.
@@ -173,8 +166,7 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let exists = if empty { deletes > Absent::No && !self.diff.hunks.is_empty() } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
-            outcome.already_applied =
-                (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
+            outcome.already_applied = (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
             self.skip(&mut outcome, if creates == Absent::Yes { Skip::Exists } else { Skip::Reversed }, Some(&before));
             return Ok(outcome);
         }
@@ -188,22 +180,9 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// A rename or a copy: read from the tree before the patch, as git does.
-    fn transfer(
-        &self,
-        work: &mut Layered<'_, T>,
-        from: String,
-        to: String,
-        renames: bool,
-    ) -> Result<FileOutcome, Error> {
+    fn transfer(&self, work: &mut Layered<'_, T>, from: String, to: String, renames: bool) -> Result<FileOutcome, Error> {
         let action = if renames { Action::Rename } else { Action::Copy };
-        let mut outcome = FileOutcome {
-            path: to.clone(),
-            from: Some(from.clone()),
-            action,
-            skipped: None,
-            already_applied: false,
-            hunks: Vec::new(),
-        };
+        let mut outcome = FileOutcome { path: to.clone(), from: Some(from.clone()), action, skipped: None, already_applied: false, hunks: Vec::new() };
         let unreadable = |e: std::io::Error| Error::Unreadable { path: from.clone(), why: e.to_string() };
         let before = match self.tree.read(&from).map_err(unreadable)? {
             Some(file) => Some(file.into_owned()),
@@ -230,8 +209,7 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (None, None) => self.skip(&mut outcome, Skip::Missing, None),
             (Some(before), Some(there)) => {
                 self.skip(&mut outcome, Skip::Exists, Some(&there));
-                outcome.already_applied =
-                    !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
+                outcome.already_applied = !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
             }
         }
         Ok(outcome)
@@ -255,32 +233,31 @@ impl<T: Tree> FileRun<'_, '_, T> {
             .hunks
             .iter()
             .map(|hunk| {
-                let fits = file.is_some() && self.stands(hunk, false, &lines, &mut drift[0]);
-                let already_applied = !fits && file.is_some() && self.stands(hunk, true, &lines, &mut drift[1]);
-                let conflict =
-                    (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
+                let before = file.and_then(|_| self.stands(hunk, false, &lines, &mut drift[0]));
+                let after = file.and_then(|_| self.stands(hunk, true, &lines, &mut drift[1]));
+                let already_applied = is_in(hunk, self.options.reverse, before, after);
+                let fits = before.is_some() && !already_applied;
+                let conflict = (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
                 HunkOutcome { state: HunkState::Ignored { fits }, already_applied, conflict }
             })
             .collect();
     }
 
-    /// Says whether a side stands in the file without fuzz; `after` is the side that the patch makes. An empty side says nothing.
-    fn stands(&self, hunk: &Hunk<'_>, after: bool, lines: &[&[u8]], drift: &mut i64) -> bool {
+    /// Looks for a side in the file, without fuzz; `after` is the side that the patch makes. Returns how far it is from where the
+    /// hunks before let it be expected. An empty side says nothing.
+    fn stands(&self, hunk: &Hunk<'_>, after: bool, lines: &[&[u8]], drift: &mut i64) -> Option<i64> {
         let pattern = Pattern::new(hunk, after != self.options.reverse, self.diff.strip_cr);
         if pattern.lines.is_empty() {
-            return !after;
+            return (!after).then_some(0);
         }
         let guess = pattern.first + *drift;
-        let found = pattern.locate(lines, guess, 0, 0);
-        if let Some(at) = found {
-            *drift += at - guess;
-        }
-        found.is_some()
+        let distance = pattern.locate(lines, guess, 0, 0)? - guess;
+        *drift += distance;
+        Some(distance)
     }
 
     fn conflict(&self, hunk: &Hunk<'_>, lines: &[&[u8]], drift: i64) -> Box<Conflict> {
-        let (old, new) =
-            (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
+        let (old, new) = (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
         let (start, count) = match self.options.reverse {
             true => (hunk.new_start, hunk.new_count),
             false => (hunk.old_start, hunk.old_count),
@@ -288,12 +265,7 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let from = usize::try_from((start as i64 + drift - 1).max(0)).unwrap_or(0).min(lines.len());
         let to = from.saturating_add(usize::try_from(count).unwrap_or(0)).min(lines.len());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Box::new(Conflict {
-            line: from + 1,
-            expected: text(&old),
-            found: text(&lines[from..to].concat()),
-            wanted: text(&new),
-        })
+        Box::new(Conflict { line: from + 1, expected: text(&old), found: text(&lines[from..to].concat()), wanted: text(&new) })
     }
 
     /// What a patch that makes the file makes.
@@ -302,14 +274,7 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// Applies the hunks to `before` and puts the result at `path`.
-    fn change(
-        &self,
-        work: &mut Layered<'_, T>,
-        outcome: &mut FileOutcome,
-        before: File<'_>,
-        path: String,
-        existed: bool,
-    ) -> Result<(), Error> {
+    fn change(&self, work: &mut Layered<'_, T>, outcome: &mut FileOutcome, before: File<'_>, path: String, existed: bool) -> Result<(), Error> {
         let lines = split_lines(&before.bytes);
         let Some((bytes, hunks)) = self.hunks(&lines, before.bytes.len()) else {
             self.skip(outcome, Skip::Reversed, Some(&before));
@@ -352,12 +317,13 @@ impl<T: Tree> FileRun<'_, '_, T> {
         for (i, hunk) in self.diff.hunks.iter().enumerate() {
             let pattern = Pattern::new(hunk, self.options.reverse, self.diff.strip_cr);
             let most = (self.options.fuzz as i64).min(pattern.context());
-            let mut found = None;
+            let (mut found, mut moved) = (None, 0);
             for fuzz in 0..=most {
                 let guess = pattern.first + offset;
                 if let Some(at) = pattern.locate(lines, guess, out.frozen, fuzz) {
                     found = Some((at, fuzz));
-                    offset += at - guess;
+                    moved = at - guess;
+                    offset += moved;
                     break;
                 }
                 if i == 0 {
@@ -372,14 +338,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
             let inserted = found.filter(|(at, _)| out.apply(hunk, *at, self.options.reverse, self.diff.strip_cr));
             outcomes.push(match inserted {
                 Some((at, fuzz)) => {
-                    let already_applied = fuzz > 0 && self.stands(hunk, true, lines, &mut reversed_drift);
+                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let already_applied = is_in(hunk, self.options.reverse, (fuzz == 0).then_some(moved), after);
                     let state = HunkState::Applied { line: at + growth, offset, fuzz };
                     let (old, new) = (hunk.old_count as i64, hunk.new_count as i64);
                     growth += if self.options.reverse { old - new } else { new - old };
                     HunkOutcome { state, already_applied, conflict: None }
                 }
                 None => {
-                    let already_applied = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    let already_applied = is_in(hunk, self.options.reverse, None, after);
                     let line = found.map_or(pattern.first, |(at, _)| at) + growth;
                     let conflict = (!already_applied).then(|| self.conflict(hunk, lines, offset));
                     HunkOutcome { state: HunkState::Failed { line }, already_applied, conflict }
@@ -388,6 +356,17 @@ impl<T: Tree> FileRun<'_, '_, T> {
         }
         out.copy_till(lines.len() as i64);
         Some((out.bytes, outcomes))
+    }
+}
+
+/// Says whether a hunk is in already, from where its two sides stand: the new side alone, or nearer to where it is expected than
+/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.)
+fn is_in(hunk: &Hunk<'_>, reverse: bool, before: Option<i64>, after: Option<i64>) -> bool {
+    let added = if reverse { LineKind::Removed } else { LineKind::Added };
+    match (before, after) {
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => after.abs() < before.abs() && hunk.lines.iter().any(|l| l.kind == added),
+        (_, None) => false,
     }
 }
 
@@ -426,8 +405,7 @@ impl Output<'_> {
 
     /// Puts a hunk at a line (from 1). Lines of context are the file's, not the hunk's.
     fn apply(&mut self, hunk: &Hunk<'_>, at: i64, reverse: bool, strip_cr: bool) -> bool {
-        let (removed, added) =
-            if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
+        let (removed, added) = if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
         let mut here = at - 1;
         let end = here + hunk.lines.iter().filter(|l| l.kind != added).count() as i64;
         for line in &hunk.lines {

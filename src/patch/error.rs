@@ -374,6 +374,16 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0222" "A series that is not understood" "A line of quilt's series file is a patch name, then -pN or -R, then a comment."
     "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
     "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
+    "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
+    "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
+    "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."
+    "OV0243" "A malformed Upstream-Status" "The line must be `Upstream-Status: Word` or `Upstream-Status: Word text`, from the start of the line, in exactly this case."
+    "OV0244" "No Signed-off-by" "Nobody vouches for the patch: `Signed-off-by: Name <mail>`."
+    "OV0245" "A malformed Signed-off-by" "It is `Signed-off-by: Name <mail>`."
+    "OV0246" "A CVE without its line" "The file name or the subject names a CVE, but no `CVE:` line does, so tools do not find it."
+    "OV0247" "A malformed CVE line" "It is `CVE: CVE-YYYY-NNNN`, several separated by blanks."
+    "OV0248" "CR LF in a patch" "The patch itself has CR LF line ends. `patch` takes the CRs off every line, so it fits sources with LF only, and not those with CR LF."
+    "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
 };
 
 #[cfg(test)]
@@ -388,7 +398,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 24, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 34, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

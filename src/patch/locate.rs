@@ -75,7 +75,8 @@ impl<'a> Pattern<'a> {
     pub(super) fn locate(&self, file: &[&[u8]], guess: i64, frozen: i64, fuzz: i64) -> Option<i64> {
         let wanted = self.lines.len() as i64;
         if wanted == 0 {
-            return Some(guess);
+            // Anywhere; but there is no line 0, which is how `patch` says "nowhere".
+            return (guess != 0).then_some(guess);
         }
         let lines = file.len() as i64;
         let skip_front = fuzz + self.prefix - self.context();

@@ -43,6 +43,9 @@ impl FileName {
         } else {
             rest.to_vec()
         };
+        if name.is_empty() {
+            return Err(bad("is empty", &at));
+        }
         FileName::checked(name, false, at)
     }
 
@@ -54,9 +57,6 @@ impl FileName {
             return Ok(FileName { name: String::new(), null: true, epoch: true, at });
         }
         let name = String::from_utf8(name).map_err(|_| bad("is not UTF-8", &at))?;
-        if name.is_empty() {
-            return Err(bad("is empty", &at));
-        }
         Ok(FileName { name, null: false, epoch, at })
     }
 

@@ -94,7 +94,8 @@ pub enum Skip {
 pub struct HunkOutcome {
     /// The result, as GNU patch has it.
     pub state: HunkState,
-    /// The new side of the hunk stands in the file before the patch, and the old side does not (exactly).
+    /// The new side of the hunk stands in the file before the patch, and the old side does not (exactly), or farther away from where
+    /// it is expected. May be so for a hunk that `patch` applies once more.
     pub already_applied: bool,
     /// Both sides, for a hunk that does not fit.
     #[serde(skip_serializing_if = "Option::is_none")]

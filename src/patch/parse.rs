@@ -2,8 +2,8 @@
 //!
 //! Grammar after "Detailed Unified" in the diffutils manual and "Generating patch text with -p" in git-diff(1). Two leniencies
 //! are GNU patch's own: an empty line or one that begins with a tab within a hunk is a context line whose leading blank
-//! was lost, and up to three blank context lines may be missing at the very end. Where GNU patch takes an unfinished last line
-//! for a blank one, this refuses. Must not change bytes, must not look at any tree.
+//! was lost, and up to three blank context lines may be missing at the very end. An unfinished last line is
+//! dropped, as GNU patch does; [`Hunk::unfinished`] says so. Must not change bytes, must not look at any tree.
 
 use super::error::{Error, Spot};
 use super::names::FileName;
@@ -44,7 +44,10 @@ impl<'a> PatchFile<'a> {
             } else if line.starts_with(b"diff --cc ") || line.starts_with(b"diff --combined ") {
                 return Err(Error::CombinedDiff { at: reader.spot() });
             } else if line.starts_with(b"--- ") {
-                reader.second().is_some_and(|l| l.starts_with(b"+++ "))
+                reader.second().is_some_and(|l| l.starts_with(b"+++ ") || l.starts_with(b"@@ -"))
+            } else if line.starts_with(b"+++ ") {
+                // The line before it was lost; `patch` does with one name.
+                reader.second().is_some_and(|l| l.starts_with(b"@@ -"))
             } else if line.starts_with(b"*** ") && context_diff(&reader) {
                 return Err(Error::ContextDiff { at: reader.spot() });
             } else if line.starts_with(b"@@ -") && reader.hunk_header().is_ok() {
@@ -73,24 +76,10 @@ impl<'a> PatchFile<'a> {
                     reader.next();
                     let binary = Some(Binary { bytes: &bytes[from..reader.at], has_data: false });
                     let index = None;
-                    files.push(FileDiff {
-                        lead,
-                        header,
-                        git: None,
-                        old,
-                        new,
-                        index,
-                        hunks: Vec::new(),
-                        binary,
-                        strip_cr: false,
-                        at,
-                    });
+                    files.push(FileDiff { lead, header, git: None, old, new, index, hunks: Vec::new(), binary, strip_cr: false, at });
                     text_start = reader.at;
                     continue;
-                } else if !(line.starts_with(b"====")
-                    || line.starts_with(b"RCS file:")
-                    || line.starts_with(b"retrieving "))
-                {
+                } else if !(line.starts_with(b"====") || line.starts_with(b"RCS file:") || line.starts_with(b"retrieving ")) {
                     pending = None;
                 }
                 reader.next();
@@ -205,16 +194,28 @@ impl<'a> Reader<'a> {
             file.strip_cr = self.peek().is_some_and(|l| l.ends_with(b"\r"));
             file.git = Some(self.git_header()?);
         }
-        if self.peek().is_some_and(|l| l.starts_with(b"--- ")) && self.second().is_some_and(|l| l.starts_with(b"+++ "))
-        {
-            let (at, line) = (self.spot(), self.next());
-            file.old = Some(FileName::from_header(content(&line[4..]), at)?);
-            let (at, line) = (self.spot(), self.next());
-            file.new = Some(FileName::from_header(content(&line[4..]), at)?);
-            file.strip_cr = line.ends_with(b"\r\n");
-            if !self.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
+        let minus = self.peek().is_some_and(|l| l.starts_with(b"--- "));
+        let plus = |line: Option<&[u8]>| line.is_some_and(|l| l.starts_with(b"+++ "));
+        let hunk = |line: Option<&[u8]>| line.is_some_and(|l| l.starts_with(b"@@ -"));
+        if (minus && (plus(self.second()) || hunk(self.second()))) || (plus(self.peek()) && hunk(self.second())) {
+            while let Some(line) = self.peek().filter(|l| l.starts_with(b"--- ") || l.starts_with(b"+++ ")) {
+                let name = FileName::from_header(&line[4..], self.spot())?;
+                file.strip_cr = line.ends_with(b"\r");
+                if line.starts_with(b"---") && file.old.is_none() && file.new.is_none() {
+                    file.old = Some(name);
+                } else if line.starts_with(b"+++") && file.new.is_none() {
+                    file.new = Some(name);
+                } else {
+                    break;
+                }
+                self.next();
+            }
+            if !hunk(self.peek()) {
                 return Err(Error::HeaderWithoutHunk { at: file.at });
             }
+            // An empty name is no name.
+            file.old = file.old.filter(|n| n.null || !n.name.is_empty());
+            file.new = file.new.filter(|n| n.null || !n.name.is_empty());
         }
         file.header = &self.bytes[start.at..self.at];
         let from = self.at;
@@ -332,6 +333,7 @@ impl<'a> Reader<'a> {
         self.next();
         let (mut old, mut new) = (old_count, new_count);
         let mut lines: Vec<HunkLine<'a>> = Vec::new();
+        let mut unfinished = false;
         while old > 0 || new > 0 {
             let Some(line) = self.peek() else {
                 if old == new && old <= MAX_CHOPPED {
@@ -341,8 +343,10 @@ impl<'a> Reader<'a> {
                 return Err(Error::TruncatedHunk { missing: old.max(new), at });
             };
             if self.at + line.len() == self.bytes.len() {
-                // GNU patch takes an unfinished line for a blank one and then looks for a place with fuzz.
-                return Err(Error::TruncatedHunk { missing: old.max(new), at });
+                // GNU patch drops an unfinished line, and then takes the missing ones for blank.
+                unfinished = true;
+                self.next();
+                continue;
             }
             if line.len() > MAX_LINE_BYTES {
                 return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: self.spot() });
@@ -377,7 +381,7 @@ impl<'a> Reader<'a> {
             return Err(Error::BadCounts { at });
         }
         let bytes = &self.bytes[from..self.at];
-        Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, at })
+        Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, unfinished, at })
     }
 }
 
@@ -492,19 +496,14 @@ fn nearest_reason(bytes: &[u8]) -> Error {
     }
     match minus {
         Some(at) => not("`---` and `+++` do not follow each other", at),
-        None => not(
-            "no file header (`--- old`, `+++ new`) and no hunk was found",
-            Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() },
-        ),
+        None => not("no file header (`--- old`, `+++ new`) and no hunk was found", Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() }),
     }
 }
 
 /// Recognises a command of a normal diff (`3c3`, next line `< ...`) or of an ed script (`3,4d` or `3a` alone).
 fn command(line: &[u8], next: Option<&[u8]>) -> Option<&'static str> {
     let verb = line.iter().position(|b| matches!(b, b'a' | b'c' | b'd'))?;
-    let range = |text: &[u8]| {
-        !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',')
-    };
+    let range = |text: &[u8]| !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',');
     if !range(&line[..verb]) {
         return None;
     }
@@ -564,10 +563,7 @@ mod tests {
             ("diff --cc f\nindex 1,2..3\n--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n", ("OV0205", 1)),
             ("--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n  a\n", ("OV0213", 1)),
             ("diff --git a/f.png b/f.png\nindex 1..2 100644\nBinary files a/f.png and b/f.png differ\n", ("OV0206", 1)),
-            (
-                "diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n",
-                ("OV0207", 1),
-            ),
+            ("diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n", ("OV0207", 1)),
             ("@@ -1 +1 @@\n-a\n+b\n", ("OV0208", 1)),
             ("--- a/f\n+++ b/f\n@@ -1,x +1 @@\n-a\n+b\n", ("OV0209", 3)),
             ("--- a/f\n+++ b/f\n@@ -1,-5 +1 @@\n-a\n+b\n", ("OV0209", 3)),
@@ -580,10 +576,7 @@ mod tests {
             ("diff --git a/f b/f\nrename from f\nrename to ../f\n", ("OV0214", 3)),
             ("diff --git a/f b/f\nrename from f\nrename to /etc/f\n", ("OV0214", 3)),
             ("--- a/f\n+++ /dev/sda\n@@ -1 +1 @@\n-a\n+b\n", ("OV0215", 2)),
-            (
-                "diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n",
-                ("OV0215", 1),
-            ),
+            ("diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", ("OV0215", 1)),
             ("--- a/f\0x\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- \"a/f\\000x\"\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0217", 1)),
@@ -613,9 +606,7 @@ mod tests {
 
     #[test]
     fn git_names_with_blanks_and_quotes() {
-        let names = |rest: &str| {
-            git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()))
-        };
+        let names = |rest: &str| git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()));
         let pair = |a: &str, b: &str| Some((a.to_string(), b.to_string()));
         assert_eq!(names("a/f b/f"), pair("a/f", "b/f"));
         assert_eq!(names("a/f g b/f g"), pair("a/f g", "b/f g"));
@@ -628,36 +619,11 @@ mod tests {
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             prop::sample::select(vec![
-                "diff --git a/f b/f\n",
-                "--- a/f\n",
-                "+++ b/f\n",
-                "@@ -1 +1 @@\n",
-                "@@ -1,2 +1,2 @@ x\n",
-                "@@ -0,0 +1 @@\n",
-                "-a\n",
-                "+b\n",
-                " c\n",
-                "\n",
-                "\\ No newline at end of file\n",
-                "Index: f\n",
-                "index 1..2 100644\n",
-                "new file mode 100644\n",
-                "rename from a\n",
-                "rename to b\n",
-                "GIT binary patch\n",
-                "literal 5\n",
-                "zcmV\n",
-                "Binary files a/f and b/f differ\n",
-                "-- \n",
-                "--- a/f\r\n",
-                "+++ b/f\r\n",
-                "*** a\n",
-                "From: x\n",
-                "--- \"a/\\303\"\n",
-                "@@ -1",
-                "@@@ -1 -1 +1 @@@\n",
-            ])
-            .prop_map(|s| s.as_bytes().to_vec()),
+                "diff --git a/f b/f\n", "--- a/f\n", "+++ b/f\n", "@@ -1 +1 @@\n", "@@ -1,2 +1,2 @@ x\n", "@@ -0,0 +1 @@\n", "-a\n", "+b\n", " c\n", "\n",
+                "\\ No newline at end of file\n", "Index: f\n", "index 1..2 100644\n", "new file mode 100644\n", "rename from a\n", "rename to b\n",
+                "GIT binary patch\n", "literal 5\n", "zcmV\n", "Binary files a/f and b/f differ\n", "-- \n", "--- a/f\r\n", "+++ b/f\r\n", "*** a\n", "From: x\n",
+                "--- \"a/\\303\"\n", "@@ -1", "@@@ -1 -1 +1 @@@\n",
+            ]).prop_map(|s| s.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 0..12),
         ]
     }

@@ -85,6 +85,8 @@ pub struct Hunk<'a> {
     pub section: &'a [u8],
     /// The lines in the order of the patch.
     pub lines: Vec<HunkLine<'a>>,
+    /// The patch ends in the middle of a line of this hunk. `patch` takes that line for a blank one, which seldom fits: hence fuzz.
+    pub unfinished: bool,
     /// Where the header stands.
     pub at: Spot,
 }
@@ -173,6 +175,11 @@ impl<'a> PatchFile<'a> {
     /// the effect that it does not fit a source that has CR LF.
     pub fn crlf(&self) -> bool {
         self.files.iter().any(|f| f.strip_cr)
+    }
+
+    /// Says whether the patch ends in the middle of a hunk's line (its last line feed is lost).
+    pub fn unfinished(&self) -> bool {
+        self.files.last().and_then(|f| f.hunks.last()).is_some_and(|h| h.unfinished)
     }
 
     /// Checks what can be checked without the source, for a patch that will be applied with `-pSTRIP`: every name
