@@ -9,6 +9,7 @@
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
+//! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
@@ -24,6 +25,7 @@ pub mod log;
 mod pool;
 mod program;
 mod server;
+mod sources;
 mod state;
 mod store;
 
@@ -38,5 +40,6 @@ pub use instantiate::{Instantiated, Output, Side, SideResult};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
 pub use server::EvalServer;
+pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Failure, Fetch, Phase, Reason, Status};
 pub use store::{DryRun, PathInfo};

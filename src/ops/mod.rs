@@ -3,6 +3,7 @@
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
 pub mod build;
+pub mod check;
 mod comparison;
 mod engine;
 mod facts;
@@ -14,7 +15,8 @@ mod live;
 pub mod overlays;
 pub mod patch;
 pub mod progress;
-mod queue;
+pub mod queue;
+pub mod source;
 pub mod targets;
 pub mod unpatch;
 
@@ -68,6 +70,9 @@ pub enum Error {
     /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
+    /// A patch queue or the source that it is for.
+    #[error(transparent)]
+    Queue(#[from] queue::error::Error),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -141,7 +146,9 @@ pub enum Error {
     },
 }
 
-/// The codes of this room.
+pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
+
+/// The codes of this room, those of the patch queue apart.
 pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1001",
@@ -247,6 +254,7 @@ impl Error {
             Error::Overlay(e) => Some(e),
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
+            Error::Queue(e) => Some(e),
             _ => None,
         }
     }
@@ -264,6 +272,7 @@ impl Coded for Error {
             Error::Overlay(e) => e.code(),
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
+            Error::Queue(e) => e.code(),
             Error::Eval { .. } => "OV1003",
             Error::NoTargets => "OV1004",
             Error::NoOverlay { .. } => "OV1008",
