@@ -229,6 +229,25 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Removes a directory with all that is in it; links are not followed. That there is none is no error.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn remove_tree(path: &Path) -> Result<(), FsError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FsError::Write { path: path.to_path_buf(), source: e }),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file or a directory, on one file system.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fs::rename(from, to).map_err(|source| FsError::Write { path: to.to_path_buf(), source })
+}
+
 /// Returns `path` without a leading `./`, as it is shown to people.
 pub fn tidy(path: &Path) -> PathBuf {
     path.strip_prefix(".").ok().filter(|p| !p.as_os_str().is_empty()).unwrap_or(path).to_path_buf()

@@ -5,8 +5,10 @@
 pub mod build;
 pub mod check;
 mod comparison;
+pub mod edit;
 mod engine;
 mod facts;
+pub mod finish;
 mod history;
 pub mod impact;
 pub mod init;

@@ -1,8 +1,12 @@
 //! The patch queue of one package on disk: `patches/ATTR/NNNN-subject.patch`.
 
 pub mod applying;
+pub mod commits;
+mod date;
 pub mod error;
+pub mod rewrite;
 pub mod series;
+pub mod session;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +23,7 @@ pub fn dir(workspace: &Workspace, attr: &AttrPath) -> PathBuf {
 
 /// Returns the name of the directory: the path with dots; bytes that could mean something to a file system or to Nix
 /// are written `%XX`.
-fn dir_name(attr: &AttrPath) -> String {
+pub(super) fn dir_name(attr: &AttrPath) -> String {
     let mut out = String::new();
     for (i, name) in attr.names().iter().enumerate() {
         if i > 0 {

@@ -2,6 +2,8 @@
 
 mod build;
 mod check;
+mod edit;
+mod finish;
 mod impact;
 mod init;
 mod list;
@@ -23,6 +25,8 @@ pub(crate) enum Command {
     Impact(impact::Args),
     Build(build::Args),
     Check(check::Args),
+    Edit(edit::Args),
+    Finish(finish::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -34,5 +38,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Check(args) => check::run(args, context),
+        Command::Edit(args) => edit::run(args, context),
+        Command::Finish(args) => finish::run(args, context),
     }
 }
