@@ -4,10 +4,13 @@
 
 pub mod boards;
 pub mod build;
+pub mod check;
 mod comparison;
+pub mod edit;
 mod engine;
 pub mod explain;
 mod facts;
+pub mod finish;
 mod history;
 pub mod impact;
 pub mod init;
@@ -20,6 +23,8 @@ pub mod platforms;
 pub mod progress;
 mod queue;
 pub mod run;
+pub mod queue;
+pub mod source;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
@@ -82,6 +87,9 @@ pub enum Error {
     /// A process.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// A patch queue or the source that it is for.
+    #[error(transparent)]
+    Queue(#[from] queue::error::Error),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -193,7 +201,9 @@ pub enum Error {
     NothingPatched,
 }
 
-/// The codes of this room.
+pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
+
+/// The codes of this room, those of the patch queue apart.
 pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1001",
@@ -420,6 +430,7 @@ impl Error {
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
             Error::Cross(e) => Some(e),
+            Error::Queue(e) => Some(e),
             _ => None,
         }
     }
@@ -438,6 +449,7 @@ impl Coded for Error {
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
             Error::Cross(e) => e.code(),
+            Error::Queue(e) => e.code(),
             Error::Eval { .. } => "OV1003",
             Error::Process(_) => "OV1014",
             Error::NoTargets => "OV1004",

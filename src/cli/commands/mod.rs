@@ -3,6 +3,9 @@
 mod boards;
 mod build;
 mod explain;
+mod check;
+mod edit;
+mod finish;
 mod impact;
 mod init;
 mod ldd;
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Run(run::Args),
     Ldd(ldd::Args),
+    Check(check::Args),
+    Edit(edit::Args),
+    Finish(finish::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -52,5 +58,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Verify(args) => verify::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Ldd(args) => ldd::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Edit(args) => edit::run(args, context),
+        Command::Finish(args) => finish::run(args, context),
     }
 }
