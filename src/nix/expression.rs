@@ -272,7 +272,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Returns a path: as a literal where its characters allow, else `(/. + "...")`.
-pub(super) fn path_text(path: &Path) -> Result<String, Error> {
+pub fn path_text(path: &Path) -> Result<String, Error> {
     let bad = |reason| Error::BadExpression { text: path.display().to_string(), reason };
     let text = path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?;
     if !path.is_absolute() {
