@@ -3,9 +3,10 @@
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
 pub mod build;
-mod comparison;
+pub mod comparison;
 mod engine;
 mod facts;
+pub mod graph_file;
 mod history;
 pub mod impact;
 pub mod init;
@@ -13,6 +14,7 @@ pub mod list;
 mod live;
 pub mod overlays;
 pub mod patch;
+pub mod predict;
 pub mod progress;
 mod queue;
 pub mod targets;
@@ -139,6 +141,14 @@ pub enum Error {
         /// What to type instead.
         hint: String,
     },
+    /// A list of roots that is malformed.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<graph::Error>,
+    },
 }
 
 /// The codes of this room.
@@ -247,6 +257,7 @@ impl Error {
             Error::Overlay(e) => Some(e),
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
+            Error::File { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -272,6 +283,7 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => "OV1011",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
+            Error::File { source, .. } => source.code(),
         }
     }
 
@@ -308,7 +320,7 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path } | Error::CrlfPatch { path } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::File { path, .. } => Some(Place::file(path)),
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

@@ -1,6 +1,7 @@
 //! The commands, one file each, and the one match that picks.
 
 mod build;
+mod graph;
 mod impact;
 mod init;
 mod list;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     List(list::Args),
     Impact(impact::Args),
     Build(build::Args),
+    Graph(graph::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -31,5 +33,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
+        Command::Graph(args) => graph::run(args, context),
     }
 }
