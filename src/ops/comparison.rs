@@ -57,6 +57,37 @@ pub struct TargetFailure {
     pub failure: EvalFailure,
 }
 
+/// What the workspace as it is is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// The package set without its overlays.
+    #[default]
+    Unpatched,
+}
+
+impl std::fmt::Display for Sides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Sides::Unpatched => write!(f, "the package set without the overlays"),
+        }
+    }
+}
+
+/// Compares the workspace with what `sides` says.
+///
+/// # Errors
+/// As [`of_workspace`].
+pub(super) fn of_sides(
+    workspace: &Workspace,
+    selection: &Selection,
+    sides: &Sides,
+    progress: &mut dyn Progress,
+) -> Result<Comparison, Error> {
+    match sides {
+        Sides::Unpatched => of_workspace(workspace, selection, progress),
+    }
+}
+
 /// Evaluates the targets of a workspace without and with its overlays, side by side, and reads both closures.
 ///
 /// # Errors

@@ -7,10 +7,12 @@ pub mod build;
 pub mod check;
 mod comparison;
 pub mod edit;
+pub mod comparison;
 mod engine;
 pub mod explain;
 mod facts;
 pub mod finish;
+pub mod graph_file;
 mod history;
 pub mod impact;
 pub mod init;
@@ -20,6 +22,7 @@ mod live;
 pub mod overlays;
 pub mod patch;
 pub mod platforms;
+pub mod predict;
 pub mod progress;
 mod queue;
 pub mod run;
@@ -199,6 +202,14 @@ pub enum Error {
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
+    /// A list of roots that is malformed.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<graph::Error>,
+    },
 }
 
 pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
@@ -431,6 +442,7 @@ impl Error {
             Error::Graph(e) => Some(e),
             Error::Cross(e) => Some(e),
             Error::Queue(e) => Some(e),
+            Error::File { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -465,6 +477,7 @@ impl Coded for Error {
             Error::NoEmulator { .. } => "OV1036",
             Error::NotElf { .. } => "OV1037",
             Error::NothingPatched => "OV1039",
+            Error::File { source, .. } => source.code(),
         }
     }
 
@@ -511,6 +524,7 @@ impl Coded for Error {
     fn place(&self) -> Option<Place> {
         match self {
             Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::File { path, .. } => Some(Place::file(path)),
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

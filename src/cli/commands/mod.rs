@@ -6,6 +6,7 @@ mod explain;
 mod check;
 mod edit;
 mod finish;
+mod graph;
 mod impact;
 mod init;
 mod ldd;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Edit(edit::Args),
     Finish(finish::Args),
+    Graph(graph::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -61,5 +63,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Check(args) => check::run(args, context),
         Command::Edit(args) => edit::run(args, context),
         Command::Finish(args) => finish::run(args, context),
+        Command::Graph(args) => graph::run(args, context),
     }
 }
