@@ -44,5 +44,4 @@ pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use sources::{Input, PackageSource};
-pub use state::{Build, BuildState, Change, Event, Failure, Fetch, Phase, Reason, Status};
 pub use store::{DryRun, PathInfo};

@@ -5,9 +5,8 @@
 pub mod boards;
 pub mod build;
 pub mod check;
-mod comparison;
-pub mod edit;
 pub mod comparison;
+pub mod edit;
 mod engine;
 pub mod explain;
 mod facts;
@@ -24,7 +23,6 @@ pub mod patch;
 pub mod platforms;
 pub mod predict;
 pub mod progress;
-mod queue;
 pub mod run;
 pub mod queue;
 pub mod source;
@@ -164,9 +162,6 @@ pub enum Error {
         /// What to type instead.
         hint: String,
     },
-    /// A platform or a program file.
-    #[error(transparent)]
-    Cross(#[from] cross::Error),
     /// A target that should be run is not built.
     #[error("`{target}` is not built")]
     NotBuilt {
@@ -289,6 +284,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
         code: "OV1014",
         title: "a program could not be run",
         text: "The program is missing or the system refused to start it; the message says which. Its name is looked up in PATH.",
+    },
+    Explanation {
         code: "OV1020",
         title: "the overlay patches another C library than the one in use",
         text: "A cross toolchain's C library is not always the attribute with its name: `glibc` patched for a cross build rebuilds \
@@ -471,7 +468,6 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => "OV1011",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
-            Error::Cross(e) => e.code(),
             Error::NotBuilt { .. } => "OV1034",
             Error::NoProgram { .. } => "OV1035",
             Error::NoEmulator { .. } => "OV1036",
@@ -523,8 +519,10 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } => Some(Place::file(path)),
-            Error::Exists { path } | Error::CrlfPatch { path } | Error::File { path, .. } => Some(Place::file(path)),
+            Error::Exists { path }
+            | Error::CrlfPatch { path }
+            | Error::NotElf { path }
+            | Error::File { path, .. } => Some(Place::file(path)),
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

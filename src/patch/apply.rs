@@ -166,7 +166,14 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (Absent::Perhaps, _) if found.is_none() => Action::Create,
             _ => Action::Change,
         };
-        let mut outcome = FileOutcome { path: path.clone(), from: None, action, skipped: None, already_applied: false, hunks: Vec::new() };
+        let mut outcome = FileOutcome {
+            path: path.clone(),
+            from: None,
+            action,
+            skipped: None,
+            already_applied: false,
+            hunks: Vec::new(),
+        };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
             if deletes > Absent::No && creates == Absent::No {
                 // The next patch would delete the file, which does not exist.
@@ -186,7 +193,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let exists = if empty { deletes > Absent::No && !known } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
-            outcome.already_applied = (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
+            outcome.already_applied =
+                (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
             self.skip(&mut outcome, if creates == Absent::Yes { Skip::Exists } else { Skip::Reversed }, Some(&before));
             return Ok(outcome);
         }
@@ -200,9 +208,22 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// A rename or a copy: read from the tree before the patch, as git does.
-    fn transfer(&self, work: &mut Layered<'_, T>, from: String, to: String, renames: bool) -> Result<FileOutcome, Error> {
+    fn transfer(
+        &self,
+        work: &mut Layered<'_, T>,
+        from: String,
+        to: String,
+        renames: bool,
+    ) -> Result<FileOutcome, Error> {
         let action = if renames { Action::Rename } else { Action::Copy };
-        let mut outcome = FileOutcome { path: to.clone(), from: Some(from.clone()), action, skipped: None, already_applied: false, hunks: Vec::new() };
+        let mut outcome = FileOutcome {
+            path: to.clone(),
+            from: Some(from.clone()),
+            action,
+            skipped: None,
+            already_applied: false,
+            hunks: Vec::new(),
+        };
         let unreadable = |e: std::io::Error| Error::Unreadable { path: from.clone(), why: e.to_string() };
         let before = match self.tree.read(&from).map_err(unreadable)? {
             Some(file) => Some(file.into_owned()),
@@ -229,7 +250,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (None, None) => self.skip(&mut outcome, Skip::Missing, None),
             (Some(before), Some(there)) => {
                 self.skip(&mut outcome, Skip::Exists, Some(&there));
-                outcome.already_applied = !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
+                outcome.already_applied =
+                    !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
             }
         }
         Ok(outcome)
@@ -257,7 +279,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
                 let after = file.and_then(|_| self.stands(hunk, true, &lines, &mut drift[1]));
                 let already_applied = is_in(hunk, self.options.reverse, before, after);
                 let fits = before.is_some() && !already_applied;
-                let conflict = (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
+                let conflict =
+                    (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
                 HunkOutcome { state: HunkState::Ignored { fits }, already_applied, conflict }
             })
             .collect();
@@ -277,7 +300,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     fn conflict(&self, hunk: &Hunk<'_>, lines: &[&[u8]], drift: i64) -> Box<Conflict> {
-        let (old, new) = (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
+        let (old, new) =
+            (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
         let (start, count) = match self.options.reverse {
             true => (hunk.new_start, hunk.new_count),
             false => (hunk.old_start, hunk.old_count),
@@ -285,7 +309,12 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let from = usize::try_from((start as i64 + drift - 1).max(0)).unwrap_or(0).min(lines.len());
         let to = from.saturating_add(usize::try_from(count).unwrap_or(0)).min(lines.len());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Box::new(Conflict { line: from + 1, expected: text(&old), found: text(&lines[from..to].concat()), wanted: text(&new) })
+        Box::new(Conflict {
+            line: from + 1,
+            expected: text(&old),
+            found: text(&lines[from..to].concat()),
+            wanted: text(&new),
+        })
     }
 
     /// What a patch that makes the file makes.
@@ -294,7 +323,14 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// Applies the hunks to `before` and puts the result at `path`.
-    fn change(&self, work: &mut Layered<'_, T>, outcome: &mut FileOutcome, before: File<'_>, path: String, existed: bool) -> Result<(), Error> {
+    fn change(
+        &self,
+        work: &mut Layered<'_, T>,
+        outcome: &mut FileOutcome,
+        before: File<'_>,
+        path: String,
+        existed: bool,
+    ) -> Result<(), Error> {
         let lines = split_lines(&before.bytes);
         let Some((bytes, hunks)) = self.hunks(&lines, before.bytes.len()) else {
             self.skip(outcome, Skip::Reversed, Some(&before));
@@ -435,7 +471,8 @@ impl Output<'_> {
 
     /// Puts a hunk at a line (from 1). Lines of context are the file's, not the hunk's.
     fn apply(&mut self, hunk: &Hunk<'_>, at: i64, reverse: bool, strip_cr: bool) -> bool {
-        let (removed, added) = if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
+        let (removed, added) =
+            if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
         let mut here = at - 1;
         let end = here + hunk.lines.iter().filter(|l| l.kind != added).count() as i64;
         for line in &hunk.lines {
