@@ -28,7 +28,10 @@ fn value() -> impl Strategy<Value = String> {
         Just("{ patches = [ ]; }".to_string()),
         Just("{ patches = []; }".to_string()),
         Just("{ patches = (old.patches or [ ]) ++ [ ./a.patch ]; }".to_string()),
-        Just("{\n      patches = old.patches or [ ] ++ [\n        ./a.patch # why\n        # ./b.patch\n      ];\n    }".to_string()),
+        Just(
+            "{\n      patches = old.patches or [ ] ++ [\n        ./a.patch # why\n        # ./b.patch\n      ];\n    }"
+                .to_string()
+        ),
         Just("{ patches = [ ./a.patch ] ++ old.patches; }".to_string()),
         Just("{ patches = null; }".to_string()),
         Just("{ patches = if c then [ ./a.patch ] else [ ]; }".to_string()),
@@ -102,7 +105,8 @@ fn body() -> impl Strategy<Value = String> {
         1 => Just("variable".to_string()),
     ];
     let layer = prop_oneof![4 => Just(""), 1 => Just("let\n  variable = { musl = prev.musl; };\nin\n"), 1 => Just("with final; "), 1 => Just("assert true; "), 1 => Just("let prev = 1; in ")];
-    (layer, prop::collection::vec(operand, 1..4)).prop_map(|(layer, operands)| format!("{layer}{}", operands.join(" // ")))
+    (layer, prop::collection::vec(operand, 1..4))
+        .prop_map(|(layer, operands)| format!("{layer}{}", operands.join(" // ")))
 }
 
 fn overlay() -> impl Strategy<Value = String> {
@@ -173,7 +177,12 @@ proptest! {
 
 #[test]
 fn deep_and_large_text_is_refused_or_edited() {
-    for text in ["[".repeat(200_000), "final: prev: ".repeat(20_000), format!("final: prev: {}", "{ a = ".repeat(5_000)), "a // ".repeat(50_000)] {
+    for text in [
+        "[".repeat(200_000),
+        "final: prev: ".repeat(20_000),
+        format!("final: prev: {}", "{ a = ".repeat(5_000)),
+        "a // ".repeat(50_000),
+    ] {
         assert!(OverlayFile::parse(Path::new("x.nix"), text).is_err());
     }
     let nested = format!("final: prev: {{ musl = {}prev.musl{}; }}", "(".repeat(400), ")".repeat(400));

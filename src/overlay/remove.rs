@@ -384,6 +384,9 @@ impl Removal<'_> {
 
     /// Gives a second argument that the planner renamed its `_` back, where nothing uses it any more.
     fn undo_renames(&mut self, function: &Function) {
+        if !self.text.contains("prev_") {
+            return;
+        }
         let mut lambdas: Vec<ast::Lambda> = vec![function.inner.clone()];
         lambdas.extend(function.inner.syntax().descendants().filter_map(ast::Lambda::cast));
         for lambda in lambdas {
