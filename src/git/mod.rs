@@ -2,10 +2,12 @@
 //!
 //! Must not know overlays or Nix, and starts no process.
 
+mod checkout;
 mod visible;
 
 use std::path::{Path, PathBuf};
 
+pub use checkout::{WorkingTree, checkout, working_tree};
 pub use visible::make_visible;
 
 use crate::base::diagnostic::{Coded, Explanation};

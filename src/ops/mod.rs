@@ -2,8 +2,9 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod baseline;
 pub mod build;
-pub mod comparison;
+mod comparison;
 mod engine;
 mod facts;
 pub mod graph_file;
