@@ -197,7 +197,7 @@ fn real() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_printed_is_parsed(derivation in derivation()) {
@@ -230,7 +230,11 @@ proptest! {
 #[test]
 fn damaged_real_files_are_refused_or_read_the_same_by_both() {
     let texts = real();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     let structure = prop::sample::select(&b"\"\\,()[]n/-D\0\xff"[..]);
     let damage = vec((any::<prop::sample::Index>(), structure, 0..4u8), 1..4);
     runner
