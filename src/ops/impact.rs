@@ -4,7 +4,8 @@ pub mod view;
 
 use serde::Serialize;
 
-use super::comparison::{self, Comparison, Sides, TargetFailure};
+use super::baseline::Baseline;
+use super::comparison::{self, Comparison, TargetFailure};
 use super::progress::Progress;
 use super::targets::Selection;
 use super::{Error, Outcome};
@@ -20,7 +21,7 @@ pub struct Options {
     /// The targets.
     pub selection: Selection,
     /// The other side.
-    pub sides: Sides,
+    pub baseline: Baseline,
     /// How it is shown.
     pub view: View,
 }
@@ -108,10 +109,10 @@ pub struct Chain {
 /// # Errors
 /// [`Error::Eval`] when no target evaluates, and those of the workspace, of git and of Nix.
 pub fn impact(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Impact, Error> {
-    let comparison = comparison::of_sides(workspace, &options.selection, &options.sides, progress)?;
+    let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
     let mut impact = describe(&comparison);
     impact.view = options.view.clone();
-    impact.compared_with = options.sides.to_string();
+    impact.compared_with = options.baseline.to_string();
     Ok(impact)
 }
 
@@ -199,7 +200,7 @@ impl Outcome for Impact {
             document.line(
                 Text::new()
                     .with(Role::Name, &target.target)
-                    .with(Role::Warn, "  is not rebuilt: the overlays do not change it"),
+                    .with(Role::Warn, "  is not rebuilt: nothing that it needs changes"),
             );
         }
         document.blank();

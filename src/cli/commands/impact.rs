@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::super::target_args::SetArgs;
+use super::super::target_args::{BaselineArgs, SetArgs};
 use super::super::view_args::ViewArgs;
-use crate::ops::comparison::Sides;
 use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
 
@@ -22,6 +21,8 @@ use crate::ops::predict::{self, Predicted};
   overlayctl impact --cross aarch64-multiplatform --target curl --static --json
   overlayctl impact --board all --format table
   overlayctl impact --board pi --format mermaid
+  overlayctl impact --board pi --against HEAD          what the uncommitted change rebuilds
+  overlayctl impact --board pi --package musl          what the patches of musl alone rebuild
   overlayctl impact musl --predict --graph before.graph")]
 pub(crate) struct Args {
     /// The package whose change is predicted
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     set: SetArgs,
     #[command(flatten)]
+    baseline: BaselineArgs,
+    #[command(flatten)]
     view: ViewArgs,
 }
 
@@ -51,7 +54,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let mut progress = context.progress();
     let options = impact::Options {
         selection: args.set.selection(args.targets),
-        sides: Sides::default(),
+        baseline: args.baseline.baseline(),
         view: args.view.view(),
     };
     let impact = impact::impact(&workspace, &options, &mut *progress)?;
