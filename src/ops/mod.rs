@@ -2,14 +2,12 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod baseline;
 pub mod boards;
 pub mod build;
 pub mod check;
 pub mod comparison;
 pub mod edit;
-pub mod baseline;
-pub mod build;
-mod comparison;
 mod engine;
 pub mod explain;
 mod facts;
@@ -26,8 +24,8 @@ pub mod patch;
 pub mod platforms;
 pub mod predict;
 pub mod progress;
-pub mod run;
 pub mod queue;
+pub mod run;
 pub mod source;
 pub mod targets;
 pub mod toolchain;

@@ -25,3 +25,5 @@ pub use request::{
     Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchElement, PatchRequest,
     PatchedPackage, Planned, Scope, ScopeMethod, Select,
 };
+
+pub use crate::syntax::AttrPath;

@@ -2,9 +2,9 @@
 
 mod boards;
 mod build;
-mod explain;
 mod check;
 mod edit;
+mod explain;
 mod finish;
 mod graph;
 mod impact;
@@ -13,8 +13,8 @@ mod ldd;
 mod list;
 mod patch;
 mod platforms;
-mod toolchain;
 mod run;
+mod toolchain;
 mod unpatch;
 mod verify;
 
