@@ -413,6 +413,16 @@ fn the_host_scope_is_a_guard() {
 }
 
 #[test]
+fn a_list_with_a_style_of_its_own_keeps_it() {
+    let text = "{ self }: final: prev: {\n  musl = prev.musl.overrideAttrs (o: {\n    patches = [ \"${self}/p/a.patch\" ];\n  });\n}\n";
+    let mut wanted = request("musl");
+    wanted.elements = vec![PatchElement::Path { relative: "../p/b.patch".into(), from_root: Some("p/b.patch".into()) }];
+    assert!(added_with(text, &wanted).contains("[ \"${self}/p/a.patch\" \"${self}/p/b.patch\" ]"));
+    let text = "let dir = ../patches; in final: prev: {\n  musl = prev.musl.overrideAttrs (o: {\n    patches = [\n      \"${dir}/a.patch\"\n    ];\n  });\n}\n";
+    assert!(added(text, "musl").contains("      \"${dir}/a.patch\"\n      \"${dir}/fix.patch\"\n"));
+}
+
+#[test]
 fn an_overlay_of_a_scope_takes_the_rest_of_the_path() {
     let file = OverlayFile::parse(Path::new("python-overlay.nix"), "pyfinal: pyprev: {\n  a = 1;\n}\n".into()).unwrap();
     let planned = file.add_patches(&NoFiles, Select::Only, &request("python3Packages.requests")).unwrap();

@@ -3,7 +3,7 @@
 //! Must not choose the key or the overlay.
 
 use rnix::SyntaxNode;
-use rnix::ast::{self, BinOpKind, Entry, Expr, HasEntry, Param};
+use rnix::ast::{self, BinOpKind, Entry, Expr, HasEntry, InterpolPart, Param};
 use rowan::ast::AstNode;
 
 use super::ast::{
@@ -465,11 +465,36 @@ fn concat(expr: &Expr, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
     Ok(edits)
 }
 
+/// The element as the list's last one is written: `"${self}/..."`, or with a variable that holds the directory.
+fn in_style(last: Option<&Expr>, element: &Written) -> Option<Written> {
+    let last = last?;
+    let Expr::Str(text) = unparen(last.clone()) else { return None };
+    let mut parts = text.normalized_parts().into_iter();
+    let (Some(InterpolPart::Interpolation(directory)), Some(InterpolPart::Literal(_)), None) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let directory = directory.expr()?;
+    let rest = if super::query::self_path(last).is_some() {
+        super::ast::normal_path(element.from_root.as_ref()?)
+    } else {
+        let folder = super::ast::normal_path(&written_path(&directory)?);
+        let path = super::ast::normal_path(element.relative.as_ref()?);
+        path.strip_prefix(folder.as_str())?.strip_prefix('/')?.to_string()
+    };
+    let escaped = crate::syntax::make::string(&format!("/{rest}"));
+    Some(Written::text(format!("\"${{{}}}{}", directory.syntax().text(), escaped.strip_prefix('"')?)))
+}
+
 /// Puts the elements into a literal list.
 pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
     let text = writing.text;
     let nl = writing.style.newline;
     let mut edits = TextEdits::new();
+    let last_item = list.items().last();
+    let elements: Vec<Written> =
+        writing.elements.iter().map(|e| in_style(last_item.as_ref(), e).unwrap_or_else(|| e.clone())).collect();
     let items: Vec<Span> = list.items().map(|i| span(&i)).collect();
     let (Some(open), Some(close)) = (list.l_brack_token(), list.r_brack_token()) else {
         return Err(EditError::OutOfBounds(span(list)));
@@ -485,13 +510,13 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
             } else {
                 inside
             };
-            for element in writing.elements {
+            for element in &elements {
                 edits.insert(comment.end, format!("{nl}{indent}{}", element.at(&indent, &writing.style)))?;
             }
             return Ok(edits);
         }
         let interior = Span::new(open.end, close.start);
-        let elements: Vec<&str> = writing.elements.iter().map(|e| e.one_line.as_str()).collect();
+        let elements: Vec<&str> = elements.iter().map(|e| e.one_line.as_str()).collect();
         let space = if interior.is_empty() { "" } else { " " };
         edits.replace(interior, format!("{space}{}{space}", elements.join(" ")))?;
         return Ok(edits);
@@ -500,7 +525,7 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
     if at == items.len() {
         let broken = trivia::starts_line(text, last.start);
         let indent = trivia::line_indent(text, last.start).to_string();
-        for element in writing.elements {
+        for element in &elements {
             if broken {
                 let after = trivia::after_inline_comment(text, last.end);
                 // A bracket on the same line keeps its place behind the new element.
@@ -516,7 +541,7 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
     if let Some(next) = items.get(at) {
         let broken = trivia::starts_line(text, next.start);
         let indent = trivia::line_indent(text, next.start).to_string();
-        for element in writing.elements {
+        for element in &elements {
             let separator = if broken { format!("{nl}{indent}") } else { " ".into() };
             let element = if broken { element.at(&indent, &writing.style) } else { element.one_line.clone() };
             edits.insert(next.start, format!("{element}{separator}"))?;
