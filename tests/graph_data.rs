@@ -1,4 +1,5 @@
 //! The graph room against a real package set and its oracles.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests fail loudly")]
 
 mod graph_support;
 
