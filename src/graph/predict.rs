@@ -10,12 +10,14 @@
 use std::collections::HashSet;
 
 use fixedbitset::FixedBitSet;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::alias::{self, Alias};
 use super::delta::{Counts, count};
 use super::image::NodeId;
 use super::names::without_platform;
+use super::path_hash::PathHash;
 use super::{Error, Graph};
 
 /// Why a derivation may be rebuilt.
@@ -212,24 +214,28 @@ struct Family {
 
 impl Family {
     fn of(graph: &Graph, stages: &[NodeId]) -> Family {
-        let sources: HashSet<&str> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
+        let sources: HashSet<&str, PathHash> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
         let names: HashSet<String> = stages.iter().map(|id| without_platform(graph.node(*id).name())).collect();
-        let packages: HashSet<&str> = stages.iter().map(|id| graph.node(*id).pname()).collect();
+        let packages: HashSet<&str, PathHash> = stages.iter().map(|id| graph.node(*id).pname()).collect();
         let mut certain: Vec<NodeId> = stages.iter().copied().filter(|id| !graph.is_fixed_output(*id)).collect();
-        let mut uncertain = Vec::new();
-        for id in graph.ids() {
+        let kin = |id: NodeId| -> Option<(NodeId, Option<Reason>)> {
             if graph.is_fixed_output(id) {
-                continue;
+                return None;
             }
             let node = graph.node(id);
-            let same_source = !sources.is_empty() && node.sources().any(|source| sources.contains(source));
-            let same_package = packages.contains(node.pname());
-            if same_source && names.contains(&without_platform(node.name())) {
-                certain.push(id);
-            } else if same_source {
-                uncertain.push((Reason::SameSource, id));
-            } else if same_package {
-                uncertain.push((Reason::SamePackage, id));
+            if !sources.is_empty() && node.sources().any(|source| sources.contains(source)) {
+                let same_name = names.contains(&without_platform(node.name()));
+                return Some((id, (!same_name).then_some(Reason::SameSource)));
+            }
+            packages.contains(node.pname()).then_some((id, Some(Reason::SamePackage)))
+        };
+        let kin: Vec<(NodeId, Option<Reason>)> =
+            graph.ids().into_par_iter().with_min_len(1 << 12).filter_map(kin).collect();
+        let mut uncertain = Vec::new();
+        for (id, reason) in kin {
+            match reason {
+                None => certain.push(id),
+                Some(reason) => uncertain.push((reason, id)),
             }
         }
         certain.sort_unstable();
