@@ -1,6 +1,7 @@
 //! Runs the editor over an index of real overlays and prints how it fared.
 //!
 //! `cargo run --release --example corpus -- DIR [--index TSV] [--refusals TSV] [--nix] [--verbose] [--only SUBSTRING]`
+//! `cargo run --release --example corpus -- --time [BYTES]`
 //!
 //! DIR holds the repositories of the index as `owner+name`, `owner+name/repo` or `owner/name`, checked out or bare;
 //! files are read at the commit that the index names. For each overlay function a new key is added, and a patch to
@@ -140,12 +141,17 @@ impl Run<'_> {
         let Ok(edited) = OverlayFile::parse(&change.path, change.new.clone()) else {
             return self.damage(&name, "the new text is refused");
         };
-        let moved = change.edits.iter().filter(|e| e.span.end <= self.row.offset).fold(self.row.offset, |at, e| at + e.text.len() - e.span.len());
+        let moved = change
+            .edits
+            .iter()
+            .filter(|e| e.span.end <= self.row.offset)
+            .fold(self.row.offset, |at, e| at + e.text.len() - e.span.len());
         let select = if followed { Select::Only } else { Select::Offset(moved) };
         let mut request = request;
         if followed {
             request.elements = match &planned.change {
-                overlayctl::overlay::Change::AddedKey { elements, .. } | overlayctl::overlay::Change::ChangedKey { elements, .. } => {
+                overlayctl::overlay::Change::AddedKey { elements, .. }
+                | overlayctl::overlay::Change::ChangedKey { elements, .. } => {
                     elements.iter().map(PatchElement::path).collect()
                 }
                 _ => Vec::new(),
@@ -200,7 +206,9 @@ fn override_style(value: Expr) -> bool {
 /// Returns the keys of the function at `offset` whose value is an override of attributes.
 fn override_keys(text: &str, offset: usize) -> Vec<String> {
     let root = rnix::Root::parse(text).syntax();
-    let Some(head) = root.descendants().find(|n| n.kind() == rnix::SyntaxKind::NODE_LAMBDA && usize::from(n.text_range().start()) == offset)
+    let Some(head) = root
+        .descendants()
+        .find(|n| n.kind() == rnix::SyntaxKind::NODE_LAMBDA && usize::from(n.text_range().start()) == offset)
     else {
         return Vec::new();
     };
@@ -251,7 +259,14 @@ fn print(title: &str, tallies: &BTreeMap<String, Tally>) {
     let mut all = Tally::default();
     for (class, t) in tallies {
         let refused: Vec<String> = t.refused.iter().map(|(c, n)| format!("{c} {n}")).collect();
-        println!("{class:<34} {:>5} {:>7} {:>8} {:>8}  {}", t.rows, t.edited, t.damaged, t.not_restored, refused.join(", "));
+        println!(
+            "{class:<34} {:>5} {:>7} {:>8} {:>8}  {}",
+            t.rows,
+            t.edited,
+            t.damaged,
+            t.not_restored,
+            refused.join(", ")
+        );
         all.rows += t.rows;
         all.edited += t.edited;
         all.damaged += t.damaged;
@@ -261,7 +276,15 @@ fn print(title: &str, tallies: &BTreeMap<String, Tally>) {
         }
     }
     let refused: Vec<String> = all.refused.iter().map(|(c, n)| format!("{c} {n}")).collect();
-    println!("{:<34} {:>5} {:>7} {:>8} {:>8}  {}", "all", all.rows, all.edited, all.damaged, all.not_restored, refused.join(", "));
+    println!(
+        "{:<34} {:>5} {:>7} {:>8} {:>8}  {}",
+        "all",
+        all.rows,
+        all.edited,
+        all.damaged,
+        all.not_restored,
+        refused.join(", ")
+    );
     if all.rows > 0 {
         println!("edited {:.1} %", 100.0 * all.edited as f64 / all.rows as f64);
     }
@@ -303,6 +326,33 @@ fn refused_by_nix(texts: &[(String, &str)]) -> Vec<String> {
     out
 }
 
+/// Times what `patch --dry-run` asks of the library on an overlay of at least `bytes` bytes: parse, plan, check.
+fn time(bytes: usize) {
+    let mut text = String::from("final: prev: {\n");
+    let mut number = 0usize;
+    while text.len() < bytes {
+        text.push_str(&format!(
+            "  package{number} = prev.package{number}.overrideAttrs (old: {{\n    doCheck = false;\n    patches = (old.patches or [ ]) ++ [ ./{number}.patch ];\n  }});\n\n"
+        ));
+        number += 1;
+    }
+    text.push_str("}\n");
+    for attr in ["musl", "package7"] {
+        let request = PatchRequest::new(AttrPath::single(attr), vec![PatchElement::path("./fix.patch")]);
+        let mut millis: Vec<f64> = (0..15)
+            .map(|_| {
+                let text = text.clone();
+                let started = std::time::Instant::now();
+                let file = OverlayFile::parse(Path::new("overlay.nix"), text).expect("it parses");
+                file.add_patches(&overlayctl::overlay::NoFiles, Select::Only, &request).expect("it is edited");
+                started.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        millis.sort_by(f64::total_cmp);
+        println!("{} bytes, {attr}: median {:.1} ms, least {:.1} ms", text.len(), millis[7], millis[0]);
+    }
+}
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -315,6 +365,10 @@ fn main() -> ExitCode {
             "--index" => index = args.next().map(PathBuf::from).unwrap_or(index),
             "--refusals" => refusals = args.next().map(PathBuf::from).unwrap_or(refusals),
             "--only" => only = args.next().unwrap_or_default(),
+            "--time" => {
+                time(args.next().and_then(|n| n.parse().ok()).unwrap_or(800_000));
+                return ExitCode::SUCCESS;
+            }
             "--nix" => nix = true,
             "--verbose" => verbose = true,
             _ => dir = Some(PathBuf::from(arg)),
@@ -328,12 +382,18 @@ fn main() -> ExitCode {
     let is_expected = |row: &Row, attr: &str| {
         let key = |line: &str, attr: &str| (row.repo.clone(), row.path.clone(), line.to_string(), attr.to_string());
         let line = row.line.to_string();
-        [(line.as_str(), attr), (line.as_str(), "*"), ("*", attr), ("*", "*")].iter().any(|(l, a)| expected.contains_key(&key(l, a)))
+        [(line.as_str(), attr), (line.as_str(), "*"), ("*", attr), ("*", "*")]
+            .iter()
+            .any(|(l, a)| expected.contains_key(&key(l, a)))
     };
     let started = std::time::Instant::now();
     let mut repositories: HashMap<String, Option<Repository>> = HashMap::new();
-    let (mut new, mut existing, mut overridden, mut foreign) =
-        (BTreeMap::<String, Tally>::new(), BTreeMap::<String, Tally>::new(), BTreeMap::<String, Tally>::new(), BTreeMap::<String, Tally>::new());
+    let (mut new, mut existing, mut overridden, mut foreign) = (
+        BTreeMap::<String, Tally>::new(),
+        BTreeMap::<String, Tally>::new(),
+        BTreeMap::<String, Tally>::new(),
+        BTreeMap::<String, Tally>::new(),
+    );
     let (mut texts, mut damages, mut unrestored, mut failures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut wanted, mut absent) = (0usize, 0usize);
     let mut kinds: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -366,7 +426,11 @@ fn main() -> ExitCode {
         let files = AtCommit { repository, commit: &row.commit };
         let mut run =
             Run { files, file, row: &row, texts: &mut texts, damages: &mut damages, unrestored: &mut unrestored };
-        let mut tally = |tallies: &mut [&mut BTreeMap<String, Tally>], class: &str, attr: &AttrPath, wanted: bool, failures: &mut Vec<String>| {
+        let mut tally = |tallies: &mut [&mut BTreeMap<String, Tally>],
+                         class: &str,
+                         attr: &AttrPath,
+                         wanted: bool,
+                         failures: &mut Vec<String>| {
             let before = run.unrestored.len();
             let outcome = run.edit(attr);
             let inexact = run.unrestored.len() - before;
@@ -405,7 +469,10 @@ fn main() -> ExitCode {
             tally(&mut [&mut foreign], &row.kind, &AttrPath::single(PROBE), false, &mut failures);
         }
     }
-    println!("{wanted} rows, {absent} of them in repositories that are not there; {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "{wanted} rows, {absent} of them in repositories that are not there; {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     println!("\nkind in the index -> kind found");
     for ((index, seen), n) in &kinds {
         println!("{index:<14} {seen:<18} {n:>5}");
@@ -426,8 +493,11 @@ fn main() -> ExitCode {
             let names = refused_by_nix(&unique);
             unique.iter().filter(|(n, _)| names.contains(n)).map(|(_, t)| *t).collect()
         };
-        let good: Vec<(String, &str)> =
-            texts.iter().filter(|(_, o, _)| !bad_before.contains(o.as_str())).map(|(n, _, new)| (n.clone(), new.as_str())).collect();
+        let good: Vec<(String, &str)> = texts
+            .iter()
+            .filter(|(_, o, _)| !bad_before.contains(o.as_str()))
+            .map(|(n, _, new)| (n.clone(), new.as_str()))
+            .collect();
         println!("\nnix-instantiate --parse: {} edited texts whose original it accepts", good.len());
         damages.extend(refused_by_nix(&good).into_iter().map(|n| format!("{n}: Nix refuses the new text")));
     }

@@ -18,7 +18,7 @@ mod image;
 mod unit;
 
 use image::Image;
-use unit::{Kind, Unit, units};
+use unit::{Kind, Object, Unit};
 
 /// The answer for one library and one program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -32,6 +32,9 @@ pub enum Verdict {
     Mixed,
     /// The program is linked with the library, but with none of the parts that the patch changes.
     Unused,
+    /// The patch changes no code and no data of the library on this platform (what it changes is not compiled here),
+    /// or the two archives are one.
+    Unchanged,
     /// It cannot be told.
     Unknown,
 }
@@ -82,61 +85,85 @@ const MAX_CHANGED: usize = 2000;
 /// [`Error::Archive`] and [`Error::Elf`] when one of the files is damaged.
 pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
     let Some(elf) = Elf::read(program)? else {
-        return Ok(unknown("the program is no ELF file", Vec::new()));
+        return Ok(unknown("the program is no ELF file"));
     };
     let (Some(old), Some(new)) = (read(before)?, read(after)?) else {
-        return Ok(unknown("the library is no archive", Vec::new()));
+        return Ok(unknown("the library is no archive"));
     };
+    let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
+    let (old, new_objects, new) = (units(&old), &new, units(&new));
     if old.is_empty() || new.is_empty() {
-        return Ok(unknown(
-            "the archive holds no machine code (a thin archive, or link-time optimisation)",
-            Vec::new(),
-        ));
+        return Ok(unknown("the archive holds no machine code (a thin archive, or link-time optimisation)"));
     }
     if new.iter().all(|u| u.machine != elf.machine.number) {
-        return Ok(unknown("the archive is for another processor than the program", Vec::new()));
+        return Ok(unknown("the archive is for another processor than the program"));
     }
     let changes = Changes::between(&old, &new);
     if changes.is_empty() {
-        return Ok(unknown("the patch changes no machine code and no data of the archive", Vec::new()));
+        let why = "the patch changes no machine code and no data of the archive";
+        return Ok(Contents { verdict: Verdict::Unchanged, ..unknown(why) });
     }
     let image = Image::new(program);
     let mut evidence = Vec::new();
     for change in changes.parts.iter().take(MAX_CHANGED) {
         change.look(&image, &mut evidence);
     }
-    let (asked, same) = acquaintance(&changes.unchanged, &image);
+    // Only a static program holds what starts it.
+    let basis = if elf.is_static() { always_linked(new_objects) } else { HashSet::new() };
+    let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
+    let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
     let mut result = Contents {
         verdict: Verdict::Unknown,
         why: String::new(),
         evidence,
         changed_members: changes.members(),
-        asked,
+        asked: asked.len(),
         same,
     };
-    let is_libc = new.iter().any(|u| u.name == "__libc_start_main");
-    conclude(&mut result, &image, is_libc && elf.is_static());
+    conclude(&mut result, question);
     if result.verdict == Verdict::Unknown && !elf.is_static() {
         result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
     }
     Ok(result)
 }
 
-fn unknown(why: &str, changed_members: Vec<String>) -> Contents {
-    let (verdict, evidence) = (Verdict::Unknown, Vec::new());
-    Contents { verdict, why: why.to_string(), evidence, changed_members, asked: 0, same: 0 }
+fn unknown(why: &str) -> Contents {
+    Contents {
+        verdict: Verdict::Unknown,
+        why: why.to_string(),
+        evidence: Vec::new(),
+        changed_members: Vec::new(),
+        asked: 0,
+        same: 0,
+    }
 }
 
-fn read(bytes: &[u8]) -> Result<Option<Vec<Unit>>, Error> {
+fn read(bytes: &[u8]) -> Result<Option<Vec<Object>>, Error> {
     let Some(members) = archive::members(bytes)? else { return Ok(None) };
-    let mut all = Vec::new();
-    for member in members {
-        if let Some(data) = member.data {
-            let name = String::from_utf8_lossy(member.name);
-            all.extend(units(&name, data));
+    let objects = members.into_iter().filter_map(|m| unit::read(&String::from_utf8_lossy(m.name), m.data?));
+    Ok(Some(objects.collect()))
+}
+
+/// Where every statically linked program of a C library begins.
+const START: &str = "__libc_start_main";
+
+/// Returns the names of the members that every static program of a C library holds: the one that starts programs, and
+/// what it cannot do without. Empty for another library.
+fn always_linked(objects: &[Object]) -> HashSet<&str> {
+    let mut by_symbol: HashMap<&str, usize> = HashMap::new();
+    for (index, object) in objects.iter().enumerate() {
+        for name in &object.defines {
+            // The linker takes the first.
+            by_symbol.entry(name).or_insert(index);
         }
     }
-    Ok(Some(all))
+    let mut taken = HashSet::new();
+    let mut rest: Vec<usize> = by_symbol.get(START).copied().into_iter().collect();
+    while let Some(index) = rest.pop() {
+        let Some(object) = objects.get(index).filter(|_| taken.insert(index)) else { continue };
+        rest.extend(object.needs.iter().filter_map(|name| by_symbol.get(name.as_str())));
+    }
+    taken.into_iter().filter_map(|index| Some(objects.get(index)?.member.as_str())).collect()
 }
 
 /// A part of the library that is not the same on both sides; a side is `None` where the part is not there.
@@ -229,47 +256,77 @@ impl Change<'_> {
     }
 }
 
-/// Looks for functions that did not change: of how many it was asked, and how many the program has.
-///
-/// A program with symbols is asked for those that it has by name, another one for the largest. Functions written in
-/// assembly are the same in every build of a library and are left out.
-fn acquaintance(unchanged: &[&Unit], image: &Image<'_>) -> (usize, usize) {
-    let asked = unchanged.iter().filter(|u| u.kind == Kind::Function { compiled: true } && u.is_global);
-    let asked = asked.filter(|u| image.symbols.as_ref().is_none_or(|names| names.contains(u.name.as_str())));
-    let asked: Vec<_> = asked.take(MAX_ASKED).collect();
-    let same = asked.iter().filter(|u| u.pattern.find_in(image).is_some()).count();
-    (asked.len(), same)
+/// By what it is found out whether a program was linked with the library at all: unchanged functions that it should
+/// have. Functions written in assembly are the same in every build of a library and are left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Question {
+    /// Those whose names stand in the program's symbol table.
+    Named,
+    /// Those that every static program of this C library has.
+    Basis,
+    /// The largest: some of them may be there.
+    Largest,
 }
 
-fn conclude(result: &mut Contents, image: &Image<'_>, always_linked: bool) {
-    let (patched, unpatched) =
-        (result.evidence.iter().filter(|e| e.patched).count(), result.evidence.iter().filter(|e| !e.patched).count());
+impl Question {
+    fn choose<'a>(unchanged: &[&'a Unit], image: &Image<'_>, basis: &HashSet<&str>) -> (Question, Vec<&'a Unit>) {
+        let compiled = |u: &&&Unit| u.kind == Kind::Function { compiled: true } && u.is_global;
+        let all = || unchanged.iter().filter(compiled).copied();
+        let capped = |units: &mut dyn Iterator<Item = &'a Unit>| units.take(MAX_ASKED).collect::<Vec<_>>();
+        if let Some(names) = &image.symbols {
+            return (Question::Named, capped(&mut all().filter(|u| names.contains(u.name.as_str()))));
+        }
+        let basic = capped(&mut all().filter(|u| basis.contains(u.member.as_str())));
+        if basic.is_empty() { (Question::Largest, capped(&mut all())) } else { (Question::Basis, basic) }
+    }
+
+    /// Says whether the answer means that the program was linked with another build of the library.
+    fn says_foreign(self, asked: usize, same: usize) -> bool {
+        match self {
+            Question::Named => asked >= 4 && same * 3 < asked,
+            Question::Basis => asked >= 3 && same * 3 < asked,
+            Question::Largest => false,
+        }
+    }
+
+    /// Says whether the answer means that it was linked with this library.
+    fn says_linked(self, asked: usize, same: usize) -> bool {
+        match self {
+            Question::Named | Question::Basis => same * 3 >= asked * 2 && same > 0,
+            Question::Largest => same >= 3,
+        }
+    }
+}
+
+fn conclude(result: &mut Contents, question: Question) {
+    let patched = result.evidence.iter().filter(|e| e.patched).count();
+    let unpatched = result.evidence.len() - patched;
     let (asked, same) = (result.asked, result.same);
     let first = |patched: bool| {
         let found = result.evidence.iter().filter(|e| e.patched == patched).max_by_key(|e| e.bytes);
         found.map(|e| format!("`{}` of {}", e.part, e.member)).unwrap_or_default()
     };
-    // With names: most functions of those names are others. Without: none of the largest functions is there.
-    let named = image.symbols.is_some();
-    let foreign = if named { asked >= 4 && same * 4 < asked } else { always_linked && asked >= 20 && same == 0 };
     let (verdict, why) = if patched > 0 && unpatched > 0 {
         (Verdict::Mixed, format!("it holds {} as patched and {} as unpatched", first(true), first(false)))
     } else if patched > 0 {
         (Verdict::Patched, format!("it holds the patched {}", first(true)))
     } else if unpatched > 0 {
         (Verdict::Unpatched, format!("it holds the unpatched {}", first(false)))
-    } else if foreign && named {
+    } else if question.says_foreign(asked, same) {
+        let which = match question {
+            Question::Named => "that have the names of this library's are not its code",
+            _ => "that every static program of this library holds are not in it",
+        };
         let why = format!(
-            "it was linked with another build of the library: {} of {asked} functions that have the names of this library's \
-             are not its code",
+            "it was linked with another library or another build of this one: {} of {asked} functions {which}",
             asked - same
         );
         (Verdict::Unpatched, why)
-    } else if foreign {
-        let why = format!("it was linked with another C library: none of {asked} functions of this one is in it");
-        (Verdict::Unpatched, why)
-    } else if same > 0 {
+    } else if question.says_linked(asked, same) {
         (Verdict::Unused, "it is linked with the library, but uses nothing that the patch changes".to_string())
+    } else if same > 0 {
+        let why = format!("only {same} of {asked} functions of the library were recognised in it");
+        (Verdict::Unknown, why)
     } else {
         (Verdict::Unknown, "nothing of the library was recognised in it".to_string())
     };

@@ -5,6 +5,7 @@
 //! [`Prediction`]. Output paths are compared, never `.drv` paths. Must not know how derivations are obtained: it is handed
 //! roots and a [`Source`], and must not print.
 
+mod alias;
 mod builder;
 mod cache;
 mod chains;

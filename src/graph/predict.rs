@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use fixedbitset::FixedBitSet;
 use serde::Serialize;
 
+use super::alias::{self, Alias};
 use super::delta::{Counts, count};
 use super::image::NodeId;
 use super::names::without_platform;
@@ -70,21 +71,58 @@ impl Graph {
     /// # Errors
     /// [`Error::UnknownAttribute`].
     pub fn predict(&self, attr: &str) -> Result<Prediction, Error> {
-        Ok(self.predict_from(&[self.attribute(attr)?]))
+        Ok(self.predict_stages(attr, &[self.attribute(attr)?]))
     }
 
-    /// Predicts what would be rebuilt if the package that these derivations are stages of were changed. More stages make
-    /// it no worse; one is enough where the package has a source.
-    pub fn predict_from(&self, stages: &[NodeId]) -> Prediction {
-        let family = Family::of(self, stages);
+    /// Predicts what would be rebuilt if an attribute were changed that has these derivations in the stages (`pkgs`,
+    /// `buildPackages` and so on). More stages make it no worse; one is enough where the package has a source.
+    pub fn predict_stages(&self, attr: &str, stages: &[NodeId]) -> Prediction {
+        let mut family = Family::of(self, stages);
         let mut reached = FixedBitSet::with_capacity(self.len());
-        self.propagate(&family.certain, &mut reached);
+        // What takes the package by a name, and perhaps by another than this one.
+        let by_other_name: Vec<NodeId> = match stages.first().and_then(|id| alias::of(self, attr, *id)) {
+            None => {
+                self.propagate(&family.certain, &mut reached);
+                Vec::new()
+            }
+            Some(alias) => {
+                let (own, copies): (Vec<NodeId>, Vec<NodeId>) =
+                    family.certain.iter().partition(|id| stages.contains(id));
+                match alias {
+                    Alias::Plain => {
+                        let nodes = self.propagate(&family.certain, &mut reached);
+                        alias::directly_only(self, &family.certain, &nodes, &mut reached)
+                    }
+                    Alias::Interpreter(scope) => {
+                        let (inside, outside): (Vec<NodeId>, Vec<NodeId>) = alias::users(self, &family.certain)
+                            .into_iter()
+                            .partition(|id| scope.as_ref().is_none_or(|scope| scope.holds(self, *id)));
+                        reached.extend(own.iter().map(|id| *id as usize));
+                        family.certain = own;
+                        self.propagate(&outside, &mut reached);
+                        copies.into_iter().chain(inside).collect()
+                    }
+                }
+            }
+        };
         let mut prediction = Prediction {
             rebuild: reached.ones().map(|id| id as NodeId).collect(),
             roots: family.certain.clone(),
             ..Prediction::default()
         };
         let mut room = (prediction.rebuild.len() / 2).max(POSSIBLE);
+        if !by_other_name.is_empty() {
+            let mut also = reached.clone();
+            let root = family.certain.first().copied().unwrap_or_default();
+            let nodes = self.propagate(&by_other_name, &mut also);
+            // The first are the nearest: as many as there is room for.
+            prediction.unlisted = nodes.len().saturating_sub(room);
+            for node in nodes.into_iter().take(room) {
+                reached.insert(node as usize);
+                prediction.possible.push(Possible { node, reason: Reason::Alias, root });
+            }
+            room -= prediction.possible.len();
+        }
         // The uncertain roots themselves come first; then what needs them, for those with few dependents first.
         let mut groups: Vec<(usize, Reason, NodeId, Vec<NodeId>)> = Vec::new();
         for (reason, root) in family.uncertain {
@@ -120,13 +158,13 @@ impl Graph {
             }
         }
         unlisted.difference_with(&reached);
-        prediction.unlisted = unlisted.count_ones(..);
+        prediction.unlisted += unlisted.count_ones(..);
         prediction.possible.sort_by_key(|possible| possible.node);
         prediction
     }
 
     /// Marks some derivations and all that need them, stopping at fixed-output ones, and returns what was not yet marked.
-    fn propagate(&self, from: &[NodeId], reached: &mut FixedBitSet) -> Vec<NodeId> {
+    pub(super) fn propagate(&self, from: &[NodeId], reached: &mut FixedBitSet) -> Vec<NodeId> {
         let rows = self.dependent_rows();
         let mut new = Vec::new();
         let mut reach = |id: NodeId, new: &mut Vec<NodeId>| {

@@ -183,11 +183,9 @@ fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
         .targets
         .iter()
         .map(|target| {
-            let mut name = format!("result-{}", target.name.replace(['"', '/', ':', ' '], "_"));
-            // The same attribute for two boards: a link each.
-            if !names.insert(name.clone()) {
-                name.push_str(&format!("-{}", target.board.as_deref().unwrap_or("2")));
-                names.insert(name.clone());
+            let mut name = link_name(target.board.as_deref(), &target.attr, &target.name);
+            while !names.insert(name.clone()) {
+                name.push('_');
             }
             BuiltTarget {
                 target: target.name.clone(),
@@ -215,6 +213,12 @@ fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) 
         substituters: options.substituters.clone(),
         extra_args: options.extra_args.clone(),
     }
+}
+
+/// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
+pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
+    let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
+    format!("result-{}", what.replace(['"', '/', ':', ' '], "_"))
 }
 
 /// Returns where the log of a derivation is kept.

@@ -64,8 +64,9 @@ impl<'p> Live<'p> {
                 .fetches
                 .get(*at)
                 .map(|f| Step::Fetched { name: store_path::name(&f.path).to_string(), from: f.from.clone() }),
-            // Errors and warnings; what is merely information would drown the rest.
-            Event::Change(Change::Message(level, text)) if *level <= 1 => {
+            // Errors and warnings; what is merely information would drown the rest. The warning that the result may be
+            // garbage collected is left out: the links are made after the build.
+            Event::Change(Change::Message(level, text)) if *level <= 1 && !text.contains("'--add-root'") => {
                 Some(Step::Said { text: text.lines().next().unwrap_or_default().to_string() })
             }
             _ => None,

@@ -2,10 +2,17 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod baseline;
+pub mod boards;
 pub mod build;
-mod comparison;
+pub mod check;
+pub mod comparison;
+pub mod edit;
 mod engine;
+pub mod explain;
 mod facts;
+pub mod finish;
+pub mod graph_file;
 mod history;
 pub mod impact;
 pub mod init;
@@ -14,10 +21,14 @@ pub mod list;
 mod live;
 pub mod overlays;
 pub mod patch;
+pub mod platforms;
+pub mod predict;
 pub mod progress;
-mod queue;
+pub mod queue;
 pub mod run;
+pub mod source;
 pub mod targets;
+pub mod toolchain;
 pub mod unpatch;
 pub mod verify;
 
@@ -27,6 +38,7 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Coded, Explanation, Verdict};
 use crate::base::fs::FsError;
+use crate::base::process::ProcessError;
 use crate::base::span::Place;
 use crate::patch as patch_room;
 use crate::view::Document;
@@ -71,6 +83,15 @@ pub enum Error {
     /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
+    /// Platforms and programs.
+    #[error(transparent)]
+    Cross(#[from] cross::Error),
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A patch queue or the source that it is for.
+    #[error(transparent)]
+    Queue(#[from] queue::error::Error),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -142,9 +163,6 @@ pub enum Error {
         /// What to type instead.
         hint: String,
     },
-    /// A platform or a program file.
-    #[error(transparent)]
-    Cross(#[from] cross::Error),
     /// A target that should be run is not built.
     #[error("`{target}` is not built")]
     NotBuilt {
@@ -180,9 +198,19 @@ pub enum Error {
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
+    /// A list of roots that is malformed.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<graph::Error>,
+    },
 }
 
-/// The codes of this room.
+pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
+
+/// The codes of this room, those of the patch queue apart.
 pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1001",
@@ -252,6 +280,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "the patch has CR LF line ends",
         text: "The header lines end with CR LF, so a mailer or editor converted the whole file. GNU patch strips them, with the effect \
                that the patch does not fit a source that has them.",
+    },
+    Explanation {
+        code: "OV1014",
+        title: "a program could not be run",
+        text: "The program is missing or the system refused to start it; the message says which. Its name is looked up in PATH.",
     },
     Explanation {
         code: "OV1020",
@@ -406,6 +439,8 @@ impl Error {
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
             Error::Cross(e) => Some(e),
+            Error::Queue(e) => Some(e),
+            Error::File { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -423,7 +458,10 @@ impl Coded for Error {
             Error::Overlay(e) => e.code(),
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
+            Error::Cross(e) => e.code(),
+            Error::Queue(e) => e.code(),
             Error::Eval { .. } => "OV1003",
+            Error::Process(_) => "OV1014",
             Error::NoTargets => "OV1004",
             Error::NoOverlay { .. } => "OV1008",
             Error::WhichOverlay { .. } => "OV1009",
@@ -431,12 +469,12 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => "OV1011",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
-            Error::Cross(e) => e.code(),
             Error::NotBuilt { .. } => "OV1034",
             Error::NoProgram { .. } => "OV1035",
             Error::NoEmulator { .. } => "OV1036",
             Error::NotElf { .. } => "OV1037",
             Error::NothingPatched => "OV1039",
+            Error::File { source, .. } => source.code(),
         }
     }
 
@@ -482,7 +520,10 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } => Some(Place::file(path)),
+            Error::Exists { path }
+            | Error::CrlfPatch { path }
+            | Error::NotElf { path }
+            | Error::File { path, .. } => Some(Place::file(path)),
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

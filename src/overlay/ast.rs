@@ -352,4 +352,3 @@ pub(super) fn normal_path(path: &str) -> String {
     let joined = out.join("/");
     if path.starts_with('/') { format!("/{joined}") } else { joined }
 }
-

@@ -11,7 +11,7 @@ use crate::syntax::AttrPath;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     /// Where.
-    pub place: Place,
+    pub place: Box<Place>,
     /// The line there, cut to what fits a terminal.
     pub line: Option<String>,
 }
@@ -22,7 +22,7 @@ impl Spot {
         let line = line_span(text, line_col(text, span.start).line)
             .and_then(|s| text.get(s.range()))
             .map(|l| l.chars().take(200).collect());
-        Spot { place: Place::in_text(path, text, span), line }
+        Spot { place: Box::new(Place::in_text(path, text, span)), line }
     }
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Display for Spot {
 pub enum Error {
     /// The file is no Nix text that can be read.
     #[error(transparent)]
-    Syntax(#[from] crate::syntax::Error),
+    Syntax(Box<crate::syntax::Error>),
     /// The file holds no overlay function.
     #[error("{} holds no overlay function", path.display())]
     NoOverlay {
@@ -157,6 +157,12 @@ pub enum Error {
     },
 }
 
+impl From<crate::syntax::Error> for Error {
+    fn from(error: crate::syntax::Error) -> Error {
+        Error::Syntax(Box::new(error))
+    }
+}
+
 impl Error {
     fn spot(&self) -> Option<&Spot> {
         match self {
@@ -208,7 +214,9 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Syntax(e) => return e.hint(),
-            Error::NoOverlay { .. } => "name a file that has one with --overlay PATH, or create one with --new-overlay".into(),
+            Error::NoOverlay { .. } => {
+                "name a file that has one with --overlay PATH, or create one with --new-overlay".into()
+            }
             Error::NotOnLine { candidates, .. } if candidates.is_empty() => {
                 "the file has no overlay function; create one with --new-overlay".into()
             }
@@ -220,17 +228,29 @@ impl Coded for Error {
                  --overlay PATH:LINE"
                     .into()
             }
-            Error::WrongKind { .. } => "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into(),
-            Error::Generated { .. } => "edit the overlay that is loaded after it: --overlay PATH:LINE, or --new-overlay".into(),
-            Error::OpaqueBody { .. } => "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into(),
+            Error::WrongKind { .. } => {
+                "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into()
+            }
+            Error::Generated { .. } => {
+                "edit the overlay that is loaded after it: --overlay PATH:LINE, or --new-overlay".into()
+            }
+            Error::OpaqueBody { .. } => {
+                "choose another overlay with --overlay PATH:LINE, or create one with --new-overlay".into()
+            }
             Error::NotDerivation { .. } => "name the package itself; a package of a set by its path: SET.NAME".into(),
-            Error::DottedSibling { .. } => "put the override beside that key by hand, or create an overlay with --new-overlay".into(),
-            Error::UnknownScope { .. } => "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into(),
+            Error::DottedSibling { .. } => {
+                "put the override beside that key by hand, or create an overlay with --new-overlay".into()
+            }
+            Error::UnknownScope { .. } => {
+                "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into()
+            }
             Error::Shadowed { .. } => "rename that binding, or choose another overlay with --overlay PATH:LINE".into(),
             Error::NotPatched { .. } => "`overlayctl list` shows what is patched, where, and by what".into(),
             Error::Position { length, .. } => format!("positions are 0 to {length}"),
             Error::Request { .. } => return None,
-            Error::Unverified { .. } => "edit it by hand, or create an overlay with --new-overlay; please report the file".into(),
+            Error::Unverified { .. } => {
+                "edit it by hand, or create an overlay with --new-overlay; please report the file".into()
+            }
         })
     }
 
@@ -241,7 +261,7 @@ impl Coded for Error {
             | Error::NotOnLine { path, .. }
             | Error::SeveralOverlays { path, .. }
             | Error::NotPatched { path, .. } => Some(Place::file(path)),
-            _ => self.spot().map(|s| s.place.clone()),
+            _ => self.spot().map(|s| (*s.place).clone()),
         }
     }
 
@@ -333,8 +353,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "no such patch",
         text: "The package has no such element in a list of patches that this overlay sets.",
     },
-    Explanation { code: "OV0112", title: "position past the end", text: "Positions count from 0; the length of the list appends." },
-    Explanation { code: "OV0113", title: "the request cannot be written", text: "See the message." },
+    Explanation {
+        code: "OV0112",
+        title: "position past the end",
+        text: "Positions count from 0; the length of the list appends.",
+    },
+    Explanation { code: "OV0113", title: "the request cannot be written", text: "What was asked for contradicts itself or Nix; the message says how." },
     Explanation {
         code: "OV0114",
         title: "the edit did not pass its own checks",

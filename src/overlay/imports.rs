@@ -85,7 +85,11 @@ pub(super) fn note(file: &OverlayFile, function: &Function, imported: &OverlayFi
     let _ = function;
     Warning {
         code: error::FOLLOWED_IMPORT,
-        message: format!("{} imports {}; the override is written there", file.path().display(), imported.path().display()),
+        message: format!(
+            "{} imports {}; the override is written there",
+            file.path().display(),
+            imported.path().display()
+        ),
         place: Some(Place::in_text(imported.path(), imported.text(), crate::base::span::Span::at(0))),
         hint: None,
     }

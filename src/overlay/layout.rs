@@ -139,7 +139,11 @@ pub(super) fn insert_entry(
 
     // After the entry before the place, or after what opens the block.
     let anchor = at.checked_sub(1).and_then(|i| spans.get(i)).copied();
-    let start_marker = if range.as_ref().is_some_and(|r| r.start == at) { marker(text, set, "keep-sorted start", spans.get(at).copied()) } else { None };
+    let start_marker = if range.as_ref().is_some_and(|r| r.start == at) {
+        marker(text, set, "keep-sorted start", spans.get(at).copied())
+    } else {
+        None
+    };
     let (after, indent) = match (start_marker, anchor) {
         (Some(marker), _) => (marker.end, trivia::line_indent(text, marker.start).to_string()),
         (None, Some(entry)) => {
@@ -151,7 +155,10 @@ pub(super) fn insert_entry(
             (trivia::after_inline_comment(text, entry.end), indent)
         }
         (None, None) => {
-            let indent = spans.first().filter(|e| trivia::starts_line(text, e.start)).map(|e| trivia::line_indent(text, e.start).to_string());
+            let indent = spans
+                .first()
+                .filter(|e| trivia::starts_line(text, e.start))
+                .map(|e| trivia::line_indent(text, e.start).to_string());
             (trivia::after_inline_comment(text, open.end), indent.unwrap_or(inside.clone()))
         }
     };
@@ -190,7 +197,9 @@ fn sorted_range(
         return None;
     }
     let _ = open;
-    let plain = entries.iter().all(|e| matches!(e, Entry::AttrpathValue(v) if v.attrpath().is_some_and(|p| p.attrs().count() == 1)));
+    let plain = entries
+        .iter()
+        .all(|e| matches!(e, Entry::AttrpathValue(v) if v.attrpath().is_some_and(|p| p.attrs().count() == 1)));
     (plain && trivia::sorted(names, 4)).then_some(0..entries.len())
 }
 
@@ -207,7 +216,12 @@ fn marker(text: &str, set: &ast::AttrSet, words: &str, before: Option<Span>) -> 
 ///
 /// # Errors
 /// [`EditError`] as the edits give it.
-pub(super) fn remove_entry(text: &str, set: &ast::AttrSet, entry: Span, edits: &mut TextEdits) -> Result<(), EditError> {
+pub(super) fn remove_entry(
+    text: &str,
+    set: &ast::AttrSet,
+    entry: Span,
+    edits: &mut TextEdits,
+) -> Result<(), EditError> {
     let spans = entry_spans(set);
     let (Some(open), Some(close)) = (set.l_curly_token(), set.r_curly_token()) else {
         return Err(EditError::OutOfBounds(span(set)));
@@ -220,12 +234,9 @@ pub(super) fn remove_entry(text: &str, set: &ast::AttrSet, entry: Span, edits: &
     let space = text[..entry.start].len() - text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
     let mut from = entry.start - space;
     let before = &text[from..entry.start];
-    if trivia::lines_in(before) > 1 {
-        if !blank_between(text, &spans, Some(entry)) {
-            let last = before.rfind('\n').unwrap_or(0);
-            let last = if before[..last].ends_with('\r') { last - 1 } else { last };
-            from += last;
-        }
+    if trivia::lines_in(before) > 1 && !blank_between(text, &spans, Some(entry)) {
+        let last = before.rfind('\n').unwrap_or(0);
+        from += if before[..last].ends_with('\r') { last - 1 } else { last };
     }
     edits.delete(Span::new(from, entry.end))
 }
@@ -242,7 +253,13 @@ pub(super) fn selectable(expr: &Expr) -> bool {
 /// Says whether an expression can be an operand of `//` or `++` as it is.
 pub(super) fn operand_like(expr: &Expr, op: ast::BinOpKind) -> bool {
     match expr {
-        Expr::Ident(_) | Expr::Select(_) | Expr::Apply(_) | Expr::AttrSet(_) | Expr::List(_) | Expr::Paren(_) | Expr::Str(_) => true,
+        Expr::Ident(_)
+        | Expr::Select(_)
+        | Expr::Apply(_)
+        | Expr::AttrSet(_)
+        | Expr::List(_)
+        | Expr::Paren(_)
+        | Expr::Str(_) => true,
         Expr::BinOp(b) => b.operator() == Some(op),
         _ => false,
     }

@@ -12,7 +12,7 @@ use super::body::{self, Body, Definition, Found, Known};
 use super::error::{self, Error, Spot};
 use super::file::OverlayFile;
 use super::functions::{Function, shadowed};
-use super::layout::{Style, insert_entry, one_line, operand_like};
+use super::layout::{Style, insert_entry, operand_like};
 use super::query;
 use super::remove;
 use super::request::{Change, FileChange, PatchElement, PatchRequest, Planned, Scope, ScopeMethod, Written};
@@ -38,6 +38,8 @@ struct Planning<'a> {
     /// The elements that are not there yet.
     missing: &'a [PatchElement],
     style: Style,
+    /// Every way is wanted, not the best one only: the best did not pass.
+    thorough: bool,
 }
 
 /// The set that a key is looked for in, and what it is built on.
@@ -98,8 +100,12 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
                 if !always && request.scope == Scope::All {
                     warnings.push(Warning {
                         code: error::ONE_BRANCH,
-                        message: format!("`{}` is in a list of `{}` that counts on one branch only", element.identity(), request.attr),
-                        place: Some(spot.place.clone()),
+                        message: format!(
+                            "`{}` is in a list of `{}` that counts on one branch only",
+                            element.identity(),
+                            request.attr
+                        ),
+                        place: Some((*spot.place).clone()),
                         hint: None,
                     });
                 }
@@ -112,25 +118,24 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             change: Change::Nothing { attr: request.attr.clone() },
             warnings,
             already: true,
-            function: spot.place,
+            function: *spot.place,
         });
     }
-    let planning = Planning { file, request, missing: &missing, style: Style::of(file.text()) };
-    let level = planning.level(function).ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: "it has no body".into() })?;
-    let candidates = candidates(&planning, level, names)?;
+    let mut planning = Planning { file, request, missing: &missing, style: Style::of(file.text()), thorough: false };
     let mut reason = "no way to write it was found".to_string();
     let mut second_best = None;
-    for candidate in candidates {
-        match verified(&planning, function, &candidate) {
-            Ok((new, true)) => {
-                return Ok(planned(&planning, candidate, new, warnings, spot.place));
+    for thorough in [false, true] {
+        planning.thorough = thorough;
+        let level = planning
+            .level(function)
+            .ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: "it has no body".into() })?;
+        for candidate in candidates(&planning, level, names)? {
+            match verified(&planning, function, &candidate) {
+                Ok((new, true)) => return Ok(planned(&planning, candidate, new, warnings, *spot.place)),
+                Ok((new, false)) if second_best.is_none() => second_best = Some((candidate, new)),
+                Ok(_) => {}
+                Err(why) => reason = why,
             }
-            Ok((new, false)) => {
-                if second_best.is_none() {
-                    second_best = Some((candidate, new));
-                }
-            }
-            Err(why) => reason = why,
         }
     }
     if let Some((candidate, new)) = second_best {
@@ -139,12 +144,18 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             format!("taking `{}`'s patch out again will give an equivalent text, not the same bytes", request.attr),
             function.place(),
         ));
-        return Ok(planned(&planning, candidate, new, warnings, spot.place));
+        return Ok(planned(&planning, candidate, new, warnings, *spot.place));
     }
     Err(Error::Unverified { attr: request.attr.clone(), reason, at: spot })
 }
 
-fn planned(planning: &Planning<'_>, candidate: Candidate, new: String, mut warnings: Vec<Warning>, function: Place) -> Planned {
+fn planned(
+    planning: &Planning<'_>,
+    candidate: Candidate,
+    new: String,
+    mut warnings: Vec<Warning>,
+    function: Place,
+) -> Planned {
     let elements = planning.missing.iter().map(|e| e.identity().to_string()).collect();
     let attr = planning.request.attr.clone();
     warnings.extend(candidate.warnings);
@@ -180,7 +191,8 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     }
     let path = planning.file.path();
     let file = OverlayFile::parse(path, new.clone()).map_err(|e| format!("the new text does not parse: {e}"))?;
-    if body::all_duplicates(&file.root()) > body::all_duplicates(&planning.file.root()) {
+    let (after, before) = (file.root(), planning.file.root());
+    if body::duplicates_near(&after, &candidate.edits, true) > body::duplicates_near(&before, &candidate.edits, false) {
         return Err("an attribute would be defined twice".into());
     }
     let at = moved(&candidate.edits, function.place().start);
@@ -221,7 +233,8 @@ fn writing<'a>(planning: &'a Planning<'a>, level: &Level<'_>, key: &str, element
         name == level.prev
             || level.function.is_some_and(|f| f.first().as_deref() == Some(name) || f.second().as_deref() == Some(name))
     };
-    let param = ["old", "oldAttrs", "attrs"].iter().find(|n| !taken(n)).map_or("oldAttrs'".to_string(), |n| (*n).to_string());
+    let param =
+        ["old", "oldAttrs", "attrs"].iter().find(|n| !taken(n)).map_or("oldAttrs'".to_string(), |n| (*n).to_string());
     let kernel = kernel(key, planning);
     Writing {
         text: planning.text(),
@@ -267,7 +280,11 @@ fn key_candidates(planning: &Planning<'_>, level: &Level<'_>, key: &str) -> Resu
         refuse_body(planning, body)?;
     }
     if planning.request.facts.derivation == Some(false) {
-        return Err(Error::NotDerivation { attr: attr.clone(), what: "no package, as Nix says", at: planning.spot(span(&body.whole)) });
+        return Err(Error::NotDerivation {
+            attr: attr.clone(),
+            what: "no package, as Nix says",
+            at: planning.spot(span(&body.whole)),
+        });
     }
     let found = body.find(key);
     if let Some(dotted) = found.iter().find(|f| matches!(f.definition, Definition::Dotted(_))) {
@@ -307,8 +324,17 @@ fn refuse_body(planning: &Planning<'_>, body: &Body) -> Result<(), Error> {
     let why = match &core {
         Expr::AttrSet(_) | Expr::BinOp(_) | Expr::Ident(_) | Expr::Select(_) | Expr::IfElse(_) => None,
         Expr::Apply(_) => tree::call(&core).and_then(|(head, _)| tree::function_name(&head)).and_then(|name| {
-            matches!(name.as_str(), "makeScope" | "makeScopeWithSplicing" | "makeScopeWithSplicing'" | "throw" | "abort" | "overrideAttrs" | "mkShell")
-                .then(|| format!("it is what `{name}` gives"))
+            matches!(
+                name.as_str(),
+                "makeScope"
+                    | "makeScopeWithSplicing"
+                    | "makeScopeWithSplicing'"
+                    | "throw"
+                    | "abort"
+                    | "overrideAttrs"
+                    | "mkShell"
+            )
+            .then(|| format!("it is what `{name}` gives"))
         }),
         Expr::Lambda(_) => Some("it is another function".to_string()),
         Expr::List(_) => Some("it is a list".to_string()),
@@ -322,7 +348,15 @@ fn refuse_body(planning: &Planning<'_>, body: &Body) -> Result<(), Error> {
 }
 
 /// The value of a new key, built on `base`.
-fn new_value(planning: &Planning<'_>, writing: &Writing<'_>, base: &str, prev: &str, indent: &str, one_line: bool, style: &Style) -> String {
+fn new_value(
+    planning: &Planning<'_>,
+    writing: &Writing<'_>,
+    base: &str,
+    prev: &str,
+    indent: &str,
+    one_line: bool,
+    style: &Style,
+) -> String {
     let overridden = |indent: &str, one_line: bool| writing.overridden(base, indent, one_line, style);
     match planning.request.scope {
         Scope::All => overridden(indent, one_line),
@@ -330,14 +364,29 @@ fn new_value(planning: &Planning<'_>, writing: &Writing<'_>, base: &str, prev: &
         Scope::Host => {
             let nl = style.newline;
             let inside = format!("{indent}{}", style.unit);
-            format!("{nl}{inside}if {} then{nl}{inside}{}{}{nl}{inside}else{nl}{inside}{}{base}", guard(prev), style.unit, overridden(&format!("{inside}{}", style.unit), false), style.unit)
+            format!(
+                "{nl}{inside}if {} then{nl}{inside}{}{}{nl}{inside}else{nl}{inside}{}{base}",
+                guard(prev),
+                style.unit,
+                overridden(&format!("{inside}{}", style.unit), false),
+                style.unit
+            )
         }
     }
 }
 
-fn in_set(planning: &Planning<'_>, level: &Level<'_>, set: &rnix::ast::AttrSet, key: &str, base: &str, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
+fn in_set(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    set: &rnix::ast::AttrSet,
+    key: &str,
+    base: &str,
+    writing: &Writing<'_>,
+) -> Result<TextEdits, EditError> {
     let mut edits = TextEdits::new();
-    let value = |indent: &str, one_line: bool, style: &Style| new_value(planning, writing, base, &level.prev, indent, one_line, style);
+    let value = |indent: &str, one_line: bool, style: &Style| {
+        new_value(planning, writing, base, &level.prev, indent, one_line, style)
+    };
     insert_entry(planning.text(), set, key, &value, &planning.style, &mut edits)?;
     Ok(edits)
 }
@@ -372,7 +421,9 @@ fn new_key(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &Writ
             }
             break;
         }
-        if let Ok(edits) = merged(planning, level, key, &base, writing) {
+        if (planning.thorough || out.is_empty())
+            && let Ok(edits) = merged(planning, level, key, &base, writing)
+        {
             out.push(Candidate { edits, how: "merged", added: true, warnings: Vec::new() });
         }
     } else {
@@ -383,7 +434,14 @@ fn new_key(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &Writ
 
 /// Where the body is `base // { ... }`, with everything unknown in `base`: the override goes into the literal set and
 /// is built on what the variable holds.
-fn on_variable(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &Writing<'_>, added: bool, out: &mut Vec<Candidate>) {
+fn on_variable(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    key: &str,
+    writing: &Writing<'_>,
+    added: bool,
+    out: &mut Vec<Candidate>,
+) {
     let body = &level.body;
     let [before @ .., last] = body.operands.as_slice() else { return };
     let Some(set) = last.literal() else { return };
@@ -408,7 +466,13 @@ fn on_variable(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &
 }
 
 /// `CORE // { key = ...; }`
-fn merged(planning: &Planning<'_>, level: &Level<'_>, key: &str, base: &str, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
+fn merged(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    key: &str,
+    base: &str,
+    writing: &Writing<'_>,
+) -> Result<TextEdits, EditError> {
     let core = &level.body.core;
     let text = planning.text();
     let place = span(core);
@@ -424,7 +488,14 @@ fn merged(planning: &Planning<'_>, level: &Level<'_>, key: &str, base: &str, wri
 }
 
 /// `{ key = ...; }` over several lines.
-fn new_set(planning: &Planning<'_>, level: &Level<'_>, key: &str, base: &str, writing: &Writing<'_>, indent: &str) -> String {
+fn new_set(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    key: &str,
+    base: &str,
+    writing: &Writing<'_>,
+    indent: &str,
+) -> String {
     let style = &planning.style;
     let nl = style.newline;
     let inside = format!("{indent}{}", style.unit);
@@ -433,7 +504,18 @@ fn new_set(planning: &Planning<'_>, level: &Level<'_>, key: &str, base: &str, wr
 }
 
 /// `let base = BODY; in base // { key = (base.key or prev.key).overrideAttrs ...; }`
-fn wrap_body(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &Writing<'_>, added: bool, warnings: Vec<Warning>, out: &mut Vec<Candidate>) {
+fn wrap_body(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    key: &str,
+    writing: &Writing<'_>,
+    added: bool,
+    warnings: Vec<Warning>,
+    out: &mut Vec<Candidate>,
+) {
+    if !planning.thorough && !out.is_empty() {
+        return;
+    }
     let Some(function) = level.function else { return };
     let whole = &level.body.whole;
     let text = planning.text();
@@ -488,7 +570,10 @@ fn existing_key(
     }
     if last.conditional || later {
         let (code, message) = if later {
-            (error::LATER_OPERAND, format!("a later, computed operand may bind `{attr}` again; the override is built on its result"))
+            (
+                error::LATER_OPERAND,
+                format!("a later, computed operand may bind `{attr}` again; the override is built on its result"),
+            )
         } else {
             (error::HELD_BY_CONDITION, format!("`{attr}` is bound under a condition; the override is put outside it"))
         };
@@ -531,23 +616,20 @@ fn existing_key(
                 }
             };
             // Behind the body's core the names mean the same as in the set only when no layer is between.
-            let direct = body.operands.get(last.operand).is_some_and(|o| {
-                o.variable.is_none() && unparen(o.expr.clone()).syntax() == last.set.syntax()
-            });
+            let direct = body
+                .operands
+                .get(last.operand)
+                .is_some_and(|o| o.variable.is_none() && unparen(o.expr.clone()).syntax() == last.set.syntax());
             let within_rec = last.set.rec_token().is_some() && from.is_some();
-            if direct && !within_rec && make::is_identifier(key)
+            if direct
+                && !within_rec
+                && make::is_identifier(key)
                 && let Ok(edits) = merged(planning, level, key, &base, writing)
             {
                 out.push(Candidate { edits, how: "merged", added: false, warnings: warnings.clone() });
             }
         }
         Definition::Dotted(_) => {}
-    }
-    if let Some(function) = level.function
-        && level.rename.is_none()
-        && shadowed(&last.set.syntax().first_child().unwrap_or_else(|| last.set.syntax().clone()), function, level.prev.as_str())
-    {
-        // Nothing below needs `prev` inside the set; the wrap stands outside.
     }
     wrap_body(planning, level, key, writing, false, warnings, out);
     Ok(())
@@ -564,11 +646,19 @@ fn inherited_scope(_from: &Expr, key: &str) -> Option<&'static str> {
 }
 
 /// `let pkg = VALUE; in if GUARD then pkg.overrideAttrs (...) else pkg`
-fn host_value(planning: &Planning<'_>, level: &Level<'_>, value: &Expr, writing: &Writing<'_>, warnings: &[Warning], out: &mut Vec<Candidate>) {
+fn host_value(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    value: &Expr,
+    writing: &Writing<'_>,
+    warnings: &[Warning],
+    out: &mut Vec<Candidate>,
+) {
     // A second patch goes into the branch that the first one made.
     if let Expr::IfElse(branch) = tree::peel(value.clone())
         && let (Some(condition), Some(then)) = (branch.condition(), branch.body())
-        && planning.text()[span(&condition).range()].split_whitespace().collect::<Vec<_>>().join(" ") == guard(&level.prev)
+        && planning.text()[span(&condition).range()].split_whitespace().collect::<Vec<_>>().join(" ")
+            == guard(&level.prev)
     {
         for edit in value_edits(&then, false, writing) {
             out.push(Candidate { edits: edit.edits, how: edit.how, added: false, warnings: warnings.to_vec() });
@@ -579,13 +669,17 @@ fn host_value(planning: &Planning<'_>, level: &Level<'_>, value: &Expr, writing:
     let nl = planning.style.newline;
     let place = span(value);
     let indent = format!("{}{}", trivia::line_indent(text, place.start), planning.style.unit);
+    let deeper = format!("{indent}{}", planning.style.unit);
     let name = make::fresh("pkg", |n| mentions(value.syntax(), n));
-    let overridden = writing.overridden(&name, &indent, false, &planning.style);
+    let overridden = writing.overridden(&name, &deeper, false, &planning.style);
     let mut edits = TextEdits::new();
     let done = edits.insert(place.start, format!("let {name} = ")).and_then(|()| {
         edits.insert(
             place.end,
-            format!("; in{nl}{indent}if {} then{nl}{indent}{}{nl}{indent}else{nl}{indent}{name}", guard(&level.prev), overridden),
+            format!(
+                "; in{nl}{indent}if {} then{nl}{deeper}{overridden}{nl}{indent}else{nl}{deeper}{name}",
+                guard(&level.prev)
+            ),
         )
     });
     if done.is_ok() {
@@ -593,7 +687,12 @@ fn host_value(planning: &Planning<'_>, level: &Level<'_>, value: &Expr, writing:
     }
 }
 
-fn scope_candidates(planning: &Planning<'_>, level: Level<'_>, scope: &str, rest: &[String]) -> Result<Vec<Candidate>, Error> {
+fn scope_candidates(
+    planning: &Planning<'_>,
+    level: Level<'_>,
+    scope: &str,
+    rest: &[String],
+) -> Result<Vec<Candidate>, Error> {
     let facts = &planning.request.facts;
     let mut out = Vec::new();
     // Where the overlay goes into the scope already, the patch goes the same way.
@@ -625,7 +724,10 @@ fn scope_candidates(planning: &Planning<'_>, level: Level<'_>, scope: &str, rest
     let style = &planning.style;
     let Some(recipe) = scopes::recipe(scope, facts, first.as_deref(), &level.prev, style) else {
         if out.is_empty() {
-            return Err(Error::UnknownScope { scope: AttrPath::single(scope), at: planning.spot(span(&level.body.whole)) });
+            return Err(Error::UnknownScope {
+                scope: AttrPath::single(scope),
+                at: planning.spot(span(&level.body.whole)),
+            });
         }
         return Ok(out);
     };
@@ -652,8 +754,18 @@ fn scope_candidates(planning: &Planning<'_>, level: Level<'_>, scope: &str, rest
     }
     match found.last() {
         None => {
+            // A second binding that goes with the first is written in one piece with it.
+            let also = recipe.also.as_ref().filter(|(also, _)| body.find(also).is_empty());
             let value = |indent: &str, one_line: bool, style: &Style| {
-                format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close)
+                let value =
+                    format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close);
+                match also {
+                    None => value,
+                    Some((also, text)) if one_line => format!("{value}; {} = {text}", make::attr_name(also)),
+                    Some((also, text)) => {
+                        format!("{value};{}{indent}{} = {text}", style.newline, make::attr_name(also))
+                    }
+                }
             };
             if body.any_opaque() {
                 wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
@@ -665,10 +777,6 @@ fn scope_candidates(planning: &Planning<'_>, level: Level<'_>, scope: &str, rest
                     }
                     let mut edits = TextEdits::new();
                     if insert_entry(planning.text(), set, &key, &value, style, &mut edits).is_ok() {
-                        if let Some((also, text)) = recipe.also.clone().filter(|(also, _)| body.find(also).is_empty()) {
-                            let plain = |_: &str, _: bool, _: &Style| text.clone();
-                            let _ = insert_entry(planning.text(), set, &also, &plain, style, &mut edits);
-                        }
                         out.push(Candidate { edits, how: "scope", added: true, warnings: Vec::new() });
                     }
                     break;
@@ -686,7 +794,6 @@ fn scope_candidates(planning: &Planning<'_>, level: Level<'_>, scope: &str, rest
     for candidate in &mut out {
         rename_where_used(&level, candidate);
     }
-    let _ = one_line;
     Ok(out)
 }
 
@@ -755,6 +862,9 @@ fn wrap_scope(
     inner_value: &InnerValue<'_>,
     out: &mut Vec<Candidate>,
 ) {
+    if !planning.thorough && !out.is_empty() {
+        return;
+    }
     let Some(function) = level.function else { return };
     let whole = &level.body.whole;
     let style = &planning.style;
@@ -765,7 +875,8 @@ fn wrap_scope(
     let key = make::attr_name(&recipe.key);
     let there = make::select(&level.prev, &recipe.key);
     let open = recipe.open.replacen(&there, &format!("({base}.{key} or {there})"), 1);
-    let inner_prev = if recipe.inner_prev == there { format!("({base}.{key} or {there})") } else { recipe.inner_prev.clone() };
+    let inner_prev =
+        if recipe.inner_prev == there { format!("({base}.{key} or {there})") } else { recipe.inner_prev.clone() };
     let indent = trivia::line_indent(planning.text(), place.start).to_string();
     let inside = format!("{indent}{}", style.unit);
     let set = inner_value(&make::select(&inner_prev, name), &inside, false, style);
@@ -783,7 +894,10 @@ fn wrap_scope(
     let done = edits.insert(place.start, format!("let{nl}{inside}{base} = ")).and_then(|()| {
         edits.insert(
             place.end,
-            format!(";{nl}{indent}in{nl}{indent}{base} // {{{nl}{inside}{key} = {open}{set}{};{also}{nl}{indent}}}", recipe.close),
+            format!(
+                ";{nl}{indent}in{nl}{indent}{base} // {{{nl}{inside}{key} = {open}{set}{};{also}{nl}{indent}}}",
+                recipe.close
+            ),
         )
     });
     let _ = scope;

@@ -32,13 +32,19 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
     let mut out = Vec::new();
     for key in body.keys() {
         out.extend(of_key(body, &key));
-        let scope = if key == "pythonPackagesExtensions" || key == "python3" { "python3Packages".to_string() } else { key.clone() };
+        let scope = if key == "pythonPackagesExtensions" || key == "python3" {
+            "python3Packages".to_string()
+        } else {
+            key.clone()
+        };
         if key != scope && body.keys().contains(&scope) {
             continue;
         }
         for site in scopes::sites(body, &scope, &Facts::default(), text) {
             for mut inner in of_site(&site, text) {
-                if let Some(attr) = AttrPath::from_names(std::iter::once(scope.clone()).chain(inner.attr.names().iter().cloned())) {
+                if let Some(attr) =
+                    AttrPath::from_names(std::iter::once(scope.clone()).chain(inner.attr.names().iter().cloned()))
+                {
                     inner.attr = attr;
                     if !out.iter().any(|p: &Patched| p.attr == inner.attr && p.binding == inner.binding) {
                         out.push(inner);
@@ -101,7 +107,9 @@ pub(super) fn same(element: &Expr, wanted: &PatchElement) -> bool {
             if let Some(path) = path {
                 return normal_path(&path) == normal_path(relative);
             }
-            from_root.as_ref().is_some_and(|root| self_path(element).is_some_and(|p| normal_path(&p) == normal_path(root)))
+            from_root
+                .as_ref()
+                .is_some_and(|root| self_path(element).is_some_and(|p| normal_path(&p) == normal_path(root)))
         }
         PatchElement::Fetch { url: wanted, .. } => url.as_deref() == Some(wanted),
     }

@@ -7,7 +7,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry, Param};
 use rowan::ast::AstNode;
 
-use super::ast::{dotted, path_names, span, split_select, unparen, uses};
+use super::ast::{dotted, path_names, span, split_select, uses};
 use super::body;
 use super::error::Error;
 use super::file::OverlayFile;
@@ -54,7 +54,7 @@ pub(super) fn edits(
             continue;
         }
         done.push(span(&list.list));
-        removal.from_list(list, which, function, last).map_err(|e| Error::Unverified {
+        removal.thin(list, which, function, last).map_err(|e| Error::Unverified {
             attr: attr(),
             reason: e.to_string(),
             at: super::error::Spot::new(file.path(), file.text(), span(&list.list)),
@@ -69,7 +69,13 @@ fn lists(bindings: &[Patched]) -> impl Iterator<Item = &PatchList> {
 }
 
 impl Removal<'_> {
-    fn from_list(&mut self, found: &PatchList, which: &[PatchElement], function: &Function, key: &str) -> Result<(), EditError> {
+    fn thin(
+        &mut self,
+        found: &PatchList,
+        which: &[PatchElement],
+        function: &Function,
+        key: &str,
+    ) -> Result<(), EditError> {
         let items: Vec<Expr> = found.list.items().collect();
         let gone: Vec<bool> = items.iter().map(|i| which.iter().any(|w| query::same(i, w))).collect();
         if !gone.contains(&true) {
@@ -155,14 +161,10 @@ impl Removal<'_> {
             return is_selected(selected);
         }
         if let Some(rest) = inner.strip_prefix("if ") {
-            return rest
-                .split_once(" or null == null then [ ] else ")
-                .is_some_and(|(a, b)| a == b && is_selected(a));
+            return rest.split_once(" or null == null then [ ] else ").is_some_and(|(a, b)| a == b && is_selected(a));
         }
         if let Some(rest) = inner.strip_prefix("let p = ") {
-            return rest
-                .strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]")
-                .is_some_and(is_selected);
+            return rest.strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]").is_some_and(is_selected);
         }
         false
     }
@@ -206,7 +208,8 @@ impl Removal<'_> {
                 let name = last.ident().map(|i| i.syntax().text().to_string()).unwrap_or_default();
                 let empty = last.default().is_some_and(|d| matches!(&d, Expr::List(l) if l.items().next().is_none()));
                 if LIST_KEYS.contains(&name.as_str()) && empty && !left(&name) {
-                    self.edits.delete(Span::new(trivia::span(last.syntax()).start, trivia::token_span(&ellipsis).start))?;
+                    self.edits
+                        .delete(Span::new(trivia::span(last.syntax()).start, trivia::token_span(&ellipsis).start))?;
                 }
             }
             None => {}
@@ -215,7 +218,13 @@ impl Removal<'_> {
     }
 
     /// Takes an override call off its base, and the binding with it when only the base would be left.
-    fn call(&mut self, call: &SyntaxNode, base: &super::ast::Base, function: &Function, key: &str) -> Result<(), EditError> {
+    fn call(
+        &mut self,
+        call: &SyntaxNode,
+        base: &super::ast::Base,
+        function: &Function,
+        key: &str,
+    ) -> Result<(), EditError> {
         let value = outer_parens(call);
         let text = &self.text[base.span.range()];
         if let Some(entry) = value.parent().and_then(ast::AttrpathValue::cast) {
@@ -339,7 +348,10 @@ impl Removal<'_> {
             ScopeBinding::Whole(entries) => {
                 let Some(first) = entries.first() else { return Ok(()) };
                 let Some(set) = first.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
-                if entries.len() > 1 && set.entries().count() == entries.len() && trivia::comments(set.syntax()).next().is_none() {
+                if entries.len() > 1
+                    && set.entries().count() == entries.len()
+                    && trivia::comments(set.syntax()).next().is_none()
+                {
                     return self.all_entries(&set);
                 }
                 if entries.len() > 1 {
@@ -372,6 +384,9 @@ impl Removal<'_> {
 
     /// Gives a second argument that the planner renamed its `_` back, where nothing uses it any more.
     fn undo_renames(&mut self, function: &Function) {
+        if !self.text.contains("prev_") {
+            return;
+        }
         let mut lambdas: Vec<ast::Lambda> = vec![function.inner.clone()];
         lambdas.extend(function.inner.syntax().descendants().filter_map(ast::Lambda::cast));
         for lambda in lambdas {
@@ -384,7 +399,9 @@ impl Removal<'_> {
             if deleted.iter().any(|d| d.contains(place)) {
                 continue;
             }
-            let used = uses(lambda.syntax(), token.text()).into_iter().any(|u| !deleted.iter().any(|d| d.contains(trivia::span(&u))));
+            let used = uses(lambda.syntax(), token.text())
+                .into_iter()
+                .any(|u| !deleted.iter().any(|d| d.contains(trivia::span(&u))));
             if !used {
                 let _ = self.edits.replace(place, "_");
             }
@@ -419,7 +436,8 @@ fn override_call(lambda: &ast::Lambda) -> Option<(SyntaxNode, super::ast::Base)>
     }
     let Expr::Select(select) = apply.lambda()? else { return None };
     let (base, method) = split_select(&select)?;
-    (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override").then(|| (apply.syntax().clone(), base))
+    (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override")
+        .then(|| (apply.syntax().clone(), base))
 }
 
 fn outer_parens(node: &SyntaxNode) -> SyntaxNode {
@@ -436,6 +454,19 @@ enum ScopeBinding {
     Whole(Vec<ast::AttrpathValue>),
     /// What stands around the value that was there: the whole value's span, and the old value's.
     Around(Span, Span),
+}
+
+/// `a ++ (b ++ c)`: the last `++`, and what stands before it.
+fn last_concat(concat: &ast::BinOp) -> Option<(ast::BinOp, Expr)> {
+    let mut last = concat.clone();
+    while let Some(Expr::BinOp(next)) = last.rhs() {
+        if next.operator() != Some(BinOpKind::Concat) {
+            break;
+        }
+        last = next;
+    }
+    let before = last.lhs()?;
+    Some((last, before))
 }
 
 /// Reads the override of a scope around an inner set, when it has the form that the planner writes.
@@ -472,20 +503,23 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
     {
         return Some(ScopeBinding::Around(span(&value), span(&old)));
     }
-    let fresh = head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
+    let fresh = key != "pythonPackagesExtensions" && head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
         || head.starts_with('(') && head.contains(&format!(".{key}or")) && !head.contains(".override")
         || head.contains(".override(old:{") && head.contains(".lib.composeExtensions(old.");
     if !fresh {
         if let Expr::BinOp(concat) = &value
             && concat.operator() == Some(BinOpKind::Concat)
-            && let Some(before) = concat.lhs()
+            && let Some((last, before)) = last_concat(concat)
         {
             let (start, end) = match &before {
-                Expr::Paren(p) if p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) => {
+                Expr::Paren(p)
+                    if last.syntax() == concat.syntax()
+                        && p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) =>
+                {
                     let i = p.expr()?;
                     (span(&i).start, span(&i).end)
                 }
-                _ => (span(&before).start, span(&before).end),
+                _ => (span(&value).start, span(&before).end),
             };
             return Some(ScopeBinding::Around(span(&value), Span::new(start, end)));
         }
@@ -501,6 +535,5 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
                 && other.attrpath().is_some_and(|p| p.syntax().text() == format!("{key}Packages").as_str())
         }));
     }
-    let _ = unparen;
     Some(ScopeBinding::Whole(entries))
 }

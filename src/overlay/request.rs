@@ -134,7 +134,8 @@ impl Written {
             PatchElement::Path { relative, .. } => Written { one_line: make::path(relative), lines: None },
             PatchElement::Fetch { url, hash_attr, hash } => {
                 let hash_attr = if hash_attr == "sha256" { "sha256" } else { "hash" };
-                let fields = vec![format!("url = {};", make::string(url)), format!("{hash_attr} = {};", make::string(hash))];
+                let fields =
+                    vec![format!("url = {};", make::string(url)), format!("{hash_attr} = {};", make::string(hash))];
                 let fetch = format!("({prev}.fetchpatch {{");
                 Written {
                     one_line: format!("{fetch} {} }})", fields.join(" ")),

@@ -36,8 +36,18 @@ fn usual_method(scope: &str) -> Option<ScopeMethod> {
     if scope.starts_with("linuxPackages") || scope.starts_with("haskellPackages") || scope.starts_with("linuxKernel") {
         return Some(ScopeMethod::Extend);
     }
-    if matches!(scope, "libsForQt5" | "qt5" | "qt6" | "qt6Packages" | "kdePackages" | "xorg" | "gnome" | "plasma5Packages" | "emacsPackages")
-        || scope.starts_with("ocamlPackages")
+    if matches!(
+        scope,
+        "libsForQt5"
+            | "qt5"
+            | "qt6"
+            | "qt6Packages"
+            | "kdePackages"
+            | "xorg"
+            | "gnome"
+            | "plasma5Packages"
+            | "emacsPackages"
+    ) || scope.starts_with("ocamlPackages")
         || scope.starts_with("ocaml-ng")
         || scope.starts_with("emacsPackages")
         || scope.starts_with("qt5")
@@ -59,7 +69,10 @@ fn usual_method(scope: &str) -> Option<ScopeMethod> {
 pub(super) fn python_interpreter(scope: &str) -> Option<String> {
     let stem = scope.strip_suffix("Packages")?;
     let digits = stem.strip_prefix("python").or_else(|| stem.strip_prefix("pypy"))?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
 }
 
 /// Returns the recipe for `scope`, given the names of the overlay's arguments; `None` when no way is known.
@@ -221,12 +234,19 @@ fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
                 name.is_none_or(|n| {
                     matches!(
                         n.as_str(),
-                        "extend" | "overrideScope" | "overrideScope'" | "override" | "composeExtensions" | "composeManyExtensions"
-                            | "recurseIntoAttrs" | "makeOverridable"
+                        "extend"
+                            | "overrideScope"
+                            | "overrideScope'"
+                            | "override"
+                            | "composeExtensions"
+                            | "composeManyExtensions"
+                            | "recurseIntoAttrs"
+                            | "makeOverridable"
                     )
                 })
             }
-            NODE_LAMBDA => ast::Lambda::cast(up.clone()).is_some_and(|l| l.body().map(|b| unparen(b)).is_some_and(|b| !matches!(b, Expr::Lambda(_)))),
+            NODE_LAMBDA => ast::Lambda::cast(up.clone())
+                .is_some_and(|l| l.body().map(unparen).is_some_and(|b| !matches!(b, Expr::Lambda(_)))),
             NODE_ATTRPATH_VALUE => ast::AttrpathValue::cast(up.clone())
                 .and_then(|v| v.attrpath())
                 .map(|p| path_names(&p))

@@ -7,10 +7,10 @@ use rnix::ast::{self, BinOpKind, Entry, Expr, HasEntry, Param};
 use rowan::ast::AstNode;
 
 use super::ast::{
-    Base, Bound, bound, call, chain, function_name, mentions, path_names, peel, plain_string, span, split_select, unparen, uses,
-    written_path,
+    Base, Bound, bound, call, chain, function_name, mentions, path_names, peel, plain_string, span, split_select,
+    unparen, uses, written_path,
 };
-use super::body::{definitions, Definition};
+use super::body::{Definition, definitions};
 use super::layout::{self, Style, insert_entry};
 use super::request::{OldPatches, Written};
 use crate::base::edit::{EditError, TextEdits};
@@ -47,8 +47,6 @@ pub(super) enum Carrier {
 #[derive(Debug, Clone)]
 pub(super) struct Override {
     pub(super) method: String,
-    /// The call, from what is overridden to the end of the argument.
-    pub(super) call: SyntaxNode,
     pub(super) base: Base,
     pub(super) carrier: Carrier,
 }
@@ -84,7 +82,7 @@ pub(super) fn overrides(value: &Expr) -> Vec<Override> {
                     break;
                 }
                 next = base.expr.clone();
-                out.push(Override { method, call: expr.syntax().clone(), base, carrier: carrier(argument) });
+                out.push(Override { method, base, carrier: carrier(argument) });
             }
             (Expr::Select(_) | Expr::Ident(_), [derivation, argument]) => {
                 let Some(name) = function_name(&head) else { break };
@@ -97,7 +95,7 @@ pub(super) fn overrides(value: &Expr) -> Vec<Override> {
                 };
                 let base = Base { span: span(derivation), expr: Some(derivation.clone()) };
                 next = base.expr.clone();
-                out.push(Override { method: name, call: expr.syntax().clone(), base, carrier });
+                out.push(Override { method: name, base, carrier });
             }
             _ => break,
         }
@@ -206,7 +204,11 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
             Carrier::List(list) => {
                 let mut lists = Vec::new();
                 lists_in(list, conditional, 8, &mut lists);
-                out.extend(lists.into_iter().map(|(list, conditional)| PatchList { key: "patches".into(), list, conditional }));
+                out.extend(lists.into_iter().map(|(list, conditional)| PatchList {
+                    key: "patches".into(),
+                    list,
+                    conditional,
+                }));
                 continue;
             }
             Carrier::Opaque => continue,
@@ -219,9 +221,11 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
                     if let Definition::Value(_, expr) = definition {
                         let mut lists = Vec::new();
                         lists_in(&expr, conditional, 8, &mut lists);
-                        out.extend(
-                            lists.into_iter().map(|(list, conditional)| PatchList { key: (*key).into(), list, conditional }),
-                        );
+                        out.extend(lists.into_iter().map(|(list, conditional)| PatchList {
+                            key: (*key).into(),
+                            list,
+                            conditional,
+                        }));
                     }
                 }
             }
@@ -303,7 +307,11 @@ impl Writing<'_> {
         let nl = style.newline;
         let mut out = String::from("[");
         for element in self.elements {
-            out.push_str(&format!("{nl}{indent}{}{}", style.unit, element.at(&format!("{indent}{}", style.unit), style)));
+            out.push_str(&format!(
+                "{nl}{indent}{}{}",
+                style.unit,
+                element.at(&format!("{indent}{}", style.unit), style)
+            ));
         }
         out.push_str(&format!("{nl}{indent}]"));
         out
@@ -390,9 +398,7 @@ fn in_place(value: &Expr, writing: &Writing<'_>) -> Option<ValueEdit> {
                 return append(&list, writing).ok().map(|edits| ValueEdit { edits, how: "appended" });
             }
             Carrier::Function(_, core) => {
-                let Expr::AttrSet(set) = core else {
-                    if found.attrs() { return None } else { continue }
-                };
+                let Expr::AttrSet(set) = core else { if found.attrs() { return None } else { continue } };
                 if let Some(edit) = existing_entry(set, writing) {
                     return edit;
                 }
@@ -436,7 +442,9 @@ fn existing_entry(set: &ast::AttrSet, writing: &Writing<'_>) -> Option<Option<Va
     if let Some(list) = literal {
         return Some(append(&list, writing).ok().map(|edits| ValueEdit { edits, how: "appended" }));
     }
-    if is_null(expr) || matches!(unparen(expr.clone()), Expr::Str(_) | Expr::PathRel(_) | Expr::PathAbs(_) | Expr::AttrSet(_)) {
+    if is_null(expr)
+        || matches!(unparen(expr.clone()), Expr::Str(_) | Expr::PathRel(_) | Expr::PathAbs(_) | Expr::AttrSet(_))
+    {
         return Some(None);
     }
     Some(concat(expr, writing).ok().map(|edits| ValueEdit { edits, how: "concatenated" }))
@@ -496,7 +504,8 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
             if broken {
                 let after = trivia::after_inline_comment(text, last.end);
                 // A bracket on the same line keeps its place behind the new element.
-                let after = if text[after..].split('\n').next().unwrap_or("").trim().is_empty() { after } else { last.end };
+                let after =
+                    if text[after..].split('\n').next().unwrap_or("").trim().is_empty() { after } else { last.end };
                 edits.insert(after, format!("{nl}{indent}{}", element.at(&indent, &writing.style)))?;
             } else {
                 edits.insert(last.end, format!(" {}", element.one_line))?;
@@ -577,11 +586,15 @@ fn add_entry(lambda: &ast::Lambda, set: &ast::AttrSet, writing: &Writing<'_>) ->
                         if leading {
                             return None;
                         }
-                        edits.insert(place.start, format!("{key} ? {},{separator}", writing.style.empty_list())).ok()?;
+                        edits
+                            .insert(place.start, format!("{key} ? {},{separator}", writing.style.empty_list()))
+                            .ok()?;
                     }
                 }
                 let style = &writing.style;
-                let value = |indent: &str, one_line: bool, style: &Style| format!("{key} ++ {}", writing.list(indent, one_line, style));
+                let value = |indent: &str, one_line: bool, style: &Style| {
+                    format!("{key} ++ {}", writing.list(indent, one_line, style))
+                };
                 insert_entry(text, set, key, &value, style, &mut edits).ok()?;
                 return Some(edits);
             }
@@ -602,7 +615,10 @@ fn hidden(set: &SyntaxNode, lambda: &ast::Lambda, name: &str) -> bool {
 fn hidden_by_let(set: &SyntaxNode, lambda: &ast::Lambda, name: &str) -> bool {
     match super::ast::lookup(set, name) {
         None => false,
-        Some(Bound::Parameter(found)) => found.syntax() != lambda.syntax() && lambda.syntax().text_range().contains_range(found.syntax().text_range()),
+        Some(Bound::Parameter(found)) => {
+            found.syntax() != lambda.syntax()
+                && lambda.syntax().text_range().contains_range(found.syntax().text_range())
+        }
         Some(Bound::Value(value)) => lambda.syntax().text_range().contains_range(value.syntax().text_range()),
         Some(Bound::Inherited) => true,
     }
@@ -618,10 +634,41 @@ pub(super) fn scope_name(name: &str) -> bool {
         || name.ends_with("Plugins")
         || matches!(
             name,
-            "xorg" | "gnome" | "gnome3" | "libsForQt5" | "qt5" | "qt6" | "qt514" | "qt515" | "lib" | "haskell" | "pkgs" | "beam"
-                | "rustPlatform" | "dockerTools" | "writers" | "testers" | "formats" | "emacs-overlay" | "agdaPackages" | "vscode-extensions"
-                | "linuxKernel" | "mate" | "xfce" | "lxqt" | "deepin" | "pantheon" | "cinnamon" | "plasma5" | "kdeApplications"
-                | "perl-packages" | "pythonPackagesExtensions" | "callPackage" | "callPackages" | "newScope" | "nodejs-packages"
+            "xorg"
+                | "gnome"
+                | "gnome3"
+                | "libsForQt5"
+                | "qt5"
+                | "qt6"
+                | "qt514"
+                | "qt515"
+                | "lib"
+                | "haskell"
+                | "pkgs"
+                | "beam"
+                | "rustPlatform"
+                | "dockerTools"
+                | "writers"
+                | "testers"
+                | "formats"
+                | "emacs-overlay"
+                | "agdaPackages"
+                | "vscode-extensions"
+                | "linuxKernel"
+                | "mate"
+                | "xfce"
+                | "lxqt"
+                | "deepin"
+                | "pantheon"
+                | "cinnamon"
+                | "plasma5"
+                | "kdeApplications"
+                | "perl-packages"
+                | "pythonPackagesExtensions"
+                | "callPackage"
+                | "callPackages"
+                | "newScope"
+                | "nodejs-packages"
         )
 }
 
@@ -681,7 +728,9 @@ pub(super) fn not_derivation(value: &Expr, fuel: usize) -> Option<&'static str> 
         Expr::PathAbs(_) | Expr::PathRel(_) | Expr::PathHome(_) | Expr::PathSearch(_) => Some("a path"),
         Expr::Lambda(_) => Some("a function"),
         Expr::UnaryOp(_) | Expr::HasAttr(_) | Expr::CurPos(_) => Some("no package"),
-        Expr::IfElse(branch) => [branch.body(), branch.else_body()].into_iter().flatten().find_map(|s| not_derivation(&s, fuel - 1)),
+        Expr::IfElse(branch) => {
+            [branch.body(), branch.else_body()].into_iter().flatten().find_map(|s| not_derivation(&s, fuel - 1))
+        }
         Expr::BinOp(bin) => match bin.operator() {
             Some(BinOpKind::Update) => match chain(value, BinOpKind::Update).first() {
                 Some(first) => not_derivation(first, fuel - 1),
@@ -715,7 +764,8 @@ pub(super) fn not_derivation(value: &Expr, fuel: usize) -> Option<&'static str> 
             if let Expr::Select(select) = &head
                 && (name == "override" || name == "overrideAttrs")
                 && let Some((base, _)) = split_select(select)
-                && let Some(last) = select.attrpath().map(|p| path_names(&p)).and_then(|n| n.iter().rev().nth(1).cloned().flatten())
+                && let Some(last) =
+                    select.attrpath().map(|p| path_names(&p)).and_then(|n| n.iter().rev().nth(1).cloned().flatten())
                 && base.expr.is_none()
                 && scope_name(&last)
             {
@@ -729,7 +779,19 @@ pub(super) fn not_derivation(value: &Expr, fuel: usize) -> Option<&'static str> 
 
 /// Names of attributes that hold the hash of something fetched.
 const VENDORED: &[&str] = &[
-    "vendorHash", "vendorSha256", "cargoHash", "cargoSha256", "npmDepsHash", "cargoDeps", "pnpmDeps", "yarnHash", "offlineCache", "mvnHash", "outputHash", "goModules", "modSha256",
+    "vendorHash",
+    "vendorSha256",
+    "cargoHash",
+    "cargoSha256",
+    "npmDepsHash",
+    "cargoDeps",
+    "pnpmDeps",
+    "yarnHash",
+    "offlineCache",
+    "mvnHash",
+    "outputHash",
+    "goModules",
+    "modSha256",
 ];
 
 /// Says whether a value sets the hash of vendored dependencies.

@@ -9,11 +9,13 @@ use similar::{Algorithm, DiffOp, DiffTag};
 
 use super::error::Error;
 use super::locate::split_lines;
-use super::names::quoted;
+use super::names::{in_quotes, quoted};
 use super::tree::{File, MemoryTree};
 
 /// Lines of context around a change, as in git.
 const CONTEXT: usize = 3;
+/// How git's name of an empty file begins.
+pub(super) const EMPTY_BLOB: &str = "e69de29";
 /// git calls a file binary when there is a NUL among so many bytes.
 const BINARY_LOOK: usize = 8000;
 
@@ -39,15 +41,21 @@ pub fn diff_trees(before: &MemoryTree, after: &MemoryTree) -> Result<Vec<u8>, Er
 pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>) -> Result<Vec<u8>, Error> {
     let mut head = String::new();
     let (a, b) = (quoted(&format!("a/{path}")), quoted(&format!("b/{path}")));
-    let _ = writeln!(head, "diff --git {a} {b}");
     match (before, after) {
         (None, None) => return Ok(Vec::new()),
         (Some(x), Some(y)) if x.mode == y.mode && x.bytes == y.bytes => return Ok(Vec::new()),
         (None, Some(y)) => {
             let _ = writeln!(head, "new file mode {:06o}", y.mode);
+            if y.bytes.is_empty() {
+                let _ = writeln!(head, "index 0000000..{EMPTY_BLOB}");
+            }
         }
         (Some(x), None) => {
             let _ = writeln!(head, "deleted file mode {:06o}", x.mode);
+            if x.bytes.is_empty() {
+                // Only by this line does GNU patch know that an empty file goes.
+                let _ = writeln!(head, "index {EMPTY_BLOB}..0000000");
+            }
         }
         (Some(x), Some(y)) if x.is_link() != y.is_link() => {
             // git writes such a change as two diffs of one name; so do we.
@@ -66,13 +74,21 @@ pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>
     if [&old, &new].into_iter().any(|b| memchr::memchr(0, &b[..b.len().min(BINARY_LOOK)]).is_some()) {
         return Err(Error::CannotDiff { path: path.to_string(), why: "it is binary" });
     }
-    let mut out = head.into_bytes();
     let hunks = diff_bytes(&old, &new);
+    let mut out = match hunks.is_empty() && path.contains(' ') {
+        // Without `---` and `+++` GNU patch reads the names here, and needs quotes around blanks.
+        true => format!("diff --git {} {}\n", in_quotes(&format!("a/{path}")), in_quotes(&format!("b/{path}"))),
+        false => format!("diff --git {a} {b}\n"),
+    }
+    .into_bytes();
+    out.extend_from_slice(head.as_bytes());
     if !hunks.is_empty() {
         // git ends a name with blanks by a tab, so that it is not taken for a timestamp.
         let tab = if path.contains(' ') { "\t" } else { "" };
         let side = |there: bool, name: &str| if there { format!("{name}{tab}") } else { "/dev/null".to_string() };
-        out.extend_from_slice(format!("--- {}\n+++ {}\n", side(before.is_some(), &a), side(after.is_some(), &b)).as_bytes());
+        out.extend_from_slice(
+            format!("--- {}\n+++ {}\n", side(before.is_some(), &a), side(after.is_some(), &b)).as_bytes(),
+        );
         out.extend_from_slice(&hunks);
     }
     Ok(out)
@@ -85,7 +101,8 @@ pub fn diff_bytes(old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for group in similar::group_diff_ops(ops, CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
-        let (olds, news) = (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
+        let (olds, news) =
+            (first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end);
         if group.iter().all(|op| op.tag() == DiffTag::Equal) {
             continue;
         }
@@ -144,13 +161,26 @@ mod tests {
 
     #[test]
     fn all_kinds_of_changes() {
-        let before = tree(&[("a b", "x\n", REGULAR), ("gone", "1\n2", REGULAR), ("run", "#!\n", REGULAR), ("same", "s", REGULAR), ("l", "t", SYMLINK)]);
-        let after = tree(&[("a b", "y\n", REGULAR), ("empty", "", REGULAR), ("new", "n", EXECUTABLE), ("run", "#!\n", EXECUTABLE), ("same", "s", REGULAR), ("l", "u", SYMLINK)]);
+        let before = tree(&[
+            ("a b", "x\n", REGULAR),
+            ("gone", "1\n2", REGULAR),
+            ("run", "#!\n", REGULAR),
+            ("same", "s", REGULAR),
+            ("l", "t", SYMLINK),
+        ]);
+        let after = tree(&[
+            ("a b", "y\n", REGULAR),
+            ("empty", "", REGULAR),
+            ("new", "n", EXECUTABLE),
+            ("run", "#!\n", EXECUTABLE),
+            ("same", "s", REGULAR),
+            ("l", "u", SYMLINK),
+        ]);
         let patch = diff_trees(&before, &after).unwrap();
         assert_eq!(
             String::from_utf8(patch.clone()).unwrap(),
             "diff --git a/a b b/a b\n--- a/a b\t\n+++ b/a b\t\n@@ -1 +1 @@\n-x\n+y\n\
-             diff --git a/empty b/empty\nnew file mode 100644\n\
+             diff --git a/empty b/empty\nnew file mode 100644\nindex 0000000..e69de29\n\
              diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n\\ No newline at end of file\n\
              diff --git a/l b/l\n--- a/l\n+++ b/l\n@@ -1 +1 @@\n-t\n\\ No newline at end of file\n+u\n\\ No newline at end of file\n\
              diff --git a/new b/new\nnew file mode 100755\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+n\n\\ No newline at end of file\n\
@@ -162,14 +192,19 @@ mod tests {
 
     fn any_tree() -> impl Strategy<Value = MemoryTree> {
         let text = prop::collection::vec(prop::sample::select(vec!["a\n", "b\n", "\n", "c\r\n", "-- d\n"]), 0..14)
-            .prop_flat_map(|lines| any::<bool>().prop_map(move |cut| if cut { lines.concat().trim_end_matches('\n').to_string() } else { lines.concat() }));
-        prop::collection::btree_map(prop::sample::select(vec!["f", "d/g", "d/h i", "ä"]), (text, any::<bool>()), 0..4).prop_map(|files| {
-            let mut tree = MemoryTree::new();
-            for (path, (text, run)) in files {
-                tree.insert(path, text, if run { EXECUTABLE } else { REGULAR });
-            }
-            tree
-        })
+            .prop_flat_map(|lines| {
+                any::<bool>().prop_map(move |cut| {
+                    if cut { lines.concat().trim_end_matches('\n').to_string() } else { lines.concat() }
+                })
+            });
+        prop::collection::btree_map(prop::sample::select(vec!["f", "d/g", "d/h i", "ä"]), (text, any::<bool>()), 0..4)
+            .prop_map(|files| {
+                let mut tree = MemoryTree::new();
+                for (path, (text, run)) in files {
+                    tree.insert(path, text, if run { EXECUTABLE } else { REGULAR });
+                }
+                tree
+            })
     }
 
     proptest! {

@@ -304,7 +304,9 @@ impl Coded for Error {
                 "the hunk was edited by hand or by a mailer; make the patch again, or run it through `recountdiff`"
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
-            TruncatedHunk { .. } => "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it",
+            TruncatedHunk { .. } => {
+                "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it"
+            }
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"
             }
@@ -331,7 +333,10 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::Unreadable { .. } | Error::BadTrailer { .. } | Error::BadSeries { .. } | Error::BadQueueName { .. } => Verdict::Error,
+            Error::Unreadable { .. }
+            | Error::BadTrailer { .. }
+            | Error::BadSeries { .. }
+            | Error::BadQueueName { .. } => Verdict::Error,
             _ => Verdict::No,
         }
     }
@@ -352,7 +357,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0205" "A combined diff" "`git show MERGE` prints a combined diff (`diff --cc`), which no tool applies. Diff the merge against one of its parents."
     "OV0206" "A binary file without its contents" "`Binary files a and b differ` says that a binary file changes but not how."
     "OV0207" "A git binary patch" "`GIT binary patch` can be applied by git only. nixpkgs calls GNU patch, which refuses it, so the build would fail."
-    "OV0208" "A hunk without a file" "A hunk (`@@ -1,3 +1,4 @@`) stands where no file name came before it."
+    "OV0208" "A hunk without a file" "A hunk (`@@ -1,3 +1,4 @@`) stands where no file name came before it, or behind lines that no hunk counts. `patch` would ignore it without a word."
     "OV0209" "A malformed hunk header" "A hunk begins with `@@ -line,count +line,count @@`, counts of 1 left out."
     "OV0210" "A number too large" "Line numbers and counts past 2^60 are refused."
     "OV0211" "The patch ends within a hunk" "The header of the last hunk counts more lines than follow: the end of the file was lost."

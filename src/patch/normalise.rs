@@ -13,7 +13,8 @@ use super::patch_file::{FileDiff, PatchFile};
 /// [`normalise_from`]. The errors of [`PatchFile::check`].
 pub fn normalise(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
     let at = patch.files().first().map(|f| f.at.clone()).unwrap_or_default();
-    let level = patch.strip_level().ok_or(Error::CannotNormalise { reason: "its names do not tell the -p level", at })?;
+    let level =
+        patch.strip_level().ok_or(Error::CannotNormalise { reason: "its names do not tell the -p level", at })?;
     normalise_from(patch, level)
 }
 
@@ -45,7 +46,10 @@ fn header(file: &FileDiff<'_>, level: usize, out: &mut Vec<u8>) -> Result<(), Er
     }
     let (old, new) = file.names();
     let side = |name: Option<&FileName>, prefix: &str| -> Result<Option<String>, Error> {
-        Ok(name.map(|n| n.stripped(level)).transpose()?.map(|path| path.map_or("/dev/null".to_string(), |p| format!("{prefix}{p}"))))
+        Ok(name
+            .map(|n| n.stripped(level))
+            .transpose()?
+            .map(|path| path.map_or("/dev/null".to_string(), |p| format!("{prefix}{p}"))))
     };
     let (old_new, new_new) = (side(old, "a/")?, side(new, "b/")?);
     for line in file.header.split_inclusive(|b| *b == b'\n') {
@@ -69,7 +73,10 @@ fn header(file: &FileDiff<'_>, level: usize, out: &mut Vec<u8>) -> Result<(), Er
             write("+++ ", name, &tail("+++ "));
         } else if text.starts_with(b"diff --git ") {
             let git = file.git.as_ref();
-            let (Some(a), Some(b)) = (git.and_then(|g| side(g.old.as_ref(), "a/").transpose()), git.and_then(|g| side(g.new.as_ref(), "b/").transpose())) else {
+            let (Some(a), Some(b)) = (
+                git.and_then(|g| side(g.old.as_ref(), "a/").transpose()),
+                git.and_then(|g| side(g.new.as_ref(), "b/").transpose()),
+            ) else {
                 return Err(refuse("the names of its `diff --git` line cannot be told apart"));
             };
             write(&format!("diff --git {} ", quoted(&a?)), &b?, b"");

@@ -49,6 +49,10 @@ pub struct GitHeader {
     pub old_mode: Option<u32>,
     /// `new mode` or `new file mode` or the mode of the `index` line.
     pub new_mode: Option<u32>,
+    /// The `index` line says that the file before is empty.
+    pub old_empty: bool,
+    /// The `index` line says that the file after is empty.
+    pub new_empty: bool,
     /// `new file mode` is there.
     pub creates: bool,
     /// `deleted file mode` is there.
@@ -247,9 +251,18 @@ impl<'a> FileDiff<'a> {
             || (self.new.as_ref().is_some_and(|n| n.epoch) && self.empty_side(true))
     }
 
+    /// Says whether only the `diff --git` line names the file, and with blanks but no quotes: GNU patch cannot read that.
+    pub(super) fn blank_in_name(&self) -> bool {
+        let Some(git) = self.git.as_ref().filter(|_| self.old.is_none() && self.new.is_none()) else { return false };
+        let blank = [&git.old, &git.new].into_iter().flatten().any(|n| n.name.contains(' '));
+        blank && !self.header.starts_with(b"diff --git \"")
+    }
+
     /// Says whether the first hunk's old (or new) side is `0,0`.
     pub(super) fn empty_side(&self, new: bool) -> bool {
-        self.hunks.first().is_some_and(|h| if new { h.new_start == 0 && h.new_count == 0 } else { h.old_start == 0 && h.old_count == 0 })
+        self.hunks.first().is_some_and(|h| {
+            if new { h.new_start == 0 && h.new_count == 0 } else { h.old_start == 0 && h.old_count == 0 }
+        })
     }
 
     /// Returns the paths before and after once `strip` components are taken off. For a rename or copy they differ.
@@ -259,7 +272,9 @@ impl<'a> FileDiff<'a> {
     /// # Errors
     /// [`Error::LeavesTree`], [`Error::Device`], [`Error::StripTooDeep`], [`Error::BadName`].
     pub fn target(&self, strip: usize) -> Result<Target, Error> {
-        if let Some(mode) = self.git.iter().flat_map(|g| [g.old_mode, g.new_mode]).flatten().find(|m| !matches!(m >> 12, 0o10 | 0o12)) {
+        if let Some(mode) =
+            self.git.iter().flat_map(|g| [g.old_mode, g.new_mode]).flatten().find(|m| !matches!(m >> 12, 0o10 | 0o12))
+        {
             let name = self.names().1.or(self.names().0).map_or_else(|| format!("{mode:o}"), |n| n.name.clone());
             return Err(Error::Device { name, at: self.at.clone() });
         }
@@ -278,7 +293,9 @@ impl<'a> FileDiff<'a> {
         // One usable name is enough when the other merely has too few folders (`--- /tmp/x/foo.c`, `+++ foo.c`): `patch`
         // does the same. A name that leaves the tree is refused whichever it is.
         let (old, new) = match (old, new) {
-            (Err(e @ Error::StripTooDeep { .. }), Ok(None)) | (Ok(None), Err(e @ Error::StripTooDeep { .. })) => return Err(e),
+            (Err(e @ Error::StripTooDeep { .. }), Ok(None)) | (Ok(None), Err(e @ Error::StripTooDeep { .. })) => {
+                return Err(e);
+            }
             (Err(Error::StripTooDeep { .. }), Ok(new)) => (new.clone(), new),
             (Ok(old), Err(Error::StripTooDeep { .. })) => (old.clone(), old),
             (old, new) => (old?, new?),

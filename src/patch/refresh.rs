@@ -114,7 +114,9 @@ fn move_hunks<T: Tree>(tree: &T, file: &FileDiff<'_>, outcome: &Outcome) -> Resu
         let Ok(start) = usize::try_from(line - growth - 1) else { return Ok(None) };
         let Ok(new_start) = usize::try_from(line - 1) else { return Ok(None) };
         let new_start = if news == 0 { new_start.saturating_sub(usize::from(olds == 0)) } else { new_start };
-        out.extend_from_slice(format!("@@ -{} +{} @@", range(&(start..start + olds)), range(&(new_start..new_start + news))).as_bytes());
+        out.extend_from_slice(
+            format!("@@ -{} +{} @@", range(&(start..start + olds)), range(&(new_start..new_start + news))).as_bytes(),
+        );
         out.extend_from_slice(hunk.section);
         out.extend_from_slice(eol);
         let mut at = start;
@@ -137,7 +139,8 @@ fn move_hunks<T: Tree>(tree: &T, file: &FileDiff<'_>, outcome: &Outcome) -> Resu
                 LineKind::Context => {
                     let Some(there) = lines.get(at) else { return Ok(None) };
                     at += 1;
-                    let same = line.content(file.strip_cr) == there.strip_suffix(b"\n").unwrap_or(there) && line.newline == there.ends_with(b"\n");
+                    let same = line.content(file.strip_cr) == there.strip_suffix(b"\n").unwrap_or(there)
+                        && line.newline == there.ends_with(b"\n");
                     if same && !raw.is_empty() {
                         out.extend_from_slice(raw);
                     } else if file.strip_cr {
@@ -217,15 +220,22 @@ mod tests {
         let patch = PatchFile::parse(PATCH.as_bytes()).unwrap();
         assert_eq!(refresh(&tree(source), &patch, &Options::default()).unwrap(), Refreshed::Unchanged);
         let moved = format!("0\n{source}");
-        let Refreshed::Rewritten(bytes) = refresh(&tree(&moved), &patch, &Options::default()).unwrap() else { panic!() };
+        let Refreshed::Rewritten(bytes) = refresh(&tree(&moved), &patch, &Options::default()).unwrap() else {
+            panic!()
+        };
         let expected = PATCH.replace("-2,5 +2,6", "-3,5 +3,6").replace("-9 +10", "-10 +11");
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
         let fuzzy = source.replace("b\n", "B\n");
-        let Refreshed::Rewritten(bytes) = refresh(&tree(&fuzzy), &patch, &Options::default()).unwrap() else { panic!() };
+        let Refreshed::Rewritten(bytes) = refresh(&tree(&fuzzy), &patch, &Options::default()).unwrap() else {
+            panic!()
+        };
         assert_eq!(String::from_utf8(bytes.clone()).unwrap(), PATCH.replace("\n b\n", "\n B\n"));
         let again = PatchFile::parse(&bytes).unwrap();
         assert_eq!(refresh(&tree(&fuzzy), &again, &Options::default()).unwrap(), Refreshed::Unchanged);
-        assert!(matches!(refresh(&tree(&fuzzy), &patch, &Options { fuzz: 0, ..Options::default() }).unwrap(), Refreshed::Rejected(_)));
+        assert!(matches!(
+            refresh(&tree(&fuzzy), &patch, &Options { fuzz: 0, ..Options::default() }).unwrap(),
+            Refreshed::Rejected(_)
+        ));
     }
 
     #[test]

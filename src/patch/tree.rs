@@ -159,7 +159,8 @@ impl<'t, T: Tree> Layered<'t, T> {
 
     /// Refuses a link at `path` that would lead out of the tree.
     pub(super) fn check_link(&self, path: &str, target: &[u8], at: &Spot) -> Result<(), Error> {
-        let leaves = || Error::LeavesTree { name: format!("{path} -> {}", String::from_utf8_lossy(target)), at: at.clone() };
+        let leaves =
+            || Error::LeavesTree { name: format!("{path} -> {}", String::from_utf8_lossy(target)), at: at.clone() };
         let target = std::str::from_utf8(target).map_err(|_| leaves())?;
         if target.is_empty() || target.starts_with('/') || target.contains('\0') {
             return Err(leaves());

@@ -160,7 +160,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for bad in ["", ".", "a.", ".a", "a..b", "\"", "\"a", "a b", "a\nb", "${x}", "a.\"${x}\"", "\"a\"b", "\"\"", "\"a\0\""] {
+        for bad in
+            ["", ".", "a.", ".a", "a..b", "\"", "\"a", "a b", "a\nb", "${x}", "a.\"${x}\"", "\"a\"b", "\"\"", "\"a\0\""]
+        {
             assert!(AttrPath::parse(bad).is_err(), "{bad:?}");
         }
     }

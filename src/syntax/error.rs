@@ -99,7 +99,9 @@ impl Coded for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::TooLarge { .. } => "choose another file with --overlay PATH, or create one with --new-overlay".into(),
+            Error::TooLarge { .. } => {
+                "choose another file with --overlay PATH, or create one with --new-overlay".into()
+            }
             Error::NotUtf8 { .. } => "a file encrypted by git-crypt looks like this; unlock it first".into(),
             Error::Nul { .. } => "this is no text file; check the path".into(),
             Error::ByteOrderMark { .. } => "save the file without a byte-order mark".into(),

@@ -241,7 +241,21 @@ mod tests {
 
     #[test]
     fn what_would_exhaust_the_stack_is_refused_with_a_place() {
-        for unit in ["[", "(", "{ a = ", "!", "-", "a // ", "a ++ ", "1+", "f ", "a: ", "\"${", "if a then b else ", "a.b.c ? d && "] {
+        for unit in [
+            "[",
+            "(",
+            "{ a = ",
+            "!",
+            "-",
+            "a // ",
+            "a ++ ",
+            "1+",
+            "f ",
+            "a: ",
+            "\"${",
+            "if a then b else ",
+            "a.b.c ? d && ",
+        ] {
             let text = unit.repeat(50_000);
             assert_eq!(code(&text), "OV0905", "{unit}");
         }

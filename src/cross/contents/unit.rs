@@ -28,12 +28,36 @@ pub(super) struct Unit {
     pub(super) pattern: Pattern,
 }
 
+/// One member of an archive: its parts, and what the linker goes by when it takes members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Object {
+    pub(super) member: String,
+    /// The global symbols that it defines.
+    pub(super) defines: Vec<String>,
+    /// The symbols that it cannot do without.
+    pub(super) needs: Vec<String>,
+    pub(super) units: Vec<Unit>,
+}
+
+/// Reads one member of an archive; `None` when it is no object file.
+pub(super) fn read(member: &str, bytes: &[u8]) -> Option<Object> {
+    let file = object::File::parse(bytes).ok()?;
+    let names = |wanted: &dyn Fn(&object::Symbol<'_, '_>) -> bool| -> Vec<String> {
+        let symbols = file.symbols().filter(|s| wanted(s));
+        symbols.filter_map(|s| s.name().ok()).filter(|name| !name.is_empty()).map(str::to_string).collect()
+    };
+    Some(Object {
+        member: member.to_string(),
+        defines: names(&|s| s.is_global() && (s.is_definition() || s.is_common())),
+        needs: names(&|s| s.is_undefined() && !s.is_weak()),
+        units: units(member, &file, bytes),
+    })
+}
+
 /// The shortest text that is looked for, its end included: shorter ones stand in any program.
 const MIN_TEXT: usize = 10;
 
-/// Returns the parts of an object file; none for anything else.
-pub(super) fn units(member: &str, bytes: &[u8]) -> Vec<Unit> {
-    let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
+fn units<'data>(member: &str, file: &object::File<'data>, bytes: &'data [u8]) -> Vec<Unit> {
     let Ok(Some(elf)) = crate::cross::Elf::read(bytes) else { return Vec::new() };
     let machine = elf.machine.number;
     let compiled = file.section_by_name(".comment").is_some();
@@ -65,7 +89,7 @@ pub(super) fn units(member: &str, bytes: &[u8]) -> Vec<Unit> {
             continue;
         }
         let code = has(raw::SHF_EXECINSTR);
-        let sites = sites(&file, &section, code, data.len());
+        let sites = sites(file, &section, code, data.len());
         let relaxed =
             matches!(file.architecture(), Architecture::Riscv32 | Architecture::Riscv64 | Architecture::LoongArch64)
                 && code;
