@@ -20,6 +20,7 @@ pub mod progress;
 mod queue;
 pub mod targets;
 pub mod unpatch;
+pub mod why;
 
 use std::path::PathBuf;
 

@@ -7,6 +7,7 @@ mod init;
 mod list;
 mod patch;
 mod unpatch;
+mod why;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Impact(impact::Args),
     Build(build::Args),
     Graph(graph::Args),
+    Why(why::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -34,5 +36,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Graph(args) => graph::run(args, context),
+        Command::Why(args) => why::run(args, context),
     }
 }
