@@ -1,5 +1,13 @@
 //! The graph room against a real package set and its oracles.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
 mod graph_support;
 
 use std::collections::{BTreeSet, HashSet};

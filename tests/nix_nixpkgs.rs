@@ -73,3 +73,29 @@ fn facts_of_real_packages() {
     let typo = facts("opensll");
     assert!(!typo.exists && typo.near.iter().any(|n| n.starts_with("openssl")), "{:?}", typo.near);
 }
+
+/// A patched zlib does not reach ripgrep where only the target stage sees the overlay (`crossOverlays`).
+#[test]
+fn cross_overlays_reach_the_target_stage_only() {
+    let Some((nix, nixpkgs)) = nixpkgs() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let overlay = dir.path().join("overlay.nix");
+    std::fs::write(&overlay, "final: prev: { zlib = prev.zlib.overrideAttrs (o: { salt = 1; }); }").unwrap();
+    let mut set = PackageSet::new(NixpkgsRef::Path(nixpkgs));
+    set.cross = Some(Cross::Named("aarch64-multiplatform".into()));
+    let side = |name: &str, set: &PackageSet| Side {
+        name: name.into(),
+        root: Root::Packages(Box::new(set.clone())),
+        targets: vec![vec!["ripgrep".into()], vec!["curl".into()]],
+    };
+    let plain = side("plain", &set);
+    set.cross_overlays = vec![Overlay::File(overlay.clone())];
+    let host = side("host", &set);
+    set.overlays = std::mem::take(&mut set.cross_overlays);
+    let all = side("all", &set);
+    let results = nix.instantiate(&[plain, host, all]).unwrap();
+    let out = |side: usize, target: usize| results[side][target].as_ref().unwrap().out_path.clone();
+    assert_eq!(out(0, 0), out(1, 0));
+    assert_ne!(out(0, 0), out(2, 0));
+    assert_ne!(out(0, 1), out(1, 1));
+}

@@ -133,6 +133,22 @@ fn two_sides_with_failures_between_the_targets() {
 }
 
 #[test]
+fn the_files_that_a_side_reads_are_named() {
+    let Some(room) = Room::new() else { return };
+    let mut set = room.set();
+    set.overlays.push(Overlay::File(room.dir.path().join("overlay.nix")));
+    let mut patched = room.side(&["tool", "throws"]);
+    patched.root = Root::Packages(Box::new(set));
+    let recorded = room.nix.instantiate_recording(&[room.side(&["tool"]), patched]).unwrap();
+    let names = |i: usize| -> Vec<&str> {
+        recorded[i].files.iter().filter_map(|f| f.strip_prefix(room.dir.path()).ok()?.to_str()).collect()
+    };
+    assert_eq!(names(0), ["set.nix"]);
+    assert_eq!(names(1), ["fix.patch", "overlay.nix", "set.nix"]);
+    assert_eq!(recorded[1].targets[1].as_ref().unwrap_err().message, "no ${such} \"thing\"");
+}
+
+#[test]
 fn a_target_that_takes_the_evaluator_down_takes_no_other_with_it() {
     let Some(room) = Room::new() else { return };
     let results = room.instantiate(&["libc", "deep", "tool", "deep", "bad"]);
@@ -216,6 +232,11 @@ fn a_chain_is_built_linked_and_found_again() {
     // A second run finds everything there.
     let again = room.nix.build(&request, &mut ignore).unwrap();
     assert!(again.results.values().all(|r| r.outcome == Outcome::Already), "{again:?}");
+    // A link that cannot be made does not lose the report.
+    let mut unlinked = room.request(&["tool"]);
+    unlinked.goals[0].link = Some(room.dir.path().join("set.nix/result"));
+    let report = room.nix.build(&unlinked, &mut ignore).unwrap();
+    assert_eq!((report.unlinked.len(), report.check().unwrap_err().code()), (1, "OV0518"), "{report:?}");
     // And a comparing one finds it the same.
     let mut check = room.request(&["tool"]);
     check.check = true;
@@ -358,4 +379,45 @@ fn a_store_that_fails_is_named_for_what_it_is() {
         let report = nix.build(&request, &mut ignore).unwrap();
         assert_eq!(report.check().unwrap_err().code(), code, "{script}");
     }
+}
+
+#[test]
+fn a_build_that_the_evaluation_needs_is_refused_where_that_is_asked_for() {
+    let refuse = |settings: &mut Settings| {
+        settings.options.push(("allow-import-from-derivation".into(), "false".into()));
+    };
+    let Some(room) = Room::with(refuse) else { return };
+    let set = room.set().to_nix().unwrap();
+    let root = Root::Expression(Fragment::parse(format!("{{ x = import ({set}).tool; }}")).unwrap());
+    let side = Side { name: "ifd".into(), root, targets: vec![vec!["x".into()]] };
+    let failure = room.nix.instantiate(&[side]).unwrap().remove(0).remove(0).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::ImportFromDerivation, "{failure:?}");
+}
+
+#[test]
+fn what_is_in_a_cache_is_fetched_and_not_built() {
+    let Some(room) = Room::new() else { return };
+    let request = room.request(&["tool"]);
+    room.nix.build(&request, &mut ignore).unwrap().check().unwrap();
+    let out = request.goals[0].outputs[0].path.clone();
+    let cache = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", cache.path().display());
+    room.nix.copy_to(&url, &[&out]).unwrap();
+
+    let other = tempfile::tempdir().unwrap();
+    let fetching = |settings: &mut Settings| {
+        settings.store = Some(other.path().display().to_string());
+        settings.options = vec![("substituters".into(), url.clone()), ("require-sigs".into(), "false".into())];
+    };
+    let Some(mut fresh) = Room::with(fetching) else { return };
+    fresh.dir = room.dir;
+    let request = fresh.request(&["tool"]);
+    assert_eq!(request.goals[0].outputs[0].path, out, "the same derivation");
+    let dry = fresh.nix.dry_run(&[&format!("{}!out", request.goals[0].drv_path)]).unwrap();
+    assert_eq!((dry.will_build.len(), dry.will_fetch.as_slice()), (0, &[out.clone()][..]), "{dry:?}");
+    assert!(dry.unpacked.is_some(), "{dry:?}");
+    let report = fresh.nix.build(&request, &mut ignore).unwrap();
+    assert_eq!(report.results[&request.goals[0].drv_path].outcome, Outcome::Substituted, "{report:?}");
+    assert!(report.fetches.iter().any(|f| f.path == out && f.from.contains("file://") && f.ended), "{report:?}");
+    assert_eq!(fresh.nix.build_log(&request.goals[0].drv_path).unwrap(), None, "what was fetched has no log here");
 }

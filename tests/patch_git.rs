@@ -2,6 +2,8 @@
 //!
 //! A few dozen cases run in the suite; `OVERLAYCTL_PATCH_CASES=2000` runs as many.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -28,7 +30,7 @@ fn text(r: &mut Random) -> String {
         .map(|_| {
             format!(
                 "{}\n",
-                ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + &["", "1", "2"][r.below(3)]
+                ["a", "b", "", "}", "\tcall();", "unique"][r.below(6)].to_string() + ["", "1", "2"][r.below(3)]
             )
         })
         .collect();

@@ -3,6 +3,8 @@
 //! `OVERLAYCTL_DEBIAN_SOURCES` names a folder of unpacked Debian source packages (each with `debian/patches/series`, the
 //! patches not applied). Each patch is applied in order, then a second time, then to the wrong state, with both.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -32,6 +32,9 @@ pub enum Verdict {
     Mixed,
     /// The program is linked with the library, but with none of the parts that the patch changes.
     Unused,
+    /// The patch changes no code and no data of the library on this platform (what it changes is not compiled here),
+    /// or the two archives are one.
+    Unchanged,
     /// It cannot be told.
     Unknown,
 }
@@ -82,25 +85,23 @@ const MAX_CHANGED: usize = 2000;
 /// [`Error::Archive`] and [`Error::Elf`] when one of the files is damaged.
 pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
     let Some(elf) = Elf::read(program)? else {
-        return Ok(unknown("the program is no ELF file", Vec::new()));
+        return Ok(unknown("the program is no ELF file"));
     };
     let (Some(old), Some(new)) = (read(before)?, read(after)?) else {
-        return Ok(unknown("the library is no archive", Vec::new()));
+        return Ok(unknown("the library is no archive"));
     };
     let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
     let (old, new_objects, new) = (units(&old), &new, units(&new));
     if old.is_empty() || new.is_empty() {
-        return Ok(unknown(
-            "the archive holds no machine code (a thin archive, or link-time optimisation)",
-            Vec::new(),
-        ));
+        return Ok(unknown("the archive holds no machine code (a thin archive, or link-time optimisation)"));
     }
     if new.iter().all(|u| u.machine != elf.machine.number) {
-        return Ok(unknown("the archive is for another processor than the program", Vec::new()));
+        return Ok(unknown("the archive is for another processor than the program"));
     }
     let changes = Changes::between(&old, &new);
     if changes.is_empty() {
-        return Ok(unknown("the patch changes no machine code and no data of the archive", Vec::new()));
+        let why = "the patch changes no machine code and no data of the archive";
+        return Ok(Contents { verdict: Verdict::Unchanged, ..unknown(why) });
     }
     let image = Image::new(program);
     let mut evidence = Vec::new();
@@ -126,9 +127,15 @@ pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents,
     Ok(result)
 }
 
-fn unknown(why: &str, changed_members: Vec<String>) -> Contents {
-    let (verdict, evidence) = (Verdict::Unknown, Vec::new());
-    Contents { verdict, why: why.to_string(), evidence, changed_members, asked: 0, same: 0 }
+fn unknown(why: &str) -> Contents {
+    Contents {
+        verdict: Verdict::Unknown,
+        why: why.to_string(),
+        evidence: Vec::new(),
+        changed_members: Vec::new(),
+        asked: 0,
+        same: 0,
+    }
 }
 
 fn read(bytes: &[u8]) -> Result<Option<Vec<Object>>, Error> {

@@ -9,8 +9,9 @@
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
+//! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
-//! log         one line of internal-json -> Message         state   Message -> BuildState, pure
+//! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
 
@@ -23,7 +24,9 @@ mod instantiate;
 pub mod log;
 mod pool;
 mod program;
+mod reason;
 mod server;
+mod sources;
 mod state;
 mod store;
 
@@ -34,9 +37,11 @@ pub use expression::{
 };
 pub use facts::{PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
-pub use instantiate::{Instantiated, Output, Side, SideResult};
+pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
+pub use reason::{Failure, Reason};
 pub use server::EvalServer;
-pub use state::{Build, BuildState, Change, Event, Failure, Fetch, Phase, Reason, Status};
+pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
+pub use sources::{Input, PackageSource};
 pub use store::{DryRun, PathInfo};

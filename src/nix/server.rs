@@ -5,8 +5,9 @@
 //! belongs to it, and `@@NONCEe` on both ends a batch. The markers are concatenated by Nix (`"@@NONCE" + "r17"`), so
 //! that the repl's echo of the question never looks like an answer. Must not know what is asked.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ pub(super) struct ServerSettings {
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
+    /// Whether the files that are read are recorded.
+    pub record_files: bool,
 }
 
 /// An evaluator that answers questions until it is dropped.
@@ -46,6 +49,7 @@ pub struct EvalServer {
     nonce: String,
     settings: ServerSettings,
     asked: usize,
+    files: BTreeSet<PathBuf>,
     /// Keeps the repl's history out of the user's home.
     home: tempfile::TempDir,
 }
@@ -91,6 +95,10 @@ impl Nix {
         let home = tempfile::tempdir()
             .map_err(|source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }))?;
         let mut exec = self.repl(home.path());
+        if settings.record_files {
+            // The verbosity at which Nix, of every version, names the files that it evaluates and copies to the store.
+            exec = exec.arg("-vv");
+        }
         exec.env.extend(settings.env.iter().map(|(k, v)| (k.into(), v.into())));
         let mut running = exec.spawn(Stdio::piped())?;
         let from_child = running.chunks();
@@ -106,7 +114,7 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, home })
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, files: BTreeSet::new(), home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -231,6 +239,7 @@ impl EvalServer {
         // If the process is gone the streams are closed too, and that is told below.
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
+        reading.chatty = self.settings.record_files;
         let mut since = Instant::now();
         loop {
             match self.from_child.recv_timeout(TICK) {
@@ -240,6 +249,7 @@ impl EvalServer {
                             since = Instant::now();
                         }
                     }
+                    self.files.append(&mut reading.files);
                     if reading.is_done() {
                         return Ok(reading.finish(None));
                     }
@@ -269,6 +279,11 @@ impl EvalServer {
     fn is_over_memory(&self) -> bool {
         let Some(limit) = self.settings.max_memory else { return false };
         self.memory().is_some_and(|used| used > limit)
+    }
+
+    /// Returns the files that the evaluator read so far, when it was told to record them.
+    pub(super) fn take_files(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.files)
     }
 
     /// Returns the resident memory in bytes, where the system tells.
@@ -304,6 +319,9 @@ struct Reading {
     at: Option<usize>,
     out_ended: bool,
     err_ended: bool,
+    /// Whether Nix tells what it does, which is no error.
+    chatty: bool,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Reading {
@@ -317,6 +335,8 @@ impl Reading {
             at: None,
             out_ended: false,
             err_ended: false,
+            chatty: false,
+            files: BTreeSet::new(),
         }
     }
 
@@ -348,6 +368,10 @@ impl Reading {
                 true
             }
             (Stream::Err, _) => {
+                if self.chatty && is_chatter(&line) {
+                    self.files.extend(file_read(&line));
+                    return false;
+                }
                 let slot = self.at.and_then(|i| self.printed.get_mut(i)).unwrap_or(&mut self.before);
                 if slot.len() < MAX_PRINTED {
                     slot.push_str(&line);
@@ -385,6 +409,24 @@ impl Reading {
         let culprit = reached.filter(|i| answers.get(*i).is_some_and(Option::is_none));
         Exchange { lost: lost.map(|lost| (lost, culprit)), answers, stray }
     }
+}
+
+/// Says whether a line is of those that Nix prints at the verbosity that names files.
+fn is_chatter(line: &str) -> bool {
+    const BEGINNINGS: [&str; 6] =
+        ["evaluating file ", "copied source ", "copying '", "copied '", "instantiated ", "source path "];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+}
+
+/// Reads the file out of `evaluating file '/a/b.nix'` and `copied source '/a/x.patch' -> '/nix/store/...'`.
+fn file_read(line: &str) -> Option<PathBuf> {
+    let rest = line.strip_prefix("evaluating file '").or_else(|| line.strip_prefix("copied source '"))?;
+    let path = match rest.split_once("' -> '") {
+        Some((path, _)) => path,
+        None => rest.trim_end().strip_suffix('\'')?,
+    };
+    // Nix has files of its own: `«nix-internal»/derivation-internal.nix`.
+    path.starts_with('/').then(|| PathBuf::from(path))
 }
 
 /// Reads `r17 text`: kind, number, the rest.
@@ -467,6 +509,23 @@ mod tests {
         let done = r.finish(Some(died));
         assert_eq!(done.lost.unwrap().1, Some(0));
         assert!(done.answers[0].is_none() && done.answers[1].is_none());
+    }
+
+    #[test]
+    fn files_are_recorded_and_are_no_errors() {
+        let mut r = reading();
+        r.chatty = true;
+        r.line(Stream::Err, b"trace: @@Nb5 \n");
+        for line in [
+            "evaluating file '/n/it's.nix'\n",
+            "evaluating file '\u{ab}nix-internal\u{bb}/derivation-internal.nix'\n",
+            "copied source '/n/fix.patch' -> '/nix/store/x-fix.patch'\n",
+            "instantiated 'a' -> '/nix/store/a.drv'\n",
+        ] {
+            r.line(Stream::Err, line.as_bytes());
+        }
+        assert_eq!(r.files.iter().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["/n/fix.patch", "/n/it's.nix"]);
+        assert_eq!(r.last_printed(), "");
     }
 
     #[test]

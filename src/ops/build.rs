@@ -183,9 +183,7 @@ fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
         .targets
         .iter()
         .map(|target| {
-            let what =
-                target.board.as_ref().map_or_else(|| target.name.clone(), |board| format!("{board}-{}", target.attr));
-            let mut name = format!("result-{}", what.replace(['"', '/', ':', ' '], "_"));
+            let mut name = link_name(target.board.as_deref(), &target.attr, &target.name);
             while !names.insert(name.clone()) {
                 name.push('_');
             }
@@ -215,6 +213,12 @@ fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) 
         substituters: options.substituters.clone(),
         extra_args: options.extra_args.clone(),
     }
+}
+
+/// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
+pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
+    let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
+    format!("result-{}", what.replace(['"', '/', ':', ' '], "_"))
 }
 
 /// Returns where the log of a derivation is kept.

@@ -165,6 +165,11 @@ pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
     if parsed.crlf() {
         return Err(Error::CrlfPatch { path: path.to_path_buf() });
     }
+    // A name that leaves the tree is that, whatever the -p level; one that is too short for -p1 is brought to it below.
+    match parsed.check(1) {
+        Ok(_) | Err(patch::Error::StripTooDeep { .. }) => {}
+        Err(error) => return Err(in_file(error)),
+    }
     let stored = normalise(&parsed).map_err(in_file)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let from_stem = QueueName::parse(&format!("{stem}.patch")).map_or(stem, |name| name.slug);
@@ -174,13 +179,13 @@ pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
 }
 
 /// Returns the patch relative to the root of the flake, when the workspace is one.
-fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
+pub(super) fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
     let relative = queue::relative(&workspace.path("flake.nix"), patch).ok()?;
     workspace.path("flake.nix").is_file().then(|| relative.trim_start_matches("./").to_string())
 }
 
 /// Makes new files visible to a flake, which sees only what git knows.
-fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     if !workspace.path("flake.nix").is_file() {
         return Ok(Vec::new());
     }

@@ -47,8 +47,6 @@ pub(super) enum Carrier {
 #[derive(Debug, Clone)]
 pub(super) struct Override {
     pub(super) method: String,
-    /// The call, from what is overridden to the end of the argument.
-    pub(super) call: SyntaxNode,
     pub(super) base: Base,
     pub(super) carrier: Carrier,
 }
@@ -84,7 +82,7 @@ pub(super) fn overrides(value: &Expr) -> Vec<Override> {
                     break;
                 }
                 next = base.expr.clone();
-                out.push(Override { method, call: expr.syntax().clone(), base, carrier: carrier(argument) });
+                out.push(Override { method, base, carrier: carrier(argument) });
             }
             (Expr::Select(_) | Expr::Ident(_), [derivation, argument]) => {
                 let Some(name) = function_name(&head) else { break };
@@ -97,7 +95,7 @@ pub(super) fn overrides(value: &Expr) -> Vec<Override> {
                 };
                 let base = Base { span: span(derivation), expr: Some(derivation.clone()) };
                 next = base.expr.clone();
-                out.push(Override { method: name, call: expr.syntax().clone(), base, carrier });
+                out.push(Override { method: name, base, carrier });
             }
             _ => break,
         }

@@ -396,7 +396,11 @@ impl<T: Tree> FileRun<'_, '_, T> {
             let inserted = found.filter(|(at, _)| out.apply(hunk, *at, self.options.reverse, self.diff.strip_cr));
             outcomes.push(match inserted {
                 Some((at, fuzz)) => {
-                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    // Where it fits as it is there is nothing to look for, and looking takes the whole file.
+                    let after = match (fuzz, moved) {
+                        (0, 0) => None,
+                        _ => self.stands(hunk, true, lines, &mut reversed_drift),
+                    };
                     let already_applied = is_in(hunk, self.options.reverse, (fuzz == 0).then_some(moved), after);
                     let state = HunkState::Applied { line: at + growth, offset, fuzz };
                     let (old, new) = (hunk.old_count as i64, hunk.new_count as i64);

@@ -19,6 +19,7 @@ pub mod mailbox;
 mod message;
 mod names;
 mod normalise;
+mod not_a_patch;
 mod outcome;
 mod parse;
 mod patch_file;

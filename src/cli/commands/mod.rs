@@ -1,13 +1,23 @@
 //! The commands, one file each, and the one match that picks.
 
+mod boards;
 mod build;
+mod check;
+mod edit;
+mod explain;
+mod finish;
 mod graph;
 mod impact;
 mod init;
+mod ldd;
 mod list;
 mod patch;
+mod platforms;
+mod run;
+mod toolchain;
 mod unpatch;
 mod why;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -23,6 +33,16 @@ pub(crate) enum Command {
     List(list::Args),
     Impact(impact::Args),
     Build(build::Args),
+    Platforms(platforms::Args),
+    Explain(explain::Args),
+    Toolchain(toolchain::Args),
+    Boards(boards::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Ldd(ldd::Args),
+    Check(check::Args),
+    Edit(edit::Args),
+    Finish(finish::Args),
     Graph(graph::Args),
     Why(why::Args),
 }
@@ -35,6 +55,16 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
+        Command::Platforms(args) => platforms::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Toolchain(args) => toolchain::run(args, context),
+        Command::Boards(args) => boards::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Ldd(args) => ldd::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Edit(args) => edit::run(args, context),
+        Command::Finish(args) => finish::run(args, context),
         Command::Graph(args) => graph::run(args, context),
         Command::Why(args) => why::run(args, context),
     }
