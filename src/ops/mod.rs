@@ -30,6 +30,7 @@ pub mod source;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
+pub mod why;
 pub mod verify;
 
 use std::path::PathBuf;

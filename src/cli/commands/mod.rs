@@ -16,6 +16,7 @@ mod platforms;
 mod run;
 mod toolchain;
 mod unpatch;
+mod why;
 mod verify;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Edit(edit::Args),
     Finish(finish::Args),
     Graph(graph::Args),
+    Why(why::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -64,5 +66,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Edit(args) => edit::run(args, context),
         Command::Finish(args) => finish::run(args, context),
         Command::Graph(args) => graph::run(args, context),
+        Command::Why(args) => why::run(args, context),
     }
 }
