@@ -30,8 +30,8 @@ pub mod source;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
-pub mod why;
 pub mod verify;
+pub mod why;
 
 use std::path::PathBuf;
 

@@ -16,8 +16,8 @@ mod platforms;
 mod run;
 mod toolchain;
 mod unpatch;
-mod why;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
