@@ -3,11 +3,16 @@
 mod build;
 mod check;
 mod edit;
+mod export;
 mod finish;
 mod impact;
+mod import;
 mod init;
 mod list;
 mod patch;
+mod rebase;
+mod refresh;
+mod reorder;
 mod unpatch;
 
 use std::process::ExitCode;
@@ -27,6 +32,13 @@ pub(crate) enum Command {
     Check(check::Args),
     Edit(edit::Args),
     Finish(finish::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Refresh(refresh::Args),
+    Rebase(rebase::Args),
+    Move(reorder::MoveArgs),
+    Rename(reorder::RenameArgs),
+    Reorder(reorder::ReorderArgs),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -40,5 +52,12 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Check(args) => check::run(args, context),
         Command::Edit(args) => edit::run(args, context),
         Command::Finish(args) => finish::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Refresh(args) => refresh::run(args, context),
+        Command::Rebase(args) => rebase::run(args, context),
+        Command::Move(args) => reorder::run_move(args, context),
+        Command::Rename(args) => reorder::run_rename(args, context),
+        Command::Reorder(args) => reorder::run_reorder(args, context),
     }
 }
