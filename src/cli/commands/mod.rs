@@ -5,14 +5,19 @@ mod build;
 mod check;
 mod edit;
 mod explain;
+mod export;
 mod finish;
 mod graph;
 mod impact;
+mod import;
 mod init;
 mod ldd;
 mod list;
 mod patch;
 mod platforms;
+mod rebase;
+mod refresh;
+mod reorder;
 mod run;
 mod toolchain;
 mod unpatch;
@@ -45,6 +50,13 @@ pub(crate) enum Command {
     Finish(finish::Args),
     Graph(graph::Args),
     Why(why::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Refresh(refresh::Args),
+    Rebase(rebase::Args),
+    Move(reorder::MoveArgs),
+    Rename(reorder::RenameArgs),
+    Reorder(reorder::ReorderArgs),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -67,5 +79,12 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Finish(args) => finish::run(args, context),
         Command::Graph(args) => graph::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Refresh(args) => refresh::run(args, context),
+        Command::Rebase(args) => rebase::run(args, context),
+        Command::Move(args) => reorder::run_move(args, context),
+        Command::Rename(args) => reorder::run_rename(args, context),
+        Command::Reorder(args) => reorder::run_reorder(args, context),
     }
 }

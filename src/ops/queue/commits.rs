@@ -149,6 +149,15 @@ pub struct Written {
     pub untouched: bool,
 }
 
+/// When a file of the queue stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// When it does what the commit does, at whatever lines.
+    Fitting,
+    /// Only when it fits at its lines; otherwise it is refreshed.
+    Exact,
+}
+
 /// Turns a line of commits behind `base` into patches. A commit without changes makes none.
 ///
 /// # Errors
@@ -159,6 +168,7 @@ pub fn to_patches(
     commits: &[Commit],
     known: &[Known<'_>],
     strip: usize,
+    keep: Keep,
 ) -> Result<Vec<Written>, Error> {
     let mut taken = vec![false; known.len()];
     let mut written = Vec::with_capacity(commits.len());
@@ -190,8 +200,13 @@ pub fn to_patches(
         let subject = message_of(commit).subject;
         if let Some(i) = unchanged {
             taken[i] = true;
-            let bytes = known[i].bytes.to_vec();
-            written.push(Written { known: Some(i), bytes, subject, commit: commit.id, untouched: true });
+            let bytes = match keep {
+                Keep::Fitting => None,
+                Keep::Exact => refreshed(worktree, parent, known[i].bytes, strip, commit.tree)?,
+            };
+            let untouched = bytes.is_none();
+            let bytes = bytes.unwrap_or_else(|| known[i].bytes.to_vec());
+            written.push(Written { known: Some(i), bytes, subject, commit: commit.id, untouched });
             continue;
         }
         if parent == commit.tree {
@@ -226,6 +241,16 @@ fn gives(worktree: &Worktree, from: Oid, bytes: &[u8], strip: usize, to: Oid) ->
     match patch::apply(&GitTree { worktree, tree: from }, &parsed, &options) {
         Ok(outcome) if outcome.accepted() => Ok(after(worktree, from, &outcome)? == to),
         Ok(_) | Err(_) => Ok(false),
+    }
+}
+
+/// Returns a patch brought to the lines of a tree; `None` when it fits there as it is.
+fn refreshed(worktree: &Worktree, from: Oid, bytes: &[u8], strip: usize, to: Oid) -> Result<Option<Vec<u8>>, Error> {
+    let options = Options { strip, fuzz: 0, ..Options::default() };
+    let new = patch::refresh(&GitTree { worktree, tree: from }, &PatchFile::parse(bytes)?, &options)?;
+    match new {
+        patch::Refreshed::Rewritten(new) if gives(worktree, from, &new, strip, to)? => Ok(Some(new)),
+        _ => Ok(None),
     }
 }
 
