@@ -1,6 +1,7 @@
 //! Runs the editor over an index of real overlays and prints how it fared.
 //!
 //! `cargo run --release --example corpus -- DIR [--index TSV] [--refusals TSV] [--nix] [--verbose] [--only SUBSTRING]`
+//! `cargo run --release --example corpus -- --time [BYTES]`
 //!
 //! DIR holds the repositories of the index as `owner+name`, `owner+name/repo` or `owner/name`, checked out or bare;
 //! files are read at the commit that the index names. For each overlay function a new key is added, and a patch to
@@ -325,6 +326,33 @@ fn refused_by_nix(texts: &[(String, &str)]) -> Vec<String> {
     out
 }
 
+/// Times what `patch --dry-run` asks of the library on an overlay of at least `bytes` bytes: parse, plan, check.
+fn time(bytes: usize) {
+    let mut text = String::from("final: prev: {\n");
+    let mut number = 0usize;
+    while text.len() < bytes {
+        text.push_str(&format!(
+            "  package{number} = prev.package{number}.overrideAttrs (old: {{\n    doCheck = false;\n    patches = (old.patches or [ ]) ++ [ ./{number}.patch ];\n  }});\n\n"
+        ));
+        number += 1;
+    }
+    text.push_str("}\n");
+    for attr in ["musl", "package7"] {
+        let request = PatchRequest::new(AttrPath::single(attr), vec![PatchElement::path("./fix.patch")]);
+        let mut millis: Vec<f64> = (0..15)
+            .map(|_| {
+                let text = text.clone();
+                let started = std::time::Instant::now();
+                let file = OverlayFile::parse(Path::new("overlay.nix"), text).expect("it parses");
+                file.add_patches(&overlayctl::overlay::NoFiles, Select::Only, &request).expect("it is edited");
+                started.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        millis.sort_by(f64::total_cmp);
+        println!("{} bytes, {attr}: median {:.1} ms, least {:.1} ms", text.len(), millis[7], millis[0]);
+    }
+}
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -337,6 +365,10 @@ fn main() -> ExitCode {
             "--index" => index = args.next().map(PathBuf::from).unwrap_or(index),
             "--refusals" => refusals = args.next().map(PathBuf::from).unwrap_or(refusals),
             "--only" => only = args.next().unwrap_or_default(),
+            "--time" => {
+                time(args.next().and_then(|n| n.parse().ok()).unwrap_or(800_000));
+                return ExitCode::SUCCESS;
+            }
             "--nix" => nix = true,
             "--verbose" => verbose = true,
             _ => dir = Some(PathBuf::from(arg)),

@@ -1,13 +1,7 @@
 //! Edits of overlays of every shape: the text that comes out, that a second run changes nothing, and that the inverse
 //! gives the bytes back.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::Path;
 
@@ -416,6 +410,35 @@ fn the_host_scope_is_a_guard() {
     host.elements = vec![PatchElement::path("./two.patch")];
     assert!(added_with(&new, &host).contains("../patches/fix.patch\n          ./two.patch\n"));
     added_with("final: prev: {\n  musl = prev.musl.override { };\n}\n", &host);
+}
+
+#[test]
+fn an_overlay_of_a_scope_takes_the_rest_of_the_path() {
+    let file = OverlayFile::parse(Path::new("python-overlay.nix"), "pyfinal: pyprev: {\n  a = 1;\n}\n".into()).unwrap();
+    let planned = file.add_patches(&NoFiles, Select::Only, &request("python3Packages.requests")).unwrap();
+    let new = &planned.changes[0].new;
+    assert!(new.contains("  requests = pyprev.requests.overrideAttrs"), "{new}");
+    assert_eq!(file.add_patches(&NoFiles, Select::Only, &request("musl")).unwrap_err().code(), "OV0104");
+    let file = OverlayFile::parse(Path::new("python-overlay.nix"), new.clone()).unwrap();
+    let attr = AttrPath::parse("python3Packages.requests").unwrap();
+    let back = file.remove_patches(&NoFiles, Select::Only, &attr, &request("x").elements).unwrap();
+    assert_eq!(back.changes[0].new, "pyfinal: pyprev: {\n  a = 1;\n}\n");
+}
+
+#[test]
+fn names_of_functions_say_what_they_overlay() {
+    let kind = |text: &str| OverlayFile::parse(Path::new("x.nix"), text.into()).unwrap().functions()[0].kind;
+    use overlayctl::overlay::FnKind;
+    assert_eq!(kind("{ crossOverlay = final: prev: { }; }"), FnKind::Packages);
+    assert_eq!(kind("{ overlays.python = final: prev: { }; }"), FnKind::Packages);
+    assert_eq!(kind("{ pythonOverlay = final: prev: { }; }"), FnKind::Scope);
+    assert_eq!(kind("x.override { packageOverrides = self: super: { }; }"), FnKind::Scope);
+    assert_eq!(kind("{ packageOverrides = pkgs: { }; }"), FnKind::PackageOverrides);
+    assert_eq!(kind("overlay: final: prev: overlay final prev"), FnKind::Combinator);
+    assert_eq!(kind("lib.extend (final: prev: { })"), FnKind::Lib);
+    assert_eq!(kind("{ overrides ? self: super: { } }: 1"), FnKind::DefaultArgument);
+    assert_eq!(kind("prev.nixVersions.extend (final: prev: { })"), FnKind::Scope);
+    assert_eq!(kind("pkgs.extend (final: prev: { })"), FnKind::Packages);
 }
 
 #[test]

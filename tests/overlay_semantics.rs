@@ -3,13 +3,7 @@
 //!
 //! Needs Nix and a checkout: `OVERLAYCTL_NIXPKGS_1909`, `OVERLAYCTL_NIXPKGS_CORE` (the 24.05 core). Skipped without.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

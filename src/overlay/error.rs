@@ -11,7 +11,7 @@ use crate::syntax::AttrPath;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     /// Where.
-    pub place: Place,
+    pub place: Box<Place>,
     /// The line there, cut to what fits a terminal.
     pub line: Option<String>,
 }
@@ -22,7 +22,7 @@ impl Spot {
         let line = line_span(text, line_col(text, span.start).line)
             .and_then(|s| text.get(s.range()))
             .map(|l| l.chars().take(200).collect());
-        Spot { place: Place::in_text(path, text, span), line }
+        Spot { place: Box::new(Place::in_text(path, text, span)), line }
     }
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Display for Spot {
 pub enum Error {
     /// The file is no Nix text that can be read.
     #[error(transparent)]
-    Syntax(#[from] crate::syntax::Error),
+    Syntax(Box<crate::syntax::Error>),
     /// The file holds no overlay function.
     #[error("{} holds no overlay function", path.display())]
     NoOverlay {
@@ -157,6 +157,12 @@ pub enum Error {
     },
 }
 
+impl From<crate::syntax::Error> for Error {
+    fn from(error: crate::syntax::Error) -> Error {
+        Error::Syntax(Box::new(error))
+    }
+}
+
 impl Error {
     fn spot(&self) -> Option<&Spot> {
         match self {
@@ -255,7 +261,7 @@ impl Coded for Error {
             | Error::NotOnLine { path, .. }
             | Error::SeveralOverlays { path, .. }
             | Error::NotPatched { path, .. } => Some(Place::file(path)),
-            _ => self.spot().map(|s| s.place.clone()),
+            _ => self.spot().map(|s| (*s.place).clone()),
         }
     }
 

@@ -92,6 +92,14 @@ pub(super) fn functions(root: &SyntaxNode, path: &std::path::Path) -> Vec<Functi
     root.descendants().filter_map(ast::Lambda::cast).filter_map(|lambda| classify(lambda, path)).collect()
 }
 
+/// Returns the overlay-like function whose first argument begins at `offset`.
+pub(super) fn function_at(root: &SyntaxNode, path: &std::path::Path, offset: usize) -> Option<Function> {
+    let offset = rnix::TextSize::try_from(offset).ok().filter(|o| *o < root.text_range().end())?;
+    let token = root.token_at_offset(offset).right_biased()?;
+    let lambdas = token.parent_ancestors().filter_map(ast::Lambda::cast);
+    lambdas.filter_map(|l| classify(l, path)).find(|f| f.place().start == usize::from(offset))
+}
+
 fn chain_of(head: &ast::Lambda) -> Vec<ast::Lambda> {
     let mut out = vec![head.clone()];
     let mut current = head.clone();
@@ -131,8 +139,12 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
     }
     let chain = chain_of(&head);
     let plain = chain.iter().rev().take_while(|l| ident_param(l).is_some()).count();
-    let context = context_of(&head);
     if plain == 1 && chain.len() == 1 {
+        // Most lambdas of a file are arguments of overrides; only a bound one can be `packageOverrides`.
+        if up.kind() != rnix::SyntaxKind::NODE_ATTRPATH_VALUE {
+            return None;
+        }
+        let context = context_of(&head);
         let named = matches!(&context, Context::Bound(names) if names.first().is_some_and(|n| n == "packageOverrides"));
         let body = head.body().map(peel);
         if !named || matches!(body, Some(Expr::Lambda(_))) {
@@ -145,6 +157,7 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
     if plain < 2 {
         return None;
     }
+    let context = context_of(&head);
     let inner = chain.last()?.clone();
     let outer = chain.get(chain.len() - 2)?.clone();
     let (first, second) = (param_text(&outer)?, param_text(&inner)?);
@@ -298,7 +311,7 @@ fn is_prev(name: &str) -> bool {
 
 /// Words that arguments named after a whole package set have in them (`stableFinal`, `prevPkgs`).
 const PACKAGE_SETS: &[&str] =
-    &["stable", "pkgs", "llvm", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
+    &["stable", "pkgs", "cross", "musl", "static", "overlay", "nixos", "inner", "outer", "host"];
 
 /// Names as scopes use them: `pyfinal: pyprev`, `rosSelf: rosSuper`, `finalScope: prevScope`.
 fn is_scope_pair(first: &str, second: &str) -> bool {
@@ -312,17 +325,29 @@ fn is_scope_pair(first: &str, second: &str) -> bool {
     let plain = |name: &str| plain_name(name).is_empty();
     let left = side(first, &["final", "self"]);
     let right = side(second, &["prev", "super"]);
-    (left && right) || (left && plain(second)) || (right && plain(first))
+    if left { right || plain(second) } else { right && plain(first) }
 }
 
+/// Says whether one of the words of a name (`pythonOverlay`, `ros-overlay`) names a scope.
 fn scope_word(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    [
-        "haskell", "python", "hackage", "ghc", "emacs", "ocaml", "perl", "lua", "ruby", "kernel", "poetry", "ros",
-        "melpa", "elpa",
-    ]
-    .iter()
-    .any(|w| lower.contains(w))
+    let mut words: Vec<String> = vec![String::new()];
+    for c in name.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(last) = words.last_mut()
+        {
+            last.extend(c.to_lowercase());
+        }
+    }
+    const LONG: &[&str] =
+        &["haskell", "python", "hackage", "emacs", "ocaml", "perl", "ruby", "kernel", "poetry", "melpa"];
+    const SHORT: &[&str] = &["ghc", "ros", "lua", "elpa"];
+    words.iter().any(|w| {
+        let stem = w.trim_end_matches(|c: char| c.is_ascii_digit());
+        LONG.iter().any(|l| stem.starts_with(l)) || SHORT.contains(&stem)
+    })
 }
 
 fn kind_of(
@@ -368,7 +393,7 @@ fn kind_of(
                 || matches!(function.as_deref(), Some("composeManyExtensions" | "appendOverlays"));
             let extensions = names.iter().any(|n| n == "pythonPackagesExtensions")
                 || !overlays && names.first().is_some_and(|n| scope_word(n) || overrides_name(n))
-                || inside_override(inner.syntax()) && !names.first().is_some_and(|n| n == "overlays");
+                || inside_override(inner.syntax()) && names.first().is_none_or(|n| n != "overlays");
             if extensions {
                 Some(FnKind::Scope)
             } else if overlays || named || scoped {
@@ -441,13 +466,17 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
                 || binding_names(inner.syntax()).first().is_some_and(|n| n.to_lowercase().ends_with("lib"))
             {
                 FnKind::Lib
-            } else if of_scope || scoped {
+            } else if of_scope
+                || within_argument(base)
+                || base.contains("makeExtensible")
+                || scoped && !base.to_lowercase().contains("pkgs")
+            {
                 FnKind::Scope
             } else {
                 FnKind::Packages
             },
         ),
-        "makeExtensible" | "fix'" | "extends" => named.then_some(FnKind::Unknown),
+        "makeExtensible" | "fix'" | "extends" => None,
         "composeExtensions" | "composeManyExtensions" => {
             let scope = scoped || inside_override(inner.syntax()) || within_overrides(inner.syntax());
             Some(if scope { FnKind::Scope } else { FnKind::Packages })
@@ -457,6 +486,17 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
         _ if named => Some(if scope_word(text) { FnKind::Scope } else { FnKind::Unknown }),
         _ => None,
     }
+}
+
+/// `prev.nixVersions`: a set within what an overlay was given, unless its name says that it is a whole package set.
+fn within_argument(base: &str) -> bool {
+    let mut names = base.split('.');
+    let (Some(first), Some(second), None) = (names.next(), names.next(), names.next()) else { return false };
+    let argument = plain_name(first);
+    (is_final(argument) || is_prev(argument))
+        && argument != "pkgs"
+        && crate::syntax::make::is_identifier(second)
+        && !PACKAGE_SETS.iter().any(|p| second.to_lowercase().contains(p))
 }
 
 /// Names of things that override packages of some scope.

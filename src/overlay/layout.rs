@@ -234,12 +234,9 @@ pub(super) fn remove_entry(
     let space = text[..entry.start].len() - text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
     let mut from = entry.start - space;
     let before = &text[from..entry.start];
-    if trivia::lines_in(before) > 1 {
-        if !blank_between(text, &spans, Some(entry)) {
-            let last = before.rfind('\n').unwrap_or(0);
-            let last = if before[..last].ends_with('\r') { last - 1 } else { last };
-            from += last;
-        }
+    if trivia::lines_in(before) > 1 && !blank_between(text, &spans, Some(entry)) {
+        let last = before.rfind('\n').unwrap_or(0);
+        from += if before[..last].ends_with('\r') { last - 1 } else { last };
     }
     edits.delete(Span::new(from, entry.end))
 }

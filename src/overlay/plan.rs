@@ -38,6 +38,8 @@ struct Planning<'a> {
     /// The elements that are not there yet.
     missing: &'a [PatchElement],
     style: Style,
+    /// Every way is wanted, not the best one only: the best did not pass.
+    thorough: bool,
 }
 
 /// The set that a key is looked for in, and what it is built on.
@@ -103,7 +105,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
                             element.identity(),
                             request.attr
                         ),
-                        place: Some(spot.place.clone()),
+                        place: Some((*spot.place).clone()),
                         hint: None,
                     });
                 }
@@ -116,26 +118,24 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             change: Change::Nothing { attr: request.attr.clone() },
             warnings,
             already: true,
-            function: spot.place,
+            function: *spot.place,
         });
     }
-    let planning = Planning { file, request, missing: &missing, style: Style::of(file.text()) };
-    let level =
-        planning.level(function).ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: "it has no body".into() })?;
-    let candidates = candidates(&planning, level, names)?;
+    let mut planning = Planning { file, request, missing: &missing, style: Style::of(file.text()), thorough: false };
     let mut reason = "no way to write it was found".to_string();
     let mut second_best = None;
-    for candidate in candidates {
-        match verified(&planning, function, &candidate) {
-            Ok((new, true)) => {
-                return Ok(planned(&planning, candidate, new, warnings, spot.place));
+    for thorough in [false, true] {
+        planning.thorough = thorough;
+        let level = planning
+            .level(function)
+            .ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: "it has no body".into() })?;
+        for candidate in candidates(&planning, level, names)? {
+            match verified(&planning, function, &candidate) {
+                Ok((new, true)) => return Ok(planned(&planning, candidate, new, warnings, *spot.place)),
+                Ok((new, false)) if second_best.is_none() => second_best = Some((candidate, new)),
+                Ok(_) => {}
+                Err(why) => reason = why,
             }
-            Ok((new, false)) => {
-                if second_best.is_none() {
-                    second_best = Some((candidate, new));
-                }
-            }
-            Err(why) => reason = why,
         }
     }
     if let Some((candidate, new)) = second_best {
@@ -144,7 +144,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             format!("taking `{}`'s patch out again will give an equivalent text, not the same bytes", request.attr),
             function.place(),
         ));
-        return Ok(planned(&planning, candidate, new, warnings, spot.place));
+        return Ok(planned(&planning, candidate, new, warnings, *spot.place));
     }
     Err(Error::Unverified { attr: request.attr.clone(), reason, at: spot })
 }
@@ -191,7 +191,8 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     }
     let path = planning.file.path();
     let file = OverlayFile::parse(path, new.clone()).map_err(|e| format!("the new text does not parse: {e}"))?;
-    if body::all_duplicates(&file.root()) > body::all_duplicates(&planning.file.root()) {
+    let (after, before) = (file.root(), planning.file.root());
+    if body::duplicates_near(&after, &candidate.edits, true) > body::duplicates_near(&before, &candidate.edits, false) {
         return Err("an attribute would be defined twice".into());
     }
     let at = moved(&candidate.edits, function.place().start);
@@ -420,7 +421,9 @@ fn new_key(planning: &Planning<'_>, level: &Level<'_>, key: &str, writing: &Writ
             }
             break;
         }
-        if let Ok(edits) = merged(planning, level, key, &base, writing) {
+        if (planning.thorough || out.is_empty())
+            && let Ok(edits) = merged(planning, level, key, &base, writing)
+        {
             out.push(Candidate { edits, how: "merged", added: true, warnings: Vec::new() });
         }
     } else {
@@ -510,6 +513,9 @@ fn wrap_body(
     warnings: Vec<Warning>,
     out: &mut Vec<Candidate>,
 ) {
+    if !planning.thorough && !out.is_empty() {
+        return;
+    }
     let Some(function) = level.function else { return };
     let whole = &level.body.whole;
     let text = planning.text();
@@ -856,6 +862,9 @@ fn wrap_scope(
     inner_value: &InnerValue<'_>,
     out: &mut Vec<Candidate>,
 ) {
+    if !planning.thorough && !out.is_empty() {
+        return;
+    }
     let Some(function) = level.function else { return };
     let whole = &level.body.whole;
     let style = &planning.style;

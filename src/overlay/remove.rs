@@ -54,7 +54,7 @@ pub(super) fn edits(
             continue;
         }
         done.push(span(&list.list));
-        removal.from_list(list, which, function, last).map_err(|e| Error::Unverified {
+        removal.thin(list, which, function, last).map_err(|e| Error::Unverified {
             attr: attr(),
             reason: e.to_string(),
             at: super::error::Spot::new(file.path(), file.text(), span(&list.list)),
@@ -69,7 +69,7 @@ fn lists(bindings: &[Patched]) -> impl Iterator<Item = &PatchList> {
 }
 
 impl Removal<'_> {
-    fn from_list(
+    fn thin(
         &mut self,
         found: &PatchList,
         which: &[PatchElement],
@@ -384,6 +384,9 @@ impl Removal<'_> {
 
     /// Gives a second argument that the planner renamed its `_` back, where nothing uses it any more.
     fn undo_renames(&mut self, function: &Function) {
+        if !self.text.contains("prev_") {
+            return;
+        }
         let mut lambdas: Vec<ast::Lambda> = vec![function.inner.clone()];
         lambdas.extend(function.inner.syntax().descendants().filter_map(ast::Lambda::cast));
         for lambda in lambdas {
