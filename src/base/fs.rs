@@ -229,6 +229,25 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
     }
 }
 
+/// Removes a directory with all that is in it; links are not followed. That there is none is no error.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn remove_tree(path: &Path) -> Result<(), FsError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FsError::Write { path: path.to_path_buf(), source: e }),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file or a directory, on one file system.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    fs::rename(from, to).map_err(|source| FsError::Write { path: to.to_path_buf(), source })
+}
+
 /// Removes a directory if it is empty; one that is not, or is not there, stays as it is.
 pub fn remove_dir_if_empty(path: &Path) {
     // The system refuses to remove one that holds something, which is just what is wanted.

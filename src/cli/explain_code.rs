@@ -9,7 +9,7 @@ use crate::view::Document;
 use crate::{base, config, cross, drv, git, graph, nix, ops, overlay, patch, syntax};
 
 /// The tables of all rooms.
-fn tables() -> [&'static [Explanation]; 11] {
+fn tables() -> [&'static [Explanation]; 12] {
     [
         base::fs::EXPLANATIONS,
         overlay::EXPLANATIONS,
@@ -22,6 +22,7 @@ fn tables() -> [&'static [Explanation]; 11] {
         cross::EXPLANATIONS,
         syntax::EXPLANATIONS,
         ops::EXPLANATIONS,
+        ops::QUEUE_EXPLANATIONS,
     ]
 }
 

@@ -2,13 +2,19 @@
 //!
 //! Must not know overlays or Nix, and starts no process.
 
+mod checkout;
 mod visible;
+mod worktree;
 
 use std::path::{Path, PathBuf};
 
+pub use git2::Oid;
+pub use checkout::{WorkingTree, checkout, working_tree};
 pub use visible::make_visible;
+pub use worktree::{Author, Blob, Commit, Merged, Worktree};
 
 use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::fs::FsError;
 use crate::base::span::Place;
 
 /// Why git could not do it.
@@ -39,6 +45,17 @@ pub enum Error {
         /// The repository.
         repository: PathBuf,
     },
+    /// The commits are not a line.
+    #[error("the commits in {} are not a line: {why}", repository.display())]
+    NotALine {
+        /// The repository.
+        repository: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A file.
+    #[error(transparent)]
+    Fs(#[from] FsError),
 }
 
 /// The codes of this room.
@@ -58,6 +75,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "no such revision",
         text: "A revision is whatever `git rev-parse` takes: a branch, a tag, HEAD~2, a commit.",
     },
+    Explanation {
+        code: "OV0704",
+        title: "the commits are not a line",
+        text: "A patch queue is a line: each commit has one parent, down to the commit it began from. `git rebase` makes a line.",
+    },
 ];
 
 impl Coded for Error {
@@ -66,19 +88,26 @@ impl Coded for Error {
             Error::Git { .. } => "OV0701",
             Error::NoRepository { .. } => "OV0702",
             Error::NoRevision { .. } => "OV0703",
+            Error::NotALine { .. } => "OV0704",
+            Error::Fs(e) => e.code(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Error::NoRepository { .. } => Some("`git init` makes one".into()),
+            Error::NotALine { .. } => Some("make a line of them with `git rebase`".into()),
+            Error::Fs(e) => e.hint(),
             _ => None,
         }
     }
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Git { repository, .. } | Error::NoRevision { repository, .. } => Some(Place::file(repository)),
+            Error::Git { repository, .. } | Error::NoRevision { repository, .. } | Error::NotALine { repository, .. } => {
+                Some(Place::file(repository))
+            }
+            Error::Fs(e) => e.place(),
             Error::NoRepository { path } => Some(Place::file(path)),
         }
     }

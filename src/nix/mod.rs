@@ -9,6 +9,7 @@
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
+//! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
@@ -25,6 +26,7 @@ mod pool;
 mod program;
 mod reason;
 mod server;
+mod sources;
 mod state;
 mod store;
 
@@ -41,4 +43,5 @@ pub use program::{Nix, Settings, Version};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
+pub use sources::{Input, PackageSource};
 pub use store::{DryRun, PathInfo};

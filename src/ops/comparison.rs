@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::baseline::Baseline;
 use super::progress::Progress;
 use super::targets::{self, Group, Selection};
 use super::{Error, engine};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::graph::{self, Graph, StoreDir};
-use crate::nix::{EvalFailure, Instantiated, Nix, Root, Side};
+use crate::nix::{EvalFailure, Instantiated, Nix, PackageSet, Root, Side};
 use crate::view::{Document, Role, Text};
 
 /// The graphs of both sides.
@@ -66,11 +67,34 @@ pub(super) fn of_workspace(
     selection: &Selection,
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
+    of_sides(workspace, selection, &Baseline::Unpatched, progress)
+}
+
+/// Evaluates the targets with the workspace as the baseline has it and as it is, side by side, and reads both closures.
+///
+/// # Errors
+/// As [`of_workspace`], and those of making the baseline.
+pub(super) fn of_sides(
+    workspace: &Workspace,
+    selection: &Selection,
+    baseline: &Baseline,
+    progress: &mut dyn Progress,
+) -> Result<Comparison, Error> {
     let groups = targets::resolve(workspace, selection)?;
+    // Kept until both sides are evaluated.
+    let copy = baseline.copy(workspace)?;
+    let baselines: Vec<PackageSet> = match &copy {
+        None => groups.iter().map(|group| group.plain.clone()).collect(),
+        Some(copy) => {
+            let groups = targets::resolve_with(workspace, &copy.workspace, selection)?;
+            groups.into_iter().map(|group| group.patched).collect()
+        }
+    };
     let nix = engine::nix(workspace)?;
     let count: usize = groups.iter().map(|g| g.targets.len()).sum();
-    progress.stage(&format!("evaluating {} without and with the overlays", super::impact::plural(count, "target")));
-    let sides: Vec<Side> = groups.iter().flat_map(sides).collect();
+    progress.stage(&format!("evaluating {} twice: {baseline}, and as it is", super::impact::plural(count, "target")));
+    let sides: Vec<Side> =
+        groups.iter().zip(&baselines).flat_map(|(group, before)| sides(group, before, baseline)).collect();
     let mut results = nix.instantiate(&sides)?.into_iter();
     let mut compared = Vec::new();
     let mut failures = Vec::new();
@@ -89,7 +113,7 @@ pub(super) fn of_workspace(
                 }
                 (before, Ok(after)) => {
                     if let Err(failure) = &before {
-                        warnings.push(only_patched(&target.name, failure));
+                        warnings.push(only_patched(&target.name, baseline, failure));
                     }
                     compared.push(Compared {
                         name: target.name.clone(),
@@ -114,15 +138,15 @@ pub(super) fn of_workspace(
     Ok(Comparison { targets: compared, before, after, failures, warnings })
 }
 
-fn sides(group: &Group) -> [Side; 2] {
+fn sides(group: &Group, before: &PackageSet, baseline: &Baseline) -> [Side; 2] {
     let paths: Vec<Vec<String>> = group.targets.iter().map(|t| t.attr.names().to_vec()).collect();
-    let side = |name: &str, set: &crate::nix::PackageSet| Side {
+    let side = |name: &str, set: &PackageSet| Side {
         name: name.to_string(),
         root: Root::Packages(Box::new(set.clone())),
         targets: paths.clone(),
     };
     [
-        side("the package set without the overlays", &group.plain),
+        side(&baseline.to_string(), before),
         side("the package set with the overlays", &group.patched),
     ]
 }
@@ -138,11 +162,11 @@ fn graphs(nix: &Nix, compared: &[Compared]) -> Result<(Graph, Graph), Error> {
     Ok((before?, after?))
 }
 
-fn only_patched(target: &str, failure: &EvalFailure) -> Warning {
+fn only_patched(target: &str, baseline: &Baseline, failure: &EvalFailure) -> Warning {
     Warning {
         code: "OV1007",
         message: format!(
-            "`{target}` evaluates only with the overlays, so all that only it needs counts as new: {}",
+            "`{target}` does not evaluate in {baseline}, so all that only it needs counts as new: {}",
             failure.message
         ),
         place: None,

@@ -2,25 +2,35 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod baseline;
 pub mod boards;
 pub mod build;
-mod comparison;
+pub mod check;
+pub mod comparison;
+pub mod edit;
 mod engine;
 pub mod explain;
 mod facts;
+pub mod finish;
+pub mod graph_file;
 mod history;
 pub mod impact;
 pub mod init;
+pub mod ldd;
 pub mod list;
 mod live;
 pub mod overlays;
 pub mod patch;
 pub mod platforms;
+pub mod predict;
 pub mod progress;
-mod queue;
+pub mod queue;
+pub mod run;
+pub mod source;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -79,6 +89,9 @@ pub enum Error {
     /// A process.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// A patch queue or the source that it is for.
+    #[error(transparent)]
+    Queue(#[from] queue::error::Error),
     /// A target does not evaluate.
     #[error("`{target}` does not evaluate: {}", failure.message)]
     Eval {
@@ -150,9 +163,54 @@ pub enum Error {
         /// What to type instead.
         hint: String,
     },
+    /// A target that should be run is not built.
+    #[error("`{target}` is not built")]
+    NotBuilt {
+        /// The target.
+        target: String,
+    },
+    /// A target has no program to run, or several.
+    #[error("{}", no_program(target, named.as_deref(), programs))]
+    NoProgram {
+        /// The target.
+        target: String,
+        /// The program that was asked for.
+        named: Option<String>,
+        /// The programs there are.
+        programs: Vec<String>,
+    },
+    /// Nothing here runs programs of that platform.
+    #[error("programs for {platform} cannot be run here: {why}")]
+    NoEmulator {
+        /// The platform.
+        platform: String,
+        /// Why.
+        why: String,
+        /// The package that has it.
+        install: Option<String>,
+    },
+    /// Not an ELF file.
+    #[error("{} is no ELF file", path.display())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The overlays patch nothing.
+    #[error("there is nothing to verify: the overlays patch nothing")]
+    NothingPatched,
+    /// A list of roots that is malformed.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<graph::Error>,
+    },
 }
 
-/// The codes of this room.
+pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
+
+/// The codes of this room, those of the patch queue apart.
 pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1001",
@@ -228,7 +286,124 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a program could not be run",
         text: "The program is missing or the system refused to start it; the message says which. Its name is looked up in PATH.",
     },
+    Explanation {
+        code: "OV1020",
+        title: "the overlay patches another C library than the one in use",
+        text: "A cross toolchain's C library is not always the attribute with its name: `glibc` patched for a cross build rebuilds \
+               the build tools, and the programs get `glibcCross`. TARGET.stdenv.cc.libc says which it is; patch that attribute.",
+    },
+    Explanation {
+        code: "OV1021",
+        title: "the overlay patches an attribute that nixpkgs does not have",
+        text: "An overlay may bind any name, so a typo is silently a new attribute that nothing uses. Without the overlay the \
+               name does not exist.",
+    },
+    Explanation {
+        code: "OV1022",
+        title: "the overlay does not reach the cross package set",
+        text: "The native package has the patch, the one for the board has not. pkgsCross is a package set of its own: it gets the \
+               overlays that nixpkgs is imported with, not what is added to a finished set (`pkgs.extend`, `pkgs // { ... }`), and a \
+               condition on the platform may be the wrong way round.",
+    },
+    Explanation {
+        code: "OV1023",
+        title: "the overlay is not wired in",
+        text: "The file names the patch, but it is not among the overlays that are applied: not in `overlays` of overlayctl.toml, \
+               and no overlay that is applied imports it.",
+    },
+    Explanation {
+        code: "OV1024",
+        title: "a patch is applied twice",
+        text: "The derivation has the same patch more than once: the overlay is listed twice, or listed and composed into another, \
+               or nixpkgs has the patch by now. The build will fail, or ask whether to reverse it.",
+    },
+    Explanation {
+        code: "OV1025",
+        title: "no target depends on the patched package",
+        text: "The patch changes nothing that is shipped. Perhaps the target uses another version (`openssl_1_1` instead of \
+               `openssl`), or a copy of its own.",
+    },
+    Explanation {
+        code: "OV1026",
+        title: "the program is linked with another copy of the library",
+        text: "Everything was rebuilt, and the program still holds code without the patch. Rust's own builds for musl targets carry \
+               a musl and link it whatever the toolchain has (`-Clink-self-contained=no` turns that off); other languages bundle \
+               libraries too.",
+    },
+    Explanation {
+        code: "OV1027",
+        title: "an unpatched copy of the package is used beside the patched one",
+        text: "The same source is built a second time without the patch: an alias (`python37` beside `python3`), a private copy, a \
+               bootstrap stage. The chain says who needs it.",
+    },
+    Explanation {
+        code: "OV1028",
+        title: "the overlay is applied and the package does not have the patch",
+        text: "A condition around it is false for this platform, or a later overlay sets `patches` anew.",
+    },
+    Explanation {
+        code: "OV1029",
+        title: "the build did not apply the patch",
+        text: "The derivation names the patch and the log has no `applying patch` line for it: the package replaces or skips \
+               patchPhase, or is a wrapper without source.",
+    },
+    Explanation {
+        code: "OV1030",
+        title: "something refers to the unpatched package",
+        text: "The unpatched build of the package is still needed, to run the target or to build it. The chain leads from it to the \
+               target; the first link is the one to look at.",
+    },
+    Explanation {
+        code: "OV1031",
+        title: "a program is not what the board needs",
+        text: "Wrong machine, byte order or float ABI; a library or loader that is not in the closure; a dynamic program where a \
+               static one was asked for; or a program of the build machine among what the target needs to run.",
+    },
+    Explanation {
+        code: "OV1032",
+        title: "the patch does not fit the source",
+        text: "It applies with fuzz only, or not at all: its context is not that of this version. Refresh it, and look at the result.",
+    },
+    Explanation {
+        code: "OV1033",
+        title: "the program does not print what was expected",
+        text: "`verify --run ARGS --expect TEXT` ran the program, and TEXT is not in what it printed.",
+    },
+    Explanation {
+        code: "OV1034",
+        title: "the target is not built",
+        text: "`overlayctl build TARGET` builds it; then it can be run.",
+    },
+    Explanation {
+        code: "OV1035",
+        title: "the target has no program of that name, or several",
+        text: "`run` takes meta.mainProgram, the program called like the package, or the only one. --program NAME says which.",
+    },
+    Explanation {
+        code: "OV1036",
+        title: "nothing here runs programs of that platform",
+        text: "Programs of another Linux machine run through qemu's user mode (Debian: qemu-user). What has no operating system below \
+               it runs on the device only.",
+    },
+    Explanation {
+        code: "OV1037",
+        title: "the file is no ELF file",
+        text: "`ldd` reads programs and libraries in the ELF format. A script has no libraries; its first line names what runs it.",
+    },
+    Explanation {
+        code: "OV1039",
+        title: "there is nothing to verify",
+        text: "No overlay of the workspace patches anything, so nothing can be proven. `overlayctl list` shows what is patched.",
+    },
 ];
+
+fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String {
+    match (named, programs) {
+        (_, []) => format!("`{target}` has no program"),
+        (Some(named), _) => format!("`{target}` has no program `{named}`"),
+        (None, _) => format!("`{target}` has {} programs, and none is its main one", programs.len()),
+    }
+}
 
 fn which_overlay(attr: &overlay::AttrPath, candidates: &[Place], bound: bool) -> String {
     let places: Vec<String> = candidates.iter().map(ToString::to_string).collect();
@@ -264,6 +439,8 @@ impl Error {
             Error::Nix(e) => Some(e),
             Error::Graph(e) => Some(e),
             Error::Cross(e) => Some(e),
+            Error::Queue(e) => Some(e),
+            Error::File { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -282,6 +459,7 @@ impl Coded for Error {
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
             Error::Cross(e) => e.code(),
+            Error::Queue(e) => e.code(),
             Error::Eval { .. } => "OV1003",
             Error::Process(_) => "OV1014",
             Error::NoTargets => "OV1004",
@@ -291,6 +469,12 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => "OV1011",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
+            Error::NotBuilt { .. } => "OV1034",
+            Error::NoProgram { .. } => "OV1035",
+            Error::NoEmulator { .. } => "OV1036",
+            Error::NotElf { .. } => "OV1037",
+            Error::NothingPatched => "OV1039",
+            Error::File { source, .. } => source.code(),
         }
     }
 
@@ -321,13 +505,25 @@ impl Coded for Error {
                 "a mailer or an editor made them; take them off (dos2unix, or sed -i 's/\\r$//') and run it again"
                     .into(),
             ),
+            Error::NotBuilt { .. } => Some("`overlayctl build` builds it".into()),
+            Error::NoProgram { programs, .. } if programs.is_empty() => None,
+            Error::NoProgram { programs, .. } => Some(format!("--program NAME picks one of {}", programs.join(", "))),
+            Error::NoEmulator { install: Some(package), .. } => {
+                Some(format!("install it (Debian: apt install {package})"))
+            }
+            Error::NoEmulator { .. } => Some("run it on the device".into()),
+            Error::NotElf { .. } => Some("name a program or a shared library".into()),
+            Error::NothingPatched => Some("`overlayctl patch PACKAGE FILE` puts a patch on a package".into()),
             _ => self.inner().and_then(Coded::hint),
         }
     }
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path } | Error::CrlfPatch { path } => Some(Place::file(path)),
+            Error::Exists { path }
+            | Error::CrlfPatch { path }
+            | Error::NotElf { path }
+            | Error::File { path, .. } => Some(Place::file(path)),
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }
@@ -339,9 +535,11 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::NotPatched { .. } | Error::Wrapper { .. } | Error::WhichOverlay { .. } | Error::CrlfPatch { .. } => {
-                Verdict::No
-            }
+            Error::NotPatched { .. }
+            | Error::Wrapper { .. }
+            | Error::WhichOverlay { .. }
+            | Error::CrlfPatch { .. }
+            | Error::NothingPatched => Verdict::No,
             _ => self.inner().map_or(Verdict::Error, Coded::verdict),
         }
     }

@@ -179,13 +179,13 @@ pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
 }
 
 /// Returns the patch relative to the root of the flake, when the workspace is one.
-fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
+pub(super) fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
     let relative = queue::relative(&workspace.path("flake.nix"), patch).ok()?;
     workspace.path("flake.nix").is_file().then(|| relative.trim_start_matches("./").to_string())
 }
 
 /// Makes new files visible to a flake, which sees only what git knows.
-fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     if !workspace.path("flake.nix").is_file() {
         return Ok(Vec::new());
     }

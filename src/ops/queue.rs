@@ -1,5 +1,13 @@
 //! The patch queue of one package on disk: `patches/ATTR/NNNN-subject.patch`.
 
+pub mod applying;
+pub mod commits;
+mod date;
+pub mod error;
+pub mod rewrite;
+pub mod series;
+pub mod session;
+
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -15,7 +23,7 @@ pub fn dir(workspace: &Workspace, attr: &AttrPath) -> PathBuf {
 
 /// Returns the name of the directory: the path with dots; bytes that could mean something to a file system or to Nix
 /// are written `%XX`.
-fn dir_name(attr: &AttrPath) -> String {
+pub(super) fn dir_name(attr: &AttrPath) -> String {
     let mut out = String::new();
     for (i, name) in attr.names().iter().enumerate() {
         if i > 0 {
@@ -30,6 +38,24 @@ fn dir_name(attr: &AttrPath) -> String {
         }
     }
     out
+}
+
+/// Returns the package whose queue a directory is; the inverse of what names it.
+pub fn attr_of_dir(name: &str) -> Option<AttrPath> {
+    let names = name.split('.').map(|part| {
+        let mut bytes = Vec::new();
+        let mut rest = part.bytes();
+        while let Some(byte) = rest.next() {
+            if byte != b'%' {
+                bytes.push(byte);
+                continue;
+            }
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+        }
+        String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+    });
+    AttrPath::from_names(names.collect::<Option<Vec<_>>>()?)
 }
 
 /// Returns the file names in a queue's directory, in their order; none when there is no directory.
@@ -105,6 +131,10 @@ mod tests {
         let name = |text: &str| dir_name(&AttrPath::parse(text).unwrap());
         assert_eq!(name("python3Packages.requests"), "python3Packages.requests");
         assert_eq!(name("\"a/b\".\"..\""), "a%2Fb.%2E%2E");
+        for text in ["python3Packages.requests", "\"a/b\".\"..\"", "gtk+"] {
+            let attr = AttrPath::parse(text).unwrap();
+            assert_eq!(attr_of_dir(&dir_name(&attr)), Some(attr));
+        }
     }
 
     #[test]

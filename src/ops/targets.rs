@@ -53,6 +53,18 @@ pub struct Group {
 /// # Errors
 /// [`Error::Usage`] when nothing is named or names contradict each other; [`Error::Config`], [`Error::Overlay`].
 pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group>, Error> {
+    resolve_with(workspace, workspace, selection)
+}
+
+/// Resolves as [`resolve`], with the overlays of another state of the workspace.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn resolve_with(
+    workspace: &Workspace,
+    overlays_of: &Workspace,
+    selection: &Selection,
+) -> Result<Vec<Group>, Error> {
     let mut boards = Vec::new();
     for name in &selection.boards {
         boards.extend(workspace.boards(name)?.into_iter().map(|(name, board)| (Some(name), board.clone())));
@@ -81,7 +93,7 @@ pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group
                     .into(),
             });
         }
-        groups.push(group(workspace, selection, name, &board, named)?);
+        groups.push(group(workspace, overlays_of, selection, name, &board, named)?);
     }
     Ok(groups)
 }
@@ -103,6 +115,7 @@ pub(super) fn plain_set(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<
 
 fn group(
     workspace: &Workspace,
+    overlays_of: &Workspace,
     selection: &Selection,
     name: Option<&str>,
     board: &Board,
@@ -127,9 +140,9 @@ fn group(
         plain.config = Some(Fragment::from_json(&json(&config)?));
     }
     let mut patched = plain.clone();
-    patched.overlays = overlay_refs(&workspace.overlays())?;
+    patched.overlays = overlay_refs(&overlays_of.overlays())?;
     let target_stage: Vec<PathBuf> =
-        workspace.cross_overlays().into_iter().chain(board.cross_overlays.iter().map(|o| workspace.path(o))).collect();
+        overlays_of.cross_overlays().into_iter().chain(board.cross_overlays.iter().map(|o| overlays_of.path(o))).collect();
     patched.cross_overlays = overlay_refs(&target_stage)?;
     let mut targets = Vec::new();
     for typed in named {

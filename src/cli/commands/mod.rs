@@ -2,14 +2,21 @@
 
 mod boards;
 mod build;
+mod check;
+mod edit;
 mod explain;
+mod finish;
+mod graph;
 mod impact;
 mod init;
+mod ldd;
 mod list;
 mod patch;
 mod platforms;
+mod run;
 mod toolchain;
 mod unpatch;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -29,6 +36,13 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Toolchain(toolchain::Args),
     Boards(boards::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Ldd(ldd::Args),
+    Check(check::Args),
+    Edit(edit::Args),
+    Finish(finish::Args),
+    Graph(graph::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -43,5 +57,12 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Explain(args) => explain::run(args, context),
         Command::Toolchain(args) => toolchain::run(args, context),
         Command::Boards(args) => boards::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Ldd(args) => ldd::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Edit(args) => edit::run(args, context),
+        Command::Finish(args) => finish::run(args, context),
+        Command::Graph(args) => graph::run(args, context),
     }
 }

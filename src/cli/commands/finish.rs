@@ -1,0 +1,52 @@
+//! `overlayctl finish`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::super::overlay_arg::OverlayArg;
+use crate::ops::{edit, finish};
+
+/// Takes the commits of an edited package into its queue; the overlay follows
+///
+/// A commit that still does what its patch does leaves the file alone, to the byte. Killed at any moment, everything is
+/// the old or everything the new. A second run changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl finish musl
+  overlayctl finish musl --dry-run
+  overlayctl finish musl --abort      throws the worktree away; the queue is as it was")]
+pub(crate) struct Args {
+    /// The attribute path of the package
+    attr: String,
+    /// Throws the worktree away
+    #[arg(long, conflicts_with = "dry_run")]
+    abort: bool,
+    /// The overlay for a package that none patches yet
+    #[arg(long, value_name = "PATH[:LINE]")]
+    overlay: Option<OverlayArg>,
+    /// Shows the change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Does not ask Nix about the package
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    if args.abort {
+        let options = edit::Options { attr: args.attr, nixpkgs: None, abort: true };
+        let edited = edit::edit(&workspace, &options, &mut crate::ops::progress::Silent)?;
+        return context.show(&edited);
+    }
+    let options = finish::Options {
+        attr: args.attr,
+        overlay: args.overlay.map(OverlayArg::choice),
+        dry_run: args.dry_run,
+        offline: args.offline,
+    };
+    let finished = finish::finish(&workspace, &options)?;
+    context.warn(&finished.warnings);
+    context.show(&finished)
+}

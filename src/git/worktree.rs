@@ -1,0 +1,535 @@
+//! A repository with a worktree of its own: trees and commits made from bytes, read back, merged.
+//!
+//! Deterministic: the same trees, messages, authors and times give the same commits. No process is started, no hook runs.
+//! Must not know patches.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use git2::build::{CheckoutBuilder, TreeUpdateBuilder};
+use git2::{FileMode, Oid, Repository, RepositoryInitOptions};
+
+use super::Error;
+
+/// The name under which commits are made.
+const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
+/// Above every `.gitattributes` of the source: files are bytes, whatever the source or the user's settings say.
+const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding\n";
+
+/// The author of a commit and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The name.
+    pub name: String,
+    /// The mail address.
+    pub mail: String,
+    /// Seconds since 1970.
+    pub seconds: i64,
+    /// The time zone, minutes east of Greenwich.
+    pub offset: i32,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its name.
+    pub id: Oid,
+    /// Its tree.
+    pub tree: Oid,
+    /// The commit before; `None` for the first.
+    pub parent: Option<Oid>,
+    /// What it says.
+    pub message: String,
+    /// Who made it and when.
+    pub author: Author,
+}
+
+/// A file of a tree: its bytes, and the mode as git has it.
+pub type Blob = (Vec<u8>, u32);
+
+/// What came of merging three trees.
+#[derive(Debug)]
+pub enum Merged {
+    /// The tree, which is in the repository.
+    Clean(Oid),
+    /// Some files conflict: the tree with conflict markers in those, and their paths.
+    Conflicts(Oid, Vec<String>),
+}
+
+/// A repository with a worktree.
+pub struct Worktree {
+    repository: Repository,
+    dir: PathBuf,
+}
+
+impl std::fmt::Debug for Worktree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worktree").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Worktree {
+    /// Makes an empty repository in a directory, which is made.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn create(dir: &Path) -> Result<Worktree, Error> {
+        let fail = |source| Error::Git { doing: "make a repository", repository: dir.to_path_buf(), source };
+        let mut options = RepositoryInitOptions::new();
+        // No template: the user's own may bring hooks.
+        options.external_template(false).initial_head("queue").mkpath(true);
+        let repository = Repository::init_opts(dir, &options).map_err(fail)?;
+        let mut config = repository.config().map_err(fail)?;
+        for (name, value) in [("core.autocrlf", "false"), ("core.safecrlf", "false"), ("core.eol", "lf")] {
+            config.set_str(name, value).map_err(fail)?;
+        }
+        // A source's file names are what they are.
+        config.set_bool("core.protectNTFS", false).map_err(fail)?;
+        config.set_bool("core.protectHFS", false).map_err(fail)?;
+        let attributes = repository.path().join("info/attributes");
+        crate::base::fs::write(&attributes, ATTRIBUTES)?;
+        Ok(Worktree { repository, dir: dir.to_path_buf() })
+    }
+
+    /// Opens the repository of a directory; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn open(dir: &Path) -> Result<Option<Worktree>, Error> {
+        match Repository::open(dir) {
+            Ok(repository) => Ok(Some(Worktree { repository, dir: dir.to_path_buf() })),
+            Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(Error::Git { doing: "open the repository", repository: dir.to_path_buf(), source }),
+        }
+    }
+
+    fn fail(&self, doing: &'static str) -> impl Fn(git2::Error) -> Error + use<> {
+        let repository = self.dir.clone();
+        move |source| Error::Git { doing, repository: repository.clone(), source }
+    }
+
+    /// Returns the directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the directory in which git keeps its own files.
+    pub fn git_dir(&self) -> &Path {
+        self.repository.path()
+    }
+
+    /// Makes a tree from all its files.
+    ///
+    /// # Errors
+    /// [`Error::Git`] for a path that git does not hold.
+    pub fn tree_of<'f>(&self, files: impl Iterator<Item = (&'f str, &'f [u8], u32)>) -> Result<Oid, Error> {
+        let fail = self.fail("make a tree");
+        let mut index = git2::Index::new().map_err(&fail)?;
+        for (path, bytes, mode) in files {
+            let id = self.repository.blob(bytes).map_err(&fail)?;
+            index.add(&entry(path, id, mode)).map_err(&fail)?;
+        }
+        index.write_tree_to(&self.repository).map_err(fail)
+    }
+
+    /// Makes a tree from another and changes to it; `None` takes a file away.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn changed_tree(&self, from: Oid, changes: &BTreeMap<String, Option<Blob>>) -> Result<Oid, Error> {
+        let fail = self.fail("make a tree");
+        let tree = self.repository.find_tree(from).map_err(&fail)?;
+        let mut builder = TreeUpdateBuilder::new();
+        for (path, file) in changes {
+            match file {
+                Some((bytes, mode)) => {
+                    builder.upsert(path, self.repository.blob(bytes).map_err(&fail)?, file_mode(*mode));
+                }
+                None if tree.get_path(Path::new(path)).is_ok() => drop(builder.remove(path)),
+                None => {}
+            }
+        }
+        builder.create_updated(&self.repository, &tree).map_err(fail)
+    }
+
+    /// Makes a commit that no branch names yet.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn commit(&self, tree: Oid, parent: Option<Oid>, message: &str, author: &Author) -> Result<Oid, Error> {
+        let fail = self.fail("make a commit");
+        let tree = self.repository.find_tree(tree).map_err(&fail)?;
+        let parent = parent.map(|id| self.repository.find_commit(id)).transpose().map_err(&fail)?;
+        let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+        let time = git2::Time::new(author.seconds, author.offset);
+        let signature = |name: &str, mail: &str| git2::Signature::new(name, mail, &time);
+        let by = signature(&author.name, &author.mail).map_err(&fail)?;
+        let committer = signature(COMMITTER.0, COMMITTER.1).map_err(&fail)?;
+        self.repository.commit(None, &by, &committer, message, &tree, &parents).map_err(fail)
+    }
+
+    /// Makes the branch of the worktree name a commit, and its files the worktree's; other files there are removed.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn check_out(&self, commit: Oid) -> Result<(), Error> {
+        let fail = self.fail("check out the commit");
+        let object = self.repository.find_object(commit, None).map_err(&fail)?;
+        let mut how = CheckoutBuilder::new();
+        how.force().remove_untracked(true);
+        self.repository.reset(&object, git2::ResetType::Hard, Some(&mut how)).map_err(fail)
+    }
+
+    /// Makes the files of a tree the worktree's, without a commit: `git status` shows what differs.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn lay_out(&self, tree: Oid) -> Result<(), Error> {
+        let fail = self.fail("check out the files");
+        let object = self.repository.find_object(tree, None).map_err(&fail)?;
+        let mut how = CheckoutBuilder::new();
+        how.force().update_index(false);
+        self.repository.checkout_tree(&object, Some(&mut how)).map_err(fail)
+    }
+
+    /// Keeps a commit under a name of ours.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn mark(&self, name: &str, commit: Oid) -> Result<(), Error> {
+        self.repository
+            .reference(&format!("refs/overlayctl/{name}"), commit, true, "overlayctl")
+            .map(drop)
+            .map_err(self.fail("name a commit"))
+    }
+
+    /// Returns the commit of the worktree's HEAD.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn head(&self) -> Result<Oid, Error> {
+        let fail = self.fail("read HEAD");
+        Ok(self.repository.head().and_then(|head| head.peel_to_commit()).map_err(fail)?.id())
+    }
+
+    /// Returns a commit; a merge has its first parent only.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn find(&self, id: Oid) -> Result<Commit, Error> {
+        let fail = self.fail("read a commit");
+        let commit = self.repository.find_commit(id).map_err(&fail)?;
+        Ok(read(&commit))
+    }
+
+    /// Returns the tree that a text names: a commit, a branch.
+    ///
+    /// # Errors
+    /// [`Error::NoRevision`].
+    pub fn resolve(&self, revision: &str) -> Result<Oid, Error> {
+        let no = || Error::NoRevision { revision: revision.to_string(), repository: self.dir.clone() };
+        let object = self.repository.revparse_single(revision).map_err(|_| no())?;
+        Ok(object.peel_to_commit().map_err(|_| no())?.id())
+    }
+
+    /// Returns the commits of a range `A..B` (or `A`, then `A..HEAD`), the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NoRevision`], [`Error::NotALine`] when there is a merge among them.
+    pub fn range(&self, range: &str) -> Result<Vec<Commit>, Error> {
+        let (from, to) = range.split_once("..").unwrap_or((range, "HEAD"));
+        let (from, to) = (self.resolve(from)?, self.resolve(if to.is_empty() { "HEAD" } else { to })?);
+        self.line(from, to)
+    }
+
+    /// Returns the commits from `base`, which is left out, to `tip`, the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NotALine`] when `tip` does not come from `base` or there is a merge between them.
+    pub fn line(&self, base: Oid, tip: Oid) -> Result<Vec<Commit>, Error> {
+        let fail = self.fail("read the commits");
+        let mut line = Vec::new();
+        let mut at = tip;
+        while at != base {
+            let commit = self.repository.find_commit(at).map_err(&fail)?;
+            let no = |why| Error::NotALine { repository: self.dir.clone(), why };
+            match commit.parent_count() {
+                1 => {}
+                0 => return Err(no(format!("{} does not come from {}", short(tip), short(base)))),
+                _ => return Err(no(format!("{} is a merge", short(at)))),
+            }
+            line.push(read(&commit));
+            at = commit.parent_id(0).map_err(&fail)?;
+        }
+        line.reverse();
+        Ok(line)
+    }
+
+    /// Returns what stands at a path of a tree; `None` for nothing and for a directory.
+    ///
+    /// # Errors
+    /// [`Error::Git`], also for a submodule.
+    pub fn file(&self, tree: Oid, path: &str) -> Result<Option<Blob>, Error> {
+        let fail = self.fail("read a file");
+        let tree = self.repository.find_tree(tree).map_err(&fail)?;
+        let entry = match tree.get_path(Path::new(path)) {
+            Ok(entry) => entry,
+            Err(e) if e.code() == git2::ErrorCode::NotFound => return Ok(None),
+            Err(e) => return Err(fail(e)),
+        };
+        if entry.kind() == Some(git2::ObjectType::Tree) {
+            return Ok(None);
+        }
+        let blob = self.repository.find_blob(entry.id()).map_err(fail)?;
+        Ok(Some((blob.content().to_vec(), entry.filemode().cast_unsigned())))
+    }
+
+    /// Returns the paths in which two trees differ, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn differing(&self, before: Option<Oid>, after: Oid) -> Result<Vec<String>, Error> {
+        let fail = self.fail("compare trees");
+        let tree = |id| self.repository.find_tree(id);
+        let (before, after) = (before.map(tree).transpose().map_err(&fail)?, tree(after).map_err(&fail)?);
+        let diff = self.repository.diff_tree_to_tree(before.as_ref(), Some(&after), None).map_err(&fail)?;
+        let mut paths = Vec::new();
+        for delta in diff.deltas() {
+            for file in [delta.old_file(), delta.new_file()] {
+                paths.extend(file.path_bytes().map(|p| String::from_utf8_lossy(p).into_owned()));
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// Returns all files of a tree.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn files(&self, tree: Oid) -> Result<Vec<(String, Blob)>, Error> {
+        let fail = self.fail("read a tree");
+        let mut found = Vec::new();
+        let tree = self.repository.find_tree(tree).map_err(&fail)?;
+        tree.walk(git2::TreeWalkMode::PreOrder, |dir, entry| {
+            if entry.kind() == Some(git2::ObjectType::Blob) {
+                let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+                found.push((format!("{dir}{name}"), entry.id(), entry.filemode().cast_unsigned()));
+            }
+            git2::TreeWalkResult::Ok
+        })
+        .map_err(&fail)?;
+        let read = |(path, id, mode)| Ok((path, (self.repository.find_blob(id)?.content().to_vec(), mode)));
+        found.into_iter().map(read).collect::<Result<_, git2::Error>>().map_err(fail)
+    }
+
+    /// Returns the tracked files that differ from the last commit, the files git does not know, and a note when an
+    /// operation of git (a rebase, a merge) is under way.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn uncommitted(&self) -> Result<Vec<String>, Error> {
+        let fail = self.fail("read the status");
+        let mut options = git2::StatusOptions::new();
+        options.include_untracked(true).include_ignored(false).renames_head_to_index(false);
+        let statuses = self.repository.statuses(Some(&mut options)).map_err(fail)?;
+        let mut files: Vec<String> =
+            statuses.iter().map(|s| String::from_utf8_lossy(s.path_bytes()).into_owned()).collect();
+        if self.repository.state() != git2::RepositoryState::Clean {
+            files.push(format!("(git is in the middle of: {:?})", self.repository.state()));
+        }
+        Ok(files)
+    }
+
+    /// Makes a tree of the worktree's files as they stand, those that git ignores left out.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn tree_as_it_stands(&self) -> Result<Oid, Error> {
+        let fail = self.fail("read the files");
+        let mut index = self.repository.index().map_err(&fail)?;
+        index.read(true).map_err(&fail)?;
+        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).map_err(&fail)?;
+        index.update_all(["*"], None).map_err(&fail)?;
+        // Not written to disk: the user's index stays as it is.
+        index.write_tree_to(&self.repository).map_err(fail)
+    }
+
+    /// Merges the changes from `base` to `theirs` into `ours`.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn merge(&self, base: Oid, ours: Oid, theirs: Oid, names: (&str, &str)) -> Result<Merged, Error> {
+        let fail = self.fail("merge");
+        let tree = |id| self.repository.find_tree(id);
+        let (a, b, c) = (tree(base).map_err(&fail)?, tree(ours).map_err(&fail)?, tree(theirs).map_err(&fail)?);
+        let mut index = self.repository.merge_trees(&a, &b, &c, None).map_err(&fail)?;
+        if !index.has_conflicts() {
+            return Ok(Merged::Clean(index.write_tree_to(&self.repository).map_err(fail)?));
+        }
+        let conflicts: Vec<git2::IndexConflict> =
+            index.conflicts().map_err(&fail)?.collect::<Result<_, _>>().map_err(&fail)?;
+        let mut paths = Vec::new();
+        for conflict in conflicts {
+            let sides = [&conflict.our, &conflict.their, &conflict.ancestor];
+            let Some(path) = sides.iter().find_map(|s| s.as_ref().map(|e| e.path.clone())) else { continue };
+            let shown = String::from_utf8_lossy(&path).into_owned();
+            index.remove_path(Path::new(&shown)).map_err(&fail)?;
+            let resolved = match (&conflict.our, &conflict.their) {
+                (Some(our), Some(their)) => Some(self.with_markers(&conflict, our, their, names).map_err(&fail)?),
+                // One side took the file away: what the other has stays in sight.
+                (Some(one), None) | (None, Some(one)) => Some((one.id, one.mode)),
+                (None, None) => None,
+            };
+            if let Some((id, mode)) = resolved {
+                index.add(&entry(&shown, id, mode)).map_err(&fail)?;
+            }
+            paths.push(shown);
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(Merged::Conflicts(index.write_tree_to(&self.repository).map_err(fail)?, paths))
+    }
+
+    /// Makes the file that holds both sides between conflict markers.
+    fn with_markers(
+        &self,
+        conflict: &git2::IndexConflict,
+        our: &git2::IndexEntry,
+        their: &git2::IndexEntry,
+        names: (&str, &str),
+    ) -> Result<(Oid, u32), git2::Error> {
+        let content = |id: Oid| Ok::<_, git2::Error>(self.repository.find_blob(id)?.content().to_vec());
+        let base = conflict.ancestor.as_ref().map(|e| content(e.id)).transpose()?.unwrap_or_default();
+        let (ours, theirs) = (content(our.id)?, content(their.id)?);
+        let (mut a, mut b, mut c) =
+            (git2::MergeFileInput::new(), git2::MergeFileInput::new(), git2::MergeFileInput::new());
+        a.content(&base);
+        b.content(&ours);
+        c.content(&theirs);
+        let mut options = git2::MergeFileOptions::new();
+        options.style_standard(true).our_label(names.0).their_label(names.1);
+        let merged = git2::merge_file(&a, &b, &c, Some(&mut options))?;
+        Ok((self.repository.blob(merged.content())?, our.mode))
+    }
+
+    /// Removes the worktree with all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::Fs`].
+    pub fn remove(self) -> Result<(), Error> {
+        let dir = self.dir.clone();
+        drop(self);
+        Ok(crate::base::fs::remove_tree(&dir)?)
+    }
+}
+
+fn short(id: Oid) -> String {
+    id.to_string().chars().take(10).collect()
+}
+
+fn read(commit: &git2::Commit<'_>) -> Commit {
+    let by = commit.author();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Commit {
+        id: commit.id(),
+        tree: commit.tree_id(),
+        parent: commit.parent_id(0).ok(),
+        message: text(commit.message_bytes()),
+        author: Author {
+            name: text(by.name_bytes()),
+            mail: text(by.email_bytes()),
+            seconds: by.when().seconds(),
+            offset: by.when().offset_minutes(),
+        },
+    }
+}
+
+fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
+    git2::IndexEntry {
+        ctime: git2::IndexTime::new(0, 0),
+        mtime: git2::IndexTime::new(0, 0),
+        dev: 0,
+        ino: 0,
+        mode,
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.as_bytes().to_vec(),
+    }
+}
+
+fn file_mode(mode: u32) -> FileMode {
+    match mode {
+        0o100_755 => FileMode::BlobExecutable,
+        0o120_000 => FileMode::Link,
+        _ => FileMode::Blob,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn author() -> Author {
+        Author { name: "A".into(), mail: "a@b".into(), seconds: 1_700_000_000, offset: 60 }
+    }
+
+    fn tree(worktree: &Worktree, files: &[(&str, &str)]) -> Oid {
+        worktree.tree_of(files.iter().map(|(p, t)| (*p, t.as_bytes(), 0o100_644))).unwrap()
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_commit_and_files_are_bytes() {
+        let make = || {
+            let dir = tempfile::tempdir().unwrap();
+            let worktree = Worktree::create(&dir.path().join("w")).unwrap();
+            let files = [("dir/a.txt", "one\r\ntwo\n"), (".gitattributes", "* text=auto eol=lf\n"), ("x", "$Id$\n")];
+            let first = worktree.commit(tree(&worktree, &files), None, "source", &author()).unwrap();
+            let changes = BTreeMap::from([
+                ("x".to_string(), None),
+                ("n/y".to_string(), Some((b"#!".to_vec(), 0o100_755))),
+                ("not/there".to_string(), None),
+            ]);
+            let base = worktree.find(first).unwrap().tree;
+            let changed = worktree.changed_tree(base, &changes).unwrap();
+            let second = worktree.commit(changed, Some(first), "change\n\nbody\n", &author()).unwrap();
+            worktree.check_out(second).unwrap();
+            assert_eq!(std::fs::read(dir.path().join("w/dir/a.txt")).unwrap(), b"one\r\ntwo\n");
+            assert!(worktree.uncommitted().unwrap().is_empty());
+            let line = worktree.line(first, worktree.head().unwrap()).unwrap();
+            assert_eq!(line.len(), 1);
+            assert_eq!(line[0].author, author());
+            assert_eq!(worktree.differing(Some(base), line[0].tree).unwrap(), ["n/y", "x"]);
+            assert_eq!(worktree.file(line[0].tree, "n/y").unwrap(), Some((b"#!".to_vec(), 0o100_755)));
+            std::fs::write(dir.path().join("w/new"), "x").unwrap();
+            assert_eq!(worktree.uncommitted().unwrap(), ["new"]);
+            second
+        };
+        assert_eq!(make(), make());
+    }
+
+    #[test]
+    fn merges_are_three_way_and_conflicts_have_markers() {
+        let dir = tempfile::tempdir().unwrap();
+        let worktree = Worktree::create(dir.path()).unwrap();
+        let text = |first: &str, last: &str| format!("{first}\n2\n3\n4\n5\n6\n7\n8\n{last}\n");
+        let of = |a: &str, b: &str| tree(&worktree, &[("f", &text(a, b))]);
+        let (base, ours) = (of("1", "9"), of("one", "9"));
+        let Merged::Clean(merged) = worktree.merge(base, ours, of("1", "nine"), ("source", "patch")).unwrap() else {
+            panic!("it should merge")
+        };
+        assert_eq!(worktree.file(merged, "f").unwrap().unwrap().0, text("one", "nine").into_bytes());
+        let Merged::Conflicts(tree, paths) = worktree.merge(base, ours, of("eins", "9"), ("source", "patch")).unwrap()
+        else {
+            panic!("it should conflict")
+        };
+        assert_eq!(paths, ["f"]);
+        let text = String::from_utf8(worktree.file(tree, "f").unwrap().unwrap().0).unwrap();
+        assert!(text.starts_with("<<<<<<< source\none\n=======\neins\n>>>>>>> patch\n"), "{text}");
+    }
+}

@@ -1,0 +1,156 @@
+//! What a package is made from: its sources, its patches, and what its build does to the sources before and after them.
+//!
+//! One evaluator for all packages, one question each, so that a package that does not evaluate does not hide the others.
+//! The derivations of sources and patches are written to the store, so that they can be built. Must not build anything.
+
+use serde::Deserialize;
+
+use super::error::Error;
+use super::expression::{AttrPath, Root};
+use super::failure::EvalFailure;
+use super::instantiate::{below_root, bind_root};
+use super::program::Nix;
+use super::server::lost_failure;
+
+/// A file or directory that a build takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct Input {
+    /// Where it is, or will be when [`Input::drv_path`] is built.
+    pub path: String,
+    /// The derivation that makes it; `None` for a path that is there already.
+    #[serde(rename = "drv")]
+    pub drv_path: Option<String>,
+    /// What it is called, without the hash.
+    pub name: String,
+}
+
+/// The sources of a package and what becomes of them before its own build begins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageSource {
+    /// The `.drv` path of the package.
+    pub drv_path: String,
+    /// Its name.
+    pub name: String,
+    /// Its version, where it has one.
+    pub version: Option<String>,
+    /// `src`, or `srcs`.
+    pub sources: Vec<Input>,
+    /// `sourceRoot`.
+    pub source_root: Option<String>,
+    /// `patches`.
+    pub patches: Vec<Input>,
+    /// `patchFlags`.
+    pub patch_flags: Vec<String>,
+    /// Those of its attributes that run commands between unpacking and configuring: `prePatch`, `postPatch`,
+    /// `postUnpack`, `unpackPhase`, `patchPhase`, `setSourceRoot`.
+    pub hooks: Vec<String>,
+}
+
+impl PackageSource {
+    /// Returns the level of `-pN` in `patchFlags`; 1 when there is none, as in nixpkgs' `patchPhase`.
+    pub fn strip(&self) -> usize {
+        let words = self.patch_flags.iter().flat_map(|flags| flags.split_ascii_whitespace());
+        let mut level = 1;
+        for word in words {
+            let number = word.strip_prefix("-p").or_else(|| word.strip_prefix("--strip="));
+            if let Some(number) = number.and_then(|n| n.parse().ok()) {
+                level = number;
+            }
+        }
+        level
+    }
+}
+
+/// The question about the package that `d` is bound to.
+const QUESTION: &str = "let \
+     ref = p: if builtins.isPath p then { path = toString p; drv = null; name = baseNameOf p; } \
+       else if builtins.isAttrs p then { path = builtins.unsafeDiscardStringContext p.outPath; \
+         drv = if p ? drvPath then builtins.unsafeDiscardStringContext p.drvPath else null; \
+         name = p.name or (baseNameOf (builtins.unsafeDiscardStringContext p.outPath)); } \
+       else { path = builtins.unsafeDiscardStringContext p; drv = null; name = baseNameOf (builtins.unsafeDiscardStringContext p); }; \
+     some = builtins.filter (p: p != null && p != \"\"); \
+     flat = l: builtins.concatMap (p: if builtins.isList p then p else [ p ]) (if builtins.isList l then l else [ l ]); \
+     in builtins.toJSON { \
+       drvPath = builtins.unsafeDiscardStringContext d.drvPath; \
+       name = d.name; \
+       version = d.version or null; \
+       sources = map ref (some (flat (d.srcs or (d.src or [ ])))); \
+       sourceRoot = let r = d.sourceRoot or null; in if r == null || r == \"\" then null else builtins.unsafeDiscardStringContext \"${r}\"; \
+       patches = map ref (some (flat (d.patches or [ ]))); \
+       patchFlags = map toString (some (flat (d.patchFlags or [ ]))); \
+       hooks = builtins.filter (h: let v = d.${h} or null; in v != null && v != \"\") \
+         [ \"unpackPhase\" \"postUnpack\" \"setSourceRoot\" \"patchPhase\" \"prePatch\" \"postPatch\" ]; \
+     }";
+
+impl Nix {
+    /// Asks what the packages at `paths` are made from; one result each, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Eval`] when the package set itself does not evaluate, [`Error::Garbage`], and those of the evaluator.
+    pub fn package_sources(
+        &self,
+        root: &Root,
+        paths: &[AttrPath],
+    ) -> Result<Vec<Result<PackageSource, EvalFailure>>, Error> {
+        let mut results = Vec::with_capacity(paths.len());
+        while let Some(rest) = paths.get(results.len()..).filter(|rest| !rest.is_empty()) {
+            let mut server = self.eval_server()?;
+            bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+            let questions: Vec<String> =
+                rest.iter().map(|path| format!("let d = {}; in {QUESTION}", below_root(path))).collect();
+            let batch = server.ask(&questions)?;
+            let before = results.len();
+            for answer in batch.answers {
+                match answer {
+                    Some(Ok(text)) => results.push(Ok(serde_json::from_str(&text).map_err(|e| Error::Garbage {
+                        program: "nix repl".into(),
+                        reason: e.to_string(),
+                        answer: text,
+                    })?)),
+                    Some(Err(failure)) => results.push(Err(failure)),
+                    None => break,
+                }
+            }
+            match batch.lost {
+                // The package at which the evaluator was lost gets that as its failure; the rest gets a new evaluator.
+                Some((lost, culprit)) => {
+                    if culprit.is_none() && results.len() == before {
+                        return Err(self.explained(server.lost_error(lost)));
+                    }
+                    if results.len() < paths.len() {
+                        results.push(Err(lost_failure(&lost)));
+                    }
+                }
+                None if results.len() == before => {
+                    return Err(Error::Garbage {
+                        program: "nix repl".into(),
+                        reason: "it gave no answer".into(),
+                        answer: String::new(),
+                    });
+                }
+                None => {}
+            }
+        }
+        Ok(results)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_is_that_of_the_last_flag() {
+        let with = |flags: &[&str]| {
+            let text = r#"{"drvPath":"/nix/store/x.drv","name":"x","version":null,"sources":[],"sourceRoot":null,"patches":[],"patchFlags":[],"hooks":[]}"#;
+            let mut source: PackageSource = serde_json::from_str(text).unwrap();
+            source.patch_flags = flags.iter().map(|f| (*f).to_string()).collect();
+            source.strip()
+        };
+        assert_eq!(with(&[]), 1);
+        assert_eq!(with(&["-p0"]), 0);
+        assert_eq!(with(&["-t -p2"]), 2);
+        assert_eq!(with(&["--strip=3", "-F0"]), 3);
+    }
+}

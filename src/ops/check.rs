@@ -1,0 +1,359 @@
+//! `check`: does each patch of the queues still apply to the source that nixpkgs has, in order, after nixpkgs' own?
+//!
+//! Nothing but sources is built, and nothing is written.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::queue::applying;
+use super::queue::series::{Entry, Overlays, Series};
+use super::source::{self, Source};
+use super::{Error, Outcome};
+use crate::base::diagnostic::{Coded as _, Verdict as Ending, Warning};
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath};
+use crate::patch::{self, Conflict, MemoryTree, Skip, Verdict};
+use crate::view::{Block, Document, Role, Table, Text};
+
+/// What `check` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The packages, as typed; all that are patched when empty.
+    pub attrs: Vec<String>,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether fuzz is no failure.
+    pub allow_fuzz: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checked {
+    /// Whether all patches apply.
+    pub applies: bool,
+    /// The packages, sorted by attribute path.
+    pub packages: Vec<Package>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Whether fuzz is no failure.
+    #[serde(skip)]
+    allow_fuzz: bool,
+}
+
+/// A package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// Its name and version, as nixpkgs has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How many patches nixpkgs itself applies before.
+    pub own_patches: usize,
+    /// Its patches, in order.
+    pub patches: Vec<Patch>,
+    /// Why it could not be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Why a package could not be checked.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// The code of the error.
+    pub code: &'static str,
+    /// What is the matter.
+    pub message: String,
+    /// A way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How a patch applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// At its lines.
+    Clean,
+    /// At other lines.
+    Offset,
+    /// Only with lines of context left out.
+    Fuzz,
+    /// The source has it already.
+    AlreadyUpstream,
+    /// The source has a part of it already.
+    PartlyUpstream,
+    /// Some hunk does not fit.
+    Conflict,
+    /// A file that it changes is not there.
+    FileGone,
+    /// It is no patch.
+    Invalid,
+}
+
+impl State {
+    /// Returns the words that are shown.
+    pub fn words(self) -> &'static str {
+        match self {
+            State::Clean => "clean",
+            State::Offset => "offset",
+            State::Fuzz => "fuzz",
+            State::AlreadyUpstream => "already upstream",
+            State::PartlyUpstream => "partly upstream",
+            State::Conflict => "conflict",
+            State::FileGone => "file gone",
+            State::Invalid => "invalid",
+        }
+    }
+}
+
+impl From<Verdict> for State {
+    fn from(verdict: Verdict) -> State {
+        match verdict {
+            Verdict::Clean => State::Clean,
+            Verdict::Offset => State::Offset,
+            Verdict::Fuzz => State::Fuzz,
+            Verdict::AlreadyApplied => State::AlreadyUpstream,
+            Verdict::PartlyApplied => State::PartlyUpstream,
+            Verdict::Conflict => State::Conflict,
+            Verdict::FileGone => State::FileGone,
+        }
+    }
+}
+
+/// A patch of the queue.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says it does.
+    pub subject: String,
+    /// How it applies.
+    pub state: State,
+    /// The largest distance from the lines that it names.
+    pub offset: i64,
+    /// The most lines of context that had to be left out.
+    pub fuzz: i64,
+    /// Where and why it does not, in a few words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The hunks that do not fit, both sides.
+    pub conflicts: Vec<Place>,
+    /// The files that it changes and that are not there.
+    pub gone: Vec<String>,
+    /// Whether it counts only under a condition of the overlay.
+    pub conditional: bool,
+}
+
+/// A hunk that does not fit.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// What stands there, and what should.
+    #[serde(flatten)]
+    pub sides: Conflict,
+}
+
+/// Checks the queues of a workspace.
+///
+/// # Errors
+/// Those of the workspace and of Nix as a whole; what is wrong with one package is in its row.
+pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Checked, Error> {
+    let overlays = Overlays::read(workspace, None)?;
+    let attrs = match options.attrs.as_slice() {
+        [] => overlays.packages(workspace),
+        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
+    };
+    let named = !options.attrs.is_empty();
+    let queue = |attr| match named {
+        true => overlays.queue(workspace, attr),
+        false => overlays.series(workspace, attr),
+    };
+    let queues: Vec<Result<Series, Error>> = attrs.iter().map(queue).collect();
+    let wanted: Vec<AttrPath> =
+        attrs.iter().zip(&queues).filter(|(_, q)| q.is_ok()).map(|(attr, _)| attr.clone()).collect();
+    let sources = match wanted.is_empty() {
+        true => Vec::new(),
+        false => source::of_packages(workspace, options.nixpkgs.as_deref(), &wanted, progress)?,
+    };
+    let mut sources = sources.into_iter();
+    let paired: Vec<_> = attrs
+        .into_iter()
+        .zip(queues)
+        .map(|(attr, queue)| {
+            let both = queue.and_then(|queue| match sources.next() {
+                Some(source) => Ok((queue, source?)),
+                None => Err(super::queue::error::Error::NoSource { attr: attr.to_string() }.into()),
+            });
+            (attr, both)
+        })
+        .collect();
+    let mut warnings = Vec::new();
+    for (attr, both) in &paired {
+        let Ok((queue, source)) = both else { continue };
+        warnings.extend(source.warnings.iter().cloned());
+        warnings.extend(queue.others.iter().map(|other| Warning {
+            code: "OV1061",
+            message: format!("`{attr}` has a patch that is no file of the workspace; it was not checked: {other}"),
+            place: None,
+            hint: None,
+        }));
+    }
+    let packages: Vec<Package> = paired
+        .into_par_iter()
+        .map(|(attr, both)| match both.and_then(|(queue, source)| package(&queue, &source)) {
+            Ok(package) => package,
+            Err(error) => Package {
+                attr,
+                name: None,
+                own_patches: 0,
+                patches: Vec::new(),
+                failure: Some(Failure { code: error.code(), message: error.to_string(), hint: error.hint() }),
+            },
+        })
+        .collect();
+    let fits = |patch: &Patch| match patch.state {
+        State::Clean | State::Offset => true,
+        State::Fuzz => options.allow_fuzz,
+        _ => false,
+    };
+    let applies = packages.iter().all(|p| p.failure.is_none() && p.patches.iter().all(fits));
+    Ok(Checked { applies, packages, warnings, allow_fuzz: options.allow_fuzz })
+}
+
+/// Applies the queue of a package to its source.
+fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
+    let mut tree = applying::base(&queue.attr.to_string(), source)?;
+    let patches = queue.patches.iter().map(|entry| patch(entry, &mut tree, source.strip)).collect();
+    Ok(Package {
+        attr: queue.attr.clone(),
+        name: Some(source.name.clone()),
+        own_patches: source.own_patches.len(),
+        patches,
+        failure: None,
+    })
+}
+
+/// Applies a patch and says how it went; the tree keeps what fits, so that those behind it are judged fairly.
+fn patch(entry: &Entry, tree: &mut MemoryTree, strip: usize) -> Patch {
+    let mut checked = Patch {
+        path: entry.path.clone(),
+        subject: entry.subject(),
+        state: State::Invalid,
+        offset: 0,
+        fuzz: 0,
+        detail: String::new(),
+        conflicts: Vec::new(),
+        gone: Vec::new(),
+        conditional: entry.conditional,
+    };
+    match applying::step(tree, &entry.bytes, strip) {
+        Err(error) => checked.detail = error.to_string(),
+        Ok(outcome) => {
+            checked.state = outcome.verdict().into();
+            checked.offset = outcome.max_offset();
+            checked.fuzz = outcome.max_fuzz();
+            checked.detail = match checked.state {
+                State::Clean | State::AlreadyUpstream => String::new(),
+                State::Offset => super::impact::plural(usize::try_from(checked.offset).unwrap_or(0), "line"),
+                State::Fuzz => {
+                    super::impact::plural(usize::try_from(checked.fuzz).unwrap_or(0), "line") + " of context left out"
+                }
+                State::PartlyUpstream => upstream_part(&outcome),
+                _ => applying::why(&outcome),
+            };
+            for file in &outcome.files {
+                if file.skipped == Some(Skip::Missing) && !file.already_applied {
+                    checked.gone.push(file.path.clone());
+                }
+                let conflicts = file.hunks.iter().filter_map(|h| h.conflict.as_deref());
+                checked.conflicts.extend(conflicts.map(|c| Place { file: file.path.clone(), sides: c.clone() }));
+            }
+        }
+    }
+    checked
+}
+
+/// Says how much of a patch the source has already.
+fn upstream_part(outcome: &patch::Outcome) -> String {
+    let hunks = outcome.files.iter().flat_map(|f| f.hunks.iter().map(move |h| h.already_applied || f.already_applied));
+    let (there, all) = hunks.fold((0, 0), |(there, all), is| (there + usize::from(is), all + 1));
+    format!("{there} of {} in the source", super::impact::plural(all, "hunk"))
+}
+
+impl Outcome for Checked {
+    const SCHEMA: &'static str = "overlayctl.check/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.packages.is_empty() {
+            document.line("nothing is patched");
+            return document;
+        }
+        let mut table =
+            Table { header: ["package", "patch", "applies", "detail"].map(String::from).to_vec(), rows: Vec::new() };
+        for package in &self.packages {
+            let name = package.name.clone().unwrap_or_default();
+            for (i, patch) in package.patches.iter().enumerate() {
+                let role = match patch.state {
+                    State::Clean | State::Offset => Role::Good,
+                    State::Fuzz if self.allow_fuzz => Role::Warn,
+                    _ => Role::Bad,
+                };
+                let attr = if i == 0 { package.attr.to_string() } else { String::new() };
+                let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                table.rows.push(vec![
+                    Text::new().with(Role::Name, attr).with(Role::Dim, if i == 0 { format!(" {name}") } else { String::new() }),
+                    file.into(),
+                    Text::new().with(role, patch.state.words()),
+                    patch.detail.clone().into(),
+                ]);
+            }
+            if let Some(failure) = &package.failure {
+                table.rows.push(vec![
+                    Text::new().with(Role::Name, package.attr.to_string()),
+                    "".into(),
+                    Text::new().with(Role::Bad, "not checked"),
+                    failure.message.clone().into(),
+                ]);
+            }
+        }
+        document.push(Block::Table(table));
+        for patch in self.packages.iter().flat_map(|p| &p.patches) {
+            for conflict in patch.conflicts.iter().take(if verbose { usize::MAX } else { 1 }) {
+                document.blank();
+                show_conflict(patch, conflict, &mut document);
+            }
+        }
+        document
+    }
+
+    fn verdict(&self) -> Option<Ending> {
+        (!self.applies).then_some(Ending::No)
+    }
+}
+
+/// Shows both sides of a conflict.
+fn show_conflict(patch: &Patch, conflict: &Place, document: &mut Document) {
+    let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    document.line(
+        Text::new()
+            .with(Role::Name, file)
+            .plain(format!(" does not fit at {}:{}", conflict.file, conflict.sides.line)),
+    );
+    for (title, text) in
+        [("it expects", &conflict.sides.expected), ("the source has", &conflict.sides.found)]
+    {
+        document.line(Text::new().with(Role::Dim, format!("  {title}")));
+        for line in text.lines().take(12) {
+            document.line(format!("    {line}"));
+        }
+    }
+}

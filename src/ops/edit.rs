@@ -1,0 +1,236 @@
+//! `edit`: the source of a package and its queue as a git worktree, one commit a patch.
+//!
+//! The same source and queue give the same commits. Only `.overlayctl/edit` is written.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::queue::commits;
+use super::queue::error::Error as QueueError;
+use super::queue::series::{Overlays, Series};
+use super::queue::session::{self, Recorded, Session, State};
+use super::source::{self, Source};
+use super::{Error, Outcome};
+use crate::base::diagnostic::Warning;
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::git::{Oid, Worktree};
+use crate::overlay::{self, AttrPath};
+use crate::view::{Document, Role, Text};
+
+/// What `edit` is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The package, as typed.
+    pub attr: String,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether the worktree is thrown away instead.
+    pub abort: bool,
+}
+
+/// What is there now.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Edited {
+    /// The package.
+    pub attr: AttrPath,
+    /// The worktree.
+    pub dir: PathBuf,
+    /// The package's name and version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The commit that the queue begins behind.
+    pub base: String,
+    /// The commits of the queue: what each says, and its file.
+    pub commits: Vec<Made>,
+    /// How many patches of nixpkgs' own stand before them.
+    pub own_patches: usize,
+    /// Whether the worktree was there already, with work in it.
+    pub resumed: bool,
+    /// Whether it was thrown away.
+    pub aborted: bool,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// The commit of a patch.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    /// The commit.
+    pub commit: String,
+    /// Its subject.
+    pub subject: String,
+    /// The file it was made from.
+    pub path: PathBuf,
+}
+
+/// Makes the worktree of a package, or finds it.
+///
+/// # Errors
+/// [`QueueError::DoesNotApply`] for the first patch that does not apply; those of the source and of git.
+pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Edited, Error> {
+    let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
+    let dir = session::dir(workspace, &attr);
+    if options.abort {
+        return abort(workspace, attr);
+    }
+    let session = Session::open(workspace, &attr)?;
+    if let Some(session) = session.filter(|s| s.unfinished().unwrap_or(true)) {
+        return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
+    }
+    let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
+    let source = source::of_package(workspace, options.nixpkgs.as_deref(), &attr, progress)?;
+    progress.stage("making the worktree");
+    // Made beside its place and renamed, so that a worktree that is there is a whole one.
+    let parent = workspace.state_dir().join("edit");
+    fs::create_dir(&parent)?;
+    let fail = |source| fs::FsError::Write { path: parent.clone(), source };
+    let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent).map_err(fail)?;
+    make(workspace, scratch.path(), &series, &source, options.nixpkgs.clone())?;
+    fs::remove_tree(&dir)?;
+    fs::rename(&scratch.keep(), &dir)?;
+    let session = Session::existing(workspace, &attr)?;
+    let mut warnings = source.warnings;
+    warnings.extend(series.others.iter().map(|other| Warning {
+        code: "OV1061",
+        message: format!("`{attr}` has a patch that is no file of the workspace, so it is no commit here: {other}"),
+        place: None,
+        hint: None,
+    }));
+    Ok(shown(attr, dir, &session, Some(source.name), source.own_patches.len(), false, warnings))
+}
+
+/// Throws a worktree away.
+///
+/// # Errors
+/// [`QueueError::NotEdited`].
+pub(super) fn abort(workspace: &Workspace, attr: AttrPath) -> Result<Edited, Error> {
+    let dir = session::dir(workspace, &attr);
+    let session = Session::existing(workspace, &attr)?;
+    let mut edited = shown(attr, dir, &session, None, 0, false, Vec::new());
+    edited.aborted = true;
+    session.worktree.remove()?;
+    Ok(edited)
+}
+
+fn shown(
+    attr: AttrPath,
+    dir: PathBuf,
+    session: &Session,
+    name: Option<String>,
+    own_patches: usize,
+    resumed: bool,
+    warnings: Vec<Warning>,
+) -> Edited {
+    let subject = |commit: &str| {
+        let commit = session::oid(commit, &dir).ok().and_then(|id| session.worktree.find(id).ok());
+        commit.and_then(|c| c.message.lines().next().map(str::to_string)).unwrap_or_default()
+    };
+    let made = |r: &Recorded| Made { commit: r.commit.clone(), subject: subject(&r.commit), path: r.path.clone() };
+    Edited {
+        commits: session.state.patches.iter().map(made).collect(),
+        base: session.state.base.clone(),
+        attr,
+        dir: dir.clone(),
+        name,
+        own_patches,
+        resumed,
+        aborted: false,
+        warnings,
+    }
+}
+
+/// Makes the repository in an empty directory.
+fn make(
+    workspace: &Workspace,
+    dir: &std::path::Path,
+    series: &Series,
+    source: &Source,
+    nixpkgs: Option<String>,
+) -> Result<(), Error> {
+    let attr = series.attr.to_string();
+    let worktree = Worktree::create(dir)?;
+    let base = base(&worktree, &attr, source)?;
+    let mut tip = base;
+    let mut patches = Vec::with_capacity(series.patches.len());
+    for entry in &series.patches {
+        entry.parse()?;
+        tip = commits::of_patch(&worktree, tip, &entry.name(), &entry.bytes, source.strip)?
+            .map_err(|outcome| commits::does_not_apply(&attr, &entry.name(), &outcome))?;
+        patches.push(Recorded {
+            path: session::key(workspace, &entry.path),
+            sha256: session::digest(&entry.bytes),
+            commit: tip.to_string(),
+        });
+    }
+    worktree.check_out(tip)?;
+    worktree.mark("base", base)?;
+    worktree.mark("queue", tip)?;
+    let state = State {
+        version: 1,
+        attr,
+        nixpkgs,
+        strip: source.strip,
+        base: base.to_string(),
+        tip: tip.to_string(),
+        patches,
+    };
+    let (path, bytes) = Session { worktree, state }.state_file()?;
+    fs::write(&path, &bytes)?;
+    Ok(())
+}
+
+/// Makes the commits that the queue begins behind: the source, then nixpkgs' own patches.
+///
+/// # Errors
+/// [`QueueError::DoesNotApply`] and those of git.
+pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<Oid, Error> {
+    let mut at = commits::of_source(worktree, &source.tree, &source.name)?;
+    for (name, bytes) in &source.own_patches {
+        let title = format!("nixpkgs' own patch {name}");
+        let made = commits::of_patch(worktree, at, &title, bytes, source.strip).map_err(|e| match e {
+            Error::Patch(e) => {
+                QueueError::DoesNotApply { attr: attr.to_string(), patch: title.clone(), why: e.to_string() }.into()
+            }
+            e => e,
+        })?;
+        at = made.map_err(|outcome| commits::does_not_apply(attr, &title, &outcome))?;
+    }
+    Ok(at)
+}
+
+impl Outcome for Edited {
+    const SCHEMA: &'static str = "overlayctl.edit/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        let dir = self.dir.display().to_string();
+        if self.aborted {
+            document.line(Text::new().with(Role::Good, "removed ").plain(dir).plain("; the queue is as it was"));
+            return document;
+        }
+        if self.resumed {
+            document.line(Text::new().with(Role::Warn, "there already ").plain(dir).plain(", with work in it"));
+        } else {
+            document.line(
+                Text::new()
+                    .with(Role::Good, "made ")
+                    .plain(dir)
+                    .with(Role::Dim, format!("  {}", self.name.clone().unwrap_or_default())),
+            );
+        }
+        for made in &self.commits {
+            let short: String = made.commit.chars().take(10).collect();
+            document.line(Text::new().with(Role::Dim, format!("  {short} ")).plain(&made.subject));
+        }
+        document.blank();
+        let attr = self.attr.to_string();
+        document.line(
+            Text::new().plain("Next: commit there with git, then ").with(Role::Command, format!("overlayctl finish {attr}")),
+        );
+        document
+    }
+}

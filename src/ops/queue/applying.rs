@@ -1,0 +1,72 @@
+//! A queue applied to a source in memory, patch after patch, as the build does it.
+//!
+//! Must not touch the disk.
+
+use super::super::Error;
+use super::super::source::Source;
+use super::error::Error as QueueError;
+use crate::patch::{self, HunkState, MemoryTree, Options, Outcome, PatchFile, Skip, Verdict};
+
+/// Applies a patch to a tree as the build would, where it is accepted or partly so; the tree keeps what `patch` leaves.
+///
+/// # Errors
+/// Those of the patch room: no patch, a path that leads out.
+pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<Outcome, patch::Error> {
+    let parsed = PatchFile::parse(bytes)?;
+    let outcome = patch::apply(tree, &parsed, &Options { strip, ..Options::default() })?;
+    // What is in already is not applied once more, even where `patch` would.
+    if outcome.verdict() != Verdict::AlreadyApplied {
+        tree.update(outcome.changes.clone());
+    }
+    Ok(outcome)
+}
+
+/// Applies nixpkgs' own patches to the source and returns the tree that the queue begins from.
+///
+/// # Errors
+/// [`QueueError::DoesNotApply`] for the first that does not.
+pub fn base(attr: &str, source: &Source) -> Result<MemoryTree, Error> {
+    let mut tree = source.tree.clone();
+    for (name, bytes) in &source.own_patches {
+        own(attr, &mut tree, name, bytes, source.strip)?;
+    }
+    Ok(tree)
+}
+
+/// Applies one of nixpkgs' own patches.
+///
+/// # Errors
+/// [`QueueError::DoesNotApply`].
+pub fn own(attr: &str, tree: &mut MemoryTree, name: &str, bytes: &[u8], strip: usize) -> Result<(), Error> {
+    let refuse = |why: String| QueueError::DoesNotApply {
+        attr: attr.to_string(),
+        patch: format!("nixpkgs' own patch {name}"),
+        why,
+    };
+    let outcome = step(tree, bytes, strip).map_err(|e| refuse(e.to_string()))?;
+    if outcome.accepted() { Ok(()) } else { Err(refuse(why(&outcome)).into()) }
+}
+
+/// Says in a few words where a patch does not apply.
+pub fn why(outcome: &Outcome) -> String {
+    let mut parts = Vec::new();
+    for file in &outcome.files {
+        match file.skipped {
+            Some(Skip::Missing) => parts.push(format!("{} is not there", file.path)),
+            Some(Skip::Exists) if !file.already_applied => parts.push(format!("{} is there already", file.path)),
+            Some(Skip::NotRegular) => parts.push(format!("{} is no regular file", file.path)),
+            Some(Skip::NotEmpty) => parts.push(format!("{} holds more than the patch removes", file.path)),
+            _ => {}
+        }
+        for hunk in &file.hunks {
+            if let (HunkState::Failed { line }, false) = (hunk.state, hunk.already_applied) {
+                let line = hunk.conflict.as_ref().map_or(line, |c| c.line as i64);
+                parts.push(format!("{}:{line}", file.path));
+            }
+        }
+    }
+    let more = parts.len().saturating_sub(3);
+    parts.truncate(3);
+    let text = parts.join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}

@@ -1,0 +1,319 @@
+//! What can go wrong with a patch queue and the sources that it is for.
+//!
+//! Must not know how it is shown.
+
+use std::path::PathBuf;
+
+use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::span::Place;
+use crate::overlay::AttrPath;
+
+/// Why a queue could not be worked on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The package has no source.
+    #[error("`{attr}` has no source that a patch could change")]
+    NoSource {
+        /// The package.
+        attr: String,
+    },
+    /// A source cannot be unpacked.
+    #[error("{} cannot be unpacked: {why}", path.display())]
+    Unpack {
+        /// The archive or directory.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A source is larger than what is unpacked.
+    #[error("{} holds more than {limit}", path.display())]
+    TooLarge {
+        /// The archive or directory.
+        path: PathBuf,
+        /// The limit, in words.
+        limit: String,
+    },
+    /// It cannot be told in which directory the patches apply.
+    #[error("the directory of `{attr}` in which its patches apply is unknown: {why}")]
+    SourceRoot {
+        /// The package.
+        attr: String,
+        /// Why.
+        why: String,
+    },
+    /// A source is not there and could not be built or fetched.
+    #[error("the source {path} is not there, and Nix could not get it: {why}")]
+    NotBuilt {
+        /// The store path.
+        path: String,
+        /// What Nix said.
+        why: String,
+    },
+    /// The package has no queue.
+    #[error("`{attr}` has no patch in the overlays or in {}", dir.display())]
+    NoQueue {
+        /// The package.
+        attr: AttrPath,
+        /// The directory of its queue.
+        dir: PathBuf,
+    },
+    /// A patch does not apply.
+    #[error("{patch} does not apply to the source of `{attr}`: {why}")]
+    DoesNotApply {
+        /// The package.
+        attr: String,
+        /// The patch.
+        patch: String,
+        /// File, line and what was expected.
+        why: String,
+    },
+    /// The package is being edited already.
+    #[error("`{attr}` is being edited already in {}", dir.display())]
+    BeingEdited {
+        /// The package.
+        attr: String,
+        /// The worktree.
+        dir: PathBuf,
+    },
+    /// The package is not being edited.
+    #[error("`{attr}` is not being edited: there is no {}", dir.display())]
+    NotEdited {
+        /// The package.
+        attr: String,
+        /// The worktree that would be there.
+        dir: PathBuf,
+    },
+    /// The worktree holds changes that are not committed.
+    #[error("{} has changes that are not committed: {}", dir.display(), shorten(files))]
+    Uncommitted {
+        /// The worktree.
+        dir: PathBuf,
+        /// The files.
+        files: Vec<String>,
+    },
+    /// The commits are not a line from the base.
+    #[error("the commits of {} cannot become a queue: {why}", dir.display())]
+    NotLinear {
+        /// The worktree.
+        dir: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The overlay cannot follow.
+    #[error("the overlay cannot be brought into the order of the queue of `{attr}`: {why}")]
+    OverlayOrder {
+        /// The package.
+        attr: AttrPath,
+        /// Why.
+        why: String,
+        /// The overlay.
+        place: Place,
+    },
+    /// What should be imported is no series of patches.
+    #[error("{name} cannot be imported: {why}")]
+    Import {
+        /// As typed.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The queue has no such patch.
+    #[error("the queue of `{attr}` has no patch `{patch}`")]
+    NoSuchPatch {
+        /// The package.
+        attr: AttrPath,
+        /// As typed.
+        patch: String,
+    },
+    /// No rebase is under way, or another one is.
+    #[error("{why}")]
+    Rebase {
+        /// What is the matter.
+        why: String,
+        /// What to type.
+        hint: String,
+    },
+    /// A file changed since it was read.
+    #[error("{} changed since `edit` began", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+fn shorten(files: &[String]) -> String {
+    let shown: Vec<&str> = files.iter().take(5).map(String::as_str).collect();
+    let more = files.len().saturating_sub(5);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+/// The codes of the patch queue.
+pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV1040",
+        title: "the package has no source",
+        text: "It has neither `src` nor `srcs`, so no patch is ever applied to it. Wrappers are such packages.",
+    },
+    Explanation {
+        code: "OV1041",
+        title: "a source cannot be unpacked",
+        text: "overlayctl unpacks tar archives (plain, or compressed by gzip, bzip2, xz, zstd or lzip), zip archives and \
+               directories, and refuses archives whose paths lead out of them.",
+    },
+    Explanation {
+        code: "OV1042",
+        title: "a source is too large",
+        text: "Sources are unpacked in memory. The limits keep a small archive that unpacks to something huge from taking all of it.",
+    },
+    Explanation {
+        code: "OV1043",
+        title: "the source directory is unknown",
+        text: "As nixpkgs' unpackPhase: patches apply in `sourceRoot`, or else in the only directory that unpacking makes.",
+    },
+    Explanation {
+        code: "OV1044",
+        title: "a source is not there",
+        text: "The source is a fixed-output derivation that is not in the store and could not be fetched. `nix-store --add-fixed` \
+               puts a file that you have into the store.",
+    },
+    Explanation {
+        code: "OV1045",
+        title: "the package has no patch queue",
+        text: "Neither an overlay of the workspace names a patch of it, nor is there a folder with patches for it.",
+    },
+    Explanation {
+        code: "OV1046",
+        title: "a patch does not apply",
+        text: "Applied in order after nixpkgs' own patches, as `patch` does it. `overlayctl check` shows where; `overlayctl rebase` \
+               brings a queue to another source by a three-way merge.",
+    },
+    Explanation {
+        code: "OV1047",
+        title: "the package is being edited already",
+        text: "There is a worktree for it. `overlayctl finish ATTR` takes its commits into the queue, `overlayctl finish ATTR --abort` \
+               throws them away.",
+    },
+    Explanation {
+        code: "OV1048",
+        title: "the package is not being edited",
+        text: "`overlayctl edit ATTR` makes a git worktree with one commit for each patch.",
+    },
+    Explanation {
+        code: "OV1049",
+        title: "changes that are not committed",
+        text: "Only commits become patches. Commit the changes with git, or put them away with `git stash`.",
+    },
+    Explanation {
+        code: "OV1050",
+        title: "the commits are no line of patches",
+        text: "A queue is a line: the commits have to follow the base one by one, without merges. `git rebase` makes a line of them.",
+    },
+    Explanation {
+        code: "OV1051",
+        title: "the overlay cannot follow the queue",
+        text: "The list of patches in the overlay is written in a way in which elements cannot be moved with certainty: it is \
+               computed, split over several lists, or in several overlays. Nothing was changed.",
+    },
+    Explanation {
+        code: "OV1052",
+        title: "it cannot be imported",
+        text: "`import` takes patch files, a directory of them, a mailbox, a quilt series (a directory with `series`), or commits: \
+               REPO..RANGE.",
+    },
+    Explanation {
+        code: "OV1053",
+        title: "the queue has no such patch",
+        text: "A patch is named by its number, its file name or its path; `overlayctl list ATTR` shows them.",
+    },
+    Explanation {
+        code: "OV1054",
+        title: "no rebase is under way, or one is",
+        text: "A rebase that met a conflict waits in .overlayctl/rebase: --continue after resolving, --skip to drop the patch, \
+               --abort to leave everything as it was.",
+    },
+    Explanation {
+        code: "OV1055",
+        title: "the queue changed in the meantime",
+        text: "A patch file is not what it was when `edit` or `rebase` began, so writing the queue would lose that change. Put the \
+               file back, or end the session with --abort and begin again.",
+    },
+    Explanation {
+        code: "OV1060",
+        title: "the build runs commands on the source",
+        text: "The package has `prePatch`, `postPatch` or the like. They run shell commands, which overlayctl never does on its \
+               own: what it says is about the source as unpacked and patched, without them.",
+    },
+    Explanation {
+        code: "OV1061",
+        title: "a patch that Nix fetches",
+        text: "The overlay names a patch by its address. It is no file of the queue, so it was left out here.",
+    },
+    Explanation {
+        code: "OV1062",
+        title: "an entry of the source was left out",
+        text: "Links that lead out of the source, devices, and names that are not UTF-8 cannot be held; no patch can change them.",
+    },
+];
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::NoSource { .. } => "OV1040",
+            Error::Unpack { .. } => "OV1041",
+            Error::TooLarge { .. } => "OV1042",
+            Error::SourceRoot { .. } => "OV1043",
+            Error::NotBuilt { .. } => "OV1044",
+            Error::NoQueue { .. } => "OV1045",
+            Error::DoesNotApply { .. } => "OV1046",
+            Error::BeingEdited { .. } => "OV1047",
+            Error::NotEdited { .. } => "OV1048",
+            Error::Uncommitted { .. } => "OV1049",
+            Error::NotLinear { .. } => "OV1050",
+            Error::OverlayOrder { .. } => "OV1051",
+            Error::Import { .. } => "OV1052",
+            Error::NoSuchPatch { .. } => "OV1053",
+            Error::Rebase { .. } => "OV1054",
+            Error::Changed { .. } => "OV1055",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::NoSource { .. } => Some("patch the package that it wraps".into()),
+            Error::NotBuilt { .. } => Some("`nix-store --add-fixed sha256 FILE` puts a file that you have there".into()),
+            Error::NoQueue { attr, .. } => Some(format!("`overlayctl patch {attr} FILE` begins one")),
+            Error::DoesNotApply { attr, .. } => {
+                Some(format!("`overlayctl check {attr}` shows all; `overlayctl rebase {attr}` moves the queue"))
+            }
+            Error::BeingEdited { attr, .. } => {
+                Some(format!("end it with `overlayctl finish {attr}`, or with --abort to throw it away"))
+            }
+            Error::NotEdited { attr, .. } => Some(format!("`overlayctl edit {attr}` begins")),
+            Error::Uncommitted { .. } => Some("commit them, or put them away with `git stash`".into()),
+            Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
+            Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
+            Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
+            Error::Rebase { hint, .. } => Some(hint.clone()),
+            Error::Changed { .. } => Some("put it back, or begin again after --abort".into()),
+            _ => None,
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Unpack { path, .. } | Error::TooLarge { path, .. } | Error::Changed { path } => {
+                Some(Place::file(path))
+            }
+            Error::OverlayOrder { place, .. } => Some(place.clone()),
+            _ => None,
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Error::DoesNotApply { .. } | Error::OverlayOrder { .. } | Error::NotLinear { .. } => Verdict::No,
+            _ => Verdict::Error,
+        }
+    }
+}

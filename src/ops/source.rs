@@ -1,0 +1,290 @@
+//! The source of a package as its build sees it before its own patches: fetched by Nix, unpacked in memory.
+//!
+//! What Nix says of the package (its sources, `sourceRoot`, `patches`, `patchFlags`) is asked of the package set without
+//! the workspace's overlays. Nothing of the build is run: `prePatch`, `postPatch` and the like are named, not executed.
+
+mod archive;
+mod directory;
+mod gathered;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::progress::Progress;
+use super::queue::error::Error as QueueError;
+use super::{Error, engine, targets};
+use crate::base::diagnostic::Warning;
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::nix::{BuildRequest, Goal, Input, Nix, PackageSource, Root};
+use crate::overlay::AttrPath;
+use crate::patch::MemoryTree;
+use gathered::Gathered;
+
+/// How much is unpacked at most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bytes of all files of a package.
+    pub bytes: u64,
+    /// The entries of one archive.
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    /// 4 GiB and a million entries: twice the size of Linux 6.12's 90,000 files, and then some.
+    fn default() -> Limits {
+        Limits { bytes: 4 << 30, entries: 1_000_000 }
+    }
+}
+
+impl Limits {
+    fn too_many_bytes(&self, path: &Path) -> QueueError {
+        QueueError::TooLarge { path: path.to_path_buf(), limit: format!("{} MiB of files", self.bytes >> 20) }
+    }
+
+    fn too_many_entries(&self, path: &Path) -> QueueError {
+        QueueError::TooLarge { path: path.to_path_buf(), limit: format!("{} entries", self.entries) }
+    }
+}
+
+/// The source of a package, unpacked.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The package's name and version, as nixpkgs has it.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// The files in the directory in which patches apply.
+    pub tree: MemoryTree,
+    /// nixpkgs' own patches, in order: the name and the bytes.
+    pub own_patches: Vec<(String, Vec<u8>)>,
+    /// The `-pN` with which the build applies patches.
+    pub strip: usize,
+    /// The store paths that the source was unpacked from.
+    pub from: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Gets the sources of packages of the package set, in their order; what is wrong with one does not touch the others.
+///
+/// # Errors
+/// Those of the workspace and of Nix as a whole.
+pub(super) fn of_packages(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attrs: &[AttrPath],
+    progress: &mut dyn Progress,
+) -> Result<Vec<Result<Source, Error>>, Error> {
+    let nix = engine::nix(workspace)?;
+    let set = targets::plain_set(workspace, nixpkgs)?;
+    progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(attrs.len(), "package")));
+    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+    let facts: Vec<Result<PackageSource, Error>> = nix
+        .package_sources(&Root::Packages(Box::new(set)), &paths)?
+        .into_iter()
+        .zip(attrs)
+        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(attr, failure)))
+        .collect();
+    let failed = fetch(&nix, facts.iter().flatten(), progress)?;
+    progress.stage("unpacking");
+    Ok(facts
+        .into_par_iter()
+        .zip(attrs)
+        .map(|(facts, attr)| unpack(&nix, attr, &facts?, &failed, &Limits::default()))
+        .collect())
+}
+
+/// Gets the source of one package.
+///
+/// # Errors
+/// As [`of_packages`], and what is wrong with the package.
+pub(super) fn of_package(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attr: &AttrPath,
+    progress: &mut dyn Progress,
+) -> Result<Source, Error> {
+    let mut all = of_packages(workspace, nixpkgs, std::slice::from_ref(attr), progress)?;
+    all.pop().unwrap_or_else(|| Err(QueueError::NoSource { attr: attr.to_string() }.into()))
+}
+
+fn not_evaluated(attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
+    match &failure.kind {
+        crate::nix::FailureKind::MissingAttribute { attribute } if attr.names().contains(attribute) => {
+            Error::NoSuchAttribute { attr: attr.to_string(), near: failure.near.clone() }
+        }
+        _ => Error::Eval { target: attr.to_string(), failure: Box::new(failure) },
+    }
+}
+
+/// Builds or fetches the sources and patches that are not there; returns why for those that could not be had.
+fn fetch<'f>(
+    nix: &Nix,
+    facts: impl Iterator<Item = &'f PackageSource>,
+    progress: &mut dyn Progress,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut missing: BTreeMap<&str, &str> = BTreeMap::new();
+    for input in facts.flat_map(|f| f.sources.iter().chain(&f.patches)) {
+        let there = physical(nix, &input.path).exists();
+        if let (Some(drv), false) = (&input.drv_path, there) {
+            missing.insert(drv, &input.path);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    progress.stage(&format!("getting {}", super::impact::plural(missing.len(), "source")));
+    let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
+    let request =
+        BuildRequest { goals: missing.keys().map(goal).collect(), keep_going: true, ..BuildRequest::default() };
+    let report = nix.build(&request, &mut |_, _| {})?;
+    if report.interrupted {
+        report.check()?;
+    }
+    let mut failed = BTreeMap::new();
+    for (drv, path) in missing {
+        if !physical(nix, path).exists() {
+            let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
+            let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
+            failed.insert(path.to_string(), why);
+        }
+    }
+    Ok(failed)
+}
+
+/// Returns where a path is on this machine: one of the store below the store's root, any other as it is.
+fn physical(nix: &Nix, path: &str) -> PathBuf {
+    match path.starts_with(crate::base::store_path::STORE_DIR) {
+        true => nix.physical(path).unwrap_or_else(|| PathBuf::from(path)),
+        false => PathBuf::from(path),
+    }
+}
+
+fn unpack(
+    nix: &Nix,
+    attr: &AttrPath,
+    facts: &PackageSource,
+    failed: &BTreeMap<String, String>,
+    limits: &Limits,
+) -> Result<Source, Error> {
+    if facts.sources.is_empty() {
+        return Err(QueueError::NoSource { attr: attr.to_string() }.into());
+    }
+    let place = |input: &Input| match failed.get(&input.path) {
+        Some(why) => Err(QueueError::NotBuilt { path: input.path.clone(), why: why.clone() }),
+        None => Ok(physical(nix, &input.path)),
+    };
+    let mut gathered = Gathered::default();
+    for input in &facts.sources {
+        gather(&place(input)?, &input.name, limits, &mut gathered)?;
+    }
+    let root = source_root(attr, facts.source_root.as_deref(), &gathered)?;
+    let own_patches = facts
+        .patches
+        .iter()
+        .map(|input| Ok((input.name.clone(), plain(fs::read(&place(input)?)?, &input.path, limits)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let mut warnings = Vec::new();
+    if !facts.hooks.is_empty() {
+        warnings.push(Warning {
+            code: "OV1060",
+            message: format!("the build of `{attr}` also runs {}, which is not done here", facts.hooks.join(", ")),
+            place: None,
+            hint: None,
+        });
+    }
+    if let Some((name, why)) = gathered.skipped.first() {
+        let more = gathered.skipped.len() - 1;
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        warnings.push(Warning {
+            code: "OV1062",
+            message: format!("the source of `{attr}` has an entry that was left out: {name}: {why}{more}"),
+            place: None,
+            hint: None,
+        });
+    }
+    Ok(Source {
+        name: facts.name.clone(),
+        version: facts.version.clone(),
+        tree: gathered.take_below(&root),
+        own_patches,
+        strip: facts.strip(),
+        from: facts.sources.iter().map(|s| s.path.clone()).collect(),
+        warnings,
+    })
+}
+
+/// Adds a source: an archive is unpacked, a directory taken as it is, under its own name, as nixpkgs' `unpackFile` does.
+fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Result<(), QueueError> {
+    if path.is_dir() {
+        return directory::gather(path, name, limits, into);
+    }
+    if !archive::is_archive(path) {
+        // A source of one file: it stands there under its name.
+        let bytes = std::fs::read(path)
+            .map_err(|e| QueueError::Unpack { path: path.to_path_buf(), why: e.to_string() })?;
+        return into.file(name.as_bytes(), bytes, crate::patch::REGULAR, path, limits);
+    }
+    archive::unpack(path, limits, into)
+}
+
+/// Reads a directory or an archive that is no package's; an archive's only directory is taken off.
+///
+/// # Errors
+/// As for a package's source.
+pub fn read(path: &Path, limits: &Limits) -> Result<MemoryTree, QueueError> {
+    let mut gathered = Gathered::default();
+    if path.is_dir() {
+        directory::gather(path, "", limits, &mut gathered)?;
+        return Ok(gathered.take_below(""));
+    }
+    archive::unpack(path, limits, &mut gathered)?;
+    let only = (gathered.tops.len() == 1).then(|| gathered.tops.first().cloned()).flatten();
+    let alone = only.filter(|top| gathered.tree.iter().all(|(path, _)| path.starts_with(&format!("{top}/"))));
+    Ok(gathered.take_below(&alone.unwrap_or_default()))
+}
+
+/// Returns the directory in which patches apply: `sourceRoot`, or the only directory that unpacking makes.
+fn source_root(attr: &AttrPath, named: Option<&str>, gathered: &Gathered) -> Result<String, QueueError> {
+    let unknown = |why: String| QueueError::SourceRoot { attr: attr.to_string(), why };
+    match named {
+        Some(named) => {
+            let parts: Vec<&str> = named.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
+            if named.starts_with('/') || named.contains(['$', '`']) || parts.contains(&"..") {
+                return Err(unknown(format!("`sourceRoot` is computed or leads out: {named}")));
+            }
+            let root = parts.join("/");
+            let there = root.is_empty() || gathered.tree.iter().any(|(p, _)| p.starts_with(&format!("{root}/")));
+            if there { Ok(root) } else { Err(unknown(format!("there is no `{root}` in the source"))) }
+        }
+        None => match gathered.tops.iter().collect::<Vec<_>>().as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Ok(String::new()),
+            several => Err(unknown(format!("unpacking makes {} directories and there is no `sourceRoot`", several.len()))),
+        },
+    }
+}
+
+/// Decompresses a patch as nixpkgs' `patchPhase` does: `.gz`, `.bz2`, `.xz`.
+fn plain(bytes: Vec<u8>, path: &str, limits: &Limits) -> Result<Vec<u8>, Error> {
+    use std::io::Read as _;
+    let most = limits.bytes.min(crate::patch::MAX_PATCH_BYTES as u64);
+    let reader: Box<dyn std::io::Read> = match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
+        Some("bz2") => Box::new(bzip2::read::MultiBzDecoder::new(bytes.as_slice())),
+        Some("xz") => Box::new(lzma_rust2::XzReader::new_mem_limit(bytes.as_slice(), true, 1 << 20)),
+        _ => return Ok(bytes),
+    };
+    let mut out = Vec::new();
+    reader
+        .take(most)
+        .read_to_end(&mut out)
+        .map_err(|e| QueueError::Unpack { path: PathBuf::from(path), why: e.to_string() })?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests;
