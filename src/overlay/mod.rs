@@ -6,6 +6,7 @@
 
 mod ast;
 mod body;
+mod composition;
 mod error;
 mod file;
 mod functions;
@@ -18,6 +19,7 @@ mod request;
 mod scopes;
 mod value;
 
+pub use composition::{ComposedFile, Composition};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use file::OverlayFile;
 pub use functions::FnKind;
