@@ -121,6 +121,13 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             function: *spot.place,
         });
     }
+    if let Some(position) = request.position {
+        let lists = bindings.iter().flat_map(|b| &b.lists).filter(|l| !l.conditional);
+        let longest = lists.map(|l| (l.list.items().count(), span(&l.list))).max_by_key(|(n, _)| *n);
+        if let Some((length, place)) = longest.filter(|(n, _)| position > *n) {
+            return Err(Error::Position { position, length, at: Spot::new(file.path(), file.text(), place) });
+        }
+    }
     let mut planning = Planning { file, request, missing: &missing, style: Style::of(file.text()), thorough: false };
     let mut reason = "no way to write it was found".to_string();
     let mut second_best = None;
@@ -297,6 +304,10 @@ fn key_candidates(planning: &Planning<'_>, level: &Level<'_>, key: &str) -> Resu
     }
     for candidate in &mut out {
         rename_where_used(level, candidate);
+        if writing.list_key == "kernelPatches" {
+            let message = format!("`{attr}` is a kernel: the patch is given to it as one of its kernelPatches");
+            candidate.warnings.push(planning.warning(error::KERNEL, message, span(&body.whole)));
+        }
     }
     Ok(out)
 }
