@@ -7,6 +7,7 @@
 mod ast;
 mod body;
 mod composition;
+mod derivation;
 mod error;
 mod file;
 mod functions;
