@@ -459,7 +459,7 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
     let base = text.rsplit_once('.').map_or("", |(b, _)| b);
     let of_scope = base
         .split(['.', ' ', '(', ')'])
-        .any(|n| super::value::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
+        .any(|n| super::derivation::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
     match name {
         "overrideScope" | "overrideScope'" | "overridePythonPackages" => Some(FnKind::Scope),
         "extend" | "appendOverlays" => Some(
@@ -515,7 +515,7 @@ fn within_overrides(node: &SyntaxNode) -> bool {
 fn binds_sets(inner: &ast::Lambda) -> bool {
     inner.body().is_some_and(|b| {
         super::body::read(b).keys().iter().any(|k| {
-            super::value::scope_name(k)
+            super::derivation::scope_name(k)
                 || matches!(
                     k.as_str(),
                     "haskell" | "python" | "python2" | "python3" | "pythonPackagesExtensions" | "stdenv"
