@@ -229,6 +229,13 @@ impl<'g> Delta<'g> {
     }
 }
 
+impl Graph {
+    /// Counts derivations and builds of some of its derivations.
+    pub fn counts_of(&self, ids: &[NodeId]) -> Counts {
+        count(self, ids.iter().copied())
+    }
+}
+
 /// Counts derivations and distinct sets of outputs.
 pub(super) fn count(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Counts {
     let mut derivations = 0;
