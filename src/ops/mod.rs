@@ -12,6 +12,7 @@ mod engine;
 pub mod explain;
 mod facts;
 pub mod finish;
+pub mod graph_cache;
 pub mod graph_file;
 mod history;
 pub mod impact;
@@ -30,8 +31,8 @@ pub mod source;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
-pub mod why;
 pub mod verify;
+pub mod why;
 
 use std::path::PathBuf;
 
@@ -521,10 +522,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path }
-            | Error::CrlfPatch { path }
-            | Error::NotElf { path }
-            | Error::File { path, .. } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } | Error::File { path, .. } => {
+                Some(Place::file(path))
+            }
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

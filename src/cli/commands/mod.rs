@@ -2,6 +2,7 @@
 
 mod boards;
 mod build;
+mod cache;
 mod check;
 mod edit;
 mod explain;
@@ -16,8 +17,8 @@ mod platforms;
 mod run;
 mod toolchain;
 mod unpatch;
-mod why;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Finish(finish::Args),
     Graph(graph::Args),
     Why(why::Args),
+    Cache(cache::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -67,5 +69,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Finish(args) => finish::run(args, context),
         Command::Graph(args) => graph::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Cache(args) => cache::run(args, context),
     }
 }
