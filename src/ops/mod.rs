@@ -13,6 +13,7 @@ pub mod explain;
 pub mod export;
 mod facts;
 pub mod finish;
+pub mod graph_cache;
 pub mod graph_file;
 mod history;
 pub mod impact;

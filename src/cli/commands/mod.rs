@@ -2,6 +2,7 @@
 
 mod boards;
 mod build;
+mod cache;
 mod check;
 mod edit;
 mod explain;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
+    Cache(cache::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -86,5 +88,6 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
+        Command::Cache(args) => cache::run(args, context),
     }
 }
