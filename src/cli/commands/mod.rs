@@ -5,14 +5,17 @@ mod check;
 mod edit;
 mod export;
 mod finish;
+mod header;
 mod impact;
 mod import;
 mod init;
+mod lint;
 mod list;
 mod patch;
 mod rebase;
 mod refresh;
 mod reorder;
+mod status;
 mod unpatch;
 
 use std::process::ExitCode;
@@ -39,6 +42,9 @@ pub(crate) enum Command {
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
+    Status(status::Args),
+    Lint(lint::Args),
+    Header(header::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -59,5 +65,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Lint(args) => lint::run(args, context),
+        Command::Header(args) => header::run(args, context),
     }
 }
