@@ -3,12 +3,17 @@
 //! `OVERLAYCTL_DEBIAN_SOURCES` names a folder of unpacked Debian source packages (each with `debian/patches/series`, the
 //! patches not applied). Each patch is applied in order, then a second time, then to the wrong state, with both.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use overlayctl::patch::series::Series;
-use overlayctl::patch::{EXECUTABLE, HunkState, MemoryTree, Options, Outcome, PatchFile, REGULAR, Refreshed, SYMLINK, Verdict, apply, refresh};
+use overlayctl::patch::{
+    EXECUTABLE, HunkState, MemoryTree, Options, Outcome, PatchFile, REGULAR, Refreshed, SYMLINK, Verdict, apply,
+    refresh,
+};
 
 fn load(dir: &Path, tree: &mut MemoryTree, root: &Path) {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
@@ -31,7 +36,12 @@ fn load(dir: &Path, tree: &mut MemoryTree, root: &Path) {
 }
 
 /// Writes the files of a patch from the tree, runs `patch`, and reads them again.
-fn gnu(tree: &MemoryTree, names: &[String], patch: &Path, strip: usize) -> (bool, Vec<String>, BTreeMap<String, Option<Vec<u8>>>) {
+fn gnu(
+    tree: &MemoryTree,
+    names: &[String],
+    patch: &Path,
+    strip: usize,
+) -> (bool, Vec<String>, BTreeMap<String, Option<Vec<u8>>>) {
     let dir = tempfile::tempdir().unwrap();
     for name in names {
         if let Some(file) = tree.get(name) {
@@ -48,7 +58,8 @@ fn gnu(tree: &MemoryTree, names: &[String], patch: &Path, strip: usize) -> (bool
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let hunks = text.lines().filter(|l| l.starts_with("Hunk #") && !l.contains("ignored")).map(str::to_string).collect();
+    let hunks =
+        text.lines().filter(|l| l.starts_with("Hunk #") && !l.contains("ignored")).map(str::to_string).collect();
     let after = names.iter().map(|n| (n.clone(), std::fs::read(dir.path().join(n)).ok())).collect();
     (output.status.success(), hunks, after)
 }
@@ -101,7 +112,12 @@ fn debian_queues_as_gnu_patch() {
             assert!(patch.headers().subject.is_some() || patch.preamble().is_empty(), "{}", file.display());
             let targets = patch.check(entry.strip).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
             // `patch` keeps a copy `f.orig` of what did not fit exactly, so such a name says nothing.
-            let names: Vec<String> = targets.iter().flat_map(|t| [t.old.clone(), t.new.clone()]).flatten().filter(|n| !n.ends_with(".orig")).collect();
+            let names: Vec<String> = targets
+                .iter()
+                .flat_map(|t| [t.old.clone(), t.new.clone()])
+                .flatten()
+                .filter(|n| !n.ends_with(".orig"))
+                .collect();
             let options = Options { strip: entry.strip, ..Options::default() };
             patches += 1;
             let mut next = tree.clone();
@@ -142,7 +158,11 @@ fn debian_queues_as_gnu_patch() {
                         assert!(&back == base, "{context}: backwards");
                         next = ours;
                     }
-                    "a second time" => assert!(matches!(outcome.verdict(), Verdict::AlreadyApplied) || accepted, "{context}: {:?}", outcome.verdict()),
+                    "a second time" => assert!(
+                        matches!(outcome.verdict(), Verdict::AlreadyApplied) || accepted,
+                        "{context}: {:?}",
+                        outcome.verdict()
+                    ),
                     _ => {}
                 }
             }
@@ -182,7 +202,10 @@ fn the_patches_of_nixpkgs() {
         let patch = match PatchFile::parse(&bytes) {
             Ok(patch) => patch,
             Err(error) => {
-                refused.entry(format!("{error}")).or_default().push(format!("{name}:{}", error.spot().map_or(0, |s| s.line)));
+                refused
+                    .entry(format!("{error}"))
+                    .or_default()
+                    .push(format!("{name}:{}", error.spot().map_or(0, |s| s.line)));
                 continue;
             }
         };
@@ -200,7 +223,10 @@ fn the_patches_of_nixpkgs() {
             }
         }
     }
-    eprintln!("{} files: {read} read, {usable} usable with -p1, {normalised} more normalised, {subjects} with a subject; refused:", files.len());
+    eprintln!(
+        "{} files: {read} read, {usable} usable with -p1, {normalised} more normalised, {subjects} with a subject; refused:",
+        files.len()
+    );
     for (why, names) in &refused {
         eprintln!("  {} {why}: {}", names.len(), names.iter().take(4).cloned().collect::<Vec<_>>().join(" "));
     }

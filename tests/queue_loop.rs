@@ -467,3 +467,37 @@ fn rebase_merges_drops_refreshes_and_stops_at_conflicts() {
     assert_eq!(scene.names(), ["0002-change-b.c.patch"]);
     scene.assert_in_step();
 }
+
+#[test]
+fn headers_are_linted_edited_and_summed_up() {
+    let Some(scene) = Scene::new() else { return };
+    let cve = mail("fix CVE-2024-12345").replace("Upstream-Status: Pending", "Upstream-Status: Backport [abc]\nCVE: CVE-2024-12345");
+    let good = patch("a.c", 10, "A", &cve);
+    scene.queue(&[good.clone(), patch("gone.c", 10, "B", "Something.\n\n")]);
+    let linted = scene.json(1, &["lint", "--patches"]);
+    assert_eq!(linted["packages"][0]["cves"], serde_json::json!(["CVE-2024-12345"]));
+    let codes = |at: usize| -> Vec<String> {
+        let findings = linted["packages"][0]["patches"][at]["findings"].as_array().unwrap();
+        findings.iter().map(|f| f["code"].as_str().unwrap().to_string()).collect()
+    };
+    assert!(codes(0).is_empty(), "{linted}");
+    assert_eq!(codes(1), ["OV0241", "OV0242", "OV0244"]);
+    let status = scene.json(0, &["status"]);
+    let first = &status["packages"][0]["patches"][0];
+    assert_eq!(first["applies"], "clean");
+    assert_eq!(first["upstreamStatus"]["status"], "backport");
+    assert_eq!(first["owner"], "Ada <ada@example.org>");
+    assert!(first["ageDays"].as_i64().unwrap() > 300);
+    assert_eq!(status["packages"][0]["patches"][1]["applies"], "file-gone");
+    assert!(scene.json(0, &["status", "--offline"])["packages"][0]["patches"][0]["applies"].is_null());
+    // An edit changes its line and no other byte; a second one changes nothing.
+    let edit = ["header", "foo", "1", "--set", "Upstream-Status=Submitted [list]"];
+    scene.run(0, &edit);
+    let path = "patches/foo/0001-fix-CVE-2024-12345.patch";
+    assert_eq!(scene.read(path), good.replace("Backport [abc]", "Submitted [list]"));
+    assert_eq!(scene.json(0, &edit)["files"], serde_json::json!([]));
+    scene.run(0, &["header", "foo", "1", "--set", "Upstream-Status=Backport [abc]"]);
+    assert_eq!(scene.read(path), good);
+    scene.run(2, &["header", "foo", "1", "--set", "no value"]);
+    scene.run(2, &["header", "foo", "7"]);
+}

@@ -34,13 +34,19 @@ impl Default for Options {
 /// Applies a patch.
 ///
 /// # Errors
-/// What [`PatchFile::check`] refuses; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
+/// What [`PatchFile::check`] refuses, but not `Binary files differ`, which `patch` passes over; [`Error::LeavesTree`] for a link that leads out of the tree; [`Error::Unreadable`] when the
 /// tree cannot be read. A patch that does not fit is no error: see [`Outcome::accepted`] and [`Outcome::verdict`].
 pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Result<Outcome, Error> {
-    patch.check(options.strip)?;
+    for diff in patch.files() {
+        let target = diff.target(options.strip)?;
+        if diff.binary.is_some_and(|b| b.has_data) {
+            return Err(Error::BinaryPatch { name: target.path().to_string(), at: diff.at.clone() });
+        }
+    }
     let mut work = Layered::new(tree);
     let mut files = Vec::with_capacity(patch.files().len());
-    for diff in patch.files() {
+    // `Binary files a and b differ` says nothing to `patch`, and it goes on.
+    for diff in patch.files().iter().filter(|f| f.binary.is_none()) {
         files.push(FileRun { tree, diff, options }.run(&mut work)?);
     }
     let mut changes = work.changes;
@@ -128,6 +134,19 @@ impl<T: Tree> FileRun<'_, '_, T> {
     fn run(&self, work: &mut Layered<'_, T>) -> Result<FileOutcome, Error> {
         let target = self.diff.target(self.options.strip)?;
         let git = self.diff.git.as_ref();
+        if self.diff.blank_in_name() {
+            let action = if git.is_some_and(|g| g.rename.is_some()) { Action::Rename } else { Action::Change };
+            let mut outcome = FileOutcome {
+                path: target.path().to_string(),
+                from: None,
+                action,
+                skipped: None,
+                already_applied: false,
+                hunks: Vec::new(),
+            };
+            self.skip(&mut outcome, Skip::BlankInName, None);
+            return Ok(outcome);
+        }
         let renames = git.is_some_and(|g| g.rename.is_some());
         let copies = git.is_some_and(|g| g.copy.is_some());
         if (renames || copies)
@@ -147,7 +166,14 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (Absent::Perhaps, _) if found.is_none() => Action::Create,
             _ => Action::Change,
         };
-        let mut outcome = FileOutcome { path: path.clone(), from: None, action, skipped: None, already_applied: false, hunks: Vec::new() };
+        let mut outcome = FileOutcome {
+            path: path.clone(),
+            from: None,
+            action,
+            skipped: None,
+            already_applied: false,
+            hunks: Vec::new(),
+        };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
             if deletes > Absent::No && creates == Absent::No {
                 // The next patch would delete the file, which does not exist.
@@ -163,10 +189,12 @@ impl<T: Tree> FileRun<'_, '_, T> {
         };
         let before = before.into_owned();
         let empty = before.bytes.is_empty();
-        let exists = if empty { deletes > Absent::No && !self.diff.hunks.is_empty() } else { creates == Absent::Yes };
+        let known = git.is_some_and(|g| if self.options.reverse { g.new_empty } else { g.old_empty });
+        let exists = if empty { deletes > Absent::No && !known } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
-            outcome.already_applied = (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
+            outcome.already_applied =
+                (creates == Absent::Yes && *before.bytes == *result) || (empty && deletes == Absent::Perhaps);
             self.skip(&mut outcome, if creates == Absent::Yes { Skip::Exists } else { Skip::Reversed }, Some(&before));
             return Ok(outcome);
         }
@@ -180,9 +208,22 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// A rename or a copy: read from the tree before the patch, as git does.
-    fn transfer(&self, work: &mut Layered<'_, T>, from: String, to: String, renames: bool) -> Result<FileOutcome, Error> {
+    fn transfer(
+        &self,
+        work: &mut Layered<'_, T>,
+        from: String,
+        to: String,
+        renames: bool,
+    ) -> Result<FileOutcome, Error> {
         let action = if renames { Action::Rename } else { Action::Copy };
-        let mut outcome = FileOutcome { path: to.clone(), from: Some(from.clone()), action, skipped: None, already_applied: false, hunks: Vec::new() };
+        let mut outcome = FileOutcome {
+            path: to.clone(),
+            from: Some(from.clone()),
+            action,
+            skipped: None,
+            already_applied: false,
+            hunks: Vec::new(),
+        };
         let unreadable = |e: std::io::Error| Error::Unreadable { path: from.clone(), why: e.to_string() };
         let before = match self.tree.read(&from).map_err(unreadable)? {
             Some(file) => Some(file.into_owned()),
@@ -209,7 +250,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
             (None, None) => self.skip(&mut outcome, Skip::Missing, None),
             (Some(before), Some(there)) => {
                 self.skip(&mut outcome, Skip::Exists, Some(&there));
-                outcome.already_applied = !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
+                outcome.already_applied =
+                    !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
             }
         }
         Ok(outcome)
@@ -237,7 +279,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
                 let after = file.and_then(|_| self.stands(hunk, true, &lines, &mut drift[1]));
                 let already_applied = is_in(hunk, self.options.reverse, before, after);
                 let fits = before.is_some() && !already_applied;
-                let conflict = (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
+                let conflict =
+                    (!fits && !already_applied && file.is_some()).then(|| self.conflict(hunk, &lines, drift[0]));
                 HunkOutcome { state: HunkState::Ignored { fits }, already_applied, conflict }
             })
             .collect();
@@ -257,7 +300,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     fn conflict(&self, hunk: &Hunk<'_>, lines: &[&[u8]], drift: i64) -> Box<Conflict> {
-        let (old, new) = (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
+        let (old, new) =
+            (hunk.side(self.options.reverse, self.diff.strip_cr), hunk.side(!self.options.reverse, self.diff.strip_cr));
         let (start, count) = match self.options.reverse {
             true => (hunk.new_start, hunk.new_count),
             false => (hunk.old_start, hunk.old_count),
@@ -265,7 +309,12 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let from = usize::try_from((start as i64 + drift - 1).max(0)).unwrap_or(0).min(lines.len());
         let to = from.saturating_add(usize::try_from(count).unwrap_or(0)).min(lines.len());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Box::new(Conflict { line: from + 1, expected: text(&old), found: text(&lines[from..to].concat()), wanted: text(&new) })
+        Box::new(Conflict {
+            line: from + 1,
+            expected: text(&old),
+            found: text(&lines[from..to].concat()),
+            wanted: text(&new),
+        })
     }
 
     /// What a patch that makes the file makes.
@@ -274,7 +323,14 @@ impl<T: Tree> FileRun<'_, '_, T> {
     }
 
     /// Applies the hunks to `before` and puts the result at `path`.
-    fn change(&self, work: &mut Layered<'_, T>, outcome: &mut FileOutcome, before: File<'_>, path: String, existed: bool) -> Result<(), Error> {
+    fn change(
+        &self,
+        work: &mut Layered<'_, T>,
+        outcome: &mut FileOutcome,
+        before: File<'_>,
+        path: String,
+        existed: bool,
+    ) -> Result<(), Error> {
         let lines = split_lines(&before.bytes);
         let Some((bytes, hunks)) = self.hunks(&lines, before.bytes.len()) else {
             self.skip(outcome, Skip::Reversed, Some(&before));
@@ -321,14 +377,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
             for fuzz in 0..=most {
                 let guess = pattern.first + offset;
                 if let Some(at) = pattern.locate(lines, guess, out.frozen, fuzz) {
-                    found = Some((at, fuzz));
                     moved = at - guess;
                     offset += moved;
-                    break;
+                    if at != 0 {
+                        found = Some((at, fuzz));
+                        break;
+                    }
                 }
                 if i == 0 {
                     let swapped = Pattern::new(hunk, !self.options.reverse, self.diff.strip_cr);
-                    if swapped.locate(lines, swapped.first, 0, fuzz).is_some() {
+                    if swapped.locate(lines, swapped.first + offset, 0, fuzz).is_some_and(|at| at != 0) {
                         return None;
                     }
                 }
@@ -338,7 +396,11 @@ impl<T: Tree> FileRun<'_, '_, T> {
             let inserted = found.filter(|(at, _)| out.apply(hunk, *at, self.options.reverse, self.diff.strip_cr));
             outcomes.push(match inserted {
                 Some((at, fuzz)) => {
-                    let after = self.stands(hunk, true, lines, &mut reversed_drift);
+                    // Where it fits as it is there is nothing to look for, and looking takes the whole file.
+                    let after = match (fuzz, moved) {
+                        (0, 0) => None,
+                        _ => self.stands(hunk, true, lines, &mut reversed_drift),
+                    };
                     let already_applied = is_in(hunk, self.options.reverse, (fuzz == 0).then_some(moved), after);
                     let state = HunkState::Applied { line: at + growth, offset, fuzz };
                     let (old, new) = (hunk.old_count as i64, hunk.new_count as i64);
@@ -360,12 +422,16 @@ impl<T: Tree> FileRun<'_, '_, T> {
 }
 
 /// Says whether a hunk is in already, from where its two sides stand: the new side alone, or nearer to where it is expected than
-/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.)
+/// the old one. (What a hunk inserts may end with the context before it; then it fits once more.) The second needs added lines
+/// and context enough to be no accident.
 fn is_in(hunk: &Hunk<'_>, reverse: bool, before: Option<i64>, after: Option<i64>) -> bool {
     let added = if reverse { LineKind::Removed } else { LineKind::Added };
     match (before, after) {
         (None, Some(_)) => true,
-        (Some(before), Some(after)) => after.abs() < before.abs() && hunk.lines.iter().any(|l| l.kind == added),
+        (Some(before), Some(after)) => {
+            let context = hunk.lines.iter().filter(|l| l.kind == LineKind::Context).count();
+            after.abs() < before.abs() && context >= 3 && hunk.lines.iter().any(|l| l.kind == added)
+        }
         (_, None) => false,
     }
 }
@@ -405,7 +471,8 @@ impl Output<'_> {
 
     /// Puts a hunk at a line (from 1). Lines of context are the file's, not the hunk's.
     fn apply(&mut self, hunk: &Hunk<'_>, at: i64, reverse: bool, strip_cr: bool) -> bool {
-        let (removed, added) = if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
+        let (removed, added) =
+            if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
         let mut here = at - 1;
         let end = here + hunk.lines.iter().filter(|l| l.kind != added).count() as i64;
         for line in &hunk.lines {

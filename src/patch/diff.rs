@@ -9,11 +9,13 @@ use similar::{Algorithm, DiffOp, DiffTag};
 
 use super::error::Error;
 use super::locate::split_lines;
-use super::names::quoted;
+use super::names::{in_quotes, quoted};
 use super::tree::{File, MemoryTree};
 
 /// Lines of context around a change, as in git.
 const CONTEXT: usize = 3;
+/// How git's name of an empty file begins.
+pub(super) const EMPTY_BLOB: &str = "e69de29";
 /// git calls a file binary when there is a NUL among so many bytes.
 const BINARY_LOOK: usize = 8000;
 
@@ -39,15 +41,21 @@ pub fn diff_trees(before: &MemoryTree, after: &MemoryTree) -> Result<Vec<u8>, Er
 pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>) -> Result<Vec<u8>, Error> {
     let mut head = String::new();
     let (a, b) = (quoted(&format!("a/{path}")), quoted(&format!("b/{path}")));
-    let _ = writeln!(head, "diff --git {a} {b}");
     match (before, after) {
         (None, None) => return Ok(Vec::new()),
         (Some(x), Some(y)) if x.mode == y.mode && x.bytes == y.bytes => return Ok(Vec::new()),
         (None, Some(y)) => {
             let _ = writeln!(head, "new file mode {:06o}", y.mode);
+            if y.bytes.is_empty() {
+                let _ = writeln!(head, "index 0000000..{EMPTY_BLOB}");
+            }
         }
         (Some(x), None) => {
             let _ = writeln!(head, "deleted file mode {:06o}", x.mode);
+            if x.bytes.is_empty() {
+                // Only by this line does GNU patch know that an empty file goes.
+                let _ = writeln!(head, "index {EMPTY_BLOB}..0000000");
+            }
         }
         (Some(x), Some(y)) if x.is_link() != y.is_link() => {
             // git writes such a change as two diffs of one name; so do we.
@@ -66,8 +74,14 @@ pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>
     if [&old, &new].into_iter().any(|b| memchr::memchr(0, &b[..b.len().min(BINARY_LOOK)]).is_some()) {
         return Err(Error::CannotDiff { path: path.to_string(), why: "it is binary" });
     }
-    let mut out = head.into_bytes();
     let hunks = diff_bytes(&old, &new);
+    let mut out = match hunks.is_empty() && path.contains(' ') {
+        // Without `---` and `+++` GNU patch reads the names here, and needs quotes around blanks.
+        true => format!("diff --git {} {}\n", in_quotes(&format!("a/{path}")), in_quotes(&format!("b/{path}"))),
+        false => format!("diff --git {a} {b}\n"),
+    }
+    .into_bytes();
+    out.extend_from_slice(head.as_bytes());
     if !hunks.is_empty() {
         // git ends a name with blanks by a tab, so that it is not taken for a timestamp.
         let tab = if path.contains(' ') { "\t" } else { "" };
@@ -166,7 +180,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(patch.clone()).unwrap(),
             "diff --git a/a b b/a b\n--- a/a b\t\n+++ b/a b\t\n@@ -1 +1 @@\n-x\n+y\n\
-             diff --git a/empty b/empty\nnew file mode 100644\n\
+             diff --git a/empty b/empty\nnew file mode 100644\nindex 0000000..e69de29\n\
              diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n\\ No newline at end of file\n\
              diff --git a/l b/l\n--- a/l\n+++ b/l\n@@ -1 +1 @@\n-t\n\\ No newline at end of file\n+u\n\\ No newline at end of file\n\
              diff --git a/new b/new\nnew file mode 100755\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+n\n\\ No newline at end of file\n\

@@ -357,7 +357,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0205" "A combined diff" "`git show MERGE` prints a combined diff (`diff --cc`), which no tool applies. Diff the merge against one of its parents."
     "OV0206" "A binary file without its contents" "`Binary files a and b differ` says that a binary file changes but not how."
     "OV0207" "A git binary patch" "`GIT binary patch` can be applied by git only. nixpkgs calls GNU patch, which refuses it, so the build would fail."
-    "OV0208" "A hunk without a file" "A hunk (`@@ -1,3 +1,4 @@`) stands where no file name came before it."
+    "OV0208" "A hunk without a file" "A hunk (`@@ -1,3 +1,4 @@`) stands where no file name came before it, or behind lines that no hunk counts. `patch` would ignore it without a word."
     "OV0209" "A malformed hunk header" "A hunk begins with `@@ -line,count +line,count @@`, counts of 1 left out."
     "OV0210" "A number too large" "Line numbers and counts past 2^60 are refused."
     "OV0211" "The patch ends within a hunk" "The header of the last hunk counts more lines than follow: the end of the file was lost."

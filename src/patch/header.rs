@@ -55,14 +55,54 @@ impl PatchFile<'_> {
 
 /// Mail headers that are no trailers.
 const MAIL: &[&str] = &[
-    "from", "date", "subject", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "mime-version", "content-type",
-    "content-transfer-encoding", "content-disposition", "return-path", "received", "sender", "reply-to", "list-id", "x-mailer", "delivered-to",
-    "precedence", "dkim-signature", "user-agent", "organization", "status",
+    "from",
+    "date",
+    "subject",
+    "to",
+    "cc",
+    "bcc",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "content-disposition",
+    "return-path",
+    "received",
+    "sender",
+    "reply-to",
+    "list-id",
+    "x-mailer",
+    "delivered-to",
+    "precedence",
+    "dkim-signature",
+    "user-agent",
+    "organization",
+    "status",
 ];
 /// Trailers that count wherever they stand at the beginning of a line.
 const KNOWN: &[&str] = &[
-    "upstream-status", "signed-off-by", "cve", "origin", "forwarded", "applied-upstream", "last-update", "reviewed-by", "acked-by", "tested-by",
-    "co-authored-by", "co-developed-by", "reported-by", "suggested-by", "fixes", "link", "closes", "author", "bug", "change-id",
+    "upstream-status",
+    "signed-off-by",
+    "cve",
+    "origin",
+    "forwarded",
+    "applied-upstream",
+    "last-update",
+    "reviewed-by",
+    "acked-by",
+    "tested-by",
+    "co-authored-by",
+    "co-developed-by",
+    "reported-by",
+    "suggested-by",
+    "fixes",
+    "link",
+    "closes",
+    "author",
+    "bug",
+    "change-id",
 ];
 
 /// One line of a preamble.
@@ -89,7 +129,8 @@ fn lines(bytes: &[u8]) -> Vec<Line<'_>> {
 fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().take(64).position(|b| *b == b':')?;
     let (key, rest) = (&line[..colon], &line[colon + 1..]);
-    let plain = key.first().is_some_and(u8::is_ascii_alphabetic) && key.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let plain =
+        key.first().is_some_and(u8::is_ascii_alphabetic) && key.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
     // A URL (`https://`) or `C++::x` is no field.
     let spaced = rest.is_empty() || rest[0].is_ascii_whitespace();
     (plain && spaced).then(|| Some((std::str::from_utf8(key).ok()?, rest))).flatten()
@@ -145,7 +186,15 @@ pub(super) fn body(preamble: &[u8]) -> (&[u8], bool) {
 fn read(preamble: &[u8]) -> Headers {
     let all = lines(preamble);
     let Layout { block, end } = layout(&all);
-    let mut headers = Headers { commit: all.iter().find(|l| !l.text.is_empty()).and_then(|l| is_from_line(l.text)).filter(|c| is_commit(c)).map(str::to_string), ..Headers::default() };
+    let mut headers = Headers {
+        commit: all
+            .iter()
+            .find(|l| !l.text.is_empty())
+            .and_then(|l| is_from_line(l.text))
+            .filter(|c| is_commit(c))
+            .map(str::to_string),
+        ..Headers::default()
+    };
     let mut description = None;
     let mut in_block = block.clone();
     while let Some(i) = in_block.next() {
@@ -153,7 +202,8 @@ fn read(preamble: &[u8]) -> Headers {
         let mut joined = rest.trim_ascii().to_vec();
         let mut after = all[i].end;
         let lower = key.to_ascii_lowercase();
-        while in_block.start < block.end && all[in_block.start].text.first().is_some_and(|b| *b == b' ' || *b == b'\t') {
+        while in_block.start < block.end && all[in_block.start].text.first().is_some_and(|b| *b == b' ' || *b == b'\t')
+        {
             let more = &all[in_block.start];
             // The long text of a DEP-3 description is not a part of its first line.
             if lower != "description" {
@@ -172,7 +222,12 @@ fn read(preamble: &[u8]) -> Headers {
             _ => {}
         }
         if !MAIL.contains(&lower.as_str()) && lower != "subject" && lower != "description" {
-            headers.trailers.push(Trailer { key: key.to_string(), value, line: i + 1, span: Span::new(all[i].start, after) });
+            headers.trailers.push(Trailer {
+                key: key.to_string(),
+                value,
+                line: i + 1,
+                span: Span::new(all[i].start, after),
+            });
         }
     }
     // An in-body `From:` as git am takes it.
@@ -195,7 +250,12 @@ fn read(preamble: &[u8]) -> Headers {
                 headers.author = headers.author.or(Some(decode_words(value.trim_ascii())));
             }
             let value = String::from_utf8_lossy(value.trim_ascii()).into_owned();
-            headers.trailers.push(Trailer { key: key.to_string(), value, line: i + 1, span: Span::new(line.start, line.end) });
+            headers.trailers.push(Trailer {
+                key: key.to_string(),
+                value,
+                line: i + 1,
+                span: Span::new(line.start, line.end),
+            });
         }
     }
     headers.subject = headers.subject.or(description.filter(|d| !d.is_empty())).or_else(|| {
@@ -222,7 +282,9 @@ fn last_paragraph(all: &[Line<'_>], from: usize, end: usize) -> std::ops::Range<
     while first > from && !blank(first - 1) {
         first -= 1;
     }
-    let fields = (first..last).all(|i| field(all[i].text).is_some() || all[i].text.starts_with(b"(cherry picked from") || all[i].text.starts_with(b" "));
+    let fields = (first..last).all(|i| {
+        field(all[i].text).is_some() || all[i].text.starts_with(b"(cherry picked from") || all[i].text.starts_with(b" ")
+    });
     if fields { first..last } else { last..last }
 }
 
@@ -235,7 +297,11 @@ pub(super) fn bare_subject(subject: &str) -> &str {
         } else if let Some((tag, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
             let upper = tag.to_ascii_uppercase();
             let counts = tag.split_once('/').is_some_and(|(n, m)| n.parse::<u32>().is_ok() && m.parse::<u32>().is_ok());
-            if !(counts || upper.split_ascii_whitespace().any(|w| matches!(w, "PATCH" | "RFC" | "RESEND" | "PATCHV2") || w.starts_with("PATCH"))) {
+            if !(counts
+                || upper
+                    .split_ascii_whitespace()
+                    .any(|w| matches!(w, "PATCH" | "RFC" | "RESEND" | "PATCHV2") || w.starts_with("PATCH")))
+            {
                 return rest;
             }
             rest = tail.trim_start();
@@ -248,6 +314,9 @@ pub(super) fn bare_subject(subject: &str) -> &str {
 /// Decodes RFC 2047 encoded words in UTF-8, ISO 8859-1 and ASCII; others stay as they are.
 fn decode_words(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
+    if text.len() > 16_384 {
+        return text.into_owned();
+    }
     let mut out = String::new();
     let mut rest: &str = &text;
     let mut after_word = false;
@@ -351,7 +420,9 @@ pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Ve
     let headers = PatchFile::parse(bytes)?.headers();
     let mut out = Vec::with_capacity(bytes.len());
     let mut done = 0;
-    for trailer in headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case(key) && value.is_none_or(|v| v == t.value)) {
+    for trailer in
+        headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case(key) && value.is_none_or(|v| v == t.value))
+    {
         out.extend_from_slice(&bytes[done..trailer.span.start]);
         done = trailer.span.end;
     }
@@ -367,7 +438,8 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
     }
     let patch = PatchFile::parse(bytes)?;
     let preamble = patch.preamble();
-    let eol = if preamble.windows(2).any(|w| w == b"\r\n") || (preamble.is_empty() && patch.crlf()) { "\r\n" } else { "\n" };
+    let eol =
+        if preamble.windows(2).any(|w| w == b"\r\n") || (preamble.is_empty() && patch.crlf()) { "\r\n" } else { "\n" };
     let headers = patch.headers();
     let splice = |span: Span, text: String| {
         let mut out = bytes[..span.start].to_vec();
@@ -398,7 +470,8 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
         return Ok(splice(Span::at(all[block.end - 1].end), format!("{line}{eol}")));
     }
     // No trailers yet: a new paragraph behind the last line of text.
-    let text_end = all[block.end.min(all.len())..end].iter().rev().find(|l| !l.text.trim_ascii().is_empty()).map(|l| l.end);
+    let text_end =
+        all[block.end.min(all.len())..end].iter().rev().find(|l| !l.text.trim_ascii().is_empty()).map(|l| l.end);
     match text_end {
         Some(at) => Ok(splice(Span::at(at), format!("{eol}{line}{eol}"))),
         None if message_start < message_end => {
@@ -451,7 +524,9 @@ mod tests {
 
     #[test]
     fn a_debian_patch() {
-        let h = headers("Description: short\n long text\n .\n more\nAuthor: A <a@b>\nBug-Debian: https://bugs/1\nForwarded: no\n\n---\n");
+        let h = headers(
+            "Description: short\n long text\n .\n more\nAuthor: A <a@b>\nBug-Debian: https://bugs/1\nForwarded: no\n\n---\n",
+        );
         assert_eq!(h.subject.as_deref(), Some("short"));
         assert_eq!(h.author.as_deref(), Some("A <a@b>"));
         assert_eq!(h.values("Bug-Debian").next(), Some("https://bugs/1"));
@@ -460,7 +535,10 @@ mod tests {
 
     #[test]
     fn free_text_and_nothing() {
-        assert_eq!(headers("Fix the build on arm.\n\nIt was broken.\n").subject.as_deref(), Some("Fix the build on arm."));
+        assert_eq!(
+            headers("Fix the build on arm.\n\nIt was broken.\n").subject.as_deref(),
+            Some("Fix the build on arm.")
+        );
         assert_eq!(headers(""), Headers::default());
         assert_eq!(bare_subject("Re: [PATCH] [CVE-2024-1] x"), "[CVE-2024-1] x");
     }
@@ -471,17 +549,30 @@ mod tests {
             ("", "Upstream-Status: Pending\n"),
             ("Text.\n\n", "Text.\n\nUpstream-Status: Pending\n\n"),
             ("Subject: x\nFrom: a\n\n", "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n"),
-            ("Subject: x\nFrom: a\n\nText\n---\n f | 1 +\n\n", "Subject: x\nFrom: a\n\nText\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n"),
-            ("Subject: x\nFrom: a\n\nSigned-off-by: a\n---\n", "Subject: x\nFrom: a\n\nSigned-off-by: a\nUpstream-Status: Pending\n---\n"),
+            (
+                "Subject: x\nFrom: a\n\nText\n---\n f | 1 +\n\n",
+                "Subject: x\nFrom: a\n\nText\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n",
+            ),
+            (
+                "Subject: x\nFrom: a\n\nSigned-off-by: a\n---\n",
+                "Subject: x\nFrom: a\n\nSigned-off-by: a\nUpstream-Status: Pending\n---\n",
+            ),
             ("Description: x\nAuthor: a\n\n", "Description: x\nAuthor: a\nUpstream-Status: Pending\n\n"),
             ("T\r\n\r\nSigned-off-by: a\r\n", "T\r\n\r\nSigned-off-by: a\r\nUpstream-Status: Pending\r\n"),
             ("T\n\nUpstream-Status: Submitted [x]\n", "T\n\nUpstream-Status: Pending\n"),
-            ("Subject: x\nFrom: a\n---\n f | 1 +\n\n", "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n"),
+            (
+                "Subject: x\nFrom: a\n---\n f | 1 +\n\n",
+                "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n",
+            ),
         ] {
             let bytes = format!("{before}{DIFF}").into_bytes();
             let set = set_trailer(&bytes, "Upstream-Status", "Pending").unwrap();
             assert_eq!(String::from_utf8(set.clone()).unwrap(), format!("{after}{DIFF}"), "{before:?}");
-            assert_eq!(set_trailer(&set, "Upstream-Status", "Pending").unwrap(), set, "the second time nothing changes");
+            assert_eq!(
+                set_trailer(&set, "Upstream-Status", "Pending").unwrap(),
+                set,
+                "the second time nothing changes"
+            );
             let gone = remove_trailer(&set, "upstream-status", None).unwrap();
             assert!(PatchFile::parse(&gone).unwrap().headers().values("Upstream-Status").next().is_none());
         }

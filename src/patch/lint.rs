@@ -77,7 +77,8 @@ pub fn upstream_status(bytes: &[u8]) -> Upstream {
             let strict = WORDS.iter().find_map(|(word, status)| {
                 let tail = rest.strip_prefix(word)?;
                 // `( .+)?$`: nothing, or a blank and at least one character.
-                (tail.is_empty() || (tail.starts_with(' ') && tail.chars().count() > 1)).then(|| (*status, tail.trim().to_string()))
+                (tail.is_empty() || (tail.starts_with(' ') && tail.chars().count() > 1))
+                    .then(|| (*status, tail.trim().to_string()))
             });
             if let Some((status, detail)) = strict {
                 return Upstream::Known { status, detail, line: i + 1 };
@@ -184,24 +185,47 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
     if rules.upstream_status {
         match upstream_status(&patch.to_bytes()) {
             Upstream::Known { .. } => {}
-            Upstream::Missing => add("OV0242", "there is no `Upstream-Status:`".into(), 0, "say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream"),
+            Upstream::Missing => add(
+                "OV0242",
+                "there is no `Upstream-Status:`".into(),
+                0,
+                "say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream",
+            ),
             Upstream::Malformed { text, line } => {
                 let message = format!("a malformed `Upstream-Status:`: `{}`", text.trim());
-                add("OV0243", message, line, "write `Upstream-Status: Word [where or why]` at the start of a line, in this case");
+                add(
+                    "OV0243",
+                    message,
+                    line,
+                    "write `Upstream-Status: Word [where or why]` at the start of a line, in this case",
+                );
             }
         }
     }
     if rules.signed_off {
         let signed: Vec<_> = headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case("signed-off-by")).collect();
         if signed.is_empty() {
-            add("OV0244", "there is no `Signed-off-by:`".into(), 0, "who can sign it off adds `Signed-off-by: Name <mail>`");
+            add(
+                "OV0244",
+                "there is no `Signed-off-by:`".into(),
+                0,
+                "who can sign it off adds `Signed-off-by: Name <mail>`",
+            );
         }
         for trailer in signed {
             let named = trailer.value.split_once(" <").is_some_and(|(name, mail)| {
-                !name.trim().is_empty() && mail.ends_with('>') && mail.contains('@') && !mail.trim_end_matches('>').contains(char::is_whitespace)
+                !name.trim().is_empty()
+                    && mail.ends_with('>')
+                    && mail.contains('@')
+                    && !mail.trim_end_matches('>').contains(char::is_whitespace)
             });
             if trailer.key != "Signed-off-by" || !named {
-                add("OV0245", format!("a malformed `Signed-off-by:`: `{}: {}`", trailer.key, trailer.value), trailer.line, "write `Signed-off-by: Name <mail>`");
+                add(
+                    "OV0245",
+                    format!("a malformed `Signed-off-by:`: `{}: {}`", trailer.key, trailer.value),
+                    trailer.line,
+                    "write `Signed-off-by: Name <mail>`",
+                );
             }
         }
     }
@@ -210,22 +234,42 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
         let mentioned = |text: &str| identifiers(&text.to_ascii_uppercase()).into_iter().next();
         let named = mentioned(file_name).or_else(|| headers.subject.as_deref().and_then(mentioned));
         if let (Some(cve), true) = (named, tagged.is_empty()) {
-            add("OV0246", format!("the patch names {cve} but has no `CVE:` line"), 0, "write `CVE: CVE-YYYY-NNNN`, so that tools find it");
+            add(
+                "OV0246",
+                format!("the patch names {cve} but has no `CVE:` line"),
+                0,
+                "write `CVE: CVE-YYYY-NNNN`, so that tools find it",
+            );
         }
         for trailer in tagged {
             let words: Vec<_> = trailer.value.split([' ', ',']).filter(|w| !w.is_empty()).collect();
             let good = !words.is_empty() && words.iter().all(|w| identifiers(w).first().is_some_and(|id| id == w));
             if trailer.key != "CVE" || !good {
-                add("OV0247", format!("a malformed `CVE:` line: `{}: {}`", trailer.key, trailer.value), trailer.line, "write `CVE: CVE-YYYY-NNNN`, several separated by blanks");
+                add(
+                    "OV0247",
+                    format!("a malformed `CVE:` line: `{}: {}`", trailer.key, trailer.value),
+                    trailer.line,
+                    "write `CVE: CVE-YYYY-NNNN`, several separated by blanks",
+                );
             }
         }
     }
     if patch.crlf() {
-        add("OV0248", "the patch has CR LF line ends".into(), 1, "`patch` takes the CRs off; convert the file, or the build only works by luck");
+        add(
+            "OV0248",
+            "the patch has CR LF line ends".into(),
+            1,
+            "`patch` takes the CRs off; convert the file, or the build only works by luck",
+        );
     }
     if patch.unfinished() {
         let line = patch.to_bytes().split(|b| *b == b'\n').count();
-        add("OV0249", "the patch ends in the middle of a line".into(), line, "end the last line with a line feed: `patch` takes it for a blank line");
+        add(
+            "OV0249",
+            "the patch ends in the middle of a line".into(),
+            line,
+            "end the last line with a line feed: `patch` takes it for a blank line",
+        );
     }
     found
 }
@@ -280,9 +324,16 @@ mod tests {
         assert_eq!(codes("0001-x.patch", ""), [("OV0240", 0), ("OV0241", 0), ("OV0242", 0), ("OV0244", 0)]);
         let good = "From: A <a@b>\nSubject: [PATCH] fix CVE-2024-12345\n\nCVE: CVE-2024-12345\nUpstream-Status: Backport [x]\nSigned-off-by: A <a@b>\n---\n";
         assert_eq!(codes("CVE-2024-12345.patch", good), []);
-        let bad = good.replace("CVE: CVE-", "CVE: cve-").replace("Backport", "backport").replace("A <a@b>\n---", "A\n---");
+        let bad =
+            good.replace("CVE: CVE-", "CVE: cve-").replace("Backport", "backport").replace("A <a@b>\n---", "A\n---");
         assert_eq!(codes("x.patch", &bad), [("OV0243", 5), ("OV0245", 6), ("OV0247", 4)]);
-        assert_eq!(codes("cve-2024-99999.patch", "From: A <a@b>\nSubject: x\n\nUpstream-Status: Pending\nSigned-off-by: A <a@b>\n"), [("OV0246", 0)]);
+        assert_eq!(
+            codes(
+                "cve-2024-99999.patch",
+                "From: A <a@b>\nSubject: x\n\nUpstream-Status: Pending\nSigned-off-by: A <a@b>\n"
+            ),
+            [("OV0246", 0)]
+        );
     }
 
     #[test]

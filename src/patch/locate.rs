@@ -71,12 +71,12 @@ impl<'a> Pattern<'a> {
     }
 
     /// Returns the line at which the pattern fits, from 1. `guess` is the line to begin with; `frozen` the number of lines of the
-    /// file that an earlier hunk has taken.
+    /// file that an earlier hunk has taken. Line 0, which a pattern whose first lines are left out can have, means "nowhere" to
+    /// `patch`, though it moves its guess there.
     pub(super) fn locate(&self, file: &[&[u8]], guess: i64, frozen: i64, fuzz: i64) -> Option<i64> {
         let wanted = self.lines.len() as i64;
         if wanted == 0 {
-            // Anywhere; but there is no line 0, which is how `patch` says "nowhere".
-            return (guess != 0).then_some(guess);
+            return Some(guess);
         }
         let lines = file.len() as i64;
         let skip_front = fuzz + self.prefix - self.context();

@@ -31,7 +31,9 @@ fn looks_dated(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split_ascii_whitespace().rev();
     let year = words.find(|w| w.len() == 4 && w.bytes().all(|b| b.is_ascii_digit())).is_some();
-    year && text.split_ascii_whitespace().any(|w| w.split(':').count() >= 2 && w.split(':').all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit())))
+    year && text.split_ascii_whitespace().any(|w| {
+        w.split(':').count() >= 2 && w.split(':').all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit()))
+    })
 }
 
 /// Returns the patches as one mailbox that [`split`] takes apart again: those without a `From ` line get git's, and each ends
@@ -64,7 +66,9 @@ mod tests {
 
     #[test]
     fn messages_are_told_apart() {
-        let one = format!("{FROM}From: a\nSubject: [PATCH 1/2] x\n\nFrom here on it is text.\n\nFrom the start: no\n---\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n-- \n2.43.0\n\n");
+        let one = format!(
+            "{FROM}From: a\nSubject: [PATCH 1/2] x\n\nFrom here on it is text.\n\nFrom the start: no\n---\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n-- \n2.43.0\n\n"
+        );
         let two = one.replace("1/2", "2/2");
         let both = format!("{one}{two}");
         assert_eq!(split(both.as_bytes()), [one.as_bytes(), two.as_bytes()]);

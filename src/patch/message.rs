@@ -52,7 +52,9 @@ pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
     if !body.is_empty() {
         for line in body.lines() {
             // What would be taken for the end of the message or for a diff is moved away from the start of the line.
-            let diff = ["diff --git ", "--- ", "+++ ", "@@ -", "Index: ", "*** ", "Binary files "].iter().any(|p| line.starts_with(p));
+            let diff = ["diff --git ", "--- ", "+++ ", "@@ -", "Index: ", "*** ", "Binary files "]
+                .iter()
+                .any(|p| line.starts_with(p));
             if diff || line.trim_end() == "---" {
                 out.push(' ');
             }

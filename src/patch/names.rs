@@ -4,6 +4,9 @@
 
 use super::error::{Error, Spot};
 
+/// No path is longer, on Linux (`PATH_MAX`).
+const MAX_NAME: usize = 4096;
+
 /// A name from a `---`, `+++`, `diff --git`, `rename` or `copy` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileName {
@@ -27,8 +30,10 @@ impl FileName {
         } else if let Some(tab) = rest.iter().position(|b| *b == b'\t') {
             (rest[..tab].to_vec(), &rest[tab..])
         } else {
+            // No timestamp is longer than 64 bytes.
+            let from = rest.len().saturating_sub(64);
             let cut =
-                (0..rest.len()).find(|&i| rest[i] == b' ' && is_stamp(rest[i..].trim_ascii())).unwrap_or(rest.len());
+                (from..rest.len()).find(|&i| rest[i] == b' ' && is_stamp(rest[i..].trim_ascii())).unwrap_or(rest.len());
             (rest[..cut].trim_ascii_end().to_vec(), &rest[cut..])
         };
         let epoch = seconds_of(stamp.trim_ascii()).is_some_and(|s| (-25 * 3600..26 * 3600).contains(&s));
@@ -50,6 +55,9 @@ impl FileName {
     }
 
     fn checked(name: Vec<u8>, epoch: bool, at: Spot) -> Result<FileName, Error> {
+        if name.len() > MAX_NAME {
+            return Err(bad("is longer than any path", &at));
+        }
         if name.iter().any(|b| matches!(b, 0 | b'\n')) {
             return Err(bad("holds a NUL or a line end", &at));
         }
@@ -144,6 +152,11 @@ pub(super) fn quoted(name: &str) -> String {
     if name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
         return name.to_string();
     }
+    in_quotes(name)
+}
+
+/// Writes a name in quotes even if it needs none.
+pub(super) fn in_quotes(name: &str) -> String {
     let mut out = String::from("\"");
     for b in name.bytes() {
         match b {

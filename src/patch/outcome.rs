@@ -85,6 +85,8 @@ pub enum Skip {
     Reversed,
     /// It is a link, and the patch changes a regular file (or the other way round).
     NotRegular,
+    /// Its name has blanks and stands on the `diff --git` line alone, unquoted: git can read that, `patch` cannot.
+    BlankInName,
     /// It should be removed, but holds more than the patch takes out.
     NotEmpty,
 }
@@ -176,7 +178,7 @@ impl Outcome {
             }
             match file.skipped {
                 Some(Skip::Missing) => gone += 1,
-                Some(Skip::Exists | Skip::NotRegular | Skip::NotEmpty) => failing += 1,
+                Some(Skip::Exists | Skip::NotRegular | Skip::NotEmpty | Skip::BlankInName) => failing += 1,
                 Some(Skip::Reversed) | None => {}
             }
             for hunk in &file.hunks {

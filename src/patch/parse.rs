@@ -34,6 +34,8 @@ impl<'a> PatchFile<'a> {
         let mut text_start = 0;
         // The first line of a run of lines that belong to a header to come (`Index:`, `diff -u a b`, `====`).
         let mut pending: Option<Mark> = None;
+        // Since the last hunk the header of another mail has come.
+        let mut new_message = false;
         while let Some(line) = reader.peek() {
             if line.len() > MAX_LINE_BYTES {
                 return Err(Error::TooLarge { what: "a line of the patch", limit: MAX_LINE_BYTES, at: reader.spot() });
@@ -51,14 +53,19 @@ impl<'a> PatchFile<'a> {
             } else if line.starts_with(b"*** ") && context_diff(&reader) {
                 return Err(Error::ContextDiff { at: reader.spot() });
             } else if line.starts_with(b"@@ -") && reader.hunk_header().is_ok() {
-                if pending.as_ref().is_none_or(|p| p.index.is_none()) {
+                let named = pending.as_ref().is_some_and(|p| p.index.is_some());
+                // In a description it is text. Behind a hunk whose header counts too few lines it is a hunk, and `patch` loses it without
+                // a word.
+                if !named && !files.is_empty() && !new_message {
                     return Err(Error::HunkWithoutFile { at: reader.spot() });
                 }
-                true
+                named
             } else {
                 false
             };
             if !begins {
+                new_message |=
+                    line.starts_with(b"From ") || line.starts_with(b"From: ") || line.starts_with(b"Subject: ");
                 if line.starts_with(b"Index: ") || line.starts_with(b"diff -") {
                     let index = line.strip_prefix(b"Index: ").map(|rest| (rest.trim_ascii_end(), reader.spot()));
                     // `Index:` then `diff -u`, as CVS writes them, are one header.
@@ -76,10 +83,24 @@ impl<'a> PatchFile<'a> {
                     reader.next();
                     let binary = Some(Binary { bytes: &bytes[from..reader.at], has_data: false });
                     let index = None;
-                    files.push(FileDiff { lead, header, git: None, old, new, index, hunks: Vec::new(), binary, strip_cr: false, at });
+                    files.push(FileDiff {
+                        lead,
+                        header,
+                        git: None,
+                        old,
+                        new,
+                        index,
+                        hunks: Vec::new(),
+                        binary,
+                        strip_cr: false,
+                        at,
+                    });
                     text_start = reader.at;
                     continue;
-                } else if !(line.starts_with(b"====") || line.starts_with(b"RCS file:") || line.starts_with(b"retrieving ")) {
+                } else if !(line.starts_with(b"====")
+                    || line.starts_with(b"RCS file:")
+                    || line.starts_with(b"retrieving "))
+                {
                     pending = None;
                 }
                 reader.next();
@@ -90,10 +111,11 @@ impl<'a> PatchFile<'a> {
             let lead = lead_of(bytes, &files, text_start, start.at);
             let file = reader.file(&start, lead)?;
             files.push(file);
+            new_message = false;
             text_start = reader.at;
         }
         if files.is_empty() {
-            return Err(nearest_reason(bytes));
+            return Err(super::not_a_patch::nearest_reason(bytes));
         }
         let trailing = &bytes[text_start.min(bytes.len())..];
         Ok(PatchFile { preamble: preamble.unwrap_or_default(), files, trailing })
@@ -128,15 +150,15 @@ impl Mark<'_> {
 
 /// Lines of the patch and a position among them.
 #[derive(Clone)]
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    line: usize,
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    pub(super) line: usize,
 }
 
 impl<'a> Reader<'a> {
     /// The line at the position without its line feed.
-    fn peek(&self) -> Option<&'a [u8]> {
+    pub(super) fn peek(&self) -> Option<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         if rest.is_empty() {
             return None;
@@ -145,14 +167,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The line after that.
-    fn second(&self) -> Option<&'a [u8]> {
+    pub(super) fn second(&self) -> Option<&'a [u8]> {
         let mut ahead = self.clone();
         ahead.next();
         ahead.peek()
     }
 
     /// Moves behind the line; returns it with its line feed.
-    fn next(&mut self) -> &'a [u8] {
+    pub(super) fn next(&mut self) -> &'a [u8] {
         let rest = &self.bytes[self.at..];
         let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |i| i + 1);
         self.at += len;
@@ -164,7 +186,7 @@ impl<'a> Reader<'a> {
         Mark { at: self.at, line: self.line, index: None }
     }
 
-    fn spot(&self) -> Spot {
+    pub(super) fn spot(&self) -> Spot {
         let line = self.peek().unwrap_or_default();
         let text = line.strip_suffix(b"\r").unwrap_or(line);
         let shown = String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
@@ -282,6 +304,9 @@ impl<'a> Reader<'a> {
             } else if let Some(rest) = line.strip_prefix(b"copy to ") {
                 copy_to = Some(FileName::from_extended(rest, at)?);
             } else if let Some(rest) = line.strip_prefix(b"index ") {
+                let mut names = rest.split(|b| matches!(b, b'.' | b' ')).filter(|n| !n.is_empty());
+                let mut empty = || names.next().is_some_and(|n| n.starts_with(super::diff::EMPTY_BLOB.as_bytes()));
+                (git.old_empty, git.new_empty) = (empty(), empty());
                 if let Some(space) = rest.iter().position(|b| *b == b' ') {
                     let mode = parse_mode(&rest[space + 1..]);
                     git.old_mode = git.old_mode.or(mode);
@@ -298,7 +323,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the numbers of the hunk header at the position; the position stays.
-    fn hunk_header(&self) -> Result<([u64; 4], &'a [u8]), Error> {
+    pub(super) fn hunk_header(&self) -> Result<([u64; 4], &'a [u8]), Error> {
         let line = content(self.peek().unwrap_or_default());
         let bad = || Error::BadHunkHeader { at: self.spot() };
         let mut rest = line.strip_prefix(b"@@ -").ok_or_else(bad)?;
@@ -386,7 +411,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A line without line end.
-fn content(line: &[u8]) -> &[u8] {
+pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -400,6 +425,10 @@ fn parse_mode(text: &[u8]) -> Option<u32> {
 /// Splits the two names of a `diff --git` line: quoted, or `a/NAME b/NAME` with the same NAME, or without any blank.
 fn git_names(rest: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let raw = |name: &[u8]| name.to_vec();
+    // Each blank is tried; two paths are not longer.
+    if rest.len() > 16_384 {
+        return None;
+    }
     if rest.first() == Some(&b'"') {
         let (_, used) = super::names::unquote(rest)?;
         let second = rest.get(used..)?.strip_prefix(b" ")?;
@@ -445,74 +474,6 @@ fn context_diff(reader: &Reader<'_>) -> bool {
     }
     ahead.next();
     ahead.peek().is_some_and(|l| l.starts_with(b"***************"))
-}
-
-/// Names what the bytes most likely are, when they are no patch.
-fn nearest_reason(bytes: &[u8]) -> Error {
-    let mut reader = Reader { bytes, at: 0, line: 1 };
-    let first = bytes.trim_ascii_start();
-    let not = |reason, at| Error::NotAPatch { reason, at };
-    let magic: [(&[u8], &'static str); 7] = [
-        (b"\x1f\x8b", "it is compressed with gzip"),
-        (b"BZh", "it is compressed with bzip2"),
-        (b"\xfd7zXZ", "it is compressed with xz"),
-        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
-        (b"PK\x03\x04", "it is a zip archive"),
-        (b"\x7fELF", "it is an ELF program"),
-        (b"\xff\xfe", "it is UTF-16"),
-    ];
-    for (start, reason) in magic {
-        if bytes.starts_with(start) {
-            return not(reason, Spot::default());
-        }
-    }
-    let lower: Vec<u8> = first.iter().take(64).map(u8::to_ascii_lowercase).collect();
-    if lower.starts_with(b"<!doctype") || lower.starts_with(b"<html") || lower.starts_with(b"<?xml") {
-        return not("it is a web page", reader.spot());
-    }
-    if let Some(nul) = memchr::memchr(0, &bytes[..bytes.len().min(1 << 16)]) {
-        while reader.peek().is_some_and(|l| reader.at + l.len() < nul) {
-            reader.next();
-        }
-        return not("it holds NUL bytes", reader.spot());
-    }
-    let mut minus = None;
-    while let Some(line) = reader.peek() {
-        let text = content(line);
-        let trimmed = text.trim_ascii_start();
-        if trimmed.len() < text.len() && (trimmed.starts_with(b"--- ") || trimmed.starts_with(b"diff --git ")) {
-            return not("its lines are indented", reader.spot());
-        }
-        if text.starts_with(b"@@ -") {
-            return Error::BadHunkHeader { at: reader.spot() };
-        }
-        if let Some(what) = command(text, reader.second().map(content)) {
-            return Error::OtherDiff { what, at: reader.spot() };
-        }
-        if text.starts_with(b"--- ") || text.starts_with(b"+++ ") {
-            minus.get_or_insert(reader.spot());
-        }
-        reader.next();
-    }
-    match minus {
-        Some(at) => not("`---` and `+++` do not follow each other", at),
-        None => not("no file header (`--- old`, `+++ new`) and no hunk was found", Spot { line: 1, ..Reader { bytes, at: 0, line: 1 }.spot() }),
-    }
-}
-
-/// Recognises a command of a normal diff (`3c3`, next line `< ...`) or of an ed script (`3,4d` or `3a` alone).
-fn command(line: &[u8], next: Option<&[u8]>) -> Option<&'static str> {
-    let verb = line.iter().position(|b| matches!(b, b'a' | b'c' | b'd'))?;
-    let range = |text: &[u8]| !text.is_empty() && text[0].is_ascii_digit() && text.iter().all(|b| b.is_ascii_digit() || *b == b',');
-    if !range(&line[..verb]) {
-        return None;
-    }
-    let next = next.unwrap_or_default();
-    match &line[verb + 1..] {
-        [] => Some("an ed script"),
-        tail if range(tail) && (next.starts_with(b"< ") || next.starts_with(b"> ")) => Some("a normal diff"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -563,7 +524,10 @@ mod tests {
             ("diff --cc f\nindex 1,2..3\n--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n", ("OV0205", 1)),
             ("--- a/f\n+++ b/f\n@@@ -1,2 -1,2 +1,3 @@@\n  a\n", ("OV0213", 1)),
             ("diff --git a/f.png b/f.png\nindex 1..2 100644\nBinary files a/f.png and b/f.png differ\n", ("OV0206", 1)),
-            ("diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n", ("OV0207", 1)),
+            (
+                "diff --git a/f b/f\nindex 1..2 100644\nGIT binary patch\nliteral 3\nKcmZ\n\nliteral 0\nHcmV?d00001\n\n",
+                ("OV0207", 1),
+            ),
             ("@@ -1 +1 @@\n-a\n+b\n", ("OV0208", 1)),
             ("--- a/f\n+++ b/f\n@@ -1,x +1 @@\n-a\n+b\n", ("OV0209", 3)),
             ("--- a/f\n+++ b/f\n@@ -1,-5 +1 @@\n-a\n+b\n", ("OV0209", 3)),
@@ -576,7 +540,10 @@ mod tests {
             ("diff --git a/f b/f\nrename from f\nrename to ../f\n", ("OV0214", 3)),
             ("diff --git a/f b/f\nrename from f\nrename to /etc/f\n", ("OV0214", 3)),
             ("--- a/f\n+++ /dev/sda\n@@ -1 +1 @@\n-a\n+b\n", ("OV0215", 2)),
-            ("diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", ("OV0215", 1)),
+            (
+                "diff --git a/f b/f\nnew file mode 060644\nindex 0..1\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n",
+                ("OV0215", 1),
+            ),
             ("--- a/f\0x\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- \"a/f\\000x\"\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0216", 1)),
             ("--- f\n+++ f\n@@ -1 +1 @@\n-a\n+b\n", ("OV0217", 1)),
@@ -606,7 +573,9 @@ mod tests {
 
     #[test]
     fn git_names_with_blanks_and_quotes() {
-        let names = |rest: &str| git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()));
+        let names = |rest: &str| {
+            git_names(rest.as_bytes()).map(|(a, b)| (String::from_utf8(a).unwrap(), String::from_utf8(b).unwrap()))
+        };
         let pair = |a: &str, b: &str| Some((a.to_string(), b.to_string()));
         assert_eq!(names("a/f b/f"), pair("a/f", "b/f"));
         assert_eq!(names("a/f g b/f g"), pair("a/f g", "b/f g"));
@@ -619,11 +588,36 @@ mod tests {
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             prop::sample::select(vec![
-                "diff --git a/f b/f\n", "--- a/f\n", "+++ b/f\n", "@@ -1 +1 @@\n", "@@ -1,2 +1,2 @@ x\n", "@@ -0,0 +1 @@\n", "-a\n", "+b\n", " c\n", "\n",
-                "\\ No newline at end of file\n", "Index: f\n", "index 1..2 100644\n", "new file mode 100644\n", "rename from a\n", "rename to b\n",
-                "GIT binary patch\n", "literal 5\n", "zcmV\n", "Binary files a/f and b/f differ\n", "-- \n", "--- a/f\r\n", "+++ b/f\r\n", "*** a\n", "From: x\n",
-                "--- \"a/\\303\"\n", "@@ -1", "@@@ -1 -1 +1 @@@\n",
-            ]).prop_map(|s| s.as_bytes().to_vec()),
+                "diff --git a/f b/f\n",
+                "--- a/f\n",
+                "+++ b/f\n",
+                "@@ -1 +1 @@\n",
+                "@@ -1,2 +1,2 @@ x\n",
+                "@@ -0,0 +1 @@\n",
+                "-a\n",
+                "+b\n",
+                " c\n",
+                "\n",
+                "\\ No newline at end of file\n",
+                "Index: f\n",
+                "index 1..2 100644\n",
+                "new file mode 100644\n",
+                "rename from a\n",
+                "rename to b\n",
+                "GIT binary patch\n",
+                "literal 5\n",
+                "zcmV\n",
+                "Binary files a/f and b/f differ\n",
+                "-- \n",
+                "--- a/f\r\n",
+                "+++ b/f\r\n",
+                "*** a\n",
+                "From: x\n",
+                "--- \"a/\\303\"\n",
+                "@@ -1",
+                "@@@ -1 -1 +1 @@@\n",
+            ])
+            .prop_map(|s| s.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 0..12),
         ]
     }

@@ -49,6 +49,10 @@ pub struct GitHeader {
     pub old_mode: Option<u32>,
     /// `new mode` or `new file mode` or the mode of the `index` line.
     pub new_mode: Option<u32>,
+    /// The `index` line says that the file before is empty.
+    pub old_empty: bool,
+    /// The `index` line says that the file after is empty.
+    pub new_empty: bool,
     /// `new file mode` is there.
     pub creates: bool,
     /// `deleted file mode` is there.
@@ -245,6 +249,13 @@ impl<'a> FileDiff<'a> {
         self.git.as_ref().is_some_and(|g| g.deletes)
             || self.new.as_ref().is_some_and(|n| n.null)
             || (self.new.as_ref().is_some_and(|n| n.epoch) && self.empty_side(true))
+    }
+
+    /// Says whether only the `diff --git` line names the file, and with blanks but no quotes: GNU patch cannot read that.
+    pub(super) fn blank_in_name(&self) -> bool {
+        let Some(git) = self.git.as_ref().filter(|_| self.old.is_none() && self.new.is_none()) else { return false };
+        let blank = [&git.old, &git.new].into_iter().flatten().any(|n| n.name.contains(' '));
+        blank && !self.header.starts_with(b"diff --git \"")
     }
 
     /// Says whether the first hunk's old (or new) side is `0,0`.

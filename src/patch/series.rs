@@ -132,12 +132,16 @@ mod tests {
         let text = "# debian\n\ndebian/a.patch\nb.patch -p0  # old\nc#1.patch -R\nd.patch -p ab -R";
         let mut series = Series::parse(text).unwrap();
         let entries: Vec<_> = series.entries().map(|e| (e.name.as_str(), e.strip, e.reverse)).collect();
-        assert_eq!(entries, [("debian/a.patch", 1, false), ("b.patch", 0, false), ("c#1.patch", 1, true), ("d.patch", 1, true)]);
+        assert_eq!(
+            entries,
+            [("debian/a.patch", 1, false), ("b.patch", 0, false), ("c#1.patch", 1, true), ("d.patch", 1, true)]
+        );
         assert_eq!(series.to_string(), text);
         series.push(&Entry { name: "e.patch".into(), strip: 2, reverse: false }).unwrap();
         assert!(series.remove("b.patch") && !series.remove("b.patch"));
         assert_eq!(series.to_string(), "# debian\n\ndebian/a.patch\nc#1.patch -R\nd.patch -p ab -R\ne.patch -p2\n");
-        for bad in ["a.patch -x\n", "a.patch\na.patch\n", "../a.patch\n", "/a.patch\n", "a.patch -p\n", "a.patch -px\n"] {
+        for bad in ["a.patch -x\n", "a.patch\na.patch\n", "../a.patch\n", "/a.patch\n", "a.patch -p\n", "a.patch -px\n"]
+        {
             assert!(matches!(Series::parse(bad), Err(Error::BadSeries { .. })), "{bad}");
         }
     }
