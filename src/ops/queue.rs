@@ -2,7 +2,7 @@
 
 pub mod applying;
 pub mod commits;
-mod date;
+pub mod date;
 pub mod error;
 pub mod rewrite;
 pub mod series;

@@ -9,10 +9,12 @@ mod explain;
 mod export;
 mod finish;
 mod graph;
+mod header;
 mod impact;
 mod import;
 mod init;
 mod ldd;
+mod lint;
 mod list;
 mod patch;
 mod platforms;
@@ -20,6 +22,7 @@ mod rebase;
 mod refresh;
 mod reorder;
 mod run;
+mod status;
 mod toolchain;
 mod unpatch;
 mod verify;
@@ -59,6 +62,9 @@ pub(crate) enum Command {
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
     Cache(cache::Args),
+    Status(status::Args),
+    Lint(lint::Args),
+    Header(header::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -89,5 +95,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
         Command::Cache(args) => cache::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Lint(args) => lint::run(args, context),
+        Command::Header(args) => header::run(args, context),
     }
 }
