@@ -106,7 +106,7 @@ impl Outcome for Linted {
             }
         }
         let patches: usize = self.packages.iter().map(|p| p.patches.len()).sum();
-        let patches = super::impact::plural(patches, "patch");
+        let patches = super::queue::patches(patches);
         match count {
             0 => document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}"))),
             n => document.line(format!("{} in {patches}", super::impact::plural(n, "finding"))),

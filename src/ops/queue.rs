@@ -76,6 +76,11 @@ pub fn files(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(queue::order(names))
 }
 
+/// Returns `1 patch`, `8 patches`.
+pub fn patches(count: usize) -> String {
+    if count == 1 { "1 patch".into() } else { format!("{count} patches") }
+}
+
 /// Returns the subject of a patch file, or of its name when it cannot be read.
 pub fn subject(path: &Path) -> String {
     let from_name = || {

@@ -107,7 +107,7 @@ impl Outcome for Refreshed {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            document.line(format!("{}, nothing to refresh", super::impact::plural(self.patches, "patch")));
+            document.line(format!("{}, nothing to refresh", super::queue::patches(self.patches)));
         }
         show_files(&mut document, self.dry_run, &self.files, &[]);
         document
