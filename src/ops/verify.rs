@@ -20,6 +20,7 @@ use crate::overlay::AttrPath;
 pub(super) mod asked;
 mod cause;
 mod closure;
+mod contents;
 mod derivation;
 mod family;
 pub(super) mod files;
@@ -47,6 +48,8 @@ pub struct Options {
     pub packages: Vec<String>,
     /// Whether what cannot be known is no failure.
     pub allow_unknown: bool,
+    /// Whether the unpatched libraries that the programs are compared with are left unbuilt.
+    pub no_build: bool,
     /// What to run the programs with, and what they have to print.
     pub run: Option<RunCheck>,
 }
@@ -132,6 +135,9 @@ struct Case<'c, 'n> {
     valid: &'c BTreeSet<String>,
     asked: &'c mut Asked<'n>,
     identity: &'c mut Identity<'n>,
+    /// Whether what is missing for a comparison may be built.
+    may_build: bool,
+    progress: &'c mut dyn Progress,
 }
 
 impl Case<'_, '_> {
@@ -256,6 +262,8 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     valid: &valid,
                     asked: &mut asked,
                     identity: &mut identity,
+                    may_build: !options.no_build,
+                    progress: &mut *progress,
                 };
                 let answers = levels(&mut case, subject)?;
                 for (level, answer) in answers {
@@ -295,6 +303,7 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
         (Level::Source, source::judge(case, &members, &logs)),
         (Level::Log, log::judge(case, &members, &logs)),
         (Level::Closure, closure::judge(case, &members, &family)?),
+        (Level::Contents, contents::judge(case, &members)?),
     ])
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Ends with 0 also where something cannot be known
     #[arg(long)]
     allow_unknown: bool,
+    /// Does not build the unpatched library that static programs are compared with; then that is unknown
+    #[arg(long)]
+    no_build: bool,
     /// Runs the program of each target with these arguments (one text; '' for none)
     #[arg(long, value_name = "ARGS", requires = "expect", allow_hyphen_values = true)]
     run: Option<String>,
@@ -45,6 +48,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         selection: args.set.selection(args.targets),
         packages: args.packages,
         allow_unknown: args.allow_unknown,
+        no_build: args.no_build,
         run: args.run.zip(args.expect).map(|(line, expect)| RunCheck { args: line, expect, program: args.program }),
     };
     let mut progress = context.progress();

@@ -210,7 +210,7 @@ fn look_at_archive(wanted: &Expected, also: Option<&Expected>, file: &StoreFile,
     for data in members.iter().filter_map(|member| member.data).filter(|data| data.starts_with(b"\x7fELF")) {
         some = true;
         if let Err(mismatch) = wanted.matches(data)
-            && !also.is_some_and(|also| also.matches(data).is_ok())
+            && also.is_none_or(|also| also.matches(data).is_err())
         {
             seen.wrong.push(format!("{}: {mismatch}", file.path));
             return;

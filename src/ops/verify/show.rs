@@ -116,12 +116,17 @@ fn one(finding: &Finding, targets: &[String], document: &mut Document) {
         Verdict::NotApplicable => (Role::Dim, "not applicable "),
     };
     let who = match targets {
-        [one] => one.clone(),
-        several => plural(several.len(), "target"),
+        [] => None,
+        [one] => Some(format!("{one}:")),
+        several => Some(format!("{}:", plural(several.len(), "target"))),
     };
     let package = finding.package.as_ref().map(|p| format!(" {p}")).unwrap_or_default();
-    let mut line = Text::new().with(role, verdict).plain(format!("{}{package} ", finding.level.name()));
-    line = line.with(Role::Name, who).plain(format!(": {}", finding.why));
+    let colon = if who.is_none() { ": " } else { " " };
+    let mut line = Text::new().with(role, verdict).plain(format!("{}{package}{colon}", finding.level.name()));
+    if let Some(who) = who {
+        line = line.with(Role::Name, format!("{who} "));
+    }
+    line = line.plain(&finding.why);
     if let Some(code) = finding.code {
         line = line.with(Role::Dim, format!(" [{code}]"));
     }
@@ -153,7 +158,7 @@ fn every(verified: &Verified, document: &mut Document) {
 }
 
 fn one_line_each(finding: &Finding, document: &mut Document) {
-    one(finding, &[called(finding)], document);
+    one(finding, &[], document);
     for line in &finding.evidence {
         document.line(Text::new().with(Role::Dim, format!("        {line}")));
     }
