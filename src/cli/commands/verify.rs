@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Ends with 0 also where something cannot be known
     #[arg(long)]
     allow_unknown: bool,
-    /// Does not build the unpatched library that static programs are compared with; then that is unknown
+    /// Builds and fetches nothing to compare with (unpatched libraries, sources); what would need it is unknown
     #[arg(long)]
     no_build: bool,
     /// Runs the program of each target with these arguments (one text; '' for none)
