@@ -160,6 +160,24 @@ fn an_overlay_that_is_not_wired_in_is_red() {
 }
 
 #[test]
+fn an_overlay_that_the_flake_does_not_name_is_red() {
+    let flake = "{ outputs = { self, nixpkgs }: { packages = import ./nix/packages.nix { inherit nixpkgs; }; }; }";
+    let packages = "{ nixpkgs }: { curl = (import nixpkgs { overlays = [ ]; }).curl; }";
+    let files = [
+        ("flake.nix", flake),
+        ("nix/packages.nix", packages),
+        ("overlays/zlib.nix", &overlay("zlib")),
+        ("overlays/fix.patch", PATCH),
+    ];
+    let Some(scene) = Scene::new("", &files) else { return };
+    let finding = red(&scene.verify(&["curl"]), Cause::NotWiredIn);
+    assert!(finding.why.contains("flake.nix does not name"), "{}", finding.why);
+    // Named by a file that the flake leads to, it is in.
+    scene.write("nix/packages.nix", &packages.replace("[ ]", "[ (import ../overlays/zlib.nix) ]"));
+    assert_eq!(at(&scene.verify(&["curl"]), Level::Derivation).verdict, Verdict::Ok);
+}
+
+#[test]
 fn a_patch_applied_twice_is_red() {
     let twice = "overlays = [\"overlay.nix\", \"again.nix\"]";
     let again = "import ./overlay.nix";

@@ -37,6 +37,29 @@ pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times
     Answer::failed(Cause::AppliedTwice, format!("{name} is {count} times in {}", node.name())).hint(hint)
 }
 
+/// Says that the flake of the workspace does not know the overlay; `None` when it does, or when `overlayctl.toml` lists the overlays and
+/// so the flake is not what builds.
+pub(super) fn outside_flake(case: &Case<'_, '_>) -> Option<Answer> {
+    let decided = !case.workspace.settings().overlays.is_empty();
+    let patch = case.package.patches.iter().find(|patch| patch.outside_flake && !decided)?;
+    let overlay = patch.place.path.display();
+    let flake = case.workspace.path("flake.nix");
+    Some(
+        Answer::failed(
+            Cause::NotWiredIn,
+            format!(
+                "{} does not name {overlay}: overlayctl applies it, and what the flake builds goes without",
+                flake.display()
+            ),
+        )
+        .hint(format!(
+            "add it to the overlays in flake.nix; or list it under `overlays` in {}",
+            crate::config::FILE_NAME
+        ))
+        .command(format!("grep -rn {} --include=*.nix .", super::asked::shell_word(&overlay.to_string()))),
+    )
+}
+
 /// Says whether the patched attribute is the C library of the target's toolchain; `None` when it is no C library at all, or
 /// that cannot be asked.
 ///

@@ -103,6 +103,9 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
     if members.is_empty() || !members.unpatched.is_empty() {
         return Ok(with(cause::missing(case, members)?));
     }
+    if let Some(answer) = cause::outside_flake(case) {
+        return Ok(with(answer));
+    }
     if let Some(id) = members.unclear.first() {
         return Ok(with(Answer::unknown(format!(
             "{} has patches that cannot be told apart: the overlay computes them",
