@@ -10,13 +10,18 @@ pub mod comparison;
 pub mod edit;
 mod engine;
 pub mod explain;
+pub mod export;
 mod facts;
 pub mod finish;
+pub mod graph_cache;
 pub mod graph_file;
+pub mod header;
 mod history;
 pub mod impact;
+pub mod import;
 pub mod init;
 pub mod ldd;
+pub mod lint;
 pub mod list;
 mod live;
 pub mod overlays;
@@ -25,12 +30,17 @@ pub mod platforms;
 pub mod predict;
 pub mod progress;
 pub mod queue;
+pub mod rebase;
+pub mod refresh;
+pub mod reorder;
 pub mod run;
 pub mod source;
+pub mod status;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
 pub mod verify;
+pub mod why;
 
 use std::path::PathBuf;
 
@@ -520,10 +530,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path }
-            | Error::CrlfPatch { path }
-            | Error::NotElf { path }
-            | Error::File { path, .. } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } | Error::File { path, .. } => {
+                Some(Place::file(path))
+            }
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

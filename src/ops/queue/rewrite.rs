@@ -61,6 +61,17 @@ impl Rewrite {
     }
 }
 
+/// Returns the queue as it is, as the queue that is wanted.
+pub fn keep(series: &Series) -> Vec<Wanted> {
+    let kept = |e: &super::series::Entry| Wanted {
+        from: Some(e.path.clone()),
+        bytes: e.bytes.clone(),
+        subject: e.subject(),
+        rename: false,
+    };
+    series.patches.iter().map(kept).collect()
+}
+
 /// Plans to replace a queue. `facts` are used when no overlay binds the package yet.
 ///
 /// # Errors
