@@ -219,6 +219,15 @@ fn a_private_copy_is_red_with_the_chain_to_it() {
 }
 
 #[test]
+fn an_alias_that_escapes_is_named() {
+    let Some(scene) = Scene::with(&overlay("perl")) else { return };
+    for target in ["script", "pkgsCross.riscv.script"] {
+        let finding = red(&scene.verify(&[target]), Cause::PrivateCopy);
+        assert!(finding.hint.as_deref().unwrap().contains("`perl528`"), "{finding:#?}");
+    }
+}
+
+#[test]
 fn a_false_condition_and_a_later_overlay_are_red() {
     let never = "final: prev: { zlib = if final.config ? never then prev.zlib.overrideAttrs (old: { patches = [ ./fix.patch ]; }) \
                  else prev.zlib; }";

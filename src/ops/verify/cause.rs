@@ -118,19 +118,25 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
         return Ok(not_a_dependency(case, &plain));
     }
     let graph = case.delta.after();
-    let mut copies: Vec<String> = Vec::new();
-    for id in &members.unpatched {
-        copies.push(format!("unpatched: {}", case.needs.chain(*id).join(" -> ")));
+    let name = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let mut alias = None;
+    for id in members.unpatched.iter().take(3) {
+        alias = case.asked.alias(&target, attr, graph.node(*id).drv_path())?;
+        if alias.is_some() {
+            break;
+        }
     }
-    let first = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let hint = match alias {
+        Some(alias) => format!("it is the attribute `{alias}`: patch that one too (or instead)"),
+        None => "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too"
+            .to_string(),
+    };
     Ok(Answer::failed(
         Cause::PrivateCopy,
-        format!("`{attr}` is patched, but the target also needs {first}, another copy of it, without the patch"),
+        format!("`{attr}` is patched, but the target also needs {name}, another copy of it, without the patch"),
     )
-    .evidence(copies)
-    .hint(
-        "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too",
-    ))
+    .evidence(members.unpatched.iter().map(|id| format!("unpatched: {}", case.needs.chain(*id).join(" -> "))))
+    .hint(hint))
 }
 
 /// The package of the target's own set does not have the patch.

@@ -60,6 +60,8 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
         }
         members.times.push((id, times));
     }
+    // What runs on the board first, then what is nearest to the target: a bootstrap stage is mostly the consequence.
+    members.unpatched.sort_by_cached_key(|id| (!case.runs_on_board(*id), case.needs.chain(*id).len()));
     members
 }
 
