@@ -35,7 +35,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ARGS", requires = "expect", allow_hyphen_values = true)]
     run: Option<String>,
     /// The text that has to be in what the program prints
-    #[arg(long, value_name = "TEXT", requires = "run", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "run",
+        allow_hyphen_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     expect: Option<String>,
     /// The program to run, when it is not the target's main one
     #[arg(long, value_name = "NAME", requires = "run")]
