@@ -23,7 +23,8 @@ use crate::ops::predict::{self, Predicted};
   overlayctl impact --board pi --format mermaid
   overlayctl impact --board pi --against HEAD          what the uncommitted change rebuilds
   overlayctl impact --board pi --package musl          what the patches of musl alone rebuild
-  overlayctl impact musl --predict --graph before.graph")]
+  overlayctl impact musl --predict --graph before.graph
+  overlayctl impact openssl --predict --board pi       without evaluating a change")]
 pub(crate) struct Args {
     /// The package whose change is predicted
     #[arg(value_name = "ATTR", requires = "predict")]
@@ -52,6 +53,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     let workspace = context.workspace()?;
     let mut progress = context.progress();
+    if let Some(attr) = &args.attr {
+        let selection = args.set.selection(args.targets);
+        let predicted = predict::from_workspace(&workspace, attr, &selection, args.view.view(), &mut *progress)?;
+        drop(progress);
+        context.warn(&predicted.warnings);
+        return args.view.show(context, &predicted, Predicted::digraph);
+    }
     let options = impact::Options {
         selection: args.set.selection(args.targets),
         baseline: args.baseline.baseline(),
