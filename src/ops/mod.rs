@@ -28,6 +28,7 @@ pub mod predict;
 pub mod progress;
 pub mod queue;
 pub mod run;
+pub mod scope;
 pub mod source;
 pub mod targets;
 pub mod toolchain;

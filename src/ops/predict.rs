@@ -140,7 +140,7 @@ pub fn from_workspace(
 }
 
 /// Returns the part of an attribute path that chooses a package set: `pkgsCross.X`, `pkgsStatic`.
-fn set_of(path: &[String]) -> Vec<String> {
+pub(super) fn set_of(path: &[String]) -> Vec<String> {
     let mut at = 0;
     while let Some(name) = path.get(at) {
         at += match name.as_str() {
