@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::targets::{self, Group, Selection};
 use super::{Error, engine};
 use crate::base::diagnostic::Warning;
-use crate::config::Workspace;
+use crate::config::{self, Workspace};
 use crate::graph::{self, Graph, StoreDir};
 use crate::nix::{self, EvalFailure, Instantiated, Nix, PackageSet, Recorded, Root, Side};
 use crate::view::{Document, Role, Text};
@@ -148,10 +148,12 @@ pub(super) fn of_sides(
         }
     }
     if compared.is_empty() {
-        let first = failures.into_iter().next();
-        return Err(
-            first.map_or_else(|| Error::NoTargets, |f| Error::Eval { target: f.target, failure: Box::new(f.failure) })
-        );
+        let Some(first) = failures.into_iter().next() else { return Err(Error::NoTargets) };
+        // Nothing was named and `<nixpkgs>` leads nowhere: that is not the target's fault.
+        if first.failure.message.contains("'nixpkgs' was not found") {
+            return Err(config::Error::NoNixpkgs { root: workspace.root().to_path_buf() }.into());
+        }
+        return Err(Error::Eval { target: first.target, failure: Box::new(first.failure) });
     }
     progress.stage("reading the derivations");
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;

@@ -296,7 +296,8 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
         family.sources.extend(facts.src.clone());
         family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
     }
-    let members = derivation::members(case, &family);
+    let mut members = derivation::members(case, &family);
+    derivation::excuse(case, &mut members)?;
     let logs = log::logs(case, &members)?;
     Ok(vec![
         (Level::Derivation, derivation::judge(case, &members)?),

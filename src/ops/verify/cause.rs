@@ -10,6 +10,7 @@ use super::finding::{Answer, Cause};
 use crate::graph::NodeId;
 use crate::nix::PackageFacts;
 use crate::ops::Error;
+use crate::overlay::AttrPath;
 
 /// The attributes that own the C library of some toolchain of some release of nixpkgs.
 const LIBC_NAMES: [&str; 9] =
@@ -34,6 +35,19 @@ pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times
         several => format!("it is named at {}: keep one", several.join(" and ")),
     };
     Answer::failed(Cause::AppliedTwice, format!("{name} is {count} times in {}", node.name())).hint(hint)
+}
+
+/// Says whether the patched attribute is the C library of the target's toolchain; `None` when it is no C library at all, or
+/// that cannot be asked.
+///
+/// # Errors
+/// Those of asking Nix.
+pub(super) fn owns_libc(case: &mut Case<'_, '_>, target: &AttrPath) -> Result<Option<bool>, Error> {
+    let name = case.package.attr.last().to_string();
+    if !LIBC_NAMES.contains(&name.as_str()) {
+        return Ok(None);
+    }
+    Ok(case.asked.libc_owners(target, &LIBC_NAMES)?.map(|owners| owners.contains(&name)))
 }
 
 /// Says why the package is without the patch, or is not needed at all.
@@ -176,9 +190,9 @@ impl Answer {
 }
 
 /// Returns the package of a target's path, without the sets in front.
-fn target_name(target: &crate::overlay::AttrPath) -> crate::overlay::AttrPath {
+fn target_name(target: &AttrPath) -> AttrPath {
     let sets = super::asked::set_of(target).len();
-    crate::overlay::AttrPath::from_names(target.names().iter().skip(sets).cloned()).unwrap_or_else(|| target.clone())
+    AttrPath::from_names(target.names().iter().skip(sets).cloned()).unwrap_or_else(|| target.clone())
 }
 
 fn shown(path: &Path) -> String {

@@ -63,6 +63,24 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
     members
 }
 
+/// Takes out what need not have the patch although it is made of the same source under the same name: the build machine's
+/// own C library, where the overlay patches the one of the cross toolchain.
+///
+/// # Errors
+/// Those of asking Nix.
+pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(), Error> {
+    let here: Vec<NodeId> = members.unpatched.iter().copied().filter(|id| !case.runs_on_board(*id)).collect();
+    if here.is_empty() || here.len() < members.unpatched.len() || members.patched.is_empty() {
+        return Ok(());
+    }
+    let target = case.target.attr.clone();
+    if cause::owns_libc(case, &target)? == Some(true) {
+        members.unpatched.clear();
+        members.exempt.extend(here);
+    }
+    Ok(())
+}
+
 /// Judges the level.
 ///
 /// # Errors
@@ -136,8 +154,11 @@ fn evidence(case: &Case<'_, '_>, members: &Members) -> Vec<String> {
                 None => format!("perhaps {}", patch.name),
             })
             .collect();
-        let exempt =
-            if members.exempt.contains(id) { " (runs on the build machine; the patch is for the board)" } else { "" };
+        let exempt = if members.exempt.contains(id) {
+            " (it runs on the build machine, and the patch is for the board)"
+        } else {
+            ""
+        };
         lines.push(format!("{} has {}{exempt}", node.drv_path(), has.join(", ")));
     }
     for id in &members.relatives {
