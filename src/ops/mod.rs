@@ -2,6 +2,7 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod all;
 pub mod baseline;
 pub mod boards;
 pub mod build;
@@ -34,6 +35,7 @@ pub mod rebase;
 pub mod refresh;
 pub mod reorder;
 pub mod run;
+pub mod scope;
 pub mod source;
 pub mod status;
 pub mod targets;
@@ -404,6 +406,18 @@ pub static EXPLANATIONS: &[Explanation] = &[
         code: "OV1039",
         title: "there is nothing to verify",
         text: "No overlay of the workspace patches anything, so nothing can be proven. `overlayctl list` shows what is patched.",
+    },
+    Explanation {
+        code: "OV1080",
+        title: "a target is left out of a prediction",
+        text: "It does not evaluate even without the overlays, so there is no graph to predict from. The other targets are predicted.",
+    },
+    Explanation {
+        code: "OV1081",
+        title: "everything is evaluated again",
+        text: "With a kept graph of the unpatched set only the attributes that a change can reach are evaluated again, and a sample \
+               of the others. Where the overlays bind something of which that cannot be told (a scope, a function, a new \
+               name that others use), or the sample shows a change, all are.",
     },
 ];
 

@@ -98,6 +98,28 @@ pub(super) fn resolve_with(
     Ok(groups)
 }
 
+/// Returns the package set that the options or the board choose, whole: without and with the workspace's overlays.
+///
+/// # Errors
+/// [`Error::Usage`] for several boards, [`Error::Config`].
+pub(super) fn whole(workspace: &Workspace, selection: &Selection) -> Result<Group, Error> {
+    let mut boards = Vec::new();
+    for name in &selection.boards {
+        boards.extend(workspace.boards(name)?.into_iter().map(|(name, board)| (Some(name), board.clone())));
+    }
+    if boards.is_empty() {
+        let board = Board { platform: selection.cross.clone(), is_static: selection.is_static, ..Board::default() };
+        boards.push((None, board));
+    }
+    match boards.as_slice() {
+        [(name, board)] => group(workspace, workspace, selection, *name, board, &[]),
+        _ => Err(Error::Usage {
+            message: "--all looks at one package set".into(),
+            hint: "name one board, or the set with --cross and --static".into(),
+        }),
+    }
+}
+
 /// Returns the native package set of the workspace without its overlays.
 ///
 /// # Errors
