@@ -18,9 +18,11 @@ pub fn checkout(dir: &Path, revision: &str, into: &Path) -> Result<PathBuf, Erro
     let copy = into.join(root.file_name().unwrap_or_else(|| "source".as_ref()));
     let mut how = git2::build::CheckoutBuilder::new();
     how.target_dir(&copy).update_index(false).force().recreate_missing(true);
-    repository
-        .checkout_tree(tree.as_object(), Some(&mut how))
-        .map_err(|source| Error::Git { doing: "write the tree of the revision", repository: root, source })?;
+    repository.checkout_tree(tree.as_object(), Some(&mut how)).map_err(|source| Error::Git {
+        doing: "write the tree of the revision",
+        repository: root,
+        source,
+    })?;
     Ok(copy.join(below))
 }
 

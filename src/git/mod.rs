@@ -8,8 +8,8 @@ mod worktree;
 
 use std::path::{Path, PathBuf};
 
-pub use git2::Oid;
 pub use checkout::{WorkingTree, checkout, working_tree};
+pub use git2::Oid;
 pub use visible::make_visible;
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};
 
@@ -104,9 +104,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Git { repository, .. } | Error::NoRevision { repository, .. } | Error::NotALine { repository, .. } => {
-                Some(Place::file(repository))
-            }
+            Error::Git { repository, .. }
+            | Error::NoRevision { repository, .. }
+            | Error::NotALine { repository, .. } => Some(Place::file(repository)),
             Error::Fs(e) => e.place(),
             Error::NoRepository { path } => Some(Place::file(path)),
         }

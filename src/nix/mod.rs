@@ -42,6 +42,6 @@ pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
-pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use sources::{Input, PackageSource};
+pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};

@@ -145,10 +145,7 @@ fn sides(group: &Group, before: &PackageSet, baseline: &Baseline) -> [Side; 2] {
         root: Root::Packages(Box::new(set.clone())),
         targets: paths.clone(),
     };
-    [
-        side(&baseline.to_string(), before),
-        side("the package set with the overlays", &group.patched),
-    ]
+    [side(&baseline.to_string(), before), side("the package set with the overlays", &group.patched)]
 }
 
 /// Reads the closures of both sides.

@@ -169,15 +169,8 @@ fn make(
     worktree.check_out(tip)?;
     worktree.mark("base", base)?;
     worktree.mark("queue", tip)?;
-    let state = State {
-        version: 1,
-        attr,
-        nixpkgs,
-        strip: source.strip,
-        base: base.to_string(),
-        tip: tip.to_string(),
-        patches,
-    };
+    let state =
+        State { version: 1, attr, nixpkgs, strip: source.strip, base: base.to_string(), tip: tip.to_string(), patches };
     let (path, bytes) = Session { worktree, state }.state_file()?;
     fs::write(&path, &bytes)?;
     Ok(())
@@ -229,7 +222,9 @@ impl Outcome for Edited {
         document.blank();
         let attr = self.attr.to_string();
         document.line(
-            Text::new().plain("Next: commit there with git, then ").with(Role::Command, format!("overlayctl finish {attr}")),
+            Text::new()
+                .plain("Next: commit there with git, then ")
+                .with(Role::Command, format!("overlayctl finish {attr}")),
         );
         document
     }

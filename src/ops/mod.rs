@@ -520,10 +520,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path }
-            | Error::CrlfPatch { path }
-            | Error::NotElf { path }
-            | Error::File { path, .. } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } | Error::File { path, .. } => {
+                Some(Place::file(path))
+            }
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }

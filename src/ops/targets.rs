@@ -141,8 +141,11 @@ fn group(
     }
     let mut patched = plain.clone();
     patched.overlays = overlay_refs(&overlays_of.overlays())?;
-    let target_stage: Vec<PathBuf> =
-        overlays_of.cross_overlays().into_iter().chain(board.cross_overlays.iter().map(|o| overlays_of.path(o))).collect();
+    let target_stage: Vec<PathBuf> = overlays_of
+        .cross_overlays()
+        .into_iter()
+        .chain(board.cross_overlays.iter().map(|o| overlays_of.path(o)))
+        .collect();
     patched.cross_overlays = overlay_refs(&target_stage)?;
     let mut targets = Vec::new();
     for typed in named {

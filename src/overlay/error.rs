@@ -358,7 +358,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "position past the end",
         text: "Positions count from 0; the length of the list appends.",
     },
-    Explanation { code: "OV0113", title: "the request cannot be written", text: "What was asked for contradicts itself or Nix; the message says how." },
+    Explanation {
+        code: "OV0113",
+        title: "the request cannot be written",
+        text: "What was asked for contradicts itself or Nix; the message says how.",
+    },
     Explanation {
         code: "OV0114",
         title: "the edit did not pass its own checks",
