@@ -11,6 +11,7 @@
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
+//! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
@@ -29,6 +30,7 @@ mod server;
 mod sources;
 mod state;
 mod store;
+mod survey;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
 pub use error::{EXPLANATIONS, Error};
@@ -45,3 +47,4 @@ pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};
+pub use survey::{SetWay, Survey, TargetLibc};

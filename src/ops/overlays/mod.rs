@@ -9,7 +9,7 @@ mod rivals;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub(super) use create::{Created, create};
+pub(super) use create::create;
 pub(super) use rivals::warnings as rival_warnings;
 
 use super::Error;
@@ -76,6 +76,17 @@ pub(super) fn choose(
         known.extend(further);
     }
     found.into_chosen(workspace, attr, &typed)
+}
+
+/// Says whether the overlay that would be chosen binds `attr` itself already.
+pub(super) fn binds(workspace: &Workspace, choice: Option<&Choice>, attr: &AttrPath) -> bool {
+    let Ok((file, select)) = choose(workspace, choice, attr) else { return false };
+    let meant = |f: &OverlayFn| match select {
+        Select::Offset(at) => f.place.span.is_some_and(|span| span.start == at),
+        Select::Line(line) => f.place.line_col.is_some_and(|at| at.line == line),
+        Select::Only => true,
+    };
+    file.functions().iter().any(|f| meant(f) && f.keys.iter().any(|key| key == attr.first()))
 }
 
 /// Opens the overlay that the user named; a file that only composes others stands for them.
