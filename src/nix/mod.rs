@@ -12,10 +12,12 @@
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
+//! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
 
 mod build;
+mod caches;
 mod error;
 mod expression;
 mod facts;
@@ -31,6 +33,7 @@ mod state;
 mod store;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
+pub use caches::CachedPath;
 pub use error::{EXPLANATIONS, Error};
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
@@ -42,6 +45,6 @@ pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
-pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use sources::{Input, PackageSource};
+pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};

@@ -23,8 +23,8 @@ pub mod patch;
 pub mod platforms;
 pub mod predict;
 pub mod progress;
-pub mod run;
 pub mod queue;
+pub mod run;
 pub mod source;
 pub mod targets;
 pub mod toolchain;
@@ -394,6 +394,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "there is nothing to verify",
         text: "No overlay of the workspace patches anything, so nothing can be proven. `overlayctl list` shows what is patched.",
     },
+    Explanation {
+        code: "OV1150",
+        title: "a log or a duration could not be kept",
+        text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
+               .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
 ];
 
 fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String {
@@ -519,10 +525,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Exists { path }
-            | Error::CrlfPatch { path }
-            | Error::NotElf { path }
-            | Error::File { path, .. } => Some(Place::file(path)),
+            Error::Exists { path } | Error::CrlfPatch { path } | Error::NotElf { path } | Error::File { path, .. } => {
+                Some(Place::file(path))
+            }
             Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
             _ => self.inner().and_then(Coded::place),
         }
