@@ -37,7 +37,6 @@ pub mod refresh;
 pub mod reorder;
 pub mod run;
 pub mod scope;
-pub mod run;
 pub mod source;
 pub mod status;
 pub mod targets;
@@ -509,6 +508,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "only this attribute of the set gets the patch",
         text: "The set is a plain one: `SET // { NAME = ...; }` replaces the attribute for those who look it up, but the other \
                packages of the set were given the unpatched one.",
+    },
+    Explanation {
         code: "OV1150",
         title: "a log or a duration could not be kept",
         text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
