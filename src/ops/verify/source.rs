@@ -119,7 +119,7 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             (None, _) => return Ok(Answer::unknown(format!("{} is not in the store", store_path::name(path)))),
         };
         command.push_str(&format!(" && patch -p{} <{path}", source.strip));
-        let outcome = match applying::step(&mut tree, &bytes, source.strip) {
+        let (outcome, verdict) = match applying::step(&mut tree, &bytes, source.strip) {
             Ok(outcome) => outcome,
             Err(error) if is_own => {
                 return Ok(Answer::failed(Cause::DoesNotFit, format!("{}: {error}", store_path::name(path)))
@@ -128,7 +128,6 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             }
             Err(error) => return Ok(Answer::unknown(format!("{}: {error}", store_path::name(path)))),
         };
-        let verdict = outcome.verdict();
         evidence.push(format!("{}: {}", path, words(verdict)));
         let answer = match verdict {
             Verdict::Clean | Verdict::Offset => continue,
