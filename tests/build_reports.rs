@@ -93,7 +93,7 @@ fn every_failure_is_told_with_chain_phase_log_and_what_it_blocks() {
 fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
     let Some(scene) = Scene::new(&Set { patch: BAD_PATCH, ..Set::default() }) else { return };
     let (status, outcome) = scene.json(&["build", "program"]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 1, "{outcome}");
     let failure = &outcome["failures"][0];
     assert_eq!((&failure["name"], &failure["phase"]), (&"libc-1.0".into(), &"patchPhase".into()), "{outcome}");
     assert_eq!(failure["patch"]["patch"], "fix.patch");
