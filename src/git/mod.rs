@@ -102,9 +102,9 @@ impl Coded for Error {
 
     fn place(&self) -> Option<Place> {
         match self {
-            Error::Git { repository, .. } | Error::NoRevision { repository, .. } | Error::NotALine { repository, .. } => {
-                Some(Place::file(repository))
-            }
+            Error::Git { repository, .. }
+            | Error::NoRevision { repository, .. }
+            | Error::NotALine { repository, .. } => Some(Place::file(repository)),
             Error::Fs(e) => e.place(),
             Error::NoRepository { path } => Some(Place::file(path)),
         }

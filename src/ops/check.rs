@@ -310,7 +310,9 @@ impl Outcome for Checked {
                 let attr = if i == 0 { package.attr.to_string() } else { String::new() };
                 let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, attr).with(Role::Dim, if i == 0 { format!(" {name}") } else { String::new() }),
+                    Text::new()
+                        .with(Role::Name, attr)
+                        .with(Role::Dim, if i == 0 { format!(" {name}") } else { String::new() }),
                     file.into(),
                     Text::new().with(role, patch.state.words()),
                     patch.detail.clone().into(),
@@ -344,13 +346,9 @@ impl Outcome for Checked {
 fn show_conflict(patch: &Patch, conflict: &Place, document: &mut Document) {
     let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     document.line(
-        Text::new()
-            .with(Role::Name, file)
-            .plain(format!(" does not fit at {}:{}", conflict.file, conflict.sides.line)),
+        Text::new().with(Role::Name, file).plain(format!(" does not fit at {}:{}", conflict.file, conflict.sides.line)),
     );
-    for (title, text) in
-        [("it expects", &conflict.sides.expected), ("the source has", &conflict.sides.found)]
-    {
+    for (title, text) in [("it expects", &conflict.sides.expected), ("the source has", &conflict.sides.found)] {
         document.line(Text::new().with(Role::Dim, format!("  {title}")));
         for line in text.lines().take(12) {
             document.line(format!("    {line}"));

@@ -243,7 +243,10 @@ fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
 
 /// Says whether a message changes no file.
 fn is_cover_letter(bytes: &[u8]) -> bool {
-    PatchFile::parse(bytes).map_or_else(|e| matches!(e, patch::Error::Empty { .. } | patch::Error::NotAPatch { .. }), |p| p.files().is_empty())
+    PatchFile::parse(bytes).map_or_else(
+        |e| matches!(e, patch::Error::Empty { .. } | patch::Error::NotAPatch { .. }),
+        |p| p.files().is_empty(),
+    )
 }
 
 impl Outcome for Imported {
@@ -256,7 +259,11 @@ impl Outcome for Imported {
             document.push(Block::Diff(self.diff.clone()));
         }
         if self.already > 0 {
-            document.line(format!("{} of them {} in the queue already", self.already, if self.already == 1 { "is" } else { "are" }));
+            document.line(format!(
+                "{} of them {} in the queue already",
+                self.already,
+                if self.already == 1 { "is" } else { "are" }
+            ));
         }
         if !self.dry_run && !self.patches.is_empty() {
             document.blank();

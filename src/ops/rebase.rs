@@ -124,9 +124,7 @@ pub enum State {
 /// what is wrong with one package is in its row.
 pub fn rebase(workspace: &Workspace, request: &Request, progress: &mut dyn Progress) -> Result<Rebased, Error> {
     match request {
-        Request::Begin { attrs, from, to, dry_run } => {
-            begin(workspace, attrs, from.as_deref(), to, *dry_run, progress)
-        }
+        Request::Begin { attrs, from, to, dry_run } => begin(workspace, attrs, from.as_deref(), to, *dry_run, progress),
         Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), progress),
         Request::Abort => {
             let sessions = under_way(workspace)?;
@@ -246,7 +244,11 @@ fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Resu
     }
     progress.stage("merging");
     for session in &mut sessions {
-        if skip { session.skip()? } else { session.resolved()? }
+        if skip {
+            session.skip()?
+        } else {
+            session.resolved()?
+        }
         session.advance()?;
     }
     settle(workspace, sessions, rows(Vec::new()))
@@ -298,8 +300,7 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
         .collect::<Result<Vec<_>, Error>>()?;
     let (base, tip) = (session.base()?, session.tip()?);
     let commits = session.worktree.line(base, tip)?;
-    let written =
-        commits::to_patches(&session.worktree, base, &commits, &known, session.state.strip, Keep::Exact)?;
+    let written = commits::to_patches(&session.worktree, base, &commits, &known, session.state.strip, Keep::Exact)?;
     let wanted: Vec<Wanted> = written
         .into_iter()
         .map(|w| Wanted {

@@ -136,7 +136,8 @@ impl Outcome for Reordered {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            document.line(Text::new().with(Role::Name, self.attr.to_string()).plain(": it is so already; nothing changed"));
+            document
+                .line(Text::new().with(Role::Name, self.attr.to_string()).plain(": it is so already; nothing changed"));
             return document;
         }
         show_files(&mut document, self.dry_run, &self.files, &self.removed);

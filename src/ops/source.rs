@@ -224,8 +224,8 @@ fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Resu
     }
     if !archive::is_archive(path) {
         // A source of one file: it stands there under its name.
-        let bytes = std::fs::read(path)
-            .map_err(|e| QueueError::Unpack { path: path.to_path_buf(), why: e.to_string() })?;
+        let bytes =
+            std::fs::read(path).map_err(|e| QueueError::Unpack { path: path.to_path_buf(), why: e.to_string() })?;
         return into.file(name.as_bytes(), bytes, crate::patch::REGULAR, path, limits);
     }
     archive::unpack(path, limits, into)
@@ -263,7 +263,9 @@ fn source_root(attr: &AttrPath, named: Option<&str>, gathered: &Gathered) -> Res
         None => match gathered.tops.iter().collect::<Vec<_>>().as_slice() {
             [one] => Ok((*one).clone()),
             [] => Ok(String::new()),
-            several => Err(unknown(format!("unpacking makes {} directories and there is no `sourceRoot`", several.len()))),
+            several => {
+                Err(unknown(format!("unpacking makes {} directories and there is no `sourceRoot`", several.len())))
+            }
         },
     }
 }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::io;
 
 use super::super::Error;
-use super::{applying, date};
 use super::error::Error as QueueError;
+use super::{applying, date};
 use crate::git::{Author, Blob, Commit, Oid, Worktree};
 use crate::patch::{self, File, MemoryTree, Message, Options, Outcome, PatchFile, Tree};
 
@@ -282,7 +282,11 @@ fn strip_to(diff: Vec<u8>, strip: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(diff.len());
     for line in diff.split_inclusive(|b| *b == b'\n') {
         let text = String::from_utf8_lossy(line);
-        let renamed = match text.strip_prefix("--- a/").map(|rest| ("--- ", "a", rest)).or_else(|| text.strip_prefix("+++ b/").map(|rest| ("+++ ", "b", rest))) {
+        let renamed = match text
+            .strip_prefix("--- a/")
+            .map(|rest| ("--- ", "a", rest))
+            .or_else(|| text.strip_prefix("+++ b/").map(|rest| ("+++ ", "b", rest)))
+        {
             Some((start, _, rest)) if strip == 0 => Some(format!("{start}{rest}")),
             Some((start, side, rest)) => Some(format!("{start}{}{side}/{rest}", prefix(side))),
             None if strip == 0 && text.starts_with("diff --git a/") => {
@@ -315,7 +319,8 @@ mod tests {
     #[test]
     fn authors_are_what_git_takes() {
         let of = |author: &str| {
-            let message = Message { author: Some(author.into()), date: Some("2024-01-01".into()), ..Message::default() };
+            let message =
+                Message { author: Some(author.into()), date: Some("2024-01-01".into()), ..Message::default() };
             let author = author_of(&message);
             (author.name, author.mail, author.seconds)
         };

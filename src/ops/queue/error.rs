@@ -286,7 +286,9 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::NoSource { .. } => Some("patch the package that it wraps".into()),
-            Error::NotBuilt { .. } => Some("`nix-store --add-fixed sha256 FILE` puts a file that you have there".into()),
+            Error::NotBuilt { .. } => {
+                Some("`nix-store --add-fixed sha256 FILE` puts a file that you have there".into())
+            }
             Error::NoQueue { attr, .. } => Some(format!("`overlayctl patch {attr} FILE` begins one")),
             Error::DoesNotApply { attr, .. } => {
                 Some(format!("`overlayctl check {attr}` shows all; `overlayctl rebase {attr}` moves the queue"))

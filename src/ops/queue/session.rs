@@ -85,8 +85,9 @@ pub fn key(workspace: &Workspace, path: &Path) -> PathBuf {
 /// # Errors
 /// For a text that is none.
 pub fn oid(text: &str, dir: &Path) -> Result<Oid, Error> {
-    Oid::from_str(text)
-        .map_err(|source| git::Error::Git { doing: "read a commit's name", repository: dir.to_path_buf(), source }.into())
+    Oid::from_str(text).map_err(|source| {
+        git::Error::Git { doing: "read a commit's name", repository: dir.to_path_buf(), source }.into()
+    })
 }
 
 impl Session {

@@ -137,8 +137,8 @@ impl Session {
 
     fn save(&self) -> Result<(), Error> {
         let path = self.worktree.git_dir().join(STATE);
-        let bytes =
-            serde_json::to_vec_pretty(&self.state).map_err(|e| FsError::Write { path: path.clone(), source: e.into() })?;
+        let bytes = serde_json::to_vec_pretty(&self.state)
+            .map_err(|e| FsError::Write { path: path.clone(), source: e.into() })?;
         fs::write(&path, &bytes)?;
         Ok(())
     }
@@ -269,12 +269,8 @@ impl Session {
     pub(super) fn check_queue(&self, workspace: &Workspace, series: &Series) -> Result<(), Error> {
         let now: Vec<(PathBuf, String)> =
             series.patches.iter().map(|e| (key(workspace, &e.path), digest(&e.bytes))).collect();
-        let then: Vec<(PathBuf, String)> = self
-            .state
-            .patches
-            .iter()
-            .map(|p| (p.recorded.path.clone(), p.recorded.sha256.clone()))
-            .collect();
+        let then: Vec<(PathBuf, String)> =
+            self.state.patches.iter().map(|p| (p.recorded.path.clone(), p.recorded.sha256.clone())).collect();
         match now == then {
             true => Ok(()),
             false => Err(QueueError::Changed { path: series.dir.clone() }.into()),
