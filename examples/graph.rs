@@ -1,6 +1,8 @@
-//! Times the graph room alone: `graph build ROOTS STORE OUT`, `graph open FILE`.
+//! Times the graph room alone: `build ROOTS STORE OUT`, `open FILE`, `diff BEFORE AFTER`; `register FILE` prints what
+//! `nix-store --register-validity` wants, so that stock Nix can be timed on the same store.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for measuring")]
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,6 +50,44 @@ fn main() {
             let cover = after.cover(delta.rebuilt());
             println!("cover {} uncovered {}", cover.attributes.len(), cover.uncovered.len());
             println!("{:?}", start.elapsed());
+        }
+        ["register", file] => {
+            let graph = Graph::open(Path::new(file)).unwrap();
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            for id in graph.ids() {
+                let inputs = graph.inputs(id);
+                writeln!(out, "{}\n\n{}", graph.node(id).drv_path(), inputs.len()).unwrap();
+                for input in inputs {
+                    writeln!(out, "{}", graph.node(*input).drv_path()).unwrap();
+                }
+            }
+        }
+        ["predict", file, attr] => {
+            let graph = Graph::open(Path::new(file)).unwrap();
+            let prediction = graph.predict(attr).unwrap();
+            let taken = start.elapsed();
+            println!(
+                "{attr}: {} roots, {} rebuild, {} possible, {} unlisted, {taken:?}",
+                prediction.roots.len(),
+                prediction.rebuild.len(),
+                prediction.possible.len(),
+                prediction.unlisted
+            );
+            if let Ok(dir) = std::env::var("OUT") {
+                let list = |ids: &mut dyn Iterator<Item = u32>| -> String {
+                    ids.map(|id| format!("{}\n", graph.node(id).drv_path())).collect()
+                };
+                std::fs::write(format!("{dir}/{attr}.rebuild"), list(&mut prediction.rebuild.iter().copied())).unwrap();
+                std::fs::write(format!("{dir}/{attr}.possible"), list(&mut prediction.possible.iter().map(|p| p.node)))
+                    .unwrap();
+            }
+        }
+        ["replaced", before, after] => {
+            let before = Graph::open(Path::new(before)).unwrap();
+            let after = Graph::open(Path::new(after)).unwrap();
+            for id in Delta::between(&before, &after).replaced() {
+                println!("{}", before.node(*id).drv_path());
+            }
         }
         ["open", file] => {
             let graph = Graph::open(Path::new(file)).unwrap();

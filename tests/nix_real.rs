@@ -1,13 +1,7 @@
 //! The nix room against the Nix that is installed (or the one in `OVERLAYCTL_NIX_BIN`): derivations of `/bin/sh`, no
 //! nixpkgs, no network. Skipped where there is no Nix.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests say what they expect and why they are skipped")]
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +32,7 @@ let
     loop = final.loop;
     wrongType = 1 + "a";
     number = 5;
+    deep = let f = n: 1 + f (n + 1); in f 0;
     group = { recurseForDerivations = true; inner = final.tool; broken = throw "inner"; };
   };
   fix = f: let x = f x; in x;
@@ -138,6 +133,33 @@ fn two_sides_with_failures_between_the_targets() {
 }
 
 #[test]
+fn the_files_that_a_side_reads_are_named() {
+    let Some(room) = Room::new() else { return };
+    let mut set = room.set();
+    set.overlays.push(Overlay::File(room.dir.path().join("overlay.nix")));
+    let mut patched = room.side(&["tool", "throws"]);
+    patched.root = Root::Packages(Box::new(set));
+    let recorded = room.nix.instantiate_recording(&[room.side(&["tool"]), patched]).unwrap();
+    let names = |i: usize| -> Vec<&str> {
+        recorded[i].files.iter().filter_map(|f| f.strip_prefix(room.dir.path()).ok()?.to_str()).collect()
+    };
+    assert_eq!(names(0), ["set.nix"]);
+    assert_eq!(names(1), ["fix.patch", "overlay.nix", "set.nix"]);
+    assert_eq!(recorded[1].targets[1].as_ref().unwrap_err().message, "no ${such} \"thing\"");
+}
+
+#[test]
+fn a_target_that_takes_the_evaluator_down_takes_no_other_with_it() {
+    let Some(room) = Room::new() else { return };
+    let results = room.instantiate(&["libc", "deep", "tool", "deep", "bad"]);
+    assert!(results[0].is_ok() && results[2].is_ok() && results[4].is_ok(), "{results:?}");
+    for i in [1, 3] {
+        let failure = results[i].as_ref().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InfiniteRecursion, "{failure:?}");
+    }
+}
+
+#[test]
 fn an_expression_that_is_no_nix_is_an_error_of_the_side() {
     let Some(room) = Room::new() else { return };
     for (text, code) in [("1 + ;", "OV0503"), ("let x = 1; in y", "OV0503"), ("{ a = 1; a = 2; }", "OV0503")] {
@@ -210,6 +232,11 @@ fn a_chain_is_built_linked_and_found_again() {
     // A second run finds everything there.
     let again = room.nix.build(&request, &mut ignore).unwrap();
     assert!(again.results.values().all(|r| r.outcome == Outcome::Already), "{again:?}");
+    // A link that cannot be made does not lose the report.
+    let mut unlinked = room.request(&["tool"]);
+    unlinked.goals[0].link = Some(room.dir.path().join("set.nix/result"));
+    let report = room.nix.build(&unlinked, &mut ignore).unwrap();
+    assert_eq!((report.unlinked.len(), report.check().unwrap_err().code()), (1, "OV0518"), "{report:?}");
     // And a comparing one finds it the same.
     let mut check = room.request(&["tool"]);
     check.check = true;
@@ -223,7 +250,7 @@ fn failures_are_told_with_their_reasons_and_what_they_block() {
     request.keep_going = true;
     let report = room.nix.build(&request, &mut ignore).unwrap();
     let result = |name: &str| {
-        let found = report.results.iter().find(|(drv, _)| drv.ends_with(&format!("-{name}.drv")));
+        let found = report.results.iter().find(|(drv, _)| overlayctl::base::store_path::drv_name(drv) == name);
         found.unwrap_or_else(|| panic!("no {name} in {report:?}")).1
     };
     let reason = |name: &str| result(name).failure.as_ref().unwrap().reason.clone();
@@ -254,17 +281,15 @@ fn a_build_that_takes_too_long_says_so() {
 #[test]
 fn a_pool_goes_through_everything_and_into_sets() {
     let Some(room) = Room::new() else { return };
-    let names = room.nix.attr_names(&room.root(), &[]).unwrap();
-    assert_eq!(names.len(), 15);
-    let paths: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
+    assert_eq!(room.nix.attr_names(&room.root(), &[]).unwrap().len(), 16);
     for workers in [1, 2] {
         let settings = PoolSettings { workers, max_memory: None, recurse: true, limit: None };
         let mut found = Vec::new();
         let summary = room
             .nix
-            .evaluate_all(&room.root(), paths.clone(), settings, &mut |p, e, _| found.push((p.join("/"), e)))
+            .evaluate_all(&room.root(), vec![Vec::new()], settings, &mut |p, e, _| found.push((p.join("/"), e)))
             .unwrap();
-        assert_eq!((summary.attributes, summary.derivations, summary.failed), (17, 11, 4), "{found:?}");
+        assert_eq!((summary.attributes, summary.derivations, summary.failed), (18, 11, 5), "{found:?}");
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let of = |name: &str| found.iter().find(|(n, _)| n == name).unwrap().1.clone();
         assert_eq!(of("group"), Evaluated::Set);
@@ -284,4 +309,115 @@ fn a_search_path_is_asked() {
     assert_eq!(room.nix.find_in_search_path("overlayctl-test").unwrap(), Path::new("/tmp"));
     let error = room.nix.find_in_search_path("overlayctl-nothing").unwrap_err();
     assert!(matches!(error, Error::NoNixpkgs { .. }), "{error:?}");
+}
+
+#[test]
+fn a_worker_without_memory_is_an_error_and_not_a_loop() {
+    let Some(room) = Room::new() else { return };
+    let settings = PoolSettings { workers: 2, max_memory: Some(1), recurse: false, limit: None };
+    let error = room.nix.evaluate_all(&room.root(), vec![Vec::new()], settings, &mut |_, _, _| {}).unwrap_err();
+    assert_eq!(error.code(), "OV0512", "{error}");
+}
+
+/// A directory with programs called as Nix's, each a shell script.
+fn impostor(nix: &str, nix_store: &str) -> (tempfile::TempDir, Nix) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    for (name, script) in [("nix", nix), ("nix-store", nix_store), ("nix-instantiate", "exit 1")] {
+        let file = dir.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let settings = Settings {
+        programs: Some(dir.path().to_path_buf()),
+        eval_limit: Some(std::time::Duration::from_secs(2)),
+        ..Settings::default()
+    };
+    (dir, Nix::discover(settings).unwrap())
+}
+
+#[test]
+fn evaluators_that_die_hang_or_talk_nonsense() {
+    let root = Root::Expression(Fragment::parse("{ }").unwrap());
+    let cases = [
+        (
+            "if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else echo 'error: no room' >&2; exit 7; fi",
+            "OV0512",
+        ),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.3.16'; else echo 'error: no' >&2; exit 1; fi", "OV0502"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else sleep 60; fi", "OV0513"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else yes '@@garbage'; fi", "OV0513"),
+        ("if [ \"$1\" = --version ]; then echo 'nix (Nix) 2.8.0'; else head -c 3000000 /dev/urandom; fi", "OV0512"),
+        ("kill -9 $$", "OV0512"),
+    ];
+    for (script, code) in cases {
+        let (_dir, nix) = impostor(script, "exit 1");
+        let error = nix.attr_names(&root, &[]).unwrap_err();
+        assert_eq!(error.code(), code, "{script}: {error}");
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+    let (_dir, nix) = impostor("echo hello", "exit 1");
+    assert_eq!(nix.version().unwrap_err().code(), "OV0514");
+}
+
+#[test]
+fn a_store_that_fails_is_named_for_what_it_is() {
+    let cases = [
+        ("echo 'error: cannot connect to socket at /nix/x: Connection refused' >&2; exit 1", "OV0507"),
+        ("echo 'error: writing to file: No space left on device' >&2; exit 1", "OV0508"),
+        ("echo 'error: database disk image is malformed' >&2; exit 1", "OV0506"),
+        ("head -c 100000 /dev/urandom >&2; exit 1", "OV0515"),
+        ("exit 1", "OV0515"),
+    ];
+    for (script, code) in cases {
+        let (_dir, nix) = impostor("echo 'nix (Nix) 2.8.0'", script);
+        assert_eq!(nix.requisites(&["/nix/store/x"]).unwrap_err().code(), code, "{script}");
+        let request = BuildRequest {
+            goals: vec![Goal { drv_path: "/nix/store/x.drv".into(), outputs: Vec::new(), link: None }],
+            ..BuildRequest::default()
+        };
+        let report = nix.build(&request, &mut ignore).unwrap();
+        assert_eq!(report.check().unwrap_err().code(), code, "{script}");
+    }
+}
+
+#[test]
+fn a_build_that_the_evaluation_needs_is_refused_where_that_is_asked_for() {
+    let refuse = |settings: &mut Settings| {
+        settings.options.push(("allow-import-from-derivation".into(), "false".into()));
+    };
+    let Some(room) = Room::with(refuse) else { return };
+    let set = room.set().to_nix().unwrap();
+    let root = Root::Expression(Fragment::parse(format!("{{ x = import ({set}).tool; }}")).unwrap());
+    let side = Side { name: "ifd".into(), root, targets: vec![vec!["x".into()]] };
+    let failure = room.nix.instantiate(&[side]).unwrap().remove(0).remove(0).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::ImportFromDerivation, "{failure:?}");
+}
+
+#[test]
+fn what_is_in_a_cache_is_fetched_and_not_built() {
+    let Some(room) = Room::new() else { return };
+    let request = room.request(&["tool"]);
+    room.nix.build(&request, &mut ignore).unwrap().check().unwrap();
+    let out = request.goals[0].outputs[0].path.clone();
+    let cache = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", cache.path().display());
+    room.nix.copy_to(&url, &[&out]).unwrap();
+
+    let other = tempfile::tempdir().unwrap();
+    let fetching = |settings: &mut Settings| {
+        settings.store = Some(other.path().display().to_string());
+        settings.options = vec![("substituters".into(), url.clone()), ("require-sigs".into(), "false".into())];
+    };
+    let Some(mut fresh) = Room::with(fetching) else { return };
+    fresh.dir = room.dir;
+    let request = fresh.request(&["tool"]);
+    assert_eq!(request.goals[0].outputs[0].path, out, "the same derivation");
+    let dry = fresh.nix.dry_run(&[&format!("{}!out", request.goals[0].drv_path)]).unwrap();
+    assert_eq!((dry.will_build.len(), dry.will_fetch.as_slice()), (0, &[out.clone()][..]), "{dry:?}");
+    assert!(dry.unpacked.is_some(), "{dry:?}");
+    let report = fresh.nix.build(&request, &mut ignore).unwrap();
+    assert_eq!(report.results[&request.goals[0].drv_path].outcome, Outcome::Substituted, "{report:?}");
+    assert!(report.fetches.iter().any(|f| f.path == out && f.from.contains("file://") && f.ended), "{report:?}");
+    assert_eq!(fresh.nix.build_log(&request.goals[0].drv_path).unwrap(), None, "what was fetched has no log here");
 }

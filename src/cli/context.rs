@@ -55,17 +55,37 @@ impl Context {
     /// Shows an outcome as text or JSON; returns the exit status that it means.
     pub(crate) fn show<T: Outcome>(&self, outcome: &T) -> Result<ExitCode, Failure> {
         if self.globals.json {
-            self.print_json(&Envelope { schema: T::SCHEMA, outcome })?;
-        } else {
-            self.print_document(&outcome.document(self.globals.verbose))?;
+            return self.show_json(outcome);
         }
-        Ok(outcome.verdict().map_or(ExitCode::SUCCESS, |verdict| ExitCode::from(super::failure::status(verdict))))
+        self.print_document(&outcome.document(self.globals.verbose))?;
+        Ok(Context::status(outcome))
+    }
+
+    /// Shows an outcome as JSON; returns the exit status that it means.
+    pub(crate) fn show_json<T: Outcome>(&self, outcome: &T) -> Result<ExitCode, Failure> {
+        self.print_json(&Envelope { schema: T::SCHEMA, outcome })?;
+        Ok(Context::status(outcome))
+    }
+
+    /// Returns the exit status that an outcome means.
+    pub(crate) fn status<T: Outcome>(outcome: &T) -> ExitCode {
+        outcome.verdict().map_or(ExitCode::SUCCESS, |verdict| ExitCode::from(super::failure::status(verdict)))
     }
 
     /// Prints a value as one line of JSON.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value).map_err(|e| Failure::output(io::Error::other(e)))?;
-        self.print(&(text + "\n"))
+        let mut text = serde_json::to_vec(value).map_err(|e| Failure::output(io::Error::other(e)))?;
+        text.push(b'\n');
+        self.print_plain(&text)
+    }
+
+    /// Prints text that holds no styles as it is: looking for them would take most of the time of a large answer.
+    pub(crate) fn print_plain(&self, text: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text).and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(Failure::output),
+        }
     }
 
     /// Prints a document as text.
@@ -116,6 +136,11 @@ impl Context {
             (false, true) => Box::new(super::progress::Live::new()),
             (false, false) => Box::new(super::progress::Plain::new()),
         }
+    }
+
+    /// As [`Context::progress`], with a line of JSON for each step of the build under `--json`.
+    pub(crate) fn build_progress(&self) -> Box<dyn Progress> {
+        if self.globals.json { Box::new(super::progress::Events) } else { self.progress() }
     }
 
     /// Prints a line on standard error.

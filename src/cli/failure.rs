@@ -2,7 +2,7 @@
 
 use std::io;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::base::diagnostic::{Verdict, Warning};
@@ -132,7 +132,7 @@ fn render(
     let path = place.map(|p| p.path.display().to_string());
     let title = level.primary_title(message.to_string()).id(code.to_string());
     let mut snippet = None;
-    let mut at_file = None;
+    let mut origin = None;
     if let (Some(place), Some(path)) = (place, &path) {
         match (line, place.line_col) {
             (Some(line), Some(at)) => {
@@ -143,18 +143,18 @@ fn render(
                         AnnotationKind::Primary.span(start.min(line.len())..end.max(start).min(line.len())),
                     ));
             }
-            _ => at_file = Some(format!(" --> {place}\n")),
+            _ => origin = Some(Origin::path(place.to_string())),
         }
     }
     let mut group = title.elements(snippet);
+    if let Some(origin) = origin {
+        group = group.element(origin);
+    }
     if let Some(hint) = hint {
         group = group.element(Level::HELP.message(hint.to_string()));
     }
     let mut out = Renderer::styled().render(&[group]).to_string();
     out.push('\n');
-    if let Some(at) = at_file {
-        out.push_str(&at);
-    }
     out
 }
 

@@ -9,6 +9,7 @@ mod failure;
 mod overlay_arg;
 mod progress;
 mod target_args;
+mod view_args;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! The options that name targets, shared by the commands that have them.
 
+use crate::ops::baseline::Baseline;
 use crate::ops::targets::Selection;
 
 /// Where targets come from, without the targets themselves.
@@ -29,6 +30,28 @@ impl SetArgs {
             boards: self.boards,
             targets,
             ..Selection::default()
+        }
+    }
+}
+
+/// What the workspace is compared with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct BaselineArgs {
+    /// Compares with the overlays of this git revision instead of without overlays
+    #[arg(long, value_name = "REV")]
+    against: Option<String>,
+    /// Compares with the workspace without the patches of this package
+    #[arg(long, value_name = "ATTR", conflicts_with = "against")]
+    package: Option<String>,
+}
+
+impl BaselineArgs {
+    /// Returns what the workspace is compared with.
+    pub(crate) fn baseline(self) -> Baseline {
+        match (self.against, self.package) {
+            (Some(revision), _) => Baseline::Revision(revision),
+            (None, Some(attr)) => Baseline::WithoutPackage(attr),
+            (None, None) => Baseline::Unpatched,
         }
     }
 }

@@ -223,6 +223,7 @@ impl Set {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn linux() -> Platform {
         Platform::parse("x86_64-linux").unwrap()
@@ -318,5 +319,24 @@ mod tests {
         let stage = stage(&parts, &linux(), Some(&board)).unwrap();
         assert_eq!((stage.host.system(), stage.target.system()), ("x86_64-linux".into(), "armv7l-linux".into()));
         assert_eq!(stage.position, Position::BuildTools);
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_placed_or_refused(parts in prop::collection::vec(prop::sample::select(vec![
+            "pkgsCross", "riscv64", "mingwW64", "aarch64-darwin", "pkgsStatic", "pkgsMusl", "pkgsi686Linux", "pkgsLLVM",
+            "buildPackages", "targetPackages", "pkgsBuildBuild", "pkgsBuildTarget", "pkgsHostHost", "pkgsTargetTarget",
+            "pkgsLinux", "pkgsx86_64Darwin", "legacyPackages", "x86_64-linux", "stdenv", "curl", "",
+        ]), 0..9)) {
+            let parts: Vec<String> = parts.into_iter().map(str::to_string).collect();
+            if let Ok(stage) = stage(&parts, &linux(), None) {
+                let whole: Vec<String> = stage.sets.iter().chain(&stage.package).cloned().collect();
+                prop_assert_eq!(whole, parts);
+                let told = account(&stage);
+                prop_assert!(!told.sentence.is_empty());
+                // A native stage is one on a single platform.
+                prop_assert!(stage.position != Position::Native || (stage.build == stage.host && stage.host == stage.target));
+            }
+        }
     }
 }

@@ -206,6 +206,12 @@ impl Elf {
 
 /// The longest string that is taken from a file, in bytes: paths and search paths are far shorter.
 const MAX_STRING: usize = 1 << 16;
+/// The longest name of a library or of an interpreter, in bytes: Linux' `PATH_MAX`.
+const MAX_NAME: usize = 4096;
+/// The most needed libraries of one file; real programs have some hundreds.
+const MAX_NEEDED: usize = 4096;
+/// The longest build id, in bytes; SHA-1 has 20.
+const MAX_BUILD_ID: usize = 64;
 
 /// The first damage found wins; later damage is mostly its consequence.
 #[derive(Default)]
@@ -250,6 +256,10 @@ fn read_class<H: FileHeader<Endian = ByteOrder>>(bytes: &[u8]) -> Result<Elf, Er
     let dynamic = read_dynamic::<H>(endian, bytes, segments, &mut damage);
     let interpreter = segments.iter().find(|s| s.p_type(endian) == raw::PT_INTERP).and_then(|segment| {
         let text = damage.note("interpreter", segment.interpreter(endian, bytes))??;
+        if text.len() > MAX_NAME {
+            damage.say("interpreter: its path is longer than any");
+            return None;
+        }
         Some(String::from_utf8_lossy(text).into_owned())
     });
 
@@ -331,16 +341,18 @@ fn read_dynamic<H: FileHeader<Endian = ByteOrder>>(
         if ![raw::DT_NEEDED, raw::DT_SONAME, raw::DT_RPATH, raw::DT_RUNPATH].contains(&tag) {
             continue;
         }
+        let longest = if [raw::DT_RPATH, raw::DT_RUNPATH].contains(&tag) { MAX_STRING } else { MAX_NAME };
         let text = strings
             .and_then(|all| all.get(usize::try_from(entry.val(endian)).ok()?..))
-            .and_then(|rest| rest.get(..rest.iter().take(MAX_STRING).position(|b| *b == 0)?));
+            .and_then(|rest| rest.get(..rest.iter().take(longest).position(|b| *b == 0)?));
         let Some(text) = text else {
-            damage.say("dynamic segment: a string lies outside the file");
+            damage.say("dynamic segment: a string has no end or lies outside the file");
             continue;
         };
         let text = String::from_utf8_lossy(text).into_owned();
         match tag {
-            raw::DT_NEEDED => found.needed.push(text),
+            raw::DT_NEEDED if found.needed.len() < MAX_NEEDED => found.needed.push(text),
+            raw::DT_NEEDED => damage.say("dynamic segment: more libraries than any program needs"),
             raw::DT_SONAME => found.soname = Some(text),
             raw::DT_RPATH => found.rpath = Some(text),
             _ => found.runpath = Some(text),
@@ -378,7 +390,7 @@ fn read_build_id<H: FileHeader<Endian = ByteOrder>>(
     for mut notes in in_segments.chain(in_sections) {
         while let Ok(Some(note)) = notes.next() {
             if note.name() == raw::ELF_NOTE_GNU && note.n_type(endian) == raw::NT_GNU_BUILD_ID {
-                return Some(note.desc().iter().map(|b| format!("{b:02x}")).collect());
+                return Some(note.desc().iter().take(MAX_BUILD_ID).map(|b| format!("{b:02x}")).collect());
             }
         }
     }

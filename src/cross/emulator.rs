@@ -204,6 +204,7 @@ pub fn nixos_snippet(systems: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn on_x86(text: &str) -> Emulator {
         emulator(&Platform::parse(text).unwrap(), &Platform::parse("x86_64-linux").unwrap())
@@ -275,5 +276,17 @@ mod tests {
             r#"boot.binfmt.emulatedSystems = [ "aarch64-linux" "riscv64-linux" ];"#
         );
         assert_eq!(nixos_snippet(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_registration_is_read_or_refused(
+            lines in prop::collection::vec("(enabled|disabled|interpreter|flags:|offset|magic|mask|extension)( [0-9a-fä/]{0,12})?", 0..9),
+            head in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            if let Some(found) = Registration::parse(&lines.join("\n")) {
+                let _ = found.takes(&head);
+            }
+        }
     }
 }

@@ -71,8 +71,9 @@ pub struct Needed {
 pub struct Libraries {
     /// How the file is linked; `None` for objects and cores.
     pub linkage: Option<Linkage>,
-    /// Whose rules were followed.
-    pub loader: Loader,
+    /// Whose rules were followed; `None` where nothing is loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loader: Option<Loader>,
     /// `PT_INTERP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
@@ -126,7 +127,7 @@ pub fn libraries(files: &dyn Files, path: &str, default_dirs: Option<&[String]>)
     let loader = Loader::of(&elf);
     let mut result = Libraries {
         linkage: elf.linkage(),
-        loader,
+        loader: Some(loader).filter(|_| elf.linkage() == Some(Linkage::Dynamic)),
         interpreter_found: interpreter_file.is_some(),
         interpreter: interpreter.clone(),
         needed: Vec::new(),
@@ -177,6 +178,21 @@ struct Hit {
     path: String,
     found: Found,
     problem: Option<String>,
+    /// What was read of a file that fits and is new.
+    elf: Option<Elf>,
+}
+
+impl Hit {
+    fn already(path: String, found: Found) -> Hit {
+        Hit { path, found, problem: None, elf: None }
+    }
+
+    fn new(path: String, found: Found, tried: Tried) -> Hit {
+        match tried {
+            Tried::Fits(elf) => Hit { path, found, problem: None, elf: Some(*elf) },
+            Tried::Wrong(problem) => Hit { path, found, problem: Some(problem), elf: None },
+        }
+    }
 }
 
 impl Search<'_> {
@@ -198,17 +214,17 @@ impl Search<'_> {
                 continue;
             };
             for name in needed {
-                if !reported.insert(name.clone()) {
+                if out.len() >= MAX_LOADED || !reported.insert(name.clone()) {
                     continue;
                 }
-                let hit = self.find(&name, index)?;
-                if let Some(hit) = &hit
-                    && let Some(new) = self.load(&name, hit, index)?
+                let mut hit = self.find(&name, index)?;
+                if let Some(hit) = &mut hit
+                    && let Some(new) = self.load(&name, hit, index)
                 {
                     queue.push_back(new);
                 }
                 let (path, found, problem) = match hit {
-                    Some(Hit { path, found, problem }) => (Some(path), Some(found), problem),
+                    Some(hit) => (Some(hit.path), Some(hit.found), hit.problem),
                     None => (None, None, None),
                 };
                 out.push(Needed { name, from: from.clone(), path, found, problem });
@@ -218,26 +234,20 @@ impl Search<'_> {
     }
 
     /// Maps what was found; its index when it is new and its own needs are to be followed.
-    fn load(&mut self, name: &str, hit: &Hit, by: usize) -> Result<Option<usize>, Error> {
+    fn load(&mut self, name: &str, hit: &mut Hit, by: usize) -> Option<usize> {
         self.by_name.insert(name.to_string(), hit.path.clone());
-        let skip = matches!(hit.found, Found::Loader | Found::Loaded) || hit.problem.is_some();
-        if skip || self.loaded.len() >= MAX_LOADED {
-            return Ok(None);
-        }
+        let elf = hit.elf.take().filter(|_| self.loaded.len() < MAX_LOADED)?;
         let file = self.files.canonical(&hit.path).unwrap_or_else(|| hit.path.clone());
         let index = self.loaded.len();
         if self.by_file.contains_key(&file) {
-            return Ok(None);
+            return None;
         }
         self.by_file.insert(file, index);
-        let Some(elf) = self.files.read(&hit.path)?.and_then(|b| Elf::read(&b).ok().flatten()) else {
-            return Ok(None);
-        };
         if let (Some(soname), Loader::Glibc) = (&elf.soname, self.loader) {
             self.by_name.entry(soname.clone()).or_insert_with(|| hit.path.clone());
         }
         self.loaded.push(Loaded { path: hit.path.clone(), elf, by: Some(by) });
-        Ok(Some(index))
+        Some(index)
     }
 
     fn find(&self, name: &str, by: usize) -> Result<Option<Hit>, Error> {
@@ -245,27 +255,22 @@ impl Search<'_> {
             && loader::is_musl_itself(name)
             && let Some(interpreter) = &self.interpreter
         {
-            return Ok(Some(Hit { path: interpreter.clone(), found: Found::Loader, problem: None }));
+            return Ok(Some(Hit::already(interpreter.clone(), Found::Loader)));
         }
         if let Some(path) = self.by_name.get(name) {
             let found = if Some(path) == self.interpreter.as_ref() { Found::Loader } else { Found::Loaded };
-            return Ok(Some(Hit { path: path.clone(), found, problem: None }));
+            return Ok(Some(Hit::already(path.clone(), found)));
         }
         if name.contains('/') {
-            return Ok(match self.try_file(name)? {
-                Try::Absent => None,
-                Try::Fits => Some(Hit { path: name.to_string(), found: Found::Path, problem: None }),
-                Try::Wrong(problem) => Some(Hit { path: name.to_string(), found: Found::Path, problem: Some(problem) }),
-            });
+            return Ok(self.try_file(name)?.map(|tried| Hit::new(name.to_string(), Found::Path, tried)));
         }
         for (dir, found) in self.directories(by) {
             let path = format!("{}/{name}", dir.trim_end_matches('/'));
             match self.try_file(&path)? {
-                Try::Absent => {}
-                Try::Fits => return Ok(Some(Hit { path, found, problem: None })),
+                None => {}
                 // glibc passes over a library for another machine; musl takes the first file and fails.
-                Try::Wrong(_) if self.loader == Loader::Glibc => {}
-                Try::Wrong(problem) => return Ok(Some(Hit { path, found, problem: Some(problem) })),
+                Some(Tried::Wrong(_)) if self.loader == Loader::Glibc => {}
+                Some(tried) => return Ok(Some(Hit::new(path, found, tried))),
             }
         }
         Ok(None)
@@ -310,25 +315,26 @@ impl Search<'_> {
         dirs
     }
 
-    fn try_file(&self, path: &str) -> Result<Try, Error> {
-        let Some(bytes) = self.files.read(path)? else { return Ok(Try::Absent) };
-        let Some(program) = self.loaded.first().map(|l| &l.elf) else { return Ok(Try::Fits) };
-        Ok(match Elf::read(&bytes) {
-            Ok(Some(elf)) if elf.machine.number != program.machine.number => {
-                Try::Wrong(format!("it is for {}", elf.machine))
+    fn try_file(&self, path: &str) -> Result<Option<Tried>, Error> {
+        let Some(bytes) = self.files.read(path)? else { return Ok(None) };
+        let elf = match Elf::read(&bytes) {
+            Ok(Some(elf)) => elf,
+            Ok(None) => return Ok(Some(Tried::Wrong("it is no ELF file".to_string()))),
+            Err(error) => return Ok(Some(Tried::Wrong(error.to_string()))),
+        };
+        Ok(Some(match self.loaded.first().map(|l| &l.elf) {
+            Some(program) if elf.machine.number != program.machine.number => {
+                Tried::Wrong(format!("it is for {}", elf.machine))
             }
-            Ok(Some(elf)) if elf.class != program.class => Try::Wrong(format!("it is {}", elf.class)),
-            Ok(Some(elf)) if elf.endianness != program.endianness => Try::Wrong(format!("it is {}", elf.endianness)),
-            Ok(Some(_)) => Try::Fits,
-            Ok(None) => Try::Wrong("it is no ELF file".to_string()),
-            Err(error) => Try::Wrong(error.to_string()),
-        })
+            Some(program) if elf.class != program.class => Tried::Wrong(format!("it is {}", elf.class)),
+            Some(program) if elf.endianness != program.endianness => Tried::Wrong(format!("it is {}", elf.endianness)),
+            _ => Tried::Fits(Box::new(elf)),
+        }))
     }
 }
 
 /// What is at a place where a library might be.
-enum Try {
-    Absent,
-    Fits,
+enum Tried {
+    Fits(Box<Elf>),
     Wrong(String),
 }

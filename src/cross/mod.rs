@@ -5,14 +5,15 @@
 //!
 //! * [`platform`] parses systems and triples as nixpkgs does, [`catalogue`] is the table of `pkgsCross` names.
 //! * [`attr`] says for which platforms an attribute path is built, runs and compiles.
-//! * [`elf`] and [`archive`] read object files, [`expected`] says what a platform's programs must look like.
+//! * [`elf`] and [`archive`] read object files, [`fn@expected`] says what a platform's programs must look like.
 //! * [`ldd`] resolves the libraries of a program as its loader would, without running it.
 //! * [`contents`] looks for patched code of an archive in a program that was linked with it.
-//! * [`emulator`] says what runs a platform's programs on this machine.
+//! * [`mod@emulator`] says what runs a platform's programs on this machine.
 
 pub mod archive;
 pub mod attr;
 pub mod catalogue;
+pub mod contents;
 pub mod elf;
 pub mod emulator;
 mod error;

@@ -2,11 +2,13 @@
 //!
 //! Must not know overlays or Nix, and starts no process.
 
+mod checkout;
 mod visible;
 mod worktree;
 
 use std::path::{Path, PathBuf};
 
+pub use checkout::{WorkingTree, checkout, working_tree};
 pub use git2::Oid;
 pub use visible::make_visible;
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};

@@ -17,8 +17,10 @@ impl Graph {
     /// # Errors
     /// [`Error::Io`]; an older file is then as it was. [`Error::TooLarge`] for a key that does not fit.
     pub fn write(&self, path: &Path, key: &str) -> Result<Written, Error> {
-        let bytes = if key == self.key() { self.image.to_file() } else { self.image.with_key(key)?.to_file() };
-        Ok(fs::write(path, &bytes)?)
+        if key == self.key() {
+            return Ok(fs::write(path, self.image.as_bytes())?);
+        }
+        Ok(fs::write(path, self.image.with_key(key)?.as_bytes())?)
     }
 
     /// Opens a stored graph.

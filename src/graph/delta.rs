@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::counterpart::Counterparts;
 use super::image::NodeId;
+use super::path_hash::PathHash;
 use super::{Graph, Node};
 
 /// How many of each.
@@ -53,12 +54,12 @@ pub struct Delta<'g> {
 /// The output paths of a graph, and the derivations whose outputs are not known before they are built.
 struct Products<'g> {
     graph: &'g Graph,
-    paths: HashSet<&'g str>,
+    paths: HashSet<&'g str, PathHash>,
 }
 
 impl<'g> Products<'g> {
     fn of(graph: &'g Graph) -> Products<'g> {
-        let mut paths = HashSet::with_capacity(graph.len() * 2);
+        let mut paths = HashSet::with_capacity_and_hasher(graph.len() * 2, PathHash::default());
         for id in graph.ids() {
             paths.extend(graph.node(id).outputs().map(|(_, path)| path).filter(|path| !path.is_empty()));
         }
@@ -225,6 +226,13 @@ impl<'g> Delta<'g> {
             }
         }
         changes
+    }
+}
+
+impl Graph {
+    /// Counts derivations and builds of some of its derivations.
+    pub fn counts_of(&self, ids: &[NodeId]) -> Counts {
+        count(self, ids.iter().copied())
     }
 }
 

@@ -6,6 +6,8 @@
 //! are store paths: its input sources (files of the package set, patches), and the outputs of its fixed-output inputs
 //! (downloads); the graph adds the latter, because it takes the other derivation to know them. Must not read files.
 
+use std::collections::HashSet;
+
 use memchr::memmem;
 use twox_hash::XxHash3_128;
 
@@ -38,6 +40,30 @@ impl Digester {
         self.masked.extend_from_slice(scanner.sources.of(text));
         let packages = self.mask(scanner.own.of(text));
         XxHash3_128::oneshot(&self.masked).wrapping_add(u128::from(packages))
+    }
+
+    /// Returns a text with each store path but those of `own` reduced to the package in its name.
+    pub(super) fn masked(&self, text: &str, own: &HashSet<String>) -> String {
+        let mut masked = String::with_capacity(text.len());
+        let prefix = self.prefix.needle();
+        let mut rest = text;
+        while let Some(at) = self.prefix.find(rest.as_bytes()) {
+            let (before, from) = rest.split_at(at);
+            masked.push_str(before);
+            let (root, path) = from.split_at(prefix.len());
+            masked.push_str(root);
+            rest = path;
+            if let Some((name, after)) = name_of(path.as_bytes()) {
+                let length = path.len() - after.len();
+                let whole = from.get(..prefix.len() + length).unwrap_or(from);
+                if !own.contains(whole) {
+                    masked.push_str(split_version(name).0);
+                    rest = path.get(length..).unwrap_or_default();
+                }
+            }
+        }
+        masked.push_str(rest);
+        masked
     }
 
     /// Copies a text without its store paths, and returns the sum over the packages in their names: some lists of store

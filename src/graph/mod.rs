@@ -5,9 +5,11 @@
 //! [`Prediction`]. Output paths are compared, never `.drv` paths. Must not know how derivations are obtained: it is handed
 //! roots and a [`Source`], and must not print.
 
+mod alias;
 mod builder;
 mod cache;
 mod chains;
+mod changes;
 mod counterpart;
 mod cover;
 mod delta;
@@ -16,18 +18,22 @@ mod error;
 mod image;
 mod names;
 mod node;
+mod path_hash;
+mod predict;
 mod read;
 mod roots;
 mod store;
 
 pub use builder::{Builder, Facts};
 pub use chains::{Chain, Chains};
+pub use changes::{Change, Changes};
 pub use cover::Cover;
 pub use delta::{AttributeChange, Counts, Delta};
 pub use error::{CacheProblem, EXPLANATIONS, Error};
 pub use image::{NodeId, Rows};
 pub use names::{split_version, without_platform};
 pub use node::Node;
+pub use predict::{Possible, Prediction, Reason};
 pub use read::Missing;
 pub use roots::{Failure, Root, RootList};
 pub use store::StoreDir;
@@ -73,7 +79,7 @@ impl Graph {
 
     /// Returns the number of fixed-output derivations.
     pub fn fixed_outputs(&self) -> usize {
-        self.ids().filter(|id| self.node(*id).fixed_output()).count()
+        self.ids().filter(|id| self.is_fixed_output(*id)).count()
     }
 
     /// Returns all ids, inputs before what needs them.
@@ -84,6 +90,11 @@ impl Graph {
     /// Returns what is known of a derivation; empty fields for a number that is no node.
     pub fn node(&self, id: NodeId) -> Node<'_> {
         Node::new(&self.image, id)
+    }
+
+    /// Says whether all outputs of a derivation are given by hash.
+    pub fn is_fixed_output(&self, id: NodeId) -> bool {
+        self.image.nodes().get(id as usize).is_some_and(|row| row[8] & image::FIXED_OUTPUT != 0)
     }
 
     /// Returns the derivations that this one needs, rising.

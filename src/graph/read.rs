@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -15,6 +14,7 @@ use serde::Deserialize;
 use super::builder::{Part, RawNode, Span, assemble};
 use super::digest::Digester;
 use super::error::Error;
+use super::path_hash::PathHash;
 use super::{Graph, Root, names};
 use crate::base::store_path;
 use crate::drv::{self, OutputKind, Scanner, Source, unescape};
@@ -56,17 +56,25 @@ impl Graph {
             if !is_derivation(store_dir, &root.drv_path) {
                 return Err(Error::NotADerivation { path: root.drv_path.clone(), store_dir: store_dir.to_owned() });
             }
-            root_numbers.push((root.clone(), walk.number(&root.drv_path)?));
+            root_numbers.push((root.clone(), walk.number(root.drv_path.as_bytes())?));
         }
         let mut parts: Vec<Part> = Vec::new();
         let mut absent: Vec<u32> = Vec::new();
+        let idle: Mutex<Vec<Reader<'_>>> = Mutex::new(Vec::new());
         let mut done = 0;
         while done < walk.paths.len() {
             let frontier = walk.paths.get(done..).unwrap_or_default();
             let numbers = &walk.numbers;
             let read: Vec<Result<Read, Error>> = frontier
                 .par_chunks(BATCH)
-                .map_init(|| Reader::new(store_dir), |reader, batch| reader.batch(batch, source, numbers, missing))
+                .map(|batch| {
+                    // Buffers go from batch to batch: fresh ones would be paged in again and again.
+                    let reader = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let mut reader = reader.unwrap_or_else(|| Reader::new(store_dir));
+                    let read = reader.batch(batch, source, numbers, missing);
+                    idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+                    read
+                })
                 .collect();
             let mut number = done as u32;
             done = walk.paths.len();
@@ -83,8 +91,11 @@ impl Graph {
                 parts.push(read.part);
             }
         }
-        let missing_paths: Vec<String> =
-            absent.iter().filter_map(|number| walk.paths.get(*number as usize)).map(|path| path.to_string()).collect();
+        let missing_paths: Vec<String> = absent
+            .iter()
+            .filter_map(|number| walk.paths.get(*number as usize))
+            .map(|path| text_of(path).to_owned())
+            .collect();
         if !absent.is_empty() {
             leave_out(&absent, &mut parts, &mut root_numbers);
         }
@@ -122,14 +133,19 @@ fn leave_out(absent: &[u32], parts: &mut [Part], roots: &mut Vec<(Root, u32)>) {
     });
 }
 
+/// Returns a path as text. All that is numbered was checked to be a store path, which is ASCII.
+fn text_of(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_default()
+}
+
 /// The numbers of the paths seen so far, in the order of discovery.
 struct Walk {
-    numbers: HashMap<Arc<str>, u32, PathHash>,
-    paths: Vec<Arc<str>>,
+    numbers: HashMap<Arc<[u8]>, u32, PathHash>,
+    paths: Vec<Arc<[u8]>>,
 }
 
 impl Walk {
-    fn number(&mut self, path: &str) -> Result<u32, Error> {
+    fn number(&mut self, path: &[u8]) -> Result<u32, Error> {
         if let Some(number) = self.numbers.get(path) {
             return Ok(*number);
         }
@@ -137,37 +153,10 @@ impl Walk {
             .ok()
             .filter(|number| number & NEW == 0)
             .ok_or(Error::TooLarge { what: "derivations" })?;
-        let path: Arc<str> = path.into();
+        let path: Arc<[u8]> = path.into();
         self.paths.push(path.clone());
         self.numbers.insert(path, number);
         Ok(number)
-    }
-}
-
-type PathHash = BuildHasherDefault<PathHasher>;
-
-/// Hashes store paths, which are hashes already: words are folded, no more.
-#[derive(Default)]
-struct PathHasher(u64);
-
-impl Hasher for PathHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut fold = |word: u64| {
-            self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        };
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            fold(u64::from_le_bytes(*word));
-        }
-        let mut last = [0u8; 8];
-        for (byte, from) in last.iter_mut().zip(rest) {
-            *byte = *from;
-        }
-        fold(u64::from_le_bytes(last));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 29
     }
 }
 
@@ -176,7 +165,7 @@ impl Hasher for PathHasher {
 struct Read {
     part: Part,
     /// Paths without a number, in the order of discovery.
-    new: Vec<Arc<str>>,
+    new: Vec<Arc<[u8]>>,
     /// Indices within the batch of derivations that are not there.
     absent: Vec<u32>,
 }
@@ -196,30 +185,38 @@ impl<'s> Reader<'s> {
 
     fn batch(
         &mut self,
-        paths: &[Arc<str>],
+        paths: &[Arc<[u8]>],
         source: &dyn Source,
-        numbers: &HashMap<Arc<str>, u32, PathHash>,
+        numbers: &HashMap<Arc<[u8]>, u32, PathHash>,
         missing: Missing,
     ) -> Result<Read, Error> {
         let mut read = Read::default();
-        let mut seen: HashMap<Arc<str>, u32, PathHash> = HashMap::default();
+        let store_dir = self.store_dir;
+        let mut seen: HashMap<Arc<[u8]>, u32, PathHash> = HashMap::default();
+        read.part.text.reserve(paths.len() * 512);
         for (index, path) in paths.iter().enumerate() {
+            let path = text_of(path);
             match source.read(path, &mut self.text) {
                 Ok(()) => {}
                 Err(error) if missing == Missing::List && error.kind() == io::ErrorKind::NotFound => {
                     read.absent.push(index as u32);
                     continue;
                 }
-                Err(source) => return Err(drv::Error::Read { drv_path: path.to_string(), source }.into()),
+                Err(source) => return Err(drv::Error::Read { drv_path: path.to_owned(), source }.into()),
             }
             self.scan(path)?;
             self.keep(path, &mut read, |read, input| {
-                numbers.get(input).copied().unwrap_or_else(|| {
-                    *seen.entry(input.into()).or_insert_with_key(|path| {
-                        read.new.push(path.clone());
-                        NEW | (read.new.len() - 1) as u32
-                    })
-                })
+                if let Some(number) = numbers.get(input).or_else(|| seen.get(input)) {
+                    return Some(*number);
+                }
+                if !is_derivation(store_dir, text_of(input)) {
+                    return None;
+                }
+                let number = NEW | read.new.len() as u32;
+                let input: Arc<[u8]> = input.into();
+                read.new.push(input.clone());
+                seen.insert(input, number);
+                Some(number)
             })?;
         }
         Ok(read)
@@ -249,17 +246,16 @@ impl<'s> Reader<'s> {
         &mut self,
         drv_path: &str,
         read: &mut Read,
-        mut number: impl FnMut(&mut Read, &str) -> u32,
+        mut number: impl FnMut(&mut Read, &[u8]) -> Option<u32>,
     ) -> Result<(), Error> {
         let Reader { store_dir, text, scanner, digester } = self;
         let digest = digester.digest(text, scanner);
         let path_span = read.part.push(drv_path);
         for input in &scanner.inputs {
-            let path = input.text_of(text);
-            if !is_derivation(store_dir, path) {
-                return Err(Error::NotADerivation { path: path.to_owned(), store_dir: (*store_dir).to_owned() });
-            }
-            let number = number(read, path);
+            let Some(number) = number(read, input.of(text)) else {
+                let path = input.text_of(text).to_owned();
+                return Err(Error::NotADerivation { path, store_dir: (*store_dir).to_owned() });
+            };
             read.part.inputs.push(number);
         }
         for output in &scanner.outputs {
@@ -273,7 +269,15 @@ impl<'s> Reader<'s> {
         let name_start = (drv_path.len() - name.len() - ".drv".len()) as u32 + path_span.start;
         let mut shared = |text: &str, or: &str| -> Span {
             let text = if text.is_empty() { or } else { text };
-            match name.find(text) {
+            let after_pname = name_pname.len() + 1;
+            let place = if name.starts_with(text) {
+                Some(0)
+            } else if name.get(after_pname..).is_some_and(|rest| rest.starts_with(text)) {
+                Some(after_pname)
+            } else {
+                name.find(text)
+            };
+            match place {
                 Some(at) => Span { start: name_start + at as u32, length: text.len() as u32 },
                 None => read.part.push(text),
             }

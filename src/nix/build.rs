@@ -15,8 +15,9 @@ use super::error::Error;
 use super::instantiate::{Instantiated, Output};
 use super::log::Message;
 use super::program::Nix;
-use super::state::{BuildState, Event, Failure, Fetch, Reason, Status};
-use super::store::setting;
+use super::reason::{Failure, Reason};
+use super::state::{BuildState, Event, Fetch, Status};
+use super::store::{DryRun, setting};
 use crate::base::process::{Exec, ProcessError};
 
 /// One derivation that is wanted.
@@ -127,6 +128,8 @@ pub struct BuildReport {
     pub status: Option<i32>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// Links that could not be made, each with the reason.
+    pub unlinked: Vec<(PathBuf, String)>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -146,7 +149,10 @@ impl BuildReport {
             return Err(Error::Interrupted);
         }
         if self.status == Some(0) {
-            return Ok(());
+            return match self.unlinked.first() {
+                None => Ok(()),
+                Some((link, message)) => Err(Error::NoLink { link: link.clone(), message: message.clone() }),
+            };
         }
         if let Some((drv, result)) = self.first_failure() {
             let reason = result.failure.as_ref().map_or_else(|| "its builder failed".into(), |f| f.reason.to_string());
@@ -192,16 +198,35 @@ impl Nix {
         report.elapsed = began.elapsed();
         for goal in &request.goals {
             let outcome = report.results.get(&goal.drv_path).map(|r| r.outcome);
-            if matches!(outcome, Some(Outcome::Built | Outcome::Substituted | Outcome::Already)) && !interrupted {
-                self.link(goal)?;
+            let is_there = matches!(outcome, Some(Outcome::Built | Outcome::Substituted | Outcome::Already));
+            if is_there
+                && !interrupted
+                && let Some(link) = &goal.link
+                && let Err(error) = self.link(goal, link)
+            {
+                report.unlinked.push((link.clone(), error.to_string()));
             }
         }
         Ok(report)
     }
 
+    /// Says what a build would do; nothing is built or fetched.
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn plan_build(&self, request: &BuildRequest) -> Result<DryRun, Error> {
+        // With --check everything counts as there, so what is missing below the goals is asked for without it.
+        let request = BuildRequest { check: false, ..request.clone() };
+        let exec = self.wishes(self.store_call().args(["--realise", "--dry-run"]), &request);
+        Ok(DryRun::read(&String::from_utf8_lossy(&self.output(&exec)?.stderr)))
+    }
+
     /// Returns the call of a build.
     fn build_call(&self, request: &BuildRequest) -> Exec {
-        let mut exec = self.store_call().args(["--log-format", "internal-json", "--realise"]);
+        self.wishes(self.store_call().args(["--log-format", "internal-json", "--realise"]), request)
+    }
+
+    fn wishes(&self, mut exec: Exec, request: &BuildRequest) -> Exec {
         if request.keep_going {
             exec = exec.arg("--keep-going");
         }
@@ -251,7 +276,8 @@ impl Nix {
                 (drv.to_string(), result)
             })
             .collect();
-        if status != Some(0) {
+        // After Ctrl-C nothing is started any more, so nobody can be asked.
+        if status != Some(0) && !interrupted {
             self.settle(state, &mut results)?;
         }
         for goal in &request.goals {
@@ -275,6 +301,7 @@ impl Nix {
             messages: state.messages.iter().filter(|(level, _)| worth(*level)).map(|(_, text)| text.clone()).collect(),
             status,
             interrupted,
+            unlinked: Vec::new(),
             elapsed: Duration::ZERO,
         })
     }
@@ -307,8 +334,7 @@ impl Nix {
         Ok(!paths.is_empty() && self.valid(&paths)?.len() == paths.len())
     }
 
-    fn link(&self, goal: &Goal) -> Result<(), Error> {
-        let Some(link) = &goal.link else { return Ok(()) };
+    fn link(&self, goal: &Goal, link: &Path) -> Result<(), Error> {
         for (i, output) in goal.outputs.iter().enumerate() {
             if i == 0 {
                 self.add_root(&output.path, link)?;
@@ -333,5 +359,73 @@ impl BuildResult {
             lines: 0,
             failure: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::program::Settings;
+
+    fn words(exec: &Exec) -> Vec<&str> {
+        exec.args.iter().map(|a| a.to_str().unwrap()).collect()
+    }
+
+    fn goal(drv: &str, outputs: &[&str]) -> Goal {
+        let outputs = outputs.iter().map(|o| Output { name: o.to_string(), path: format!("/nix/store/x-{o}") });
+        Goal { drv_path: drv.into(), outputs: outputs.collect(), link: None }
+    }
+
+    const COMMON: [&str; 5] =
+        ["--extra-experimental-features", "nix-command flakes", "--log-format", "internal-json", "--realise"];
+
+    #[test]
+    fn a_plain_build_leaves_everything_to_the_configuration() {
+        let nix = Nix::for_argument_tests(Settings::default());
+        let request = BuildRequest { goals: vec![goal("/nix/store/a.drv", &[])], ..BuildRequest::default() };
+        assert_eq!(words(&nix.build_call(&request)), [&COMMON[..], &["/nix/store/a.drv"]].concat());
+    }
+
+    #[test]
+    fn every_wish_is_an_argument() {
+        let nix = Nix::for_argument_tests(Settings::default());
+        let request = BuildRequest {
+            goals: vec![goal("/nix/store/a.drv", &["out", "dev"]), goal("/nix/store/b.drv", &[])],
+            keep_going: true,
+            max_jobs: Some("auto".into()),
+            cores: Some(0),
+            timeout: Some(60),
+            max_silent_time: Some(30),
+            check: true,
+            builders: Some("ssh-ng://b x86_64-linux /k 2 1".into()),
+            substituters: Some(String::new()),
+            extra_args: vec!["--fallback".into()],
+        };
+        let rest = [
+            "--keep-going",
+            "--check",
+            "--option",
+            "max-jobs",
+            "auto",
+            "--option",
+            "cores",
+            "0",
+            "--option",
+            "timeout",
+            "60",
+            "--option",
+            "max-silent-time",
+            "30",
+            "--option",
+            "builders",
+            "ssh-ng://b x86_64-linux /k 2 1",
+            "--option",
+            "substituters",
+            "",
+            "--fallback",
+            "/nix/store/a.drv!out,dev",
+            "/nix/store/b.drv",
+        ];
+        assert_eq!(words(&nix.build_call(&request)), [&COMMON[..], &rest[..]].concat());
     }
 }

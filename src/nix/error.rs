@@ -116,6 +116,14 @@ pub enum Error {
         /// All that it printed.
         printed: String,
     },
+    /// Everything was built, but a link to a result could not be made.
+    #[error("cannot link {}: {message}", link.display())]
+    NoLink {
+        /// The link.
+        link: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// A program of Nix could not be run.
     #[error("cannot run Nix")]
     Process {
@@ -215,6 +223,7 @@ impl Coded for Error {
             Error::Failed { .. } => "OV0515",
             Error::Process { .. } => "OV0516",
             Error::File { .. } => "OV0517",
+            Error::NoLink { .. } => "OV0518",
         }
     }
 
@@ -252,6 +261,9 @@ impl Coded for Error {
                 "out of memory? fewer `--eval-workers` or a smaller `--max-memory` help".into()
             }
             Error::Garbage { .. } => "`-v` shows the answer; is the `nix` on PATH really Nix?".into(),
+            Error::NoLink { .. } => {
+                "the result is in the store and can be collected as garbage; link it elsewhere".into()
+            }
             Error::Failed { .. } => "`-v` shows all that Nix printed".into(),
             Error::Interrupted
             | Error::BadExpression { .. }
@@ -393,6 +405,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a temporary file could not be written",
         text: "overlayctl needs a little room in TMPDIR.",
     },
+    Explanation {
+        code: "OV0518",
+        title: "a link to a result could not be made",
+        text: "The build is done and its result in the store, but the link that shows it and keeps it from garbage \
+               collection could not be written. Is the directory read-only, or is there a file of that name?",
+    },
 ];
 
 #[cfg(test)]
@@ -416,7 +434,7 @@ mod tests {
 
     #[test]
     fn every_code_is_explained() {
-        for number in 1..=17 {
+        for number in 1..=18 {
             let code = format!("OV05{number:02}");
             assert!(EXPLANATIONS.iter().any(|e| e.code == code), "{code}");
         }

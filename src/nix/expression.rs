@@ -13,7 +13,7 @@ pub type AttrPath = Vec<String>;
 
 /// A piece of Nix text that is lexically closed, so that it can stand in parentheses anywhere.
 ///
-/// Paths in it should be absolute: a relative one is relative to the directory that overlayctl runs in.
+/// Paths in it must be absolute: what a relative one is relative to is not said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragment(String);
 
@@ -272,9 +272,6 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Returns a path: as a literal where its characters allow, else `(/. + "...")`.
-///
-/// # Errors
-/// [`Error::BadExpression`] for a path that is relative or not UTF-8.
 pub fn path_text(path: &Path) -> Result<String, Error> {
     let bad = |reason| Error::BadExpression { text: path.display().to_string(), reason };
     let text = path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?;

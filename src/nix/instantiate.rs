@@ -3,13 +3,16 @@
 //! Each side is one evaluator with all its targets, the sides run beside each other; a target that fails does not take
 //! the others with it. The derivations are written to the store, as `nix-instantiate` does. Must not compare anything.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{AttrPath, Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
-use super::server::{EvalServer, lost_failure};
+use super::server::{EvalServer, ServerSettings, lost_failure};
 
 /// A package set (or another root) and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,16 @@ pub struct Output {
     pub path: String,
 }
 
+/// What came of one side, and what it read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// One result for each target, in their order.
+    pub targets: SideResult,
+    /// The files that were evaluated or copied to the store. Not those that an expression only looked at
+    /// (`builtins.readFile`, `readDir`, `pathExists`): Nix does not name them.
+    pub files: BTreeSet<PathBuf>,
+}
+
 /// What came of one side: one result for each target, in their order.
 pub type SideResult = Vec<Result<Instantiated, EvalFailure>>;
 
@@ -57,26 +70,43 @@ impl Nix {
     /// Those of a side as a whole: its expression does not parse, or Nix cannot be run. What is wrong with one target
     /// is in its result.
     pub fn instantiate(&self, sides: &[Side]) -> Result<Vec<SideResult>, Error> {
-        let all: Vec<Result<SideResult, Error>> = match sides {
+        let all = self.instantiate_sides(sides, false)?;
+        Ok(all.into_iter().map(|side| side.targets).collect())
+    }
+
+    /// As [`Nix::instantiate`], and says which files each side read: what a cached answer depends on.
+    ///
+    /// # Errors
+    /// As [`Nix::instantiate`].
+    pub fn instantiate_recording(&self, sides: &[Side]) -> Result<Vec<Recorded>, Error> {
+        self.instantiate_sides(sides, true)
+    }
+
+    fn instantiate_sides(&self, sides: &[Side], record: bool) -> Result<Vec<Recorded>, Error> {
+        let all: Vec<Result<Recorded, Error>> = match sides {
             [] => Vec::new(),
-            [one] => vec![self.instantiate_side(one)],
+            [one] => vec![self.instantiate_side(one, record)],
             many => std::thread::scope(|scope| {
-                let running: Vec<_> = many.iter().map(|side| scope.spawn(|| self.instantiate_side(side))).collect();
+                let start = |side| scope.spawn(move || self.instantiate_side(side, record));
+                let running: Vec<_> = many.iter().map(start).collect();
                 running.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Interrupted))).collect()
             }),
         };
         all.into_iter().collect()
     }
 
-    fn instantiate_side(&self, side: &Side) -> Result<SideResult, Error> {
+    fn instantiate_side(&self, side: &Side, record_files: bool) -> Result<Recorded, Error> {
         let root = side.root.to_nix()?;
+        let mut files = BTreeSet::new();
+        let settings = ServerSettings { limit: self.settings.eval_limit, record_files, ..ServerSettings::default() };
         let mut results: SideResult = Vec::with_capacity(side.targets.len());
         while results.len() < side.targets.len() {
-            let mut server = self.eval_server()?;
+            let mut server = self.eval_server_with(settings.clone())?;
             bind_root(&mut server, &root, &side.name).map_err(|e| self.explained(e))?;
             let rest = side.targets.get(results.len()..).unwrap_or_default();
             let questions: Vec<String> = rest.iter().map(|target| derivation_question(target)).collect();
             let batch = server.ask(&questions)?;
+            files.append(&mut server.take_files());
             let before = results.len();
             for (target, answer) in rest.iter().zip(batch.answers) {
                 match answer {
@@ -95,7 +125,7 @@ impl Nix {
                 }
             }
         }
-        Ok(results)
+        Ok(Recorded { targets: results, files })
     }
 
     /// Adds near names to the failure of a missing attribute, where Nix gave none.

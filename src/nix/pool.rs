@@ -78,7 +78,8 @@ enum Report {
 
 impl Nix {
     /// Evaluates the attributes `paths` of a package set and hands each result to `on_result` as it comes (with the number
-    /// of attributes that are known to be left), in no particular order.
+    /// of attributes that are known to be left), in no particular order. The empty path stands for all attributes of the
+    /// set, and has no result of its own.
     ///
     /// # Errors
     /// Those of the package set as a whole and of running Nix; what is wrong with one attribute is its result.
@@ -132,8 +133,14 @@ impl Nix {
         settings: PoolSettings,
         send: &mpsc::SyncSender<Report>,
     ) -> Result<(), Error> {
-        let mut server: Option<EvalServer> = None;
+        let mut server = Some(self.worker_server(root, settings)?);
         let mut fresh = true;
+        if worker > 0
+            && let Some(server) = &mut server
+        {
+            // While the first worker finds the names, the others evaluate what every package needs.
+            let _ = server.eval_string("builtins.seq (root.stdenv.drvPath or null) \"\"")?;
+        }
         loop {
             let paths = work.take(worker);
             if paths.is_empty() {
@@ -150,10 +157,8 @@ impl Nix {
             let mut evaluator = match server.take() {
                 Some(evaluator) => evaluator,
                 None => {
-                    let mut new = self.eval_server_with(worker_settings(settings))?;
-                    bind_root(&mut new, root, "the package set").map_err(|e| self.explained(e))?;
                     fresh = true;
-                    new
+                    self.worker_server(root, settings)?
                 }
             };
             let questions: Vec<String> = paths.iter().map(|path| question(path, settings.recurse)).collect();
@@ -178,6 +183,14 @@ impl Nix {
                     }
                 };
                 answered += 1;
+                if path.is_empty() {
+                    match evaluated {
+                        Evaluated::Failed(failure) => {
+                            return Err(Error::Eval { what: "the package set".into(), failure: Box::new(failure) });
+                        }
+                        _ => continue,
+                    }
+                }
                 if send.send(Report::Result(path, evaluated)).is_err() {
                     return Ok(());
                 }
@@ -200,16 +213,27 @@ impl Nix {
     }
 }
 
+impl Nix {
+    fn worker_server(&self, root: &str, settings: PoolSettings) -> Result<EvalServer, Error> {
+        let mut server = self.eval_server_with(worker_settings(settings))?;
+        bind_root(&mut server, root, "the package set").map_err(|e| self.explained(e))?;
+        Ok(server)
+    }
+}
+
 /// The evaluators do not collect garbage before they hold most of what they may: that takes a fifth off the time.
 fn worker_settings(settings: PoolSettings) -> ServerSettings {
     let env = match settings.max_memory {
         None => vec![("GC_DONT_GC".to_string(), "1".to_string())],
         Some(bytes) => vec![("GC_INITIAL_HEAP_SIZE".to_string(), (bytes / 10 * 8).to_string())],
     };
-    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env }
+    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, record_files: false }
 }
 
 fn question(path: &[String], recurse: bool) -> String {
+    if path.is_empty() {
+        return "\"s\" + builtins.toJSON (builtins.attrNames root)".into();
+    }
     let set = if recurse {
         "else if d.recurseForDerivations or false then \"s\" + builtins.toJSON (builtins.attrNames d) "
     } else {

@@ -29,7 +29,7 @@ pub struct Settings {
     pub env: Vec<(OsString, OsString)>,
     /// The directory with the programs, when not those on `PATH`.
     pub programs: Option<PathBuf>,
-    /// The longest that one expression may take to evaluate.
+    /// The longest that one expression may take to evaluate; half an hour when not said.
     pub eval_limit: Option<Duration>,
 }
 
@@ -212,6 +212,20 @@ impl Nix {
 }
 
 #[cfg(test)]
+impl Nix {
+    /// Makes one whose argument vectors can be looked at; it cannot be started.
+    pub(super) fn for_argument_tests(settings: Settings) -> Nix {
+        Nix {
+            nix: "nix".into(),
+            nix_instantiate: "nix-instantiate".into(),
+            nix_store: "nix-store".into(),
+            settings,
+            version: OnceLock::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -235,19 +249,13 @@ mod tests {
 
     #[test]
     fn options_are_given_explicitly() {
-        let nix = Nix {
-            nix: "nix".into(),
-            nix_instantiate: "nix-instantiate".into(),
-            nix_store: "nix-store".into(),
-            settings: Settings {
-                options: vec![("max-jobs".into(), "0".into())],
-                store: Some("/tmp/a b".into()),
-                search_path: vec!["nixpkgs=/n".into()],
-                extra_args: vec!["--impure".into()],
-                ..Settings::default()
-            },
-            version: OnceLock::new(),
-        };
+        let nix = Nix::for_argument_tests(Settings {
+            options: vec![("max-jobs".into(), "0".into())],
+            store: Some("/tmp/a b".into()),
+            search_path: vec!["nixpkgs=/n".into()],
+            extra_args: vec!["--impure".into()],
+            ..Settings::default()
+        });
         let args = nix.evaluating(Exec::new("nix")).args;
         assert_eq!(
             args,

@@ -5,32 +5,39 @@
 //! belongs to it, and `@@NONCEe` on both ends a batch. The markers are concatenated by Nix (`"@@NONCE" + "r17"`), so
 //! that the repl's echo of the question never looks like an answer. Must not know what is asked.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::expression::quoted;
+use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
 use crate::base::process::{Chunk, Exec, Running, Stream, interrupted, strip_controls};
 
 /// How often a wait looks at the clock, the memory and the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
+/// The longest that a question may take when nothing else is said: a fetch during evaluation may be slow.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+/// The longest that an evaluator may take to answer something that needs no evaluation.
+const GREETING: Duration = Duration::from_secs(60);
 /// The most of a question's standard error that is kept, in bytes.
 const MAX_PRINTED: usize = 256 << 10;
 
 /// Limits and environment of one server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServerSettings {
-    /// The longest that one question may take.
+    /// The longest that one question may take; [`LIMIT`] when not said.
     pub limit: Option<Duration>,
     /// The most resident memory, in bytes.
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
+    /// Whether the files that are read are recorded.
+    pub record_files: bool,
 }
 
 /// An evaluator that answers questions until it is dropped.
@@ -42,8 +49,9 @@ pub struct EvalServer {
     nonce: String,
     settings: ServerSettings,
     asked: usize,
+    files: BTreeSet<PathBuf>,
     /// Keeps the repl's history out of the user's home.
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// Why a batch ended before all its questions were answered.
@@ -57,7 +65,10 @@ pub(super) enum Lost {
         printed: String,
     },
     /// A question took too long.
-    Hung,
+    Hung {
+        /// The time that it had.
+        limit: Duration,
+    },
     /// It used more memory than it may.
     OverMemory,
 }
@@ -84,6 +95,10 @@ impl Nix {
         let home = tempfile::tempdir()
             .map_err(|source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }))?;
         let mut exec = self.repl(home.path());
+        if settings.record_files {
+            // The verbosity at which Nix, of every version, names the files that it evaluates and copies to the store.
+            exec = exec.arg("-vv");
+        }
         exec.env.extend(settings.env.iter().map(|(k, v)| (k.into(), v.into())));
         let mut running = exec.spawn(Stdio::piped())?;
         let from_child = running.chunks();
@@ -99,7 +114,7 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, _home: home })
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, files: BTreeSet::new(), home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -120,12 +135,22 @@ fn nonce(home: &Path) -> String {
 impl EvalServer {
     /// Gives `name` the value of `expression`, unevaluated, for the questions that follow.
     ///
-    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are).
+    /// The expression must be lexically closed (as [`super::Fragment`]s and what is made of them are) and name paths
+    /// absolutely.
     ///
     /// # Errors
     /// [`Error::Eval`] when it does not parse, and those of a server that is lost.
     pub fn bind(&mut self, name: &str, expression: &str) -> Result<(), Error> {
-        let batch = self.exchange(&format!("{name} = ({expression})\n"), 1, |me, from| me.question(from, "\"\""))?;
+        let limit = self.limit().min(GREETING);
+        let preface = if expression.contains('\n') {
+            // Nix 2.34 takes a binding of one line only.
+            let file = self.home.path().join(format!("{name}.nix"));
+            crate::base::fs::write(&file, format!("({expression})\n").as_bytes())?;
+            format!("{name} = import {}\n", path_text(&file)?)
+        } else {
+            format!("{name} = ({expression})\n")
+        };
+        let batch = self.exchange(&preface, 1, limit, |me, from| me.question(from, "\"\""))?;
         match batch.lost {
             Some((lost, _)) => Err(self.lost_error(lost)),
             None => match batch.stray {
@@ -137,11 +162,14 @@ impl EvalServer {
         }
     }
 
-    /// Returns the string that `expression` evaluates to.
+    /// Returns the string that `expression`, which must be one line, evaluates to.
     ///
     /// # Errors
-    /// The outer error is the server's (it died, it hung); the inner one is the expression's.
+    /// [`Error::BadExpression`] for several lines. The outer error is the server's (it died, it hung); the inner one is the expression's.
     pub fn eval_string(&mut self, expression: &str) -> Result<Result<String, EvalFailure>, Error> {
+        if expression.contains('\n') {
+            return Err(Error::BadExpression { text: expression.into(), reason: "it has several lines" });
+        }
         let batch = self.ask(&[expression.to_string()])?;
         if let Some((lost, _)) = batch.lost {
             return Err(self.lost_error(lost));
@@ -165,7 +193,7 @@ impl EvalServer {
 
     /// Asks for the strings that all `expressions` evaluate to. The server is of no use any more when it is lost.
     pub(super) fn ask(&mut self, expressions: &[String]) -> Result<Batch, Error> {
-        let exchange = self.exchange("", expressions.len(), |me, from| {
+        let exchange = self.exchange("", expressions.len(), self.limit(), |me, from| {
             let questions = expressions.iter().enumerate();
             questions.map(|(i, expression)| me.question(from + i, expression)).collect()
         })?;
@@ -176,11 +204,15 @@ impl EvalServer {
     pub(super) fn lost_error(&self, lost: Lost) -> Error {
         match lost {
             Lost::Died { how, printed } => Error::EvaluatorDied { how, printed },
-            Lost::Hung => Error::EvaluatorHung { seconds: self.settings.limit.unwrap_or_default().as_secs() },
+            Lost::Hung { limit } => Error::EvaluatorHung { seconds: limit.as_secs() },
             Lost::OverMemory => {
                 Error::EvaluatorDied { how: "it used more memory than it may".into(), printed: String::new() }
             }
         }
+    }
+
+    fn limit(&self) -> Duration {
+        self.settings.limit.unwrap_or(LIMIT)
     }
 
     fn question(&self, number: usize, expression: &str) -> String {
@@ -193,6 +225,7 @@ impl EvalServer {
         &mut self,
         preface: &str,
         count: usize,
+        limit: Duration,
         questions: impl FnOnce(&EvalServer, usize) -> String,
     ) -> Result<Exchange, Error> {
         let from = self.asked;
@@ -206,6 +239,7 @@ impl EvalServer {
         // If the process is gone the streams are closed too, and that is told below.
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
+        reading.chatty = self.settings.record_files;
         let mut since = Instant::now();
         loop {
             match self.from_child.recv_timeout(TICK) {
@@ -215,6 +249,7 @@ impl EvalServer {
                             since = Instant::now();
                         }
                     }
+                    self.files.append(&mut reading.files);
                     if reading.is_done() {
                         return Ok(reading.finish(None));
                     }
@@ -230,9 +265,9 @@ impl EvalServer {
                 self.running.kill();
                 return Err(Error::Interrupted);
             }
-            if self.settings.limit.is_some_and(|limit| since.elapsed() > limit) {
+            if since.elapsed() > limit {
                 self.running.kill();
-                return Ok(reading.finish(Some(Lost::Hung)));
+                return Ok(reading.finish(Some(Lost::Hung { limit })));
             }
             if self.is_over_memory() {
                 self.running.kill();
@@ -244,6 +279,11 @@ impl EvalServer {
     fn is_over_memory(&self) -> bool {
         let Some(limit) = self.settings.max_memory else { return false };
         self.memory().is_some_and(|used| used > limit)
+    }
+
+    /// Returns the files that the evaluator read so far, when it was told to record them.
+    pub(super) fn take_files(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.files)
     }
 
     /// Returns the resident memory in bytes, where the system tells.
@@ -279,6 +319,9 @@ struct Reading {
     at: Option<usize>,
     out_ended: bool,
     err_ended: bool,
+    /// Whether Nix tells what it does, which is no error.
+    chatty: bool,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Reading {
@@ -292,6 +335,8 @@ impl Reading {
             at: None,
             out_ended: false,
             err_ended: false,
+            chatty: false,
+            files: BTreeSet::new(),
         }
     }
 
@@ -323,6 +368,10 @@ impl Reading {
                 true
             }
             (Stream::Err, _) => {
+                if self.chatty && is_chatter(&line) {
+                    self.files.extend(file_read(&line));
+                    return false;
+                }
                 let slot = self.at.and_then(|i| self.printed.get_mut(i)).unwrap_or(&mut self.before);
                 if slot.len() < MAX_PRINTED {
                     slot.push_str(&line);
@@ -362,6 +411,24 @@ impl Reading {
     }
 }
 
+/// Says whether a line is of those that Nix prints at the verbosity that names files.
+fn is_chatter(line: &str) -> bool {
+    const BEGINNINGS: [&str; 6] =
+        ["evaluating file ", "copied source ", "copying '", "copied '", "instantiated ", "source path "];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+}
+
+/// Reads the file out of `evaluating file '/a/b.nix'` and `copied source '/a/x.patch' -> '/nix/store/...'`.
+fn file_read(line: &str) -> Option<PathBuf> {
+    let rest = line.strip_prefix("evaluating file '").or_else(|| line.strip_prefix("copied source '"))?;
+    let path = match rest.split_once("' -> '") {
+        Some((path, _)) => path,
+        None => rest.trim_end().strip_suffix('\'')?,
+    };
+    // Nix has files of its own: `«nix-internal»/derivation-internal.nix`.
+    path.starts_with('/').then(|| PathBuf::from(path))
+}
+
 /// Reads `r17 text`: kind, number, the rest.
 fn read_marker(text: &str) -> Option<(char, usize, &str)> {
     let kind = text.chars().next()?;
@@ -394,10 +461,14 @@ fn unescape(printed: &str) -> String {
 /// Makes the failure of a question at which a server was lost.
 pub(super) fn lost_failure(lost: &Lost) -> EvalFailure {
     match lost {
+        // Nix 2.8 ends at a stack overflow, but says so before.
+        Lost::Died { printed, .. } if printed.contains("stack overflow") => EvalFailure::read(printed),
         Lost::Died { how, printed } => {
             EvalFailure::plain(FailureKind::Died, format!("the evaluator ended ({how})"), printed.clone())
         }
-        Lost::Hung => EvalFailure::plain(FailureKind::TimedOut, "no answer in the time it had", ""),
+        Lost::Hung { limit } => {
+            EvalFailure::plain(FailureKind::TimedOut, format!("no answer within {} s", limit.as_secs()), "")
+        }
         Lost::OverMemory => EvalFailure::plain(FailureKind::Died, "it needs more memory than it may use", ""),
     }
 }
@@ -438,6 +509,23 @@ mod tests {
         let done = r.finish(Some(died));
         assert_eq!(done.lost.unwrap().1, Some(0));
         assert!(done.answers[0].is_none() && done.answers[1].is_none());
+    }
+
+    #[test]
+    fn files_are_recorded_and_are_no_errors() {
+        let mut r = reading();
+        r.chatty = true;
+        r.line(Stream::Err, b"trace: @@Nb5 \n");
+        for line in [
+            "evaluating file '/n/it's.nix'\n",
+            "evaluating file '\u{ab}nix-internal\u{bb}/derivation-internal.nix'\n",
+            "copied source '/n/fix.patch' -> '/nix/store/x-fix.patch'\n",
+            "instantiated 'a' -> '/nix/store/a.drv'\n",
+        ] {
+            r.line(Stream::Err, line.as_bytes());
+        }
+        assert_eq!(r.files.iter().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["/n/fix.patch", "/n/it's.nix"]);
+        assert_eq!(r.last_printed(), "");
     }
 
     #[test]

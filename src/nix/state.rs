@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::log::{Field, Message, activity, result};
+use super::reason::{Failure, Reason, read_failure};
 use crate::base::process::strip_controls;
 
 /// How many of the last lines of a build's log are kept.
@@ -34,88 +35,6 @@ pub enum Status {
     Blocked,
     /// Its build ended and Nix did not say how: ended with the run, or by someone else.
     Stopped,
-}
-
-/// Why a build failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// The builder ended with a status other than 0.
-    Exit {
-        /// The status.
-        status: i32,
-    },
-    /// The builder was ended by a signal.
-    Signal {
-        /// The signal, as Nix says it.
-        signal: String,
-    },
-    /// A fixed-output derivation gave something else.
-    HashMismatch {
-        /// The hash in the expression.
-        specified: String,
-        /// The hash of what came.
-        got: String,
-    },
-    /// It took longer than it may, or was silent for too long.
-    TimedOut {
-        /// Nix's words.
-        message: String,
-    },
-    /// An output was not made.
-    NoOutput {
-        /// Its name.
-        output: String,
-    },
-    /// A second build gave something else (`--check`).
-    NotDeterministic,
-    /// What it needs failed.
-    Dependencies {
-        /// How many.
-        count: u64,
-    },
-    /// There was no room.
-    DiskFull,
-    /// No machine can or may build it.
-    NoMachine {
-        /// Nix's words.
-        message: String,
-    },
-    /// Anything else.
-    Other {
-        /// Nix's words, the first line.
-        message: String,
-    },
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Reason::Exit { status } => write!(f, "its builder ended with status {status}"),
-            Reason::Signal { signal } => write!(f, "its builder was ended by signal {signal}"),
-            Reason::HashMismatch { specified, got } => write!(f, "hash mismatch: specified {specified}, got {got}"),
-            Reason::TimedOut { message } | Reason::NoMachine { message } | Reason::Other { message } => {
-                f.write_str(message)
-            }
-            Reason::NoOutput { output } => write!(f, "it did not make its output '{output}'"),
-            Reason::NotDeterministic => f.write_str("a second build gave another result"),
-            Reason::Dependencies { count: 1 } => f.write_str("1 dependency failed"),
-            Reason::Dependencies { count } => write!(f, "{count} dependencies failed"),
-            Reason::DiskFull => f.write_str("the disk is full"),
-        }
-    }
-}
-
-/// A failure of one derivation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Why.
-    #[serde(flatten)]
-    pub reason: Reason,
-    /// Nix's message whole, without control sequences.
-    #[serde(skip)]
-    pub message: String,
 }
 
 /// A phase of a build.
@@ -274,7 +193,9 @@ impl BuildState {
             Message::Result { id, kind, fields } => self.result(*id, *kind, fields),
             Message::Text { level, text } => self.text(*level, text),
             Message::Plain(text) if text.is_empty() => None,
-            // Not of the log format: a daemon's or a wrapper's own words.
+            // Not of the log format: what comes before Nix has read its options, or a wrapper's own words.
+            Message::Plain(text) if text.starts_with("error") => self.text(0, text),
+            Message::Plain(text) if text.starts_with("warning") => self.text(1, text),
             Message::Plain(text) | Message::Unknown(text) => self.say(3, strip_controls(text)),
         }
     }
@@ -325,7 +246,8 @@ impl BuildState {
                 self.activities.insert(id, Activity::Builds { done: 0, failed: 0 });
                 None
             }
-            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(3, strip_controls(text)),
+            // For a lock that another process holds, or for a machine: who wonders why nothing happens wants to know.
+            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(1, strip_controls(text)),
             _ => None,
         }
     }
@@ -448,7 +370,7 @@ impl BuildState {
             build.failure = Some(failure);
         }
         let was = build.status;
-        if build.activities == 0 {
+        if build.activities == 0 && was != Status::Blocked {
             build.status = Status::Failed;
             build.ended.get_or_insert(now);
         }
@@ -471,63 +393,6 @@ impl BuildState {
 /// Takes control sequences out, for the price of a look where there are none.
 fn shown(text: &str) -> String {
     if text.bytes().any(|b| (b < b' ' && b != b'\t') || b >= 0x7f) { strip_controls(text) } else { text.to_string() }
-}
-
-/// Reads an error message of Nix that is about one derivation; the wordings of 2.8 to 2.34.
-pub(super) fn read_failure(message: &str) -> Option<(String, Failure)> {
-    let text = message.trim_start_matches("error:").trim_start();
-    let (_, rest) = text.split_once('\'')?;
-    let (quoted, _) = rest.split_once('\'')?;
-    // `x.drv`, `x.drv!out` (2.8), `x.drv^out` (2.14 and later).
-    let drv = quoted.split(['!', '^']).next().filter(|d| d.ends_with(".drv"))?;
-    Some((drv.to_string(), Failure { reason: read_reason(text), message: message.trim().to_string() }))
-}
-
-fn read_reason(text: &str) -> Reason {
-    let after = |needle: &str| text.split_once(needle).map(|(_, rest)| rest.trim_start());
-    let number = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<i64>().ok();
-    let first_line = || text.lines().next().unwrap_or_default().trim().to_string();
-    let line_with = |needle: &str| {
-        let line = text.lines().find(|l| l.contains(needle)).unwrap_or(text);
-        line.trim().trim_start_matches("Reason:").trim().to_string()
-    };
-    if let Some(status) = after("failed with exit code").and_then(number).and_then(|n| i32::try_from(n).ok()) {
-        return Reason::Exit { status };
-    }
-    if let Some(rest) = after("failed due to signal") {
-        return Reason::Signal {
-            signal: rest.lines().next().unwrap_or_default().trim_end_matches(['.', ';']).to_string(),
-        };
-    }
-    if text.contains("hash mismatch in fixed-output") {
-        let value = |name: &str| after(name).and_then(|r| r.split_whitespace().next()).unwrap_or_default().to_string();
-        return Reason::HashMismatch { specified: value("specified:"), got: value("got:") };
-    }
-    if text.contains("timed out after") {
-        return Reason::TimedOut { message: line_with("timed out after") };
-    }
-    if let Some(rest) = after("failed to produce output path for output '") {
-        return Reason::NoOutput { output: rest.split('\'').next().unwrap_or_default().to_string() };
-    }
-    if text.contains("may not be deterministic") {
-        return Reason::NotDeterministic;
-    }
-    for words in [" dependencies of derivation ", " dependencies failed", " dependency failed"] {
-        if let Some((before, _)) = text.split_once(words) {
-            let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            return Reason::Dependencies { count: digits.parse().unwrap_or(1) };
-        }
-    }
-    if text.contains("No space left on device") || text.contains("disk is full") {
-        return Reason::DiskFull;
-    }
-    if text.contains("required to build")
-        || text.contains("Failed to find a machine")
-        || text.contains("Required system")
-    {
-        return Reason::NoMachine { message: first_line() };
-    }
-    Reason::Other { message: first_line() }
 }
 
 #[cfg(test)]
@@ -600,29 +465,6 @@ mod tests {
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Started(_))).count(), 3);
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Ended(_))).count(), 3);
         assert!(state.fetches.iter().any(|f| f.path.ends_with("-ok1") && f.ended));
-    }
-
-    #[test]
-    fn the_recorded_error_texts() {
-        let Some(logs) = recorded() else { return };
-        for version in ["2.8.0", "2.26.3", "2.34.8"] {
-            let read = |name: &str| {
-                let text = std::fs::read_to_string(logs.join(format!("v-{version}/{name}"))).unwrap();
-                let (_, error) = text.split_once("error:").unwrap();
-                read_failure(&format!("error:{}", error.split_once("\nrc=").map_or(error, |(e, _)| e)))
-            };
-            let (drv, failure) = read("fail-hashm.txt").unwrap();
-            assert!(drv.ends_with("-hm.drv"));
-            let Reason::HashMismatch { specified, got } = failure.reason else { panic!("{version}") };
-            assert!(specified.starts_with("sha256-AAAA") && got.starts_with("sha256-") && got != specified);
-            assert_eq!(read("fail-noout.txt").unwrap().1.reason, Reason::NoOutput { output: "out".into() });
-            // 2.34 does not name the derivation; what was running then is known from the activities.
-            if version != "2.34.8" {
-                let (drv, failure) = read("fail-slow.txt").unwrap();
-                assert!(drv.ends_with("-slow.drv"), "{drv}");
-                assert!(matches!(failure.reason, Reason::TimedOut { .. }), "{version}");
-            }
-        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::nix::{Nix, Settings};
 /// # Errors
 /// [`Error::Nix`] when there is none.
 pub(super) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
-    let options = workspace.settings().nix.options.iter();
-    let settings = Settings { options: options.map(|(n, v)| (n.clone(), v.clone())).collect(), ..Settings::default() };
+    let mut options = workspace.settings().nix.options.clone();
+    // Which store it is counts beyond Nix's own options: derivations and results are read from there.
+    let store = options.remove("store");
+    let settings = Settings { options: options.into_iter().collect(), store, ..Settings::default() };
     Ok(Nix::discover(settings)?)
 }

@@ -92,8 +92,8 @@ fn collect(dir: &Dir<'static>, files: &mut Vec<(&'static Path, &'static [u8])>) 
 }
 
 const OVERLAY: &str = "\
-# Patched packages. `overlayctl patch PACKAGE FILE` writes here.
 final: prev: {
+  # Patched packages; `overlayctl patch PACKAGE FILE` writes here.
 }
 ";
 

@@ -55,6 +55,18 @@ pub struct Group {
 /// # Errors
 /// [`Error::Usage`] when nothing is named or names contradict each other; [`Error::Config`], [`Error::Overlay`].
 pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group>, Error> {
+    resolve_with(workspace, workspace, selection)
+}
+
+/// Resolves as [`resolve`], with the overlays of another state of the workspace.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn resolve_with(
+    workspace: &Workspace,
+    overlays_of: &Workspace,
+    selection: &Selection,
+) -> Result<Vec<Group>, Error> {
     let mut boards = Vec::new();
     for name in &selection.boards {
         boards.extend(workspace.boards(name)?.into_iter().map(|(name, board)| (Some(name), board.clone())));
@@ -83,9 +95,31 @@ pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group
                     .into(),
             });
         }
-        groups.push(group(workspace, selection, name, &board, named)?);
+        groups.push(group(workspace, overlays_of, selection, name, &board, named)?);
     }
     Ok(groups)
+}
+
+/// Returns the package set that the options or the board choose, whole: without and with the workspace's overlays.
+///
+/// # Errors
+/// [`Error::Usage`] for several boards, [`Error::Config`].
+pub(super) fn whole(workspace: &Workspace, selection: &Selection) -> Result<Group, Error> {
+    let mut boards = Vec::new();
+    for name in &selection.boards {
+        boards.extend(workspace.boards(name)?.into_iter().map(|(name, board)| (Some(name), board.clone())));
+    }
+    if boards.is_empty() {
+        let board = Board { platform: selection.cross.clone(), is_static: selection.is_static, ..Board::default() };
+        boards.push((None, board));
+    }
+    match boards.as_slice() {
+        [(name, board)] => group(workspace, workspace, selection, *name, board, &[]),
+        _ => Err(Error::Usage {
+            message: "--all looks at one package set".into(),
+            hint: "name one board, or the set with --cross and --static".into(),
+        }),
+    }
 }
 
 /// Returns the native package set of the workspace without its overlays.
@@ -105,6 +139,7 @@ pub(super) fn plain_set(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<
 
 fn group(
     workspace: &Workspace,
+    overlays_of: &Workspace,
     selection: &Selection,
     name: Option<&str>,
     board: &Board,
@@ -129,12 +164,15 @@ fn group(
         plain.config = Some(Fragment::from_json(&json(&config)?));
     }
     let mut patched = plain.clone();
-    patched.overlays = overlay_refs(&workspace.overlays())?;
+    patched.overlays = overlay_refs(&overlays_of.overlays())?;
     for typed in &selection.edited {
         patched.overlays.push(super::edit::overlay(workspace, typed)?);
     }
-    let target_stage: Vec<PathBuf> =
-        workspace.cross_overlays().into_iter().chain(board.cross_overlays.iter().map(|o| workspace.path(o))).collect();
+    let target_stage: Vec<PathBuf> = overlays_of
+        .cross_overlays()
+        .into_iter()
+        .chain(board.cross_overlays.iter().map(|o| overlays_of.path(o)))
+        .collect();
     patched.cross_overlays = overlay_refs(&target_stage)?;
     let mut targets = Vec::new();
     for typed in named {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::patch::diff;
 use super::{Error, Outcome, overlays, queue};
 use crate::base::diagnostic::Warning;
-use crate::base::fs::Batch;
+use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchElement, PatchedPackage, Select};
 use crate::view::{Block, Document, Role, Text};
@@ -105,7 +105,7 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
         batch.commit()?;
         if last {
             // The folder that `patch` made goes with its last patch; one that holds something else stays.
-            let _ = std::fs::remove_dir(&queue_dir);
+            fs::remove_dir_if_empty(&queue_dir);
         }
     }
     Ok(Unpatched {

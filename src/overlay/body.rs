@@ -2,10 +2,13 @@
 //!
 //! Must not plan edits.
 
+use std::collections::HashSet;
+
 use rnix::ast::{self, Attr, BinOpKind, Entry, Expr, HasEntry};
 use rowan::ast::AstNode;
 
 use super::ast::{Bound, attr_name, bound, call, chain, function_name, path_names, peel, span, unparen};
+use crate::base::edit::TextEdits;
 use crate::base::span::Span;
 
 /// How much of an operand can be known.
@@ -208,6 +211,7 @@ impl Body {
     /// Returns the keys that are visible, each once, in the order of the text.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
         for part in &self.operands {
             let sets: &[ast::AttrSet] = match &part.known {
                 Known::Set(set) => std::slice::from_ref(set),
@@ -215,7 +219,7 @@ impl Body {
                 Known::Opaque => &[],
             };
             for name in sets.iter().flat_map(set_keys) {
-                if !out.contains(&name) {
+                if seen.insert(name.clone()) {
                     out.push(name);
                 }
             }
@@ -248,7 +252,13 @@ pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
     for entry in set.entries() {
         match entry {
             Entry::AttrpathValue(binding) => {
-                let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
+                let Some(path) = binding.attrpath() else { continue };
+                if let Some(Attr::Ident(first)) = path.attrs().next()
+                    && first.syntax().text() != key
+                {
+                    continue;
+                }
+                let names = path_names(&path);
                 if names.first().and_then(Option::as_deref) != Some(key) {
                     continue;
                 }
@@ -271,8 +281,9 @@ pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
 
 /// Returns the names that a set defines more than once in a way that Nix refuses.
 pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
-    let mut whole: Vec<String> = Vec::new();
-    let mut dotted: Vec<Vec<String>> = Vec::new();
+    let mut whole: HashSet<String> = HashSet::new();
+    let mut dotted: HashSet<Vec<String>> = HashSet::new();
+    let mut dotted_first: HashSet<String> = HashSet::new();
     let mut twice = Vec::new();
     for entry in set.entries() {
         match entry {
@@ -283,16 +294,17 @@ pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
                 // Two literal sets of one name are merged by Nix; that is old code, not what is written here.
                 let literal = matches!(binding.value().map(unparen), Some(Expr::AttrSet(_)));
                 if names.len() == 1 {
-                    let clash = whole.contains(first) || (!literal && dotted.iter().any(|d| d.first() == Some(first)));
+                    let clash = whole.contains(first) || (!literal && dotted_first.contains(first));
                     if clash && !literal {
                         twice.push(first.clone());
                     }
-                    whole.push(first.clone());
+                    whole.insert(first.clone());
                 } else {
                     if dotted.contains(&names) {
                         twice.push(names.join("."));
                     }
-                    dotted.push(names);
+                    dotted_first.insert(first.clone());
+                    dotted.insert(names);
                 }
             }
             Entry::Inherit(inherit) => {
@@ -300,7 +312,7 @@ pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
                     if whole.contains(&name) {
                         twice.push(name.clone());
                     }
-                    whole.push(name);
+                    whole.insert(name);
                 }
             }
         }
@@ -308,7 +320,31 @@ pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
     twice
 }
 
-/// Returns every duplicate within a tree, with the number of times.
-pub(super) fn all_duplicates(root: &rnix::SyntaxNode) -> usize {
-    root.descendants().filter_map(ast::AttrSet::cast).map(|s| duplicates(&s).len()).sum()
+/// Counts the duplicates in the sets that edits touch; `after` says that the tree is the one with the edits made.
+pub(super) fn duplicates_near(root: &rnix::SyntaxNode, edits: &TextEdits, after: bool) -> usize {
+    let mut sets: HashSet<ast::AttrSet> = HashSet::new();
+    let mut shift = 0isize;
+    for edit in edits.iter() {
+        let start = if after { edit.span.start.saturating_add_signed(shift) } else { edit.span.start };
+        let length = if after { edit.text.len() } else { edit.span.len() };
+        shift += isize::try_from(edit.text.len()).unwrap_or(0) - isize::try_from(edit.span.len()).unwrap_or(0);
+        let (Ok(start), Ok(end)) = (rnix::TextSize::try_from(start), rnix::TextSize::try_from(start + length)) else {
+            continue;
+        };
+        let range = rnix::TextRange::new(start, end);
+        if !root.text_range().contains_range(range) {
+            continue;
+        }
+        let covering = match root.covering_element(range) {
+            rnix::NodeOrToken::Node(node) => node,
+            rnix::NodeOrToken::Token(token) => match token.parent() {
+                Some(node) => node,
+                None => continue,
+            },
+        };
+        sets.extend(covering.ancestors().filter_map(ast::AttrSet::cast));
+        let new = covering.children().filter(|c| c.text_range().intersect(range).is_some());
+        sets.extend(new.flat_map(|c| c.descendants()).filter_map(ast::AttrSet::cast));
+    }
+    sets.iter().map(|s| duplicates(s).len()).sum()
 }

@@ -11,7 +11,7 @@ use crate::syntax::AttrPath;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     /// Where.
-    pub place: Place,
+    pub place: Box<Place>,
     /// The line there, cut to what fits a terminal.
     pub line: Option<String>,
 }
@@ -22,7 +22,7 @@ impl Spot {
         let line = line_span(text, line_col(text, span.start).line)
             .and_then(|s| text.get(s.range()))
             .map(|l| l.chars().take(200).collect());
-        Spot { place: Place::in_text(path, text, span), line }
+        Spot { place: Box::new(Place::in_text(path, text, span)), line }
     }
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Display for Spot {
 pub enum Error {
     /// The file is no Nix text that can be read.
     #[error(transparent)]
-    Syntax(#[from] crate::syntax::Error),
+    Syntax(Box<crate::syntax::Error>),
     /// The file holds no overlay function.
     #[error("{} holds no overlay function", path.display())]
     NoOverlay {
@@ -111,14 +111,6 @@ pub enum Error {
         /// The overlay.
         at: Spot,
     },
-    /// The arguments cannot be named where the edit would stand.
-    #[error("{at}: the name `{name}` means something else at the place of the edit")]
-    Shadowed {
-        /// The name.
-        name: String,
-        /// Where.
-        at: Spot,
-    },
     /// The patch to take out is not there.
     #[error("`{attr}` has no patch `{element}` in {}", path.display())]
     NotPatched {
@@ -157,6 +149,12 @@ pub enum Error {
     },
 }
 
+impl From<crate::syntax::Error> for Error {
+    fn from(error: crate::syntax::Error) -> Error {
+        Error::Syntax(Box::new(error))
+    }
+}
+
 impl Error {
     fn spot(&self) -> Option<&Spot> {
         match self {
@@ -166,7 +164,6 @@ impl Error {
             | Error::NotDerivation { at, .. }
             | Error::DottedSibling { at, .. }
             | Error::UnknownScope { at, .. }
-            | Error::Shadowed { at, .. }
             | Error::Position { at, .. }
             | Error::Unverified { at, .. } => Some(at),
             _ => None,
@@ -197,7 +194,6 @@ impl Coded for Error {
             Error::NotDerivation { .. } => "OV0107",
             Error::DottedSibling { .. } => "OV0108",
             Error::UnknownScope { .. } => "OV0109",
-            Error::Shadowed { .. } => "OV0110",
             Error::NotPatched { .. } => "OV0111",
             Error::Position { .. } => "OV0112",
             Error::Request { .. } => "OV0113",
@@ -238,7 +234,6 @@ impl Coded for Error {
             Error::UnknownScope { .. } => {
                 "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into()
             }
-            Error::Shadowed { .. } => "rename that binding, or choose another overlay with --overlay PATH:LINE".into(),
             Error::NotPatched { .. } => "`overlayctl list` shows what is patched, where, and by what".into(),
             Error::Position { length, .. } => format!("positions are 0 to {length}"),
             Error::Request { .. } => return None,
@@ -255,7 +250,7 @@ impl Coded for Error {
             | Error::NotOnLine { path, .. }
             | Error::SeveralOverlays { path, .. }
             | Error::NotPatched { path, .. } => Some(Place::file(path)),
-            _ => self.spot().map(|s| s.place.clone()),
+            _ => self.spot().map(|s| (*s.place).clone()),
         }
     }
 
@@ -336,11 +331,6 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "no known way into the nested set",
         text: "Sets differ in how a package of theirs is overridden: extend, overrideScope, packageOverrides. For a set\n\
                that is not known, Nix has to be asked, which needs nixpkgs (`--nixpkgs PATH`).",
-    },
-    Explanation {
-        code: "OV0110",
-        title: "an argument's name is hidden",
-        text: "A binding nearer to the place of the edit has the same name as the overlay's second argument.",
     },
     Explanation {
         code: "OV0111",

@@ -62,12 +62,12 @@ impl OverlayFile {
     }
 
     fn all(&self) -> Vec<Function> {
-        functions::functions(&self.root(), &self.path)
+        functions::functions(&self.root(), &self.path, &self.text)
     }
 
     /// Finds the overlay function whose first argument begins at `offset`.
     pub(super) fn function_at(&self, offset: usize) -> Option<Function> {
-        self.all().into_iter().find(|f| f.place().start == offset)
+        functions::function_at(&self.root(), &self.path, &self.text, offset)
     }
 
     /// Returns every overlay-like function of the file, in the order of the text.
@@ -140,6 +140,13 @@ impl OverlayFile {
     fn one_of(&self, all: Vec<Function>, attr: &AttrPath) -> Result<Function, Error> {
         let packages: Vec<Function> =
             all.iter().filter(|f| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides)).cloned().collect();
+        // An overlay within another's body is part of that one.
+        let span_of = |f: &Function| trivia::span(f.head.syntax());
+        let packages: Vec<Function> = packages
+            .iter()
+            .filter(|f| !packages.iter().any(|o| span_of(o) != span_of(f) && span_of(o).contains(span_of(f))))
+            .cloned()
+            .collect();
         match packages.as_slice() {
             [] => match all.into_iter().next() {
                 Some(first) => Ok(first),
@@ -162,12 +169,17 @@ impl OverlayFile {
         }
     }
 
+    fn not_generated(&self, function: &Function) -> Result<(), Error> {
+        if functions::generated(&self.text, &self.path) {
+            return Err(Error::Generated { at: Spot::new(&self.path, &self.text, function.place()) });
+        }
+        Ok(())
+    }
+
     /// Refuses what is no package overlay.
     fn editable(&self, function: &Function, select: Select) -> Result<(), Error> {
         let at = Spot::new(&self.path, &self.text, function.place());
-        if functions::generated(&self.text, &self.path) {
-            return Err(Error::Generated { at });
-        }
+        self.not_generated(function)?;
         match function.kind {
             FnKind::Packages | FnKind::PackageOverrides => Ok(()),
             // What stands there was named by the user.
@@ -216,12 +228,27 @@ impl OverlayFile {
         out
     }
 
+    /// The path as it is within the function: a scope's own overlay binds `requests`, not `python3Packages.requests`.
+    fn within(&self, function: &Function, attr: &AttrPath) -> AttrPath {
+        match attr.tail() {
+            Some(tail) if function.kind == FnKind::Scope => tail,
+            _ => attr.clone(),
+        }
+    }
+
     /// Plans to put patches into one of the file's overlays; imports that pass both arguments on are followed.
     ///
     /// # Errors
     /// A refusal with its place: see [`Error`].
     pub fn add_patches(&self, files: &dyn Files, select: Select, request: &PatchRequest) -> Result<Planned, Error> {
         let function = self.chosen(select, &request.attr)?;
+        let within = self.within(&function, &request.attr);
+        if within != request.attr {
+            self.not_generated(&function)?;
+            let mut inner = request.clone();
+            inner.attr = within;
+            return plan::add(self, &function, &inner);
+        }
         self.editable(&function, select)?;
         if let Some((imported, request)) = super::imports::follow(files, self, &function, request)
             && let Ok(function) = imported.chosen(Select::Only, &request.attr)
@@ -246,6 +273,10 @@ impl OverlayFile {
         which: &[PatchElement],
     ) -> Result<Planned, Error> {
         let function = self.chosen(select, attr)?;
+        let within = self.within(&function, attr);
+        if &within != attr {
+            return self.remove_here(&function, &within, which);
+        }
         let request = PatchRequest::new(attr.clone(), which.to_vec());
         let here = self.remove_here(&function, attr, which);
         if let Err(Error::NotPatched { .. }) = &here
@@ -265,8 +296,7 @@ impl OverlayFile {
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
         let file = OverlayFile::parse(&self.path, new.clone())
             .map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
-        let before = body::all_duplicates(&self.root());
-        if body::all_duplicates(&file.root()) > before {
+        if body::duplicates_near(&file.root(), &edits, true) > body::duplicates_near(&self.root(), &edits, false) {
             return Err(unverified("an attribute would be defined twice".into()));
         }
         let shift = edits.iter().filter(|e| e.span.end <= function.place().start).fold(0isize, |sum, e| {
@@ -287,7 +317,7 @@ impl OverlayFile {
             change: Change::Removed { attr: attr.clone(), elements, binding },
             warnings: Vec::new(),
             already: false,
-            function: at.place,
+            function: *at.place,
         })
     }
 }

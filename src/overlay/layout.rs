@@ -74,6 +74,11 @@ pub(super) fn entry_spans(set: &ast::AttrSet) -> Vec<Span> {
     set.entries().map(|e| trivia::span(e.syntax())).collect()
 }
 
+/// `key = value;`, without a space where the value begins on the next line.
+fn binding(name: &str, value: &str) -> String {
+    if value.starts_with(['\n', '\r']) { format!("{name} ={value};") } else { format!("{name} = {value};") }
+}
+
 /// Puts `key = value;` into a set.
 ///
 /// # Errors
@@ -104,16 +109,16 @@ pub(super) fn insert_entry(
             None => {
                 let style = Style { tight: interior.is_empty(), ..style.clone() };
                 let value = value(&inside, false, &style);
-                edits.replace(interior, format!("{nl}{inside}{name} = {value};{nl}{outside}"))
+                edits.replace(interior, format!("{nl}{inside}{}{nl}{outside}", binding(&name, &value)))
             }
             Some(comment) if trivia::starts_line(text, comment.start) => {
                 let indent = trivia::line_indent(text, comment.start).to_string();
                 let value = value(&indent, false, style);
-                edits.insert(comment.end, format!("{nl}{indent}{name} = {value};"))
+                edits.insert(comment.end, format!("{nl}{indent}{}", binding(&name, &value)))
             }
             Some(comment) if text[comment.range()].starts_with('#') => {
                 let value = value(&inside, false, style);
-                edits.insert(comment.end, format!("{nl}{inside}{name} = {value};"))
+                edits.insert(comment.end, format!("{nl}{inside}{}", binding(&name, &value)))
             }
             Some(comment) => edits.insert(comment.end, format!(" {name} = {};", value(&inside, true, style))),
         };
@@ -164,11 +169,11 @@ pub(super) fn insert_entry(
     if !line_rest.is_empty() {
         // Something else stands on the line: another binding, or the brace.
         let value = value(&indent, false, style);
-        return edits.insert(anchor.map_or(open.end, |e| e.end), format!("{nl}{indent}{name} = {value};"));
+        return edits.insert(anchor.map_or(open.end, |e| e.end), format!("{nl}{indent}{}", binding(&name, &value)));
     }
     let blank = if anchor.is_some() && start_marker.is_none() && blank_between(text, &spans, None) { nl } else { "" };
     let value = value(&indent, false, style);
-    edits.insert(after, format!("{nl}{blank}{indent}{name} = {value};"))
+    edits.insert(after, format!("{nl}{blank}{indent}{}", binding(&name, &value)))
 }
 
 /// Returns the entries among which a new one is put by name: those of a `keep-sorted` block, or all of a set that
@@ -229,12 +234,9 @@ pub(super) fn remove_entry(
     let space = text[..entry.start].len() - text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
     let mut from = entry.start - space;
     let before = &text[from..entry.start];
-    if trivia::lines_in(before) > 1 {
-        if !blank_between(text, &spans, Some(entry)) {
-            let last = before.rfind('\n').unwrap_or(0);
-            let last = if before[..last].ends_with('\r') { last - 1 } else { last };
-            from += last;
-        }
+    if trivia::lines_in(before) > 1 && !blank_between(text, &spans, Some(entry)) {
+        let last = before.rfind('\n').unwrap_or(0);
+        from += if before[..last].ends_with('\r') { last - 1 } else { last };
     }
     edits.delete(Span::new(from, entry.end))
 }

@@ -7,7 +7,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry, Param};
 use rowan::ast::AstNode;
 
-use super::ast::{dotted, path_names, span, split_select, unparen, uses};
+use super::ast::{dotted, path_names, span, split_select, uses};
 use super::body;
 use super::error::Error;
 use super::file::OverlayFile;
@@ -54,7 +54,7 @@ pub(super) fn edits(
             continue;
         }
         done.push(span(&list.list));
-        removal.from_list(list, which, function, last).map_err(|e| Error::Unverified {
+        removal.thin(list, which, function, last).map_err(|e| Error::Unverified {
             attr: attr(),
             reason: e.to_string(),
             at: super::error::Spot::new(file.path(), file.text(), span(&list.list)),
@@ -69,7 +69,7 @@ fn lists(bindings: &[Patched]) -> impl Iterator<Item = &PatchList> {
 }
 
 impl Removal<'_> {
-    fn from_list(
+    fn thin(
         &mut self,
         found: &PatchList,
         which: &[PatchElement],
@@ -278,7 +278,10 @@ impl Removal<'_> {
         let text = &self.text[base.span.range()];
         let name = crate::syntax::make::attr_name(key);
         if base.expr.is_none() || base.expr.as_ref().is_some_and(selectable) {
-            // A selection of more than one name (`prev.xorg.x`) comes from a merge over a scope.
+            // `inherit musl;` is merged over as `// { musl = musl.overrideAttrs ...; }`.
+            if text == name {
+                return true;
+            }
             return text.strip_suffix(name.as_str()).is_some_and(|t| t.ends_with('.'));
         }
         if let Some(Expr::Paren(paren)) = &base.expr
@@ -381,6 +384,9 @@ impl Removal<'_> {
 
     /// Gives a second argument that the planner renamed its `_` back, where nothing uses it any more.
     fn undo_renames(&mut self, function: &Function) {
+        if !self.text.contains("prev_") {
+            return;
+        }
         let mut lambdas: Vec<ast::Lambda> = vec![function.inner.clone()];
         lambdas.extend(function.inner.syntax().descendants().filter_map(ast::Lambda::cast));
         for lambda in lambdas {
@@ -450,6 +456,19 @@ enum ScopeBinding {
     Around(Span, Span),
 }
 
+/// `a ++ (b ++ c)`: the last `++`, and what stands before it.
+fn last_concat(concat: &ast::BinOp) -> Option<(ast::BinOp, Expr)> {
+    let mut last = concat.clone();
+    while let Some(Expr::BinOp(next)) = last.rhs() {
+        if next.operator() != Some(BinOpKind::Concat) {
+            break;
+        }
+        last = next;
+    }
+    let before = last.lhs()?;
+    Some((last, before))
+}
+
 /// Reads the override of a scope around an inner set, when it has the form that the planner writes.
 fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Option<ScopeBinding> {
     if inner.syntax() == &function.body().map(|b| body::read(b).core.syntax().clone())? {
@@ -484,20 +503,23 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
     {
         return Some(ScopeBinding::Around(span(&value), span(&old)));
     }
-    let fresh = head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
+    let fresh = key != "pythonPackagesExtensions" && head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
         || head.starts_with('(') && head.contains(&format!(".{key}or")) && !head.contains(".override")
         || head.contains(".override(old:{") && head.contains(".lib.composeExtensions(old.");
     if !fresh {
         if let Expr::BinOp(concat) = &value
             && concat.operator() == Some(BinOpKind::Concat)
-            && let Some(before) = concat.lhs()
+            && let Some((last, before)) = last_concat(concat)
         {
             let (start, end) = match &before {
-                Expr::Paren(p) if p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) => {
+                Expr::Paren(p)
+                    if last.syntax() == concat.syntax()
+                        && p.expr().is_some_and(|i| !operand_like(&i, BinOpKind::Concat)) =>
+                {
                     let i = p.expr()?;
                     (span(&i).start, span(&i).end)
                 }
-                _ => (span(&before).start, span(&before).end),
+                _ => (span(&value).start, span(&before).end),
             };
             return Some(ScopeBinding::Around(span(&value), Span::new(start, end)));
         }
@@ -513,6 +535,5 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
                 && other.attrpath().is_some_and(|p| p.syntax().text() == format!("{key}Packages").as_str())
         }));
     }
-    let _ = unparen;
     Some(ScopeBinding::Whole(entries))
 }

@@ -246,7 +246,7 @@ fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
                 })
             }
             NODE_LAMBDA => ast::Lambda::cast(up.clone())
-                .is_some_and(|l| l.body().map(|b| unparen(b)).is_some_and(|b| !matches!(b, Expr::Lambda(_)))),
+                .is_some_and(|l| l.body().map(unparen).is_some_and(|b| !matches!(b, Expr::Lambda(_)))),
             NODE_ATTRPATH_VALUE => ast::AttrpathValue::cast(up.clone())
                 .and_then(|v| v.attrpath())
                 .map(|p| path_names(&p))

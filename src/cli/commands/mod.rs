@@ -1,22 +1,32 @@
 //! The commands, one file each, and the one match that picks.
 
+mod boards;
 mod build;
+mod cache;
 mod check;
 mod edit;
+mod explain;
 mod export;
 mod finish;
+mod graph;
 mod header;
 mod impact;
 mod import;
 mod init;
+mod ldd;
 mod lint;
 mod list;
 mod patch;
+mod platforms;
 mod rebase;
 mod refresh;
 mod reorder;
+mod run;
 mod status;
+mod toolchain;
 mod unpatch;
+mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -32,9 +42,18 @@ pub(crate) enum Command {
     List(list::Args),
     Impact(impact::Args),
     Build(build::Args),
+    Platforms(platforms::Args),
+    Explain(explain::Args),
+    Toolchain(toolchain::Args),
+    Boards(boards::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Ldd(ldd::Args),
     Check(check::Args),
     Edit(edit::Args),
     Finish(finish::Args),
+    Graph(graph::Args),
+    Why(why::Args),
     Import(import::Args),
     Export(export::Args),
     Refresh(refresh::Args),
@@ -42,6 +61,7 @@ pub(crate) enum Command {
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
+    Cache(cache::Args),
     Status(status::Args),
     Lint(lint::Args),
     Header(header::Args),
@@ -55,9 +75,18 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
         Command::Build(args) => build::run(args, context),
+        Command::Platforms(args) => platforms::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Toolchain(args) => toolchain::run(args, context),
+        Command::Boards(args) => boards::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Ldd(args) => ldd::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Edit(args) => edit::run(args, context),
         Command::Finish(args) => finish::run(args, context),
+        Command::Graph(args) => graph::run(args, context),
+        Command::Why(args) => why::run(args, context),
         Command::Import(args) => import::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Refresh(args) => refresh::run(args, context),
@@ -65,6 +94,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
+        Command::Cache(args) => cache::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Lint(args) => lint::run(args, context),
         Command::Header(args) => header::run(args, context),

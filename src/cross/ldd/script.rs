@@ -39,6 +39,7 @@ impl Shebang {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn lines_are_parsed_as_the_kernel_does() {
@@ -61,5 +62,15 @@ mod tests {
         assert_eq!(through("#!/usr/bin/env -S A=1 perl -w"), Some("perl".to_string()));
         assert_eq!(through("#!/bin/sh -e"), None);
         assert_eq!(through("#!/usr/bin/env"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_refused(rest in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(found) = shebang(&[b"#!".to_vec(), rest].concat()) {
+                prop_assert!(!found.interpreter.is_empty());
+                let _ = found.through_env();
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::super::{Error, patch as patch_case};
 use super::error::Error as QueueError;
 use super::series::{Overlays, Series};
 use crate::base::diagnostic::Warning;
-use crate::base::fs::Batch;
+use crate::base::fs::{self, Batch};
 use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::overlay::{Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Scope, Select};
@@ -54,7 +54,7 @@ impl Rewrite {
         let changed = self.batch.commit()?;
         if self.paths.is_empty() {
             // The folder goes with its last patch; one that holds something else stays.
-            let _ = std::fs::remove_dir(&self.queue_dir);
+            fs::remove_dir_if_empty(&self.queue_dir);
         }
         patch_case::make_visible(workspace, &self.paths)?;
         Ok(changed)

@@ -1,3 +1,3 @@
-# Patched packages. `overlayctl patch PACKAGE FILE` writes here.
 final: prev: {
+  # Patched packages; `overlayctl patch PACKAGE FILE` writes here.
 }

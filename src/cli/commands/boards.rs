@@ -1,0 +1,23 @@
+//! `overlayctl boards`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::boards;
+
+/// Lists the boards of overlayctl.toml with what is patched, built and stale
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The package set
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let mut progress = context.progress();
+    let boards = boards::boards(&workspace, args.nixpkgs, &mut *progress)?;
+    drop(progress);
+    context.show(&boards)
+}

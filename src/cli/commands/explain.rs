@@ -1,0 +1,26 @@
+//! `overlayctl explain`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::explain;
+
+/// Says for which platforms an attribute path is built, runs and compiles, in words
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl explain pkgsCross.aarch64-multiplatform.gcc
+  overlayctl explain pkgsCross.aarch64-multiplatform.buildPackages.gcc
+  overlayctl explain pkgsCross.aarch64-multiplatform.pkgsStatic.curl")]
+pub(crate) struct Args {
+    /// The attribute path
+    attr: String,
+    /// The package set that is asked
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    context.show(&explain::explain(&workspace, args.nixpkgs.as_deref(), &args.attr)?)
+}

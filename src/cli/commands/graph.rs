@@ -1,0 +1,61 @@
+//! `overlayctl graph`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::super::view_args::ViewArgs;
+use crate::ops::graph_file::{self, BuildOptions};
+
+/// Stores derivation graphs in files, and compares them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  nix-eval-jobs --workers 4 release.nix > jobs.json
+  overlayctl graph build --roots jobs.json --out before.graph
+  overlayctl impact musl --predict --graph before.graph
+  overlayctl graph diff before.graph after.graph --format table")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Reads the closure of a list of derivations and stores it as a graph
+    Build {
+        /// The list: lines of `attribute<TAB>.drv path<TAB>output path`, or the JSON lines of nix-eval-jobs
+        #[arg(long, value_name = "FILE")]
+        roots: PathBuf,
+        /// The store: `/`, or the directory that holds `nix/store`
+        #[arg(long, value_name = "ROOT", default_value = "/")]
+        store: PathBuf,
+        /// Where the graph goes
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+        /// Leaves derivations out that are not in the store, and lists them; the graph is then partial
+        #[arg(long)]
+        allow_missing: bool,
+    },
+    /// Compares two stored graphs by output path: what is rebuilt, which attributes change
+    Diff {
+        /// The graph before
+        before: PathBuf,
+        /// The graph after
+        after: PathBuf,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.action {
+        Action::Build { roots, store, out, allow_missing } => {
+            context.show(&graph_file::build(&BuildOptions { roots, store, out, allow_missing })?)
+        }
+        Action::Diff { before, after, view } => {
+            let diff = graph_file::diff(&before, &after, view.view())?;
+            view.show(context, &diff, graph_file::GraphDiff::digraph)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `overlayctl run`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::super::target_args::SetArgs;
+use crate::ops::run;
+
+/// Runs the program of a built target, through qemu's user mode when its machine is not this one
+///
+/// The program is the target's main one (meta.mainProgram, the one called like the package, the only one). Its exit status
+/// is passed on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl run rust-hello --board aarch64
+  overlayctl run pkgsCross.riscv64.pkgsStatic.curl -- --version
+  overlayctl run pcre2 --board armv7 --program pcre2grep -- -h")]
+pub(crate) struct Args {
+    /// The target
+    target: String,
+    #[command(flatten)]
+    set: SetArgs,
+    /// The program, by its file name
+    #[arg(long, value_name = "NAME")]
+    program: Option<String>,
+    /// What the program is given
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let options = run::Options {
+        selection: args.set.selection(vec![args.target]),
+        program: args.program,
+        args: args.args,
+        capture: context.globals.json,
+    };
+    // What is said on the way would stand between the lines of the program.
+    let ran = run::run(&workspace, &options, &mut crate::ops::progress::Silent)?;
+    context.show(&ran)?;
+    Ok(ExitCode::from(u8::try_from(ran.status).unwrap_or(u8::MAX)))
+}

@@ -1,0 +1,56 @@
+//! `overlayctl toolchain`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::base::process::Exec;
+use crate::ops::Outcome as _;
+use crate::ops::targets::Selection;
+use crate::ops::toolchain;
+
+/// Builds the cross compiler of a platform and says how to use it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl toolchain aarch64-multiplatform             gcc, dynamic
+  overlayctl toolchain aarch64-multiplatform --static    gcc for static programs (musl)
+  overlayctl toolchain riscv64 gdb
+  overlayctl toolchain aarch64-multiplatform --shell     a shell with CC, AR, ... set")]
+pub(crate) struct Args {
+    /// The platform, a name of pkgsCross
+    platform: String,
+    /// What to build: gcc, gdb, rustc, binutils, ...
+    #[arg(default_value = "gcc")]
+    package: String,
+    /// For static programs (pkgsStatic)
+    #[arg(long = "static")]
+    is_static: bool,
+    /// The package set
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+    /// Opens a shell in which the toolchain is set up
+    #[arg(long)]
+    shell: bool,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let selection = Selection {
+        nixpkgs: args.nixpkgs,
+        cross: Some(args.platform),
+        is_static: args.is_static,
+        ..Selection::default()
+    };
+    let mut progress = context.progress();
+    let toolchain = toolchain::toolchain(&workspace, selection, &args.package, &mut *progress)?;
+    drop(progress);
+    context.warn(&toolchain.build.warnings);
+    if !args.shell || toolchain.verdict().is_some() {
+        return context.show(&toolchain);
+    }
+    let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
+    let path = format!("{}/bin:{}", toolchain.path.display(), std::env::var("PATH").unwrap_or_default());
+    let exec = toolchain.environment.iter().fold(Exec::new(shell), |exec, (name, value)| exec.env(name, value));
+    let status = exec.env("PATH", path).run_in_foreground().map_err(crate::ops::Error::from)?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}

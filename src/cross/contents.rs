@@ -1,0 +1,335 @@
+//! Whether the patched code of a static library is in a program that was linked with it.
+//!
+//! The library is given twice, as its `.a` was built without and with the patch. Functions, data and strings that differ
+//! between the two are looked for in the program: which of the two versions is there? Bytes that the linker fills
+//! in do not count. Where neither is there, functions that did not change tell whether the program was linked with
+//! this library at all: rustc, for one, links a musl of its own unless told not to, and then everything but the
+//! contents of the program looks right. Must not look at files.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::archive;
+use super::elf::Elf;
+use super::error::Error;
+
+mod image;
+mod unit;
+
+use image::Image;
+use unit::{Kind, Object, Unit};
+
+/// The answer for one library and one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Patched code is in the program, and no unpatched code.
+    Patched,
+    /// Unpatched code of the library is in the program, or code of another build of the library.
+    Unpatched,
+    /// Both are in the program: it was linked with two copies.
+    Mixed,
+    /// The program is linked with the library, but with none of the parts that the patch changes.
+    Unused,
+    /// The patch changes no code and no data of the library on this platform (what it changes is not compiled here),
+    /// or the two archives are one.
+    Unchanged,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// One part of the library that was found in the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The member of the archive, `strerror.o`.
+    pub member: String,
+    /// The function, the variable or the text.
+    pub part: String,
+    /// Whether it is the patched version.
+    pub patched: bool,
+    /// Where in the program's file it begins, in bytes.
+    pub offset: u64,
+    /// The number of bytes that were compared and are equal.
+    pub bytes: usize,
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// The answer.
+    pub verdict: Verdict,
+    /// One sentence of why.
+    pub why: String,
+    /// What of the changed parts is in the program, patched or not.
+    pub evidence: Vec<Evidence>,
+    /// The members that the patch changes, adds or removes, in their code or data.
+    pub changed_members: Vec<String>,
+    /// Of how many functions that did not change it was asked whether the program has them.
+    pub asked: usize,
+    /// How many of these it has.
+    pub same: usize,
+}
+
+/// The most unchanged functions that are looked for, the largest first: each costs a search of the program.
+const MAX_ASKED: usize = 200;
+/// The most changed parts that are looked for.
+const MAX_CHANGED: usize = 2000;
+
+/// Says which version of a library is in `program`: `before`, its archive without the patch, or `after`, with it.
+///
+/// The program's symbol table is used where it has one. Relocations, and what linkers rewrite around them, are
+/// left out of the comparison.
+///
+/// # Errors
+/// [`Error::Archive`] and [`Error::Elf`] when one of the files is damaged.
+pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
+    let Some(elf) = Elf::read(program)? else {
+        return Ok(unknown("the program is no ELF file"));
+    };
+    let (Some(old), Some(new)) = (read(before)?, read(after)?) else {
+        return Ok(unknown("the library is no archive"));
+    };
+    let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
+    let (old, new_objects, new) = (units(&old), &new, units(&new));
+    if old.is_empty() || new.is_empty() {
+        return Ok(unknown("the archive holds no machine code (a thin archive, or link-time optimisation)"));
+    }
+    if new.iter().all(|u| u.machine != elf.machine.number) {
+        return Ok(unknown("the archive is for another processor than the program"));
+    }
+    let changes = Changes::between(&old, &new);
+    if changes.is_empty() {
+        let why = "the patch changes no machine code and no data of the archive";
+        return Ok(Contents { verdict: Verdict::Unchanged, ..unknown(why) });
+    }
+    let image = Image::new(program);
+    let mut evidence = Vec::new();
+    for change in changes.parts.iter().take(MAX_CHANGED) {
+        change.look(&image, &mut evidence);
+    }
+    // Only a static program holds what starts it.
+    let basis = if elf.is_static() { always_linked(new_objects) } else { HashSet::new() };
+    let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
+    let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
+    let mut result = Contents {
+        verdict: Verdict::Unknown,
+        why: String::new(),
+        evidence,
+        changed_members: changes.members(),
+        asked: asked.len(),
+        same,
+    };
+    conclude(&mut result, question);
+    if result.verdict == Verdict::Unknown && !elf.is_static() {
+        result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+    }
+    Ok(result)
+}
+
+fn unknown(why: &str) -> Contents {
+    Contents {
+        verdict: Verdict::Unknown,
+        why: why.to_string(),
+        evidence: Vec::new(),
+        changed_members: Vec::new(),
+        asked: 0,
+        same: 0,
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Option<Vec<Object>>, Error> {
+    let Some(members) = archive::members(bytes)? else { return Ok(None) };
+    let objects = members.into_iter().filter_map(|m| unit::read(&String::from_utf8_lossy(m.name), m.data?));
+    Ok(Some(objects.collect()))
+}
+
+/// Where every statically linked program of a C library begins.
+const START: &str = "__libc_start_main";
+
+/// Returns the names of the members that every static program of a C library holds: the one that starts programs, and
+/// what it cannot do without. Empty for another library.
+fn always_linked(objects: &[Object]) -> HashSet<&str> {
+    let mut by_symbol: HashMap<&str, usize> = HashMap::new();
+    for (index, object) in objects.iter().enumerate() {
+        for name in &object.defines {
+            // The linker takes the first.
+            by_symbol.entry(name).or_insert(index);
+        }
+    }
+    let mut taken = HashSet::new();
+    let mut rest: Vec<usize> = by_symbol.get(START).copied().into_iter().collect();
+    while let Some(index) = rest.pop() {
+        let Some(object) = objects.get(index).filter(|_| taken.insert(index)) else { continue };
+        rest.extend(object.needs.iter().filter_map(|name| by_symbol.get(name.as_str())));
+    }
+    taken.into_iter().filter_map(|index| Some(objects.get(index)?.member.as_str())).collect()
+}
+
+/// A part of the library that is not the same on both sides; a side is `None` where the part is not there.
+struct Change<'a> {
+    old: Option<&'a Unit>,
+    new: Option<&'a Unit>,
+}
+
+struct Changes<'a> {
+    parts: Vec<Change<'a>>,
+    unchanged: Vec<&'a Unit>,
+}
+
+impl<'a> Changes<'a> {
+    fn between(old: &'a [Unit], new: &'a [Unit]) -> Changes<'a> {
+        // The same name can stand in a member more than once (static functions of included files).
+        fn by_key(units: &[Unit]) -> HashMap<(&str, &str), Vec<&Unit>> {
+            let mut map: HashMap<_, Vec<&Unit>> = HashMap::new();
+            for unit in units {
+                map.entry((unit.member.as_str(), unit.name.as_str())).or_default().push(unit);
+            }
+            map
+        }
+        let (old_by_key, new_by_key) = (by_key(old), by_key(new));
+        // What merely moved to another member or name says nothing.
+        let old_patterns: HashSet<_> = old.iter().map(|u| &u.pattern).collect();
+        let new_patterns: HashSet<_> = new.iter().map(|u| &u.pattern).collect();
+        let (mut parts, mut unchanged) = (Vec::new(), Vec::new());
+        for (key, units) in &new_by_key {
+            let others = old_by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+            for (index, unit) in units.iter().enumerate() {
+                match others.get(index) {
+                    Some(other) if other.pattern == unit.pattern => unchanged.push(*unit),
+                    _ if old_patterns.contains(&unit.pattern) => {}
+                    other => {
+                        let other = other.copied().filter(|o| !new_patterns.contains(&o.pattern));
+                        parts.push(Change { old: other, new: Some(*unit) });
+                    }
+                }
+            }
+        }
+        for (key, units) in &old_by_key {
+            let others = new_by_key.get(key).map_or(0, Vec::len);
+            let gone = units.iter().skip(others).filter(|u| !new_patterns.contains(&u.pattern));
+            parts.extend(gone.map(|unit| Change { old: Some(*unit), new: None }));
+        }
+        parts.sort_by(|a, b| a.key().cmp(&b.key()));
+        unchanged.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then_with(|| a.name.cmp(&b.name)));
+        Changes { parts, unchanged }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn members(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.parts.iter().map(|p| p.key().0.to_string()).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl Change<'_> {
+    fn key(&self) -> (&str, &str) {
+        let unit = self.new.or(self.old);
+        unit.map_or(("", ""), |u| (u.member.as_str(), u.name.as_str()))
+    }
+
+    /// Looks for both sides in the program.
+    fn look(&self, image: &Image<'_>, evidence: &mut Vec<Evidence>) {
+        fn found<'u>(unit: Option<&'u Unit>, image: &Image<'_>) -> Option<(u64, &'u Unit)> {
+            unit.and_then(|u| Some((u.pattern.find_in(image)?, u)))
+        }
+        let (mut old, mut new) = (found(self.old, image), found(self.new, image));
+        // One version can begin with the other, as a text that grew at its end: the longer one is meant.
+        if let (Some((old_at, old_unit)), Some((new_at, new_unit))) = (old, new)
+            && old_at == new_at
+        {
+            match old_unit.pattern.len().cmp(&new_unit.pattern.len()) {
+                std::cmp::Ordering::Less => old = None,
+                std::cmp::Ordering::Greater => new = None,
+                std::cmp::Ordering::Equal => return,
+            }
+        }
+        for (hit, patched) in [(old, false), (new, true)] {
+            let Some((offset, unit)) = hit else { continue };
+            let (member, part) = (unit.member.clone(), unit.name.clone());
+            evidence.push(Evidence { member, part, patched, offset, bytes: unit.pattern.compared() });
+        }
+    }
+}
+
+/// By what it is found out whether a program was linked with the library at all: unchanged functions that it should
+/// have. Functions written in assembly are the same in every build of a library and are left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Question {
+    /// Those whose names stand in the program's symbol table.
+    Named,
+    /// Those that every static program of this C library has.
+    Basis,
+    /// The largest: some of them may be there.
+    Largest,
+}
+
+impl Question {
+    fn choose<'a>(unchanged: &[&'a Unit], image: &Image<'_>, basis: &HashSet<&str>) -> (Question, Vec<&'a Unit>) {
+        let compiled = |u: &&&Unit| u.kind == Kind::Function { compiled: true } && u.is_global;
+        let all = || unchanged.iter().filter(compiled).copied();
+        let capped = |units: &mut dyn Iterator<Item = &'a Unit>| units.take(MAX_ASKED).collect::<Vec<_>>();
+        if let Some(names) = &image.symbols {
+            return (Question::Named, capped(&mut all().filter(|u| names.contains(u.name.as_str()))));
+        }
+        let basic = capped(&mut all().filter(|u| basis.contains(u.member.as_str())));
+        if basic.is_empty() { (Question::Largest, capped(&mut all())) } else { (Question::Basis, basic) }
+    }
+
+    /// Says whether the answer means that the program was linked with another build of the library.
+    fn says_foreign(self, asked: usize, same: usize) -> bool {
+        match self {
+            Question::Named => asked >= 4 && same * 3 < asked,
+            Question::Basis => asked >= 3 && same * 3 < asked,
+            Question::Largest => false,
+        }
+    }
+
+    /// Says whether the answer means that it was linked with this library.
+    fn says_linked(self, asked: usize, same: usize) -> bool {
+        match self {
+            Question::Named | Question::Basis => same * 3 >= asked * 2 && same > 0,
+            Question::Largest => same >= 3,
+        }
+    }
+}
+
+fn conclude(result: &mut Contents, question: Question) {
+    let patched = result.evidence.iter().filter(|e| e.patched).count();
+    let unpatched = result.evidence.len() - patched;
+    let (asked, same) = (result.asked, result.same);
+    let first = |patched: bool| {
+        let found = result.evidence.iter().filter(|e| e.patched == patched).max_by_key(|e| e.bytes);
+        found.map(|e| format!("`{}` of {}", e.part, e.member)).unwrap_or_default()
+    };
+    let (verdict, why) = if patched > 0 && unpatched > 0 {
+        (Verdict::Mixed, format!("it holds {} as patched and {} as unpatched", first(true), first(false)))
+    } else if patched > 0 {
+        (Verdict::Patched, format!("it holds the patched {}", first(true)))
+    } else if unpatched > 0 {
+        (Verdict::Unpatched, format!("it holds the unpatched {}", first(false)))
+    } else if question.says_foreign(asked, same) {
+        let which = match question {
+            Question::Named => "that have the names of this library's are not its code",
+            _ => "that every static program of this library holds are not in it",
+        };
+        let why = format!(
+            "it was linked with another library or another build of this one: {} of {asked} functions {which}",
+            asked - same
+        );
+        (Verdict::Unpatched, why)
+    } else if question.says_linked(asked, same) {
+        (Verdict::Unused, "it is linked with the library, but uses nothing that the patch changes".to_string())
+    } else if same > 0 {
+        let why = format!("only {same} of {asked} functions of the library were recognised in it");
+        (Verdict::Unknown, why)
+    } else {
+        (Verdict::Unknown, "nothing of the library was recognised in it".to_string())
+    };
+    result.verdict = verdict;
+    result.why = why;
+}

@@ -1,0 +1,171 @@
+//! `boards`: the boards of a workspace, what is patched for them, what is built, what is stale.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::build::link_name;
+use super::progress::Progress;
+use super::targets::{self, Selection};
+use super::{Error, Outcome, engine, list};
+use crate::base::diagnostic::Verdict;
+use crate::config::Workspace;
+use crate::nix::{Root, Side};
+use crate::view::{Block, Document, Role, Table, Text};
+
+/// The boards of a workspace.
+#[derive(Debug, Serialize)]
+pub struct Boards {
+    /// The boards, by name.
+    pub boards: Vec<BoardState>,
+    /// The packages that the overlays patch.
+    pub patched: Vec<String>,
+}
+
+/// A board.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoardState {
+    /// Its name.
+    pub name: String,
+    /// Its platform, a name of pkgsCross or `custom`.
+    pub platform: String,
+    /// Whether its programs are linked statically.
+    #[serde(rename = "static")]
+    pub is_static: bool,
+    /// Its packages.
+    pub packages: Vec<PackageState>,
+}
+
+/// A package of a board.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageState {
+    /// Its attribute.
+    pub attr: String,
+    /// Whether it is built.
+    pub state: State,
+    /// The link to its last build.
+    pub link: Option<PathBuf>,
+    /// Why it does not evaluate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Whether a package is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The last build is what the workspace says now.
+    Built,
+    /// The last build is of an earlier state of the workspace.
+    Stale,
+    /// There is no build.
+    NotBuilt,
+    /// It does not evaluate.
+    Broken,
+}
+
+/// Looks at every board.
+///
+/// # Errors
+/// Those of the workspace and of Nix; a package that does not evaluate is in the outcome.
+pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn Progress) -> Result<Boards, Error> {
+    let patched = list::list(workspace, None)?.packages.into_iter().map(|p| p.attr.to_string()).collect();
+    let names: Vec<String> = workspace.settings().boards.keys().cloned().collect();
+    let with_packages = |name: &&String| !workspace.settings().boards[*name].packages.is_empty();
+    let selection =
+        Selection { nixpkgs, boards: names.iter().filter(with_packages).cloned().collect(), ..Selection::default() };
+    let groups = if selection.boards.is_empty() { Vec::new() } else { targets::resolve(workspace, &selection)? };
+    let sides: Vec<Side> = groups
+        .iter()
+        .map(|group| Side {
+            name: "the package set with the overlays".into(),
+            root: Root::Packages(Box::new(group.patched.clone())),
+            targets: group.targets.iter().map(|t| t.attr.names().to_vec()).collect(),
+        })
+        .collect();
+    progress.stage("evaluating the boards");
+    let results = if sides.is_empty() { Vec::new() } else { engine::nix(workspace)?.instantiate(&sides)? };
+    let mut states: Vec<BoardState> = names
+        .iter()
+        .map(|name| {
+            let board = &workspace.settings().boards[name];
+            let platform = board.platform.clone();
+            BoardState {
+                name: name.clone(),
+                platform: platform
+                    .unwrap_or_else(|| if board.cross_system.is_some() { "custom" } else { "native" }.into()),
+                is_static: board.is_static,
+                packages: Vec::new(),
+            }
+        })
+        .collect();
+    for (group, results) in groups.iter().zip(results) {
+        for (target, result) in group.targets.iter().zip(results) {
+            let link = workspace.path(link_name(target.board.as_deref(), &target.attr.to_string(), &target.name));
+            let points_to = std::fs::read_link(&link).ok();
+            let (state, failure) = match (&result, &points_to) {
+                (Err(failure), _) => (State::Broken, Some(failure.message.clone())),
+                (Ok(_), None) => (State::NotBuilt, None),
+                (Ok(now), Some(last)) if last == std::path::Path::new(&now.out_path) => (State::Built, None),
+                (Ok(_), Some(_)) => (State::Stale, None),
+            };
+            let package = PackageState { attr: target.attr.to_string(), state, link: points_to.map(|_| link), failure };
+            if let Some(board) = states.iter_mut().find(|b| Some(&b.name) == target.board.as_ref()) {
+                board.packages.push(package);
+            }
+        }
+    }
+    Ok(Boards { boards: states, patched })
+}
+
+impl Outcome for Boards {
+    const SCHEMA: &'static str = "overlayctl.boards/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.boards.is_empty() {
+            document.line("no boards: add a table [boards.NAME] to overlayctl.toml");
+            return document;
+        }
+        let mut table = Table {
+            header: ["board", "platform", "package", "state", "link"].map(String::from).to_vec(),
+            rows: Vec::new(),
+        };
+        for board in &self.boards {
+            let platform = if board.is_static { format!("{}, static", board.platform) } else { board.platform.clone() };
+            for (i, package) in board.packages.iter().enumerate() {
+                let (role, words) = match package.state {
+                    State::Built => (Role::Good, "built"),
+                    State::Stale => (Role::Warn, "stale"),
+                    State::NotBuilt => (Role::Dim, "not built"),
+                    State::Broken => (Role::Bad, "does not evaluate"),
+                };
+                let first = |text: &str| if i == 0 { text.to_string() } else { String::new() };
+                table.rows.push(vec![
+                    Text::new().with(Role::Name, first(&board.name)),
+                    first(&platform).into(),
+                    package.attr.clone().into(),
+                    Text::new().with(role, words),
+                    package
+                        .failure
+                        .clone()
+                        .or(package.link.as_ref().map(|l| l.display().to_string()))
+                        .unwrap_or_default()
+                        .into(),
+                ]);
+            }
+        }
+        document.push(Block::Table(table));
+        document.blank();
+        let patched = if self.patched.is_empty() { "nothing".to_string() } else { self.patched.join(", ") };
+        document.line(Text::new().with(Role::Dim, "patched  ").plain(patched));
+        document
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        let broken = self.boards.iter().flat_map(|b| &b.packages).any(|p| p.state == State::Broken);
+        broken.then_some(Verdict::Error)
+    }
+}

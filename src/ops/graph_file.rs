@@ -1,0 +1,253 @@
+//! `graph build` and `graph diff`: graphs in files of their own, and two of them compared.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::impact::view::{Rebuild, Rebuilt, View, chain_text, unknown_outputs};
+use super::impact::{Named, builds, plural};
+use super::{Error, Outcome};
+use crate::base::fs;
+use crate::base::fs::FsError;
+use crate::graph::{Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
+use crate::view::{Digraph, Document, Role, Text};
+
+/// How a graph is to be built.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// The list of roots.
+    pub roots: PathBuf,
+    /// The root of the store: `/`, or the directory above `nix/store` of a chroot store.
+    pub store: PathBuf,
+    /// Where the graph goes.
+    pub out: PathBuf,
+    /// Whether derivations that are not there are left out and listed instead of ending the work.
+    pub allow_missing: bool,
+}
+
+/// A graph that was built and written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltGraph {
+    /// The number of derivations.
+    pub derivations: usize,
+    /// The number of pairs of a derivation and one of its inputs.
+    pub edges: usize,
+    /// The number of fixed-output derivations.
+    pub fixed_output: usize,
+    /// The number of roots.
+    pub roots: usize,
+    /// Attributes of the list that had failed to evaluate.
+    pub failures: Vec<Failure>,
+    /// Derivations that are not in the store; the graph is partial unless there is none.
+    pub missing: Vec<String>,
+    /// Whether derivations are missing.
+    pub partial: bool,
+    /// The file.
+    pub out: PathBuf,
+}
+
+/// Reads the closure of a list of roots and writes it as a graph.
+///
+/// # Errors
+/// [`Error::File`] for a list of roots that is malformed; those of reading derivations and of writing.
+pub fn build(options: &BuildOptions) -> Result<BuiltGraph, Error> {
+    let path = &options.roots;
+    let text = String::from_utf8(fs::read(path)?)
+        .map_err(|e| FsError::NotUtf8 { path: path.clone(), offset: e.utf8_error().valid_up_to() })?;
+    let list = RootList::parse(&text).map_err(|source| Error::File { path: path.clone(), source: Box::new(source) })?;
+    let store = StoreDir::open(&options.store)?;
+    let missing = if options.allow_missing { Missing::List } else { Missing::Refuse };
+    let graph = Graph::read_with(&list.roots, &store, missing)?;
+    // The graph depends on nothing but its roots: a `.drv` path is a hash over all below it.
+    graph.write(&options.out, "")?;
+    Ok(BuiltGraph {
+        derivations: graph.len(),
+        edges: graph.edges(),
+        fixed_output: graph.fixed_outputs(),
+        roots: graph.roots().len(),
+        failures: list.failures,
+        partial: graph.missing().len() > 0,
+        missing: graph.missing().map(str::to_owned).collect(),
+        out: options.out.clone(),
+    })
+}
+
+impl Outcome for BuiltGraph {
+    const SCHEMA: &'static str = "overlayctl.graph-build/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        let limit = if verbose { usize::MAX } else { 5 };
+        if self.partial {
+            document.line(Text::new().with(
+                Role::Warn,
+                format!(
+                    "partial: {} not in the store, nor known what needs them",
+                    plural(self.missing.len(), "derivation")
+                ),
+            ));
+            for path in self.missing.iter().take(limit) {
+                document.line(format!("  {path}"));
+            }
+            more(&mut document, self.missing.len(), limit);
+        }
+        if !self.failures.is_empty() {
+            document.line(Text::new().with(
+                Role::Warn,
+                format!("{} of the list had failed to evaluate:", plural(self.failures.len(), "attribute")),
+            ));
+            for failure in self.failures.iter().take(limit) {
+                let first = failure.error.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                document.line(Text::new().plain("  ").with(Role::Name, &failure.attr).plain(format!(": {first}")));
+            }
+            more(&mut document, self.failures.len(), limit);
+        }
+        document.line(
+            Text::new()
+                .with(Role::Heading, plural(self.derivations, "derivation"))
+                .plain(format!(
+                    ", {} of them fixed-output; {}; {}",
+                    self.fixed_output,
+                    plural(self.edges, "edge"),
+                    plural(self.roots, "root")
+                ))
+                .with(Role::Dim, format!("  -> {}", self.out.display())),
+        );
+        document
+    }
+}
+
+/// Says how many of a list are not shown.
+fn more(document: &mut Document, count: usize, shown: usize) {
+    if count > shown {
+        document.line(Text::new().with(Role::Dim, format!("  ... and {} more (--verbose shows them)", count - shown)));
+    }
+}
+
+/// Two graphs compared.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GraphDiff {
+    /// How many are rebuilt.
+    pub counts: Counts,
+    /// The attributes whose outputs differ.
+    pub attributes: Vec<ChangedAttribute>,
+    /// The rebuild set: derivations of the graph after, inputs before what needs them.
+    #[serde(flatten)]
+    pub rebuild: Rebuild,
+    /// The derivations of the graph before whose outputs the graph after does not make any more.
+    pub replaced: Vec<Named>,
+    /// Fixed-output derivations whose `.drv` path is new and whose output is not: nothing is built.
+    pub fixed_output_only: Vec<Named>,
+    /// Fixed-output derivations with new outputs: fetched, not built.
+    pub fetched: Vec<Named>,
+    /// Derivations whose outputs are known only after the build.
+    pub unknown_outputs: Vec<Named>,
+    /// The longest chain through the rebuild set, root cause first.
+    pub chain: Vec<String>,
+    /// Whether derivations are missing in one of the graphs, so that the answer is partial.
+    pub partial: bool,
+    /// How it is shown.
+    #[serde(skip)]
+    pub view: View,
+}
+
+/// An attribute whose outputs differ.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedAttribute {
+    /// The attribute path.
+    pub attr: String,
+    /// Its derivation before; absent when there was none.
+    pub before: Option<String>,
+    /// Its derivation after; absent when there is none any more.
+    pub after: Option<String>,
+}
+
+/// Compares two stored graphs by output path, as `impact` compares two evaluations.
+///
+/// # Errors
+/// Those of opening the graphs.
+pub fn diff(before: &std::path::Path, after: &std::path::Path, view: View) -> Result<GraphDiff, Error> {
+    let (before, after) = rayon::join(|| Graph::open(before), || Graph::open(after));
+    let (before, after) = (before?, after?);
+    Ok(GraphDiff::of(&Delta::between(&before, &after), view))
+}
+
+impl GraphDiff {
+    /// Describes the difference of two graphs.
+    pub(super) fn of(delta: &Delta<'_>, view: View) -> GraphDiff {
+        let (before, after) = (delta.before(), delta.after());
+        let path = |graph: &Graph, id: Option<NodeId>| id.map(|id| graph.node(id).drv_path().to_owned());
+        let attributes = delta
+            .attributes()
+            .into_iter()
+            .map(|change| ChangedAttribute {
+                attr: change.attr.to_owned(),
+                before: path(before, change.before),
+                after: path(after, change.after),
+            })
+            .collect();
+        let chain = delta.longest_chain().unwrap_or_default();
+        GraphDiff {
+            counts: delta.counts(),
+            attributes,
+            rebuild: Rebuild::of_delta(delta, &[]),
+            replaced: Named::all(before, delta.replaced()),
+            fixed_output_only: Named::all(after, delta.fixed_output_only()),
+            fetched: Named::all(after, delta.fetched()),
+            unknown_outputs: Named::all(after, delta.unknown_outputs()),
+            chain: chain.iter().map(|id| after.node(*id).name().to_owned()).collect(),
+            partial: before.missing().len() + after.missing().len() > 0,
+            view,
+        }
+    }
+
+    /// Returns the rebuild set as a graph, from root causes on.
+    pub fn digraph(&self) -> Digraph {
+        self.rebuild.digraph(&self.view)
+    }
+
+    /// Returns the rebuild set.
+    pub fn rebuilt(&self) -> &[Rebuilt] {
+        &self.rebuild.rebuild
+    }
+}
+
+impl Outcome for GraphDiff {
+    const SCHEMA: &'static str = "overlayctl.graph-diff/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.partial {
+            document.line(Text::new().with(
+                Role::Warn,
+                "partial: a graph was built with derivations missing, so there may be more differences",
+            ));
+        }
+        if self.rebuilt().is_empty() {
+            document.line("nothing is rebuilt: both graphs make the same outputs");
+        } else {
+            self.rebuild.show(&self.view, verbose, &mut document);
+            document.blank();
+            document.line(Text::new().with(Role::Dim, "longest chain  ").plain(chain_text(&self.chain, verbose)));
+        }
+        document.line(
+            Text::new()
+                .with(Role::Heading, builds(self.counts))
+                .plain(format!(", {}", plural(self.attributes.len(), "changed attribute")))
+                .with(
+                    Role::Dim,
+                    format!(
+                        "; {} only renamed (fixed output), {} fetched",
+                        self.fixed_output_only.len(),
+                        self.fetched.len()
+                    ),
+                ),
+        );
+        self.rebuild.cover.show(verbose, &mut document);
+        unknown_outputs(self.unknown_outputs.len(), &mut document);
+        document
+    }
+}

@@ -1,0 +1,127 @@
+//! `ldd`: the libraries of a program of any machine, found without running it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Error, Outcome};
+use crate::base::diagnostic::Verdict;
+use crate::base::fs::{self, FsError};
+use crate::cross::Elf;
+use crate::cross::ldd::{self, Disk, Found, Libraries};
+use crate::view::{Document, Role, Text};
+
+/// What `ldd` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The file.
+    pub file: PathBuf,
+    /// The directory that stands for `/` to the program: the root of its board, or of a store elsewhere.
+    pub root: Option<PathBuf>,
+    /// Where the loader looks last, instead of its own directories.
+    pub library_dirs: Vec<String>,
+}
+
+/// The libraries of a file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Linked {
+    /// The file, as the program would name itself.
+    pub file: String,
+    /// What the file is.
+    pub elf: Elf,
+    /// What it needs.
+    pub libraries: Libraries,
+    /// Whether loader and libraries are all found and fit.
+    pub complete: bool,
+}
+
+/// Finds what a program or library needs, as its loader would; nothing is run.
+///
+/// # Errors
+/// [`Error::NotElf`] for any other file, [`Error::Cross`] for a damaged one, [`Error::Fs`].
+pub fn ldd(options: &Options) -> Result<Linked, Error> {
+    let (disk, path, real) = match &options.root {
+        None => {
+            let real = std::path::absolute(&options.file)
+                .map_err(|source| FsError::Read { path: options.file.clone(), source })?;
+            (Disk::here(), real.clone(), real)
+        }
+        Some(root) => {
+            // Both ways of writing it are meant: as the board sees it, and as it is here.
+            let inside = options.file.strip_prefix(root).unwrap_or(&options.file);
+            let inside = inside.strip_prefix("/").unwrap_or(inside);
+            let roots = [root.clone(), PathBuf::from("/")];
+            (Disk::below(roots), Path::new("/").join(inside), root.join(inside))
+        }
+    };
+    let bytes = fs::read(&real)?;
+    let no_elf = || Error::NotElf { path: options.file.clone() };
+    let elf = Elf::read(&bytes)?.ok_or_else(no_elf)?;
+    let seen = path.to_string_lossy().into_owned();
+    let dirs = (!options.library_dirs.is_empty()).then_some(options.library_dirs.as_slice());
+    let libraries = ldd::libraries(&disk, &seen, dirs)?.ok_or_else(no_elf)?;
+    let complete = libraries.is_complete();
+    Ok(Linked { file: seen, elf, libraries, complete })
+}
+
+fn by(found: &Found) -> String {
+    match found {
+        Found::Rpath(file) => format!("RPATH of {file}"),
+        Found::Runpath(file) => format!("RUNPATH of {file}"),
+        Found::DefaultDirectory(_) => "default directory".into(),
+        Found::Loader => "the loader".into(),
+        Found::Path => "a path".into(),
+        Found::Loaded => "loaded already".into(),
+    }
+}
+
+impl Outcome for Linked {
+    const SCHEMA: &'static str = "overlayctl.ldd/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        let indent = "        ";
+        if self.elf.is_static() {
+            document.line(format!("{indent}statically linked"));
+        } else if self.libraries.needed.is_empty() && self.elf.interpreter.is_none() {
+            document.line(format!("{indent}needs nothing"));
+        }
+        for needed in &self.libraries.needed {
+            let mut line = Text::new().plain(format!("{indent}{} => ", needed.name));
+            line = match &needed.path {
+                Some(path) => line.plain(path),
+                None => line.with(Role::Bad, "not found"),
+            };
+            if let Some(problem) = &needed.problem {
+                line = line.with(Role::Warn, format!("  ({problem})"));
+            }
+            if let Some(found) = needed.found.as_ref().filter(|_| verbose) {
+                line = line.with(Role::Dim, format!("  {}", by(found)));
+            }
+            if verbose || needed.path.is_none() {
+                line = line.with(Role::Dim, format!("  needed by {}", needed.from));
+            }
+            document.line(line);
+        }
+        if let Some(interpreter) = &self.libraries.interpreter {
+            let line = Text::new().plain(format!("{indent}{interpreter}"));
+            document.line(match self.libraries.interpreter_found {
+                true => line,
+                false => line.with(Role::Bad, " => not found"),
+            });
+        }
+        if verbose {
+            let abi = self.elf.float_abi.map(|abi| format!(", {abi} float")).unwrap_or_default();
+            document.line(Text::new().with(
+                Role::Dim,
+                format!("{indent}({} {} {}{abi})", self.elf.class, self.elf.endianness, self.elf.machine),
+            ));
+        }
+        document
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        (!self.complete).then_some(Verdict::No)
+    }
+}

@@ -1,0 +1,322 @@
+//! `impact ATTR --predict`: what would be rebuilt if a package were changed, from the unpatched graph alone.
+//!
+//! Nothing is evaluated with a change, so it is a prediction and is called one.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::ser::{SerializeSeq as _, SerializeStruct as _, Serializer};
+
+use super::impact::view::{Cover, Rebuild, View, unknown_outputs};
+use super::impact::{builds, plural};
+use super::progress::Progress;
+use super::targets::{self, Selection};
+use super::{Error, Outcome, engine};
+use crate::base::diagnostic::Warning;
+use crate::config::Workspace;
+use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
+use crate::nix::{Root, Side};
+use crate::overlay::{self, AttrPath};
+use crate::view::{Digraph, Document, Role, Text};
+
+/// What would be rebuilt if a package were changed.
+#[derive(Debug)]
+pub struct Predicted {
+    /// The package.
+    pub attr: String,
+    /// Where the graph comes from: a file, or the targets whose closure it is.
+    pub graph_of: String,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// How it is shown.
+    pub view: View,
+    graph: Graph,
+    prediction: Prediction,
+    counts: Counts,
+}
+
+/// Predicts from a stored graph; nothing is evaluated.
+///
+/// # Errors
+/// Those of opening the graph, and of an attribute that it does not have.
+pub fn from_file(attr: &str, file: &Path, view: View) -> Result<Predicted, Error> {
+    let graph = Graph::open(file)?;
+    let prediction = graph.predict(attr)?;
+    Ok(predicted(attr, PathBuf::from(file).display().to_string(), graph, prediction, view))
+}
+
+/// How far a package can be from the set it is asked for in: the stages of nixpkgs.
+const STAGES: [&[&str]; 4] = [&[], &["buildPackages"], &["buildPackages", "buildPackages"], &["targetPackages"]];
+
+/// Predicts what a change of a package would rebuild for the targets of a workspace. Evaluated are the targets and the
+/// package in every stage, without overlays.
+///
+/// # Errors
+/// [`Error::Eval`] when no target evaluates, [`Error::NoSuchAttribute`] when the package is in no stage, and those of the
+/// workspace and of Nix.
+pub fn from_workspace(
+    workspace: &Workspace,
+    attr: &str,
+    selection: &Selection,
+    view: View,
+    progress: &mut dyn Progress,
+) -> Result<Predicted, Error> {
+    let package = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    let groups = targets::resolve(workspace, selection)?;
+    let nix = engine::nix(workspace)?;
+    let mut sides = Vec::new();
+    for group in &groups {
+        let mut paths: Vec<Vec<String>> = group.targets.iter().map(|target| target.attr.names().to_vec()).collect();
+        // A target may choose its package set in its path; the package is meant in the same one.
+        let mut sets: Vec<Vec<String>> = group.targets.iter().map(|target| set_of(target.attr.names())).collect();
+        sets.sort();
+        sets.dedup();
+        for set in sets {
+            for stage in STAGES {
+                let stage = stage.iter().map(|name| (*name).to_owned());
+                paths.push(set.iter().cloned().chain(stage).chain(package.names().iter().cloned()).collect());
+            }
+        }
+        let root = Root::Packages(Box::new(group.plain.clone()));
+        sides.push(Side { name: "the package set without the overlays".into(), root, targets: paths });
+    }
+    progress.stage(&format!("evaluating {attr} in every stage, and the targets"));
+    let results = nix.instantiate(&sides)?;
+    let (mut roots, mut stages, mut near) = (Vec::new(), Vec::new(), Vec::new());
+    let mut failed = None;
+    let mut warnings = Vec::new();
+    for (group, results) in groups.iter().zip(results) {
+        for (index, result) in results.into_iter().enumerate() {
+            match (group.targets.get(index), result) {
+                (Some(target), Ok(drv)) => {
+                    roots.push(graph::Root { attr: Some(target.name.clone()), drv_path: drv.drv_path });
+                }
+                (Some(target), Err(failure)) => {
+                    warnings.push(Warning {
+                        code: "OV1080",
+                        message: format!("`{}` does not evaluate and is left out: {}", target.name, failure.message),
+                        place: None,
+                        hint: None,
+                    });
+                    failed.get_or_insert((target.name.clone(), failure));
+                }
+                (None, Ok(drv)) => stages.push(drv.drv_path),
+                // Not every stage has every package.
+                (None, Err(failure)) => near.extend(failure.near),
+            }
+        }
+    }
+    if roots.is_empty() {
+        return Err(
+            failed.map_or(Error::NoTargets, |(target, failure)| Error::Eval { target, failure: Box::new(failure) })
+        );
+    }
+    if stages.is_empty() {
+        near.sort();
+        near.dedup();
+        return Err(Error::NoSuchAttribute { attr: attr.to_owned(), near });
+    }
+    progress.stage("reading the derivations");
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let names: Vec<String> = roots.iter().filter_map(|root| root.attr.clone()).collect();
+    let targets: Vec<String> = roots.iter().map(|root| root.drv_path.clone()).collect();
+    roots.extend(stages.iter().map(|drv_path| graph::Root { attr: None, drv_path: drv_path.clone() }));
+    let graph = Graph::read(&roots, &store)?;
+    let mut stages: Vec<NodeId> = stages.iter().filter_map(|drv_path| graph.find(drv_path)).collect();
+    let mut seen = HashSet::new();
+    stages.retain(|id| seen.insert(*id));
+    let mut prediction = graph.predict_stages(attr, &stages);
+    // The stages of the package are in the graph for its family's sake; asked is about the targets.
+    let needed = closure(&graph, targets.iter().filter_map(|drv_path| graph.find(drv_path)));
+    let is_needed = |id: &NodeId| needed.get(*id as usize).copied().unwrap_or_default();
+    prediction.rebuild.retain(is_needed);
+    prediction.roots.retain(is_needed);
+    prediction.possible.retain(|possible| is_needed(&possible.node));
+    let graph_of = if names.len() > 3 { plural(names.len(), "target") } else { names.join(", ") };
+    let mut predicted = predicted(attr, graph_of, graph, prediction, view);
+    predicted.warnings = warnings;
+    Ok(predicted)
+}
+
+/// Returns the part of an attribute path that chooses a package set: `pkgsCross.X`, `pkgsStatic`.
+pub(super) fn set_of(path: &[String]) -> Vec<String> {
+    let mut at = 0;
+    while let Some(name) = path.get(at) {
+        at += match name.as_str() {
+            "pkgsCross" => 2,
+            "pkgsStatic" | "pkgsMusl" | "pkgsi686Linux" | "pkgsLLVM" | "buildPackages" | "targetPackages" | "pkgs" => 1,
+            _ => break,
+        };
+    }
+    path.get(..at).unwrap_or_default().to_vec()
+}
+
+/// Marks some derivations and all that they need.
+fn closure(graph: &Graph, from: impl Iterator<Item = NodeId>) -> Vec<bool> {
+    let mut seen = vec![false; graph.len()];
+    let mut todo: Vec<NodeId> = from.collect();
+    while let Some(id) = todo.pop() {
+        if let Some(seen) = seen.get_mut(id as usize).filter(|seen| !**seen) {
+            *seen = true;
+            todo.extend_from_slice(graph.inputs(id));
+        }
+    }
+    seen
+}
+
+/// Describes a prediction.
+pub(super) fn predicted(attr: &str, graph_of: String, graph: Graph, prediction: Prediction, view: View) -> Predicted {
+    let counts = prediction.counts(&graph);
+    Predicted { attr: attr.to_owned(), graph_of, warnings: Vec::new(), view, graph, prediction, counts }
+}
+
+/// Says why a derivation is only possible.
+fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SameSource => "built from the same source under another name",
+        Reason::SamePackage => "the same package from another source",
+        Reason::Alias => "may need it through another attribute",
+    }
+}
+
+/// Derivations of a graph, written one after the other: thousands of them must not cost a copy each.
+struct Listed<'p>(&'p Graph, &'p [NodeId]);
+
+/// One of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'p> {
+    drv_path: &'p str,
+    name: &'p str,
+}
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.1.len()))?;
+        for id in self.1 {
+            let node = self.0.node(*id);
+            list.serialize_element(&Entry { drv_path: node.drv_path(), name: node.name() })?;
+        }
+        list.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PossibleEntry<'p> {
+    drv_path: &'p str,
+    name: &'p str,
+    reason: Reason,
+    because: &'static str,
+    root: &'p str,
+}
+
+impl Serialize for Predicted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let graph = &self.graph;
+        let possible: Vec<PossibleEntry<'_>> = self
+            .prediction
+            .possible
+            .iter()
+            .map(|possible| PossibleEntry {
+                drv_path: graph.node(possible.node).drv_path(),
+                name: graph.node(possible.node).name(),
+                reason: possible.reason,
+                because: because(possible.reason),
+                root: graph.node(possible.root).drv_path(),
+            })
+            .collect();
+        let mut fields = serializer.serialize_struct("Predicted", 11)?;
+        fields.serialize_field("prediction", &true)?;
+        fields.serialize_field("attr", &self.attr)?;
+        fields.serialize_field("graph", &self.graph_of)?;
+        fields.serialize_field("partial", &(graph.missing().len() > 0))?;
+        fields.serialize_field("counts", &self.counts)?;
+        fields.serialize_field("roots", &Listed(graph, &self.prediction.roots))?;
+        fields.serialize_field("rebuild", &Listed(graph, &self.prediction.rebuild))?;
+        fields.serialize_field("possible", &possible)?;
+        fields.serialize_field("unlisted", &self.prediction.unlisted)?;
+        fields.serialize_field("cover", &Cover::of(graph, &self.prediction.rebuild))?;
+        fields.serialize_field("warnings", &self.warnings)?;
+        fields.end()
+    }
+}
+
+impl Predicted {
+    /// Returns the predicted rebuild set as a graph, from roots on.
+    pub fn digraph(&self) -> Digraph {
+        self.set().digraph(&self.view)
+    }
+
+    fn set(&self) -> Rebuild {
+        Rebuild::of_prediction(&self.graph, &self.prediction.rebuild, &self.prediction.roots)
+    }
+
+    fn show_possible(&self, verbose: bool, document: &mut Document) {
+        let possible = &self.prediction.possible;
+        if !possible.is_empty() {
+            document
+                .line(Text::new().with(Role::Warn, format!("possible too: {}", plural(possible.len(), "derivation"))));
+            // By what makes them possible, for most of them only need another of them.
+            let mut groups: BTreeMap<(Reason, NodeId), usize> = BTreeMap::new();
+            for one in possible {
+                *groups.entry((one.reason, one.root)).or_default() += 1;
+            }
+            let limit = if verbose { usize::MAX } else { 6 };
+            for ((reason, root), count) in groups.iter().take(limit) {
+                let needs = if *count > 1 { format!(", and {} that need it", count - 1) } else { String::new() };
+                document.line(
+                    Text::new()
+                        .plain(format!("  {}{needs}", self.graph.node(*root).name()))
+                        .with(Role::Dim, format!("  {}", because(*reason))),
+                );
+            }
+            if groups.len() > limit {
+                document.line(Text::new().with(Role::Dim, format!("  ... and {} more such", groups.len() - limit)));
+            }
+        }
+        if self.prediction.unlisted > 0 {
+            document.line(Text::new().with(
+                Role::Dim,
+                format!(
+                    "  {} more share a source or a name with it; they are too many to be likely",
+                    self.prediction.unlisted
+                ),
+            ));
+        }
+    }
+}
+
+impl Outcome for Predicted {
+    const SCHEMA: &'static str = "overlayctl.predict/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        let set = self.set();
+        document.line(
+            Text::new()
+                .with(Role::Heading, format!("prediction: if {} were changed", self.attr))
+                .with(Role::Dim, format!("  (from {}; nothing was evaluated with a change)", self.graph_of)),
+        );
+        if self.graph.missing().len() > 0 {
+            document.line(Text::new().with(
+                Role::Warn,
+                format!("partial: {} missing in the graph", plural(self.graph.missing().len(), "derivation")),
+            ));
+        }
+        set.show(&self.view, verbose, &mut document);
+        document.blank();
+        self.show_possible(verbose, &mut document);
+        document.line(
+            Text::new()
+                .with(Role::Heading, format!("about {}", builds(self.counts)))
+                .plain(format!(" from {}", plural(self.prediction.roots.len(), "changed derivation")))
+                .with(Role::Dim, "; a new version or another source can reach more"),
+        );
+        set.cover.show(verbose, &mut document);
+        let unknown = self.prediction.rebuild.iter().filter(|id| self.graph.node(**id).has_unknown_outputs()).count();
+        unknown_outputs(unknown, &mut document);
+        document
+    }
+}

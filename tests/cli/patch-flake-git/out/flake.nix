@@ -1,0 +1,1 @@
+{ outputs = { self }: { overlays.default = import ./overlay.nix; }; }

@@ -1,0 +1,8 @@
+final: prev: {
+  zlib = prev.zlib;
+  musl = prev.musl.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ./patches/musl/0001-fix-the-frobnicator.patch
+    ];
+  });
+}

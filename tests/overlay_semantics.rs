@@ -1,0 +1,418 @@
+//! What Nix makes of edited overlays, on real package sets: the patch is in `patches` exactly once, what the overlay
+//! did besides is still done, and its siblings are as they were.
+//!
+//! Needs Nix and a checkout: `OVERLAYCTL_NIXPKGS_1909`, `OVERLAYCTL_NIXPKGS_CORE` (the 24.05 core). Skipped without.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+
+use std::path::{Path, PathBuf};
+
+use overlayctl::overlay::{Facts, NoFiles, OverlayFile, PatchElement, PatchRequest, Scope, ScopeMethod, Select};
+use overlayctl::syntax::AttrPath;
+
+/// Nix, as these tests run it: no network, no configuration of the machine.
+fn nix() -> std::process::Command {
+    let mut command = std::process::Command::new("nix-instantiate");
+    command.env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes");
+    command
+}
+
+fn nixpkgs(variable: &str) -> Option<PathBuf> {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.join("default.nix").exists()) else {
+        eprintln!("skipped: {variable} names no checkout of nixpkgs");
+        return None;
+    };
+    if nix().arg("--version").output().is_err() {
+        eprintln!("skipped: there is no nix-instantiate");
+        return None;
+    }
+    Some(path)
+}
+
+struct Case {
+    name: &'static str,
+    overlay: &'static str,
+    attr: &'static str,
+    facts: Facts,
+    scope: Scope,
+    /// An expression over `pkgs` that holds for the edited overlay as it did for the one before.
+    kept: &'static str,
+    /// Attributes whose outputs are the same as without any overlay.
+    siblings: &'static [&'static str],
+    /// Where the patch is to be found besides `attr`.
+    also: &'static [&'static str],
+}
+
+fn case(name: &'static str, attr: &'static str, overlay: &'static str) -> Case {
+    Case { name, overlay, attr, facts: Facts::default(), scope: Scope::All, kept: "true", siblings: &[], also: &[] }
+}
+
+fn by(method: ScopeMethod) -> Facts {
+    Facts { scope: Some(method), ..Facts::default() }
+}
+
+/// Edits every overlay, evaluates all of them in one go, and compares.
+fn check(nixpkgs: &Path, cases: &[Case]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("fix.patch"), "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
+    std::fs::write(folder.path().join("other.patch"), "--- a/y\n+++ b/y\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
+    let mut items = Vec::new();
+    let mut failures = Vec::new();
+    for (i, case) in cases.iter().enumerate() {
+        let name = format!("overlay-{i}.nix");
+        let file = OverlayFile::parse(Path::new(&name), case.overlay.to_string()).unwrap();
+        let mut request =
+            PatchRequest::new(AttrPath::parse(case.attr).unwrap(), vec![PatchElement::path("./fix.patch")]);
+        request.facts = case.facts.clone();
+        request.scope = case.scope;
+        let planned = match file.add_patches(&NoFiles, Select::Only, &request) {
+            Ok(planned) => planned,
+            Err(e) => {
+                failures.push(format!("{}: {e}", case.name));
+                continue;
+            }
+        };
+        std::fs::write(folder.path().join(&name), &planned.changes[0].new).unwrap();
+        let found: Vec<String> = std::iter::once(case.attr)
+            .chain(case.also.iter().copied())
+            .map(|a| format!("(count (pkgs.{a}.patches or []))"))
+            .collect();
+        let same: Vec<String> =
+            case.siblings.iter().map(|s| format!("(pkgs.{s}.outPath == plain.{s}.outPath)")).collect();
+        let cross =
+            if case.scope == Scope::Host { "crossSystem = { config = \"aarch64-unknown-linux-gnu\"; };" } else { "" };
+        items.push(format!(
+            "c{i} = let pkgs = set [ (import (folder + \"/{name}\")) ] {{ {cross} }}; in {{ found = [ {} ]; same = [ {} ]; kept = {}; }};",
+            found.join(" "),
+            same.join(" "),
+            case.kept
+        ));
+    }
+    let expression = format!(
+        "let folder = {}; set = overlays: more: import {} ({{ inherit overlays; config = {{ }}; system = \"x86_64-linux\"; }} // more); \
+         plain = set [ ] {{ }}; \
+         count = patches: builtins.length (builtins.filter (p: baseNameOf (toString p) == \"fix.patch\") patches); in {{ {} }}",
+        folder.path().display(),
+        nixpkgs.display(),
+        items.join("\n")
+    );
+    let file = folder.path().join("all.nix");
+    std::fs::write(&file, expression).unwrap();
+    // All at once, which shares what they share; one by one where that fails.
+    let evaluate = |attribute: Option<usize>| {
+        let mut run = nix();
+        run.args(["--eval", "--strict", "--json", "--read-write-mode"]).arg(&file);
+        if let Some(i) = attribute {
+            run.args(["-A", &format!("c{i}")]);
+        }
+        let output = run.output().unwrap();
+        let value = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        value.map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let together = evaluate(None).ok();
+    for (i, case) in cases.iter().enumerate() {
+        let Ok(text) = std::fs::read_to_string(folder.path().join(format!("overlay-{i}.nix"))) else { continue };
+        let value = match together.as_ref().map(|v| v[format!("c{i}")].clone()).map_or_else(|| evaluate(Some(i)), Ok) {
+            Ok(value) => value,
+            Err(e) => {
+                failures.push(format!("{}: {e}\n{text}", case.name));
+                continue;
+            }
+        };
+        let all = |key: &str, wanted: serde_json::Value| {
+            value[key].as_array().is_some_and(|a| a.iter().all(|v| *v == wanted))
+        };
+        if !all("found", 1.into()) || !all("same", true.into()) || value["kept"] != serde_json::Value::Bool(true) {
+            failures.push(format!("{}: {value}\n{text}", case.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// One case for each shape of a body and of a value; they need nothing but `jq` and `lzip`.
+fn shapes() -> Vec<Case> {
+    let marked = "pkgs.lzip.marker or \"\" == \"x\"";
+    let own = "pkgs.jq.marker or \"\" == \"x\"";
+    let mut out = vec![
+        Case { kept: marked, ..case("D1", "jq", "final: prev: { lzip = prev.lzip // { marker = \"x\"; }; }") },
+        case("D1 empty", "jq", "final: prev: { }"),
+        case("D1 no name", "jq", "_: _: { }"),
+        Case {
+            kept: marked,
+            ..case("D2 rec", "jq", "final: prev: rec { mark = \"x\"; lzip = prev.lzip // { marker = mark; }; }")
+        },
+        Case {
+            kept: marked,
+            ..case(
+                "D2 rec with the name inside",
+                "jq",
+                "final: prev: with prev; rec { z = jq; lzip = prev.lzip // { marker = \"x\"; }; }",
+            )
+        },
+        Case {
+            kept: marked,
+            ..case(
+                "let, with",
+                "jq",
+                "final: prev: let m = \"x\"; in with prev; { lzip = prev.lzip // { marker = m; }; }",
+            )
+        },
+        Case {
+            kept: marked,
+            ..case(
+                "D3 merge",
+                "jq",
+                "final: prev: { lzip = prev.lzip // { marker = \"x\"; }; } // { a = 1; } // prev.lib.optionalAttrs false { b = 1; }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "D4 computed, then a set",
+                "jq",
+                "final: prev: (f: f prev) (p: { jq = p.jq.overrideAttrs (o: { marker = \"x\"; }); }) // { a = 1; }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "A1 if, key inside",
+                "jq",
+                "final: prev: if prev ? jq then { jq = prev.jq.overrideAttrs (o: { marker = \"x\"; }); } else { }",
+            )
+        },
+        case("A1 other branch", "jq", "final: prev: if prev ? jq then { } else { jq = prev.jq.override { }; }"),
+        Case {
+            kept: own,
+            ..case(
+                "A1 optionalAttrs",
+                "jq",
+                "final: prev: prev.lib.optionalAttrs true { jq = prev.jq.overrideAttrs (o: { marker = \"x\"; }); }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "A2 computed operand last",
+                "jq",
+                "final: prev: { a = 1; } // prev.lib.mapAttrs (n: v: v.overrideAttrs (o: { marker = \"x\"; })) { inherit (prev) jq; }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "A3 mapAttrs",
+                "jq",
+                "final: prev: prev.lib.mapAttrs (n: v: v.overrideAttrs (o: { marker = \"x\"; })) { inherit (prev) jq; }",
+            )
+        },
+        Case {
+            kept: marked,
+            ..case(
+                "A3 composed",
+                "jq",
+                "final: prev: prev.lib.composeExtensions (a: b: { lzip = b.lzip // { marker = \"x\"; }; }) (a: b: { }) final prev",
+            )
+        },
+        Case {
+            kept: marked,
+            ..case(
+                "unknown dynamic key",
+                "jq",
+                "final: prev: { ${prev.lib.toLower \"LZIP\"} = prev.lzip // { marker = \"x\"; }; }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "dynamic key, known",
+                "jq",
+                "let name = \"jq\"; in final: prev: { ${name} = prev.jq.overrideAttrs (o: { marker = \"x\"; }); }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case("quoted key", "jq", "final: prev: { \"jq\" = prev.jq.overrideAttrs (o: { marker = \"x\"; }); }")
+        },
+        Case {
+            kept: own,
+            ..case(
+                "E1",
+                "jq",
+                "final: prev: { jq = prev.jq.overrideAttrs (o: { marker = \"x\"; patches = (o.patches or [ ]) ++ [ ./other.patch ]; }); }",
+            )
+        },
+        Case { kept: own, ..case("E2", "jq", "final: prev: { jq = prev.jq.overrideAttrs (o: { marker = \"x\"; }); }") },
+        Case {
+            kept: own,
+            ..case("E2 _", "jq", "final: prev: { jq = prev.jq.overrideAttrs (_: { marker = \"x\"; }); }")
+        },
+        Case {
+            kept: own,
+            ..case("E2 rec", "jq", "final: prev: { jq = prev.jq.overrideAttrs (o: rec { m = \"x\"; marker = m; }); }")
+        },
+        Case {
+            kept: own,
+            ..case(
+                "E2 let",
+                "jq",
+                "final: prev: { jq = prev.jq.overrideAttrs (o: let m = \"x\"; in { marker = m; }); }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "E2 pattern",
+                "jq",
+                "final: prev: { jq = prev.jq.overrideAttrs ({ postPatch ? \"\", ... }: { marker = \"x\"; }); }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "E3 optionalAttrs argument",
+                "jq",
+                "final: prev: { jq = prev.jq.overrideAttrs (o: prev.lib.optionalAttrs true { marker = \"x\"; }); }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "E3 merge argument",
+                "jq",
+                "final: prev: { jq = prev.jq.overrideAttrs (o: { } // { marker = \"x\"; }); }",
+            )
+        },
+        case("E4 override", "jq", "final: prev: { jq = prev.jq.override { }; }"),
+        Case {
+            kept: own,
+            ..case(
+                "E4 reversed",
+                "jq",
+                "final: prev: { jq = (prev.jq.overrideAttrs (o: { marker = \"x\"; })).override { }; }",
+            )
+        },
+        case("E4 alias", "jq", "final: prev: { jq = prev.jq; }"),
+        Case {
+            kept: own,
+            ..case(
+                "E4 if",
+                "jq",
+                "final: prev: { jq = if true then prev.jq.overrideAttrs (o: { marker = \"x\"; }) else prev.jq; }",
+            )
+        },
+        case("E5 inherit from", "jq", "final: prev: { inherit (prev) lzip jq; }"),
+        case("E5 inherit", "jq", "final: prev: let jq = prev.jq; in { inherit jq; }"),
+        Case {
+            kept: own,
+            ..case(
+                "E6 variable",
+                "jq",
+                "final: prev: let z = prev.jq.overrideAttrs (o: { marker = \"x\"; }); in { jq = z; }",
+            )
+        },
+        case(
+            "E7 if",
+            "jq",
+            "final: prev: { jq = prev.jq.overrideAttrs (o: { patches = if true then o.patches or [ ] else [ ]; }); }",
+        ),
+        Case {
+            kept: own,
+            ..case("merged with attributes", "jq", "final: prev: { jq = prev.jq // { marker = \"x\"; }; }")
+        },
+        case(
+            "helper",
+            "jq",
+            "final: prev: let addPatches = p: ps: p.overrideAttrs (o: { patches = (o.patches or [ ]) ++ ps; }); in { jq = addPatches prev.jq [ ./other.patch ]; }",
+        ),
+        Case {
+            facts: Facts { patches: overlayctl::overlay::OldPatches::Null, ..Facts::default() },
+            ..case("null before", "jq", "final: prev: { jq = prev.jq.overrideAttrs (o: { patches = null; }); }")
+        },
+        Case { scope: Scope::Host, ..case("host, new key", "jq", "final: prev: { }") },
+        Case {
+            scope: Scope::Host,
+            ..case("host, a key that is there", "jq", "final: prev: { jq = prev.jq.override { }; }")
+        },
+        Case {
+            kept: "pkgs.mine.b.marker or \"\" == \"x\"",
+            facts: by(ScopeMethod::OverrideScope),
+            ..case(
+                "a user's own scope",
+                "mine.a",
+                "final: prev: { mine = (prev.lib.makeScope prev.newScope (self: { a = prev.jq; b = prev.jq.overrideAttrs (o: { marker = \"x\"; }); })).overrideScope (self: super: { c = 1; }); }",
+            )
+        },
+    ];
+    for case in &mut out {
+        if case.siblings.is_empty() && !case.name.starts_with("host") {
+            case.siblings = &["which"];
+        }
+    }
+    out
+}
+
+#[test]
+fn on_nixpkgs_19_09() {
+    let Some(path) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let mut cases = shapes();
+    // `overrideScope` takes its arguments the other way round here.
+    cases.retain(|c| c.name != "a user's own scope");
+    cases.extend([
+        Case {
+            facts: by(ScopeMethod::PythonPackageOverrides),
+            also: &["python3.pkgs.requests"],
+            siblings: &["python3Packages.idna", "perlPackages.URI"],
+            ..case("python", "python3Packages.requests", "final: prev: { }")
+        },
+        Case {
+            facts: by(ScopeMethod::PythonPackageOverrides),
+            siblings: &["python3Packages.six"],
+            kept: "pkgs.python3Packages.idna.marker or \"\" == \"x\"",
+            ..case("python, overridden already", "python3Packages.requests", "final: prev: { python3 = prev.python3.override { packageOverrides = pf: pp: { idna = pp.idna.overrideAttrs (o: { marker = \"x\"; }); }; }; python3Packages = final.python3.pkgs; }")
+        },
+        Case { facts: by(ScopeMethod::Merge), siblings: &["perlPackages.XMLParser"], ..case("perl", "perlPackages.URI", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::Extend), siblings: &["luaPackages.luafilesystem"], ..case("lua", "luaPackages.lpeg", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["ocamlPackages.ocaml"], ..case("ocaml", "ocamlPackages.findlib", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["xorg.libXau"], ..case("xorg", "xorg.libX11", "final: prev: { }") },
+        Case {
+            facts: by(ScopeMethod::OverrideScopePrime),
+            kept: "pkgs.xorg.libXau.marker or \"\" == \"x\"",
+            ..case("xorg, merged over", "xorg.libX11", "final: prev: { xorg = prev.xorg // { libXau = prev.xorg.libXau.overrideAttrs (o: { marker = \"x\"; }); }; }")
+        },
+        Case {
+            facts: by(ScopeMethod::OverrideScopePrime),
+            kept: "pkgs.xorg.libXau.marker or \"\" == \"x\"",
+            ..case("xorg, overridden already", "xorg.libX11", "final: prev: { xorg = prev.xorg.overrideScope' (self: super: { libXau = super.libXau.overrideAttrs (o: { marker = \"x\"; }); }); }")
+        },
+        Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["gnome3.glib-networking"], ..case("gnome", "gnome3.gnome-common", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["libsForQt5.libdbusmenu"], ..case("qt", "libsForQt5.qca-qt5", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::Extend), siblings: &["linuxPackages.cpupower"], ..case("kernel modules", "linuxPackages.acpi_call", "final: prev: { }") },
+        case("kernel", "linux_4_19", "final: prev: { }"),
+    ]);
+    check(&path, &cases);
+}
+
+#[test]
+fn on_the_24_05_core() {
+    let Some(path) = nixpkgs("OVERLAYCTL_NIXPKGS_CORE") else { return };
+    let mut cases = shapes();
+    cases.extend([
+        Case { kept: "pkgs.jq.marker or \"\" == \"x\"", ..case("attribute set, no function", "jq", "final: prev: { jq = prev.jq.overrideAttrs { marker = \"x\"; }; }") },
+        Case { kept: "pkgs.jq.marker or \"\" == \"x\"", ..case("two arguments", "jq", "final: prev: { jq = prev.jq.overrideAttrs (finalAttrs: prevAttrs: { marker = \"x\"; }); }") },
+        Case { facts: by(ScopeMethod::PythonExtensions), also: &["python3.pkgs.setuptools", "python311Packages.setuptools"], siblings: &["python3Packages.flit-core"], ..case("python", "python3Packages.setuptools", "final: prev: { }") },
+        Case {
+            facts: by(ScopeMethod::PythonExtensions),
+            kept: "pkgs.python3Packages.wheel.marker or \"\" == \"x\"",
+            ..case("python, extended already", "python3Packages.setuptools", "final: prev: { pythonPackagesExtensions = prev.pythonPackagesExtensions ++ [ (pf: pp: { wheel = pp.wheel.overrideAttrs (o: { marker = \"x\"; }); }) ]; }")
+        },
+        Case {
+            facts: by(ScopeMethod::PythonExtensions),
+            kept: "pkgs.python3Packages.wheel.marker or \"\" == \"x\"",
+            ..case("python, extended by an import", "python3Packages.setuptools", "final: prev: let f = pf: pp: { wheel = pp.wheel.overrideAttrs (o: { marker = \"x\"; }); }; in { pythonPackagesExtensions = prev.pythonPackagesExtensions ++ [ f ]; }")
+        },
+        Case { facts: by(ScopeMethod::OverrideScope), siblings: &["xorg.libXau"], ..case("xorg", "xorg.libX11", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::Merge), ..case("perl", "perlPackages.XMLParser", "final: prev: { }") },
+    ]);
+    check(&path, &cases);
+}
