@@ -23,7 +23,14 @@ pub(crate) struct SetArgs {
 impl SetArgs {
     /// Returns the selection with these targets.
     pub(crate) fn selection(self, targets: Vec<String>) -> Selection {
-        Selection { nixpkgs: self.nixpkgs, cross: self.cross, is_static: self.is_static, boards: self.boards, targets }
+        Selection {
+            nixpkgs: self.nixpkgs,
+            cross: self.cross,
+            is_static: self.is_static,
+            boards: self.boards,
+            targets,
+            ..Selection::default()
+        }
     }
 }
 

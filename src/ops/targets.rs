@@ -22,6 +22,8 @@ pub struct Selection {
     pub boards: Vec<String>,
     /// The targets.
     pub targets: Vec<String>,
+    /// Packages whose worktree of `edit` takes the place of their source and patches, as typed.
+    pub edited: Vec<String>,
 }
 
 /// One thing to build: an attribute path in a package set.
@@ -163,6 +165,9 @@ fn group(
     }
     let mut patched = plain.clone();
     patched.overlays = overlay_refs(&overlays_of.overlays())?;
+    for typed in &selection.edited {
+        patched.overlays.push(super::edit::overlay(workspace, typed)?);
+    }
     let target_stage: Vec<PathBuf> = overlays_of
         .cross_overlays()
         .into_iter()

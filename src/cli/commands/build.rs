@@ -25,6 +25,9 @@ pub(crate) struct Args {
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
+    /// Builds this package from its worktree of `overlayctl edit` as it stands; may be given several times
+    #[arg(long, value_name = "ATTR")]
+    edited: Vec<String>,
     /// Ends after the plan
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -66,7 +69,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     let options = build::Options {
-        selection: args.set.selection(args.targets),
+        selection: crate::ops::targets::Selection { edited: args.edited, ..args.set.selection(args.targets) },
         dry_run: args.dry_run,
         keep_going: args.keep_going,
         max_jobs: args.max_jobs,
