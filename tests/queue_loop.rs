@@ -54,7 +54,9 @@ fn patch(file: &str, line: u32, new: &str, head: &str) -> String {
 }
 
 fn mail(subject: &str) -> String {
-    format!("From: Ada <ada@example.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0100\nSubject: [PATCH] {subject}\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n---\n")
+    format!(
+        "From: Ada <ada@example.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0100\nSubject: [PATCH] {subject}\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n---\n"
+    )
 }
 
 impl Scene {
@@ -338,7 +340,8 @@ fn killed_at_any_moment_all_is_old_or_all_is_new() {
 #[test]
 fn import_and_export_come_back_to_the_same_bytes() {
     let Some(scene) = Scene::new() else { return };
-    let (a, b) = (patch("a.c", 10, "A", &mail("change a")), patch("b.c", 10, "B", "Description: change b\nAuthor: X <x@y>\n\n"));
+    let (a, b) =
+        (patch("a.c", 10, "A", &mail("change a")), patch("b.c", 10, "B", "Description: change b\nAuthor: X <x@y>\n\n"));
     scene.write("debian/patches/a.patch", &a);
     scene.write("debian/patches/sub/b.diff", &b);
     scene.write("debian/patches/series", "# ours\na.patch\nsub/b.diff -p1\n");
@@ -350,7 +353,9 @@ fn import_and_export_come_back_to_the_same_bytes() {
     scene.run(0, &["check"]);
     scene.run(0, &["export", "foo", "--quilt", "out/quilt"]);
     scene.run(0, &["export", "foo", "--mbox", "out/all.mbox"]);
-    let bytes = |scene: &Scene| scene.state().into_iter().filter(|(p, _)| p.starts_with("patches")).map(|(_, b)| b).collect::<Vec<_>>();
+    let bytes = |scene: &Scene| {
+        scene.state().into_iter().filter(|(p, _)| p.starts_with("patches")).map(|(_, b)| b).collect::<Vec<_>>()
+    };
     let queue = bytes(&scene);
     assert_eq!(queue, [a.into_bytes(), b.into_bytes()]);
     for from in ["out/quilt", "out/all.mbox"] {
@@ -471,7 +476,8 @@ fn rebase_merges_drops_refreshes_and_stops_at_conflicts() {
 #[test]
 fn headers_are_linted_edited_and_summed_up() {
     let Some(scene) = Scene::new() else { return };
-    let cve = mail("fix CVE-2024-12345").replace("Upstream-Status: Pending", "Upstream-Status: Backport [abc]\nCVE: CVE-2024-12345");
+    let cve = mail("fix CVE-2024-12345")
+        .replace("Upstream-Status: Pending", "Upstream-Status: Backport [abc]\nCVE: CVE-2024-12345");
     let good = patch("a.c", 10, "A", &cve);
     scene.queue(&[good.clone(), patch("gone.c", 10, "B", "Something.\n\n")]);
     let linted = scene.json(1, &["lint", "--patches"]);

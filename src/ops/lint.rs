@@ -95,11 +95,11 @@ impl Outcome for Linted {
             for finding in &patch.findings {
                 count += 1;
                 let line = if finding.line > 0 { format!(":{}", finding.line) } else { String::new() };
-                document.line(
-                    Text::new()
-                        .with(Role::Warn, finding.code)
-                        .plain(format!(" {}{line}: {}", patch.path.display(), finding.message)),
-                );
+                document.line(Text::new().with(Role::Warn, finding.code).plain(format!(
+                    " {}{line}: {}",
+                    patch.path.display(),
+                    finding.message
+                )));
                 if verbose {
                     document.line(Text::new().with(Role::Dim, format!("       {}", finding.hint)));
                 }
@@ -108,7 +108,9 @@ impl Outcome for Linted {
         let patches: usize = self.packages.iter().map(|p| p.patches.len()).sum();
         let patches = super::queue::patches(patches);
         match count {
-            0 => document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}"))),
+            0 => {
+                document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}")))
+            }
             n => document.line(format!("{} in {patches}", super::impact::plural(n, "finding"))),
         }
         document

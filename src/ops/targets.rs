@@ -22,6 +22,8 @@ pub struct Selection {
     pub boards: Vec<String>,
     /// The targets.
     pub targets: Vec<String>,
+    /// Whether nothing may be built during evaluation.
+    pub no_import_from_derivation: bool,
 }
 
 /// One thing to build: an attribute path in a package set.

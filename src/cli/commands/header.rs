@@ -33,9 +33,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let pair = |text: &String| {
-        text.split_once('=')
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .ok_or_else(|| Failure::usage(format!("`{text}` is no KEY=VALUE"), "for example --set Upstream-Status=Pending"))
+        text.split_once('=').map(|(key, value)| (key.to_string(), value.to_string())).ok_or_else(|| {
+            Failure::usage(format!("`{text}` is no KEY=VALUE"), "for example --set Upstream-Status=Pending")
+        })
     };
     let mut edits = Vec::new();
     for text in &args.remove {

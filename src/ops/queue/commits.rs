@@ -315,7 +315,8 @@ mod tests {
     #[test]
     fn authors_are_what_git_takes() {
         let of = |author: &str| {
-            let message = Message { author: Some(author.into()), date: Some("2024-01-01".into()), ..Message::default() };
+            let message =
+                Message { author: Some(author.into()), date: Some("2024-01-01".into()), ..Message::default() };
             let author = author_of(&message);
             (author.name, author.mail, author.seconds)
         };
