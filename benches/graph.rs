@@ -4,13 +4,6 @@
 //! are downloads without inputs, the others need 15 each, mostly of a few that everything needs; a change near the bottom
 //! rebuilds four of ten.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a bench")]
 
 use std::fmt::Write as _;

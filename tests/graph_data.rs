@@ -1,5 +1,4 @@
 //! The graph room against a real package set and its oracles.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests fail loudly")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -160,6 +160,24 @@ fn an_overlay_that_is_not_wired_in_is_red() {
 }
 
 #[test]
+fn an_overlay_that_the_flake_does_not_name_is_red() {
+    let flake = "{ outputs = { self, nixpkgs }: { packages = import ./nix/packages.nix { inherit nixpkgs; }; }; }";
+    let packages = "{ nixpkgs }: { curl = (import nixpkgs { overlays = [ ]; }).curl; }";
+    let files = [
+        ("flake.nix", flake),
+        ("nix/packages.nix", packages),
+        ("overlays/zlib.nix", &overlay("zlib")),
+        ("overlays/fix.patch", PATCH),
+    ];
+    let Some(scene) = Scene::new("", &files) else { return };
+    let finding = red(&scene.verify(&["curl"]), Cause::NotWiredIn);
+    assert!(finding.why.contains("flake.nix does not name"), "{}", finding.why);
+    // Named by a file that the flake leads to, it is in.
+    scene.write("nix/packages.nix", &packages.replace("[ ]", "[ (import ../overlays/zlib.nix) ]"));
+    assert_eq!(at(&scene.verify(&["curl"]), Level::Derivation).verdict, Verdict::Ok);
+}
+
+#[test]
 fn a_patch_applied_twice_is_red() {
     let twice = "overlays = [\"overlay.nix\", \"again.nix\"]";
     let again = "import ./overlay.nix";
@@ -201,6 +219,15 @@ fn a_private_copy_is_red_with_the_chain_to_it() {
 }
 
 #[test]
+fn an_alias_that_escapes_is_named() {
+    let Some(scene) = Scene::with(&overlay("perl")) else { return };
+    for target in ["script", "pkgsCross.riscv.script"] {
+        let finding = red(&scene.verify(&[target]), Cause::PrivateCopy);
+        assert!(finding.hint.as_deref().unwrap().contains("`perl528`"), "{finding:#?}");
+    }
+}
+
+#[test]
 fn a_false_condition_and_a_later_overlay_are_red() {
     let never = "final: prev: { zlib = if final.config ? never then prev.zlib.overrideAttrs (old: { patches = [ ./fix.patch ]; }) \
                  else prev.zlib; }";
@@ -225,6 +252,31 @@ fn a_patch_that_the_build_skips_is_red_in_the_log() {
 }
 
 #[test]
+fn a_patch_that_fits_with_fuzz_or_not_at_all_is_red_in_the_source() {
+    let fuzzy = "--- a/text\n+++ b/text\n@@ -1,4 +1,5 @@\n zero\n two\n+two and a half\n three\n four\n";
+    let misfit = "--- a/text\n+++ b/text\n@@ -1,3 +1,3 @@\n one\n+one and a half\n-zwei\n three\n";
+    let Some(scene) = Scene::with(&overlay("zlib")) else { return };
+    for (patch, word) in [(fuzzy, "fuzz"), (misfit, "does not apply")] {
+        // A number that makes it new: no earlier run has built it.
+        let fresh = format!("Subject: {:?}\n\n{patch}", std::time::SystemTime::now());
+        scene.write("fix.patch", &fresh);
+        let verified = scene.verify(&["zlib"]);
+        let source = at(&verified, Level::Source);
+        assert_eq!((source.verdict, source.cause), (Verdict::Failed, Some(Cause::DoesNotFit)), "{source:#?}");
+        assert!(source.why.contains(word), "{}", source.why);
+        assert!(source.command.as_deref().unwrap().contains("patch -p1"), "{source:#?}");
+    }
+    // What the log says of it is the same.
+    scene.write("fix.patch", fuzzy);
+    scene.build(&["zlib"]);
+    let verified = scene.verify(&["zlib"]);
+    let source = at(&verified, Level::Source);
+    assert_eq!((source.verdict, source.cause), (Verdict::Failed, Some(Cause::DoesNotFit)), "{source:#?}");
+    assert!(source.command.as_deref().unwrap().contains("--read-log"), "{source:#?}");
+    assert_eq!(at(&verified, Level::Log).verdict, Verdict::Ok);
+}
+
+#[test]
 fn a_wrapper_without_source_is_not_green() {
     let Some(scene) = Scene::with(&overlay("wrapper")) else { return };
     let verified = scene.verify(&["wrapper"]);
@@ -239,9 +291,12 @@ fn what_is_not_built_is_unknown() {
     scene.write("fix.patch", &fresh);
     let verified = scene.verify(&["curl"]);
     assert_eq!(at(&verified, Level::Derivation).verdict, Verdict::Ok);
-    for level in [Level::Log, Level::Closure, Level::Program, Level::Source] {
+    // The source is here and says whether the patch fits; all else needs the build.
+    assert_eq!(at(&verified, Level::Source).verdict, Verdict::Ok, "{:#?}", at(&verified, Level::Source));
+    for level in [Level::Log, Level::Closure, Level::Program] {
         let finding = at(&verified, level);
         assert_eq!(finding.verdict, Verdict::Unknown, "{finding:#?}");
+        assert!(finding.hint.as_deref().unwrap().contains("overlayctl build"), "{finding:#?}");
     }
     assert!(!verified.verified);
     let allowed = scene.verify_with(&["curl"], Options { allow_unknown: true, ..Options::default() });

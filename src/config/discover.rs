@@ -93,22 +93,6 @@ pub fn overlays(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the files of `dir` in which an overlay may be written, relative to it: those of [`overlays`], the
-/// neighbours that they compose, and the usual entry points.
-pub fn overlay_candidates(dir: &Path) -> Vec<PathBuf> {
-    let mut found = overlays(dir);
-    let more = nix_files(dir, Path::new("overlays"))
-        .into_iter()
-        .chain(["default.nix", "flake.nix", "configuration.nix"].map(PathBuf::from))
-        .filter(|path| dir.join(path).is_file());
-    for path in more {
-        if !found.contains(&path) {
-            found.push(path);
-        }
-    }
-    found
-}
-
 /// Returns the `.nix` files of one folder below `dir`, sorted.
 fn nix_files(dir: &Path, below: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(dir.join(below))

@@ -4,11 +4,13 @@
 
 mod discover;
 mod file;
+mod search;
 
 use std::path::{Component, Path, PathBuf};
 
 pub use discover::{Found, NixpkgsSource};
 pub use file::{Board, Settings};
+pub use search::path_literals;
 
 use crate::base::diagnostic::{Coded, Explanation};
 use crate::base::fs::{self, FsError};
@@ -221,13 +223,33 @@ impl Workspace {
         discover::overlays(self.root()).into_iter().map(|o| self.path(o)).collect()
     }
 
-    /// Returns the files in which an overlay may be written: those of [`Workspace::overlays`], and when they were not
-    /// named in `overlayctl.toml` also what they compose.
+    /// Returns the files that hold overlays, as far as their text shows: those of [`Workspace::overlays`] and what they
+    /// import or load; when none is named in `overlayctl.toml` also what the usual entry points lead to.
     pub fn overlay_candidates(&self) -> Vec<PathBuf> {
-        if !self.settings.overlays.is_empty() {
-            return self.overlays();
+        let named = &self.settings.overlays;
+        let seeds = if named.is_empty() {
+            search::entry_points(self.root())
+        } else {
+            named.iter().chain(&self.settings.cross_overlays).map(PathBuf::from).collect()
+        };
+        let mut files: Vec<PathBuf> =
+            search::reachable(self.root(), &seeds).into_iter().map(|o| self.path(o)).collect();
+        // What was named is a candidate whatever it looks like, in the order of the list.
+        let typed: Vec<PathBuf> = named.iter().map(|o| self.path(o)).collect();
+        files.retain(|file| !typed.contains(file));
+        typed.into_iter().chain(files).collect()
+    }
+
+    /// Returns the other files of the workspace that hold overlays as far as their text shows: what the entry points
+    /// lead to first. The search is bounded, so that a large tree costs no more than a moment.
+    pub fn further_overlay_candidates(&self, known: &[PathBuf]) -> Vec<PathBuf> {
+        let mut files = search::reachable(self.root(), &search::entry_points(self.root()));
+        for file in search::everywhere(self.root(), &self.patches_dir()) {
+            if !files.contains(&file) {
+                files.push(file);
+            }
         }
-        discover::overlay_candidates(self.root()).into_iter().map(|o| self.path(o)).collect()
+        files.into_iter().map(|o| self.path(o)).filter(|file| !known.contains(file)).collect()
     }
 
     /// Returns the files that are applied to the target stage only (`crossOverlays`).

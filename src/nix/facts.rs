@@ -10,6 +10,7 @@ use super::expression::{Root, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::instantiate::{attr_names_in, below_root, bind_root, near_names};
 use super::program::Nix;
+use super::server::EvalServer;
 
 /// What a package has in `patches`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,7 +93,17 @@ impl Nix {
     /// missing or broken is a fact.
     pub fn package_facts(&self, root: &Root, path: &[String]) -> Result<PackageFacts, Error> {
         let mut server = self.eval_server()?;
-        bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        self.package_facts_in(&mut server, root, path)
+    }
+
+    /// As [`Nix::package_facts`], on a server of the caller's; there `root` is then the package set and `d` the package.
+    pub(super) fn package_facts_in(
+        &self,
+        server: &mut EvalServer,
+        root: &Root,
+        path: &[String],
+    ) -> Result<PackageFacts, Error> {
+        bind_root(server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
         server.bind("d", &below_root(path))?;
         let owners: Vec<String> = LIBC_OWNERS
             .iter()
@@ -143,13 +154,13 @@ impl Nix {
         let near = match &missing {
             Some(attribute) => {
                 let depth = path.iter().position(|s| s == attribute).unwrap_or(0);
-                let names = attr_names_in(&mut server, path.get(..depth).unwrap_or_default())?;
+                let names = attr_names_in(server, path.get(..depth).unwrap_or_default())?;
                 near_names(attribute, names.unwrap_or_default())
             }
             None => Vec::new(),
         };
         if missing.is_none()
-            && let Some(failure) = failure(0).filter(|_| self.root_fails(&mut server))
+            && let Some(failure) = failure(0).filter(|_| self.root_fails(server))
         {
             return Err(Error::Eval { what: "the package set".into(), failure: Box::new(failure) });
         }
@@ -176,7 +187,7 @@ impl Nix {
         })
     }
 
-    fn root_fails(&self, server: &mut super::server::EvalServer) -> bool {
+    fn root_fails(&self, server: &mut EvalServer) -> bool {
         matches!(server.eval_string("builtins.seq root \"\""), Ok(Err(_)))
     }
 }

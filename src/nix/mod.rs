@@ -11,11 +11,14 @@
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
+//! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
+//! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
 
 mod build;
+mod caches;
 mod error;
 mod expression;
 mod facts;
@@ -29,8 +32,10 @@ mod server;
 mod sources;
 mod state;
 mod store;
+mod survey;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
+pub use caches::CachedPath;
 pub use error::{EXPLANATIONS, Error};
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
@@ -45,3 +50,4 @@ pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};
+pub use survey::{SetWay, Survey, TargetLibc};

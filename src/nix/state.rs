@@ -246,7 +246,8 @@ impl BuildState {
                 self.activities.insert(id, Activity::Builds { done: 0, failed: 0 });
                 None
             }
-            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(3, strip_controls(text)),
+            // For a lock that another process holds, or for a machine: who wonders why nothing happens wants to know.
+            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(1, strip_controls(text)),
             _ => None,
         }
     }

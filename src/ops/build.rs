@@ -14,17 +14,20 @@ use super::progress::Progress;
 use super::targets::Selection;
 use super::{Error, Outcome, engine};
 use crate::base::diagnostic::{Verdict, Warning};
-use crate::base::{fs, store_path};
+use crate::base::store_path;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, NodeId};
-use crate::nix::{self, BuildReport, BuildRequest, Goal, Nix};
+use crate::graph::{Delta, NodeId};
+use crate::nix::{self, BuildReport, BuildRequest, Goal};
 
 mod failed;
+mod keep;
 mod plan;
+mod report_file;
 mod show;
 
 pub use failed::{BuildFailure, FailingPatch};
 pub use plan::Plan;
+pub use report_file::{ReportFile, ReportFormat};
 
 /// What `build` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +56,8 @@ pub struct Options {
     pub copy_to: Option<String>,
     /// What else Nix is given.
     pub extra_args: Vec<OsString>,
+    /// Files that the outcome is written to.
+    pub reports: Vec<ReportFile>,
 }
 
 /// What was built.
@@ -134,11 +139,13 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("asking Nix what is there already");
-    let mut history = History::open();
-    let plan = plan::make(&nix, &comparison, &delta, &history)?;
+    let history = History::open();
+    let targets = targets(workspace, &comparison);
+    let request = request(options, &comparison, &targets);
+    let plan = plan::make(&nix, &comparison, &delta, &history, &request)?;
     let logs = workspace.state_dir().join("logs");
     let mut built = Built {
-        targets: targets(workspace, &comparison),
+        targets,
         plan,
         dry_run: options.dry_run,
         rebuild: Vec::new(),
@@ -152,18 +159,22 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         failed_targets: comparison.failures.clone(),
     };
     if options.dry_run {
+        report_file::write(&built, &options.reports)?;
         return Ok(built);
     }
-    let request = request(options, &comparison, &built.targets);
-    let total = Duration::from_secs_f64(built.plan.expected_seconds.unwrap_or_default());
-    let mut live = Live::new(&comparison, &delta, &built.plan, built.plan.expected_seconds.map(|_| total), progress);
-    let report = nix.build(&request, &mut |event, state| live.on_event(event, state))?;
+    let expected = built.plan.expected_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let mut keeper = keep::Keeper::new(&nix, &comparison.after, history, logs.clone());
+    let mut live = Live::new(&comparison, &delta, &built.plan, expected, progress);
+    let report = nix.build(&request, &mut |event, state| {
+        keeper.on_event(event, state);
+        live.on_event(event, state);
+    })?;
     drop(live);
-    fs::create_dir(&logs)?;
-    keep_logs(&nix, &report, &logs)?;
-    record(&mut history, &comparison.after, &report)?;
+    keeper.rest(&report);
+    built.warnings.extend(keeper.warning());
     settle(&mut built, &comparison, &delta, &report, &logs);
     built.failures = failed::describe(&nix, &comparison, &report)?;
+    report_file::write(&built, &options.reports)?;
     if report.status == Some(0)
         && let Some(store) = &options.copy_to
     {
@@ -225,27 +236,6 @@ pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String 
 pub(super) fn log_file(logs: &std::path::Path, drv_path: &str) -> PathBuf {
     let (hash, _) = store_path::split(drv_path).unwrap_or_default();
     logs.join(format!("{}-{}.log", store_path::drv_name(drv_path), hash.get(..8).unwrap_or_default()))
-}
-
-/// Copies the logs of what was built now out of the store, so that they outlive a garbage collection.
-fn keep_logs(nix: &Nix, report: &BuildReport, logs: &std::path::Path) -> Result<(), Error> {
-    let ran = report.results.iter().filter(|(_, r)| matches!(r.outcome, nix::Outcome::Built | nix::Outcome::Failed));
-    for (drv_path, _) in ran {
-        if let Some(log) = nix.build_log(drv_path)? {
-            fs::write(&log_file(logs, drv_path), log.as_bytes())?;
-        }
-    }
-    Ok(())
-}
-
-fn record(history: &mut History, after: &Graph, report: &BuildReport) -> Result<(), Error> {
-    for (drv_path, result) in &report.results {
-        if let (nix::Outcome::Built, Some(elapsed), Some(id)) = (result.outcome, result.elapsed, after.find(drv_path)) {
-            let node = after.node(id);
-            history.add(node.pname(), node.name(), node.system(), elapsed);
-        }
-    }
-    history.save()
 }
 
 fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report: &BuildReport, logs: &std::path::Path) {

@@ -23,6 +23,8 @@ pub(super) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
 }
 
 fn settings(workspace: &Workspace) -> Settings {
-    let options = workspace.settings().nix.options.iter();
-    Settings { options: options.map(|(n, v)| (n.clone(), v.clone())).collect(), ..Settings::default() }
+    let mut options = workspace.settings().nix.options.clone();
+    // Which store it is counts beyond Nix's own options: derivations and results are read from there.
+    let store = options.remove("store");
+    Settings { options: options.into_iter().collect(), store, ..Settings::default() }
 }

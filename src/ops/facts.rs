@@ -3,19 +3,40 @@
 use super::{Error, engine, targets};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::nix::{PackageFacts, Patches, Root};
-use crate::overlay::{AttrPath, Facts, OldPatches};
+use crate::nix::{Patches, Root, SetWay, Survey, attr_path_text};
+use crate::overlay::{AttrPath, Facts, OldPatches, ScopeMethod};
+
+/// What is known about a package that is to be patched.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What the overlay room needs.
+    pub(super) facts: Facts,
+    /// What Nix said; `None` when it was not asked.
+    pub(super) survey: Option<Survey>,
+    /// The attribute that has to be bound instead, so that every name of the package has the patch.
+    pub(super) owner: Option<AttrPath>,
+    /// What the user should know.
+    pub(super) warnings: Vec<Warning>,
+}
 
 /// Asks Nix about `attr` in the workspace's package set, where there is one.
 ///
 /// # Errors
-/// [`Error::NoSuchAttribute`] with near names, [`Error::Wrapper`] for a package without a source. That there is no Nix or no package set is a
-/// warning, not an error: the edit can be made without.
+/// As [`survey`].
 pub(super) fn ask(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     attr: &AttrPath,
 ) -> Result<(Facts, Vec<Warning>), Error> {
+    survey(workspace, nixpkgs, attr).map(|known| (known.facts, known.warnings))
+}
+
+/// Asks Nix which way a patch reaches `attr` in the workspace's package set, where there is one.
+///
+/// # Errors
+/// [`Error::NoSuchAttribute`] with near names, [`Error::Wrapper`] for a package without a source. That there is no Nix or no package set is a
+/// warning, not an error: the edit can be made without.
+pub(super) fn survey(workspace: &Workspace, nixpkgs: Option<&str>, attr: &AttrPath) -> Result<Known, Error> {
     let not_asked = |why: String| {
         let warning = Warning {
             code: "OV1006",
@@ -23,7 +44,7 @@ pub(super) fn ask(
             place: None,
             hint: Some("a typo in the name would go unnoticed; name a nixpkgs with --nixpkgs PATH".into()),
         };
-        (Facts::default(), vec![warning])
+        Known { warnings: vec![warning], ..Known::default() }
     };
     let set = match targets::plain_set(workspace, nixpkgs) {
         Ok(set) => set,
@@ -34,27 +55,175 @@ pub(super) fn ask(
         Ok(nix) => nix,
         Err(error) => return Ok(not_asked(error.to_string())),
     };
-    let facts = match nix.package_facts(&Root::Packages(Box::new(set)), attr.names()) {
-        Ok(facts) => facts,
-        Err(error) if nixpkgs.is_none() => return Ok(not_asked(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    judge(attr, &facts)
+    match nix.survey(&Root::Packages(Box::new(set)), attr.names(), &shipped(workspace)) {
+        Ok(survey) => judge(attr, survey),
+        Err(error) if nixpkgs.is_none() => Ok(not_asked(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn judge(attr: &AttrPath, facts: &PackageFacts) -> Result<(Facts, Vec<Warning>), Error> {
+/// Returns what the workspace ships, as paths from the plain package set; boards with a `cross-system` of their own have none.
+fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
+    let settings = workspace.settings();
+    let mut out: Vec<Vec<String>> =
+        settings.targets.iter().filter_map(|t| Some(AttrPath::parse(t).ok()?.names().to_vec())).collect();
+    for board in settings.boards.values().filter(|board| board.cross_system.is_none()) {
+        let Some(package) = board.packages.first().and_then(|p| AttrPath::parse(p).ok()) else { continue };
+        let cross = board.platform.iter().flat_map(|platform| ["pkgsCross".to_string(), platform.clone()]);
+        let fixed = board.is_static.then(|| "pkgsStatic".to_string());
+        out.push(cross.chain(fixed).chain(package.names().iter().cloned()).collect());
+    }
+    out
+}
+
+/// Says whether everything that the workspace is known to ship is built for the machine that builds it.
+pub(super) fn is_native(workspace: &Workspace) -> bool {
+    let settings = workspace.settings();
+    let crossed = settings
+        .boards
+        .values()
+        .any(|board| board.platform.is_some() || board.cross_system.is_some() || board.is_static);
+    let shipped = shipped(workspace);
+    let named = !shipped.is_empty();
+    named && !crossed && shipped.iter().all(|path| path.first().is_some_and(|first| !first.starts_with("pkgs")))
+}
+
+fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
+    let facts = &survey.facts;
     if !facts.exists {
         return Err(Error::NoSuchAttribute { attr: attr.to_string(), near: facts.near.clone() });
     }
     if facts.is_derivation && facts.has_src == Some(false) {
-        return Err(Error::Wrapper { attr: attr.to_string(), unwrapped: format!("{attr}-unwrapped") });
+        return Err(Error::Wrapper { attr: attr.to_string(), unwrapped: survey.unwrapped });
     }
     let patches = match facts.patches {
         Patches::Null => OldPatches::Null,
         Patches::Other(_) => OldPatches::NotList,
         Patches::Absent | Patches::List(_) | Patches::Unknown => OldPatches::List,
     };
+    let scope = match survey.way {
+        _ if survey.is_kernel => Some(ScopeMethod::KernelPatches),
+        Some(SetWay::PythonExtensions) => Some(ScopeMethod::PythonExtensions),
+        Some(SetWay::PythonPackageOverrides) => Some(ScopeMethod::PythonPackageOverrides),
+        Some(SetWay::OverrideScope) => Some(ScopeMethod::OverrideScope),
+        Some(SetWay::OverrideScopePrime) => Some(ScopeMethod::OverrideScopePrime),
+        Some(SetWay::Extend) => Some(ScopeMethod::Extend),
+        Some(SetWay::Overrides) => Some(ScopeMethod::Overrides),
+        Some(SetWay::Merge) => Some(ScopeMethod::Merge),
+        None => None,
+    };
+    let mut warnings = Vec::new();
+    let is_python = survey.interpreter.is_some();
+    let other = survey
+        .owner
+        .clone()
+        .filter(|owner| Some(owner) != survey.interpreter.as_ref() && (is_python || owner != attr.first()));
+    let interpreter = if is_python { survey.owner.clone().or_else(|| survey.interpreter.clone()) } else { None };
+    let owner = other
+        .filter(|_| !is_python)
+        .and_then(|first| AttrPath::from_names(std::iter::once(first).chain(attr.names().iter().skip(1).cloned())));
+    if let Some(owner) = &owner {
+        warnings.push(Warning {
+            code: "OV1122",
+            message: format!("`{attr}` is another name of `{owner}`: the patch goes there, so that both have it"),
+            place: None,
+            hint: None,
+        });
+    }
+    if survey.way == Some(SetWay::Merge) {
+        warnings.push(Warning {
+            code: "OV1131",
+            message: format!(
+                "packages of `{}` that use `{}` keep the one without the patch",
+                attr.first(),
+                attr.last()
+            ),
+            place: None,
+            hint: Some("this set has no way to override a package for the others in it".into()),
+        });
+    }
+    if !survey.apart.is_empty() {
+        let names: Vec<String> = survey
+            .apart
+            .iter()
+            .map(|name| {
+                let rest = if is_python { &[] } else { attr.names().get(1..).unwrap_or_default() };
+                let path: Vec<String> = std::iter::once(name.clone()).chain(rest.iter().cloned()).collect();
+                format!("`{}`", attr_path_text(&path))
+            })
+            .collect();
+        warnings.push(Warning {
+            code: "OV1123",
+            message: format!("{} is the same package today and does not get the patch", names.join(", ")),
+            place: None,
+            hint: Some("patch it as well where something of yours uses it by that name".into()),
+        });
+    }
+    let elsewhere: Vec<_> = survey.libcs.iter().filter(|libc| !libc.owners.iter().any(|o| o == attr.first())).collect();
+    if let Some(libc) = elsewhere.first() {
+        let owner = libc.owners.first().map(String::as_str).unwrap_or_default();
+        warnings.push(Warning {
+            code: "OV1124",
+            message: format!("`{}` is linked with `{owner}`, not with `{attr}`", libc.target),
+            place: None,
+            hint: Some(format!("patch `{owner}` for it: overlayctl patch {owner} FILE")),
+        });
+    }
     // A package that does not evaluate says nothing about being one.
     let derivation = facts.failure.is_none().then_some(facts.is_derivation);
-    Ok((Facts { patches, derivation, ..Facts::default() }, Vec::new()))
+    let facts = Facts { scope, interpreter, patches, derivation };
+    Ok(Known { facts, survey: Some(survey), owner, warnings })
+}
+
+/// Returns what a patch that touches `files` does to how the package is built.
+pub(super) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[String]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let named =
+        |names: &[&str]| files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned();
+    let locks = [
+        "Cargo.lock",
+        "go.mod",
+        "go.sum",
+        "package-lock.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "mix.lock",
+        "gradle.lockfile",
+    ];
+    let vendors = survey.is_none_or(|survey| !survey.vendored.is_empty());
+    if let Some(lock) = named(&locks).filter(|_| vendors) {
+        let rust = lock.ends_with("Cargo.lock");
+        warnings.push(Warning {
+            code: "OV1125",
+            message: format!("the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"),
+            place: None,
+            hint: Some(match rust {
+                true => "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
+                         is called, or override `cargoDeps` as well"
+                    .into(),
+                false => "set the new hash (vendorHash, npmDepsHash, ...) beside the patch; the build tells it".into(),
+            }),
+        });
+    }
+    let remade = files.iter().find(|file| {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        matches!(name, "configure.ac" | "configure.in" | "Makefile.am" | "aclocal.m4" | "acinclude.m4")
+            || name.ends_with(".m4")
+    });
+    let makes = files.iter().any(|file| file.ends_with("configure") || file.ends_with("Makefile.in"));
+    let hooked = survey.and_then(|survey| survey.autoreconf).unwrap_or(false);
+    if let Some(file) = remade.filter(|_| !makes && !hooked) {
+        warnings.push(Warning {
+            code: "OV1126",
+            message: match survey {
+                Some(_) => format!("the patch touches {file}, and `{attr}` does not make `configure` anew: it has no effect there"),
+                None => format!("the patch touches {file}: without autoreconf it has no effect there"),
+            },
+            place: None,
+            hint: Some(
+                "add `nativeBuildInputs = (old.nativeBuildInputs or [ ]) ++ [ final.buildPackages.autoreconfHook ];` to the override".into(),
+            ),
+        });
+    }
+    warnings
 }

@@ -77,7 +77,23 @@ struct Coming {
 pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Error> {
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     session::refuse_unfinished(workspace, &attr)?;
-    let coming = read(workspace, &options.from)?;
+    let mut coming = read(workspace, &options.from)?;
+    let mut warnings = Vec::new();
+    if coming.len() > 1 {
+        // A series may hold a patch of which nothing is left. One that is named alone is an error.
+        coming.retain(|patch| {
+            let empty = is_cover_letter(&patch.bytes);
+            if empty {
+                warnings.push(Warning {
+                    code: "OV1063",
+                    message: format!("{} changes nothing and was left out", patch.path.display()),
+                    place: None,
+                    hint: None,
+                });
+            }
+            !empty
+        });
+    }
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
     let series = overlays.series(workspace, &attr)?;
     let mut wanted: Vec<Wanted> = rewrite::keep(&series);
@@ -96,6 +112,7 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
     };
     let plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
+    warnings.extend(plan.warnings.iter().cloned());
     let imported = Imported {
         attr,
         dry_run: options.dry_run,
@@ -103,7 +120,7 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         already,
         files: plan.batch.changes(),
         diff: plan.diff.clone(),
-        warnings: plan.warnings.clone(),
+        warnings,
     };
     if !options.dry_run {
         plan.commit(workspace)?;

@@ -13,6 +13,7 @@ mod engine;
 pub mod explain;
 pub mod export;
 mod facts;
+mod fetch;
 pub mod finish;
 pub mod graph_cache;
 pub mod graph_file;
@@ -153,8 +154,8 @@ pub enum Error {
     Wrapper {
         /// The attribute.
         attr: String,
-        /// What is meant perhaps.
-        unwrapped: String,
+        /// The attribute with the source, where it was found.
+        unwrapped: Option<String>,
     },
     /// The patch file has CR LF line ends.
     #[error("the patch has CR LF line ends: `patch` would take them off or not find its place")]
@@ -207,6 +208,25 @@ pub enum Error {
     NotElf {
         /// The file.
         path: PathBuf,
+    },
+    /// The package is named in a set that is made from the whole package set.
+    #[error("`{attr}` is in a copy of the whole package set: an overlay holds in each, and cannot be written for one")]
+    InPackageSet {
+        /// The path, as typed.
+        attr: overlay::AttrPath,
+        /// The path within the set.
+        inner: Option<overlay::AttrPath>,
+    },
+    /// `--scope host` where nothing is cross compiled.
+    #[error("nothing here is cross compiled: with --scope host the patch would hold nowhere")]
+    NothingCross,
+    /// An address could not be read.
+    #[error("{url} could not be fetched: {reason}")]
+    Fetch {
+        /// The address.
+        url: String,
+        /// What Nix said.
+        reason: String,
     },
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
@@ -426,6 +446,82 @@ pub static EXPLANATIONS: &[Explanation] = &[
                of the others. Where the overlays bind something of which that cannot be told (a scope, a function, a new \
                name that others use), or the sample shows a change, all are.",
     },
+    Explanation {
+        code: "OV1120",
+        title: "the package is bound again later",
+        text: "Overlays are applied in order, and a later one that binds the same key without building on what is there \
+               (`prev.NAME`) replaces it, patches and all.",
+    },
+    Explanation {
+        code: "OV1121",
+        title: "the package is named in a copy of the package set",
+        text: "pkgsCross.NAME, pkgsStatic, buildPackages and the like are the package set once more, with the same overlays. A key \
+               `pkgsCross` in an overlay would not reach into them. Patch the package by its plain name.",
+    },
+    Explanation {
+        code: "OV1122",
+        title: "the patch goes to the attribute that the name stands for",
+        text: "nixpkgs defines one as the other (python3 as python37). An override of the alias would leave the other name, and \
+               what uses it, as it was; an override of the owner reaches both. Which one that is was tried in the nixpkgs in use.",
+    },
+    Explanation {
+        code: "OV1123",
+        title: "another attribute is the same package and does not get the patch",
+        text: "Both come from one definition, and neither is defined through the other, so an overlay has to bind each.",
+    },
+    Explanation {
+        code: "OV1124",
+        title: "the targets are linked with another C library",
+        text: "The C library of a cross toolchain is not always the attribute with its name: glibcCross, muslCross. \
+               TARGET.stdenv.cc.libc was compared with the attributes of the target's package set.",
+    },
+    Explanation {
+        code: "OV1125",
+        title: "the hash of vendored dependencies changes",
+        text: "The patch touches a lock file. The dependencies are fetched by a derivation with a fixed hash (cargoHash, \
+               vendorHash, npmDepsHash), made from the unpatched lock file, or the build compares the two and stops.",
+    },
+    Explanation {
+        code: "OV1126",
+        title: "autoreconf is needed",
+        text: "`configure` and `Makefile.in` in a release are made from configure.ac and Makefile.am. A patch of the latter takes \
+               effect only when they are made anew, which autoreconfHook does.",
+    },
+    Explanation {
+        code: "OV1127",
+        title: "the fetcher is built with the package itself",
+        text: "fetchpatch needs curl, patchutils and what they are built with. A patch for one of these that fetchpatch were to \
+               fetch would need itself, so the patch is kept as a file.",
+    },
+    Explanation {
+        code: "OV1128",
+        title: "the patch is kept as a file instead of being fetched",
+        text: "fetchpatch needs the hash of the patch in the form that it brings it to, which only Nix can tell by fetching. Where \
+               that is not possible, or the address is of this machine, the file goes into the queue: that always works.",
+    },
+    Explanation {
+        code: "OV1129",
+        title: "nothing is cross compiled",
+        text: "`--scope host` guards the override with `hostPlatform != buildPlatform`. Every target of the workspace is native, \
+               so it would never hold, without a word from Nix.",
+    },
+    Explanation {
+        code: "OV1130",
+        title: "an address could not be fetched",
+        text: "Nix's own fetcher was asked (`builtins.fetchurl`); its message is shown.",
+    },
+    Explanation {
+        code: "OV1131",
+        title: "only this attribute of the set gets the patch",
+        text: "The set is a plain one: `SET // { NAME = ...; }` replaces the attribute for those who look it up, but the other \
+               packages of the set were given the unpatched one.",
+    },
+    Explanation {
+        code: "OV1150",
+        title: "a log or a duration could not be kept",
+        text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
+               .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
 ];
 
 fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String {
@@ -500,6 +596,9 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => "OV1011",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
+            Error::InPackageSet { .. } => "OV1121",
+            Error::NothingCross => "OV1129",
+            Error::Fetch { .. } => "OV1130",
             Error::NotBuilt { .. } => "OV1034",
             Error::NoProgram { .. } => "OV1035",
             Error::NoEmulator { .. } => "OV1036",
@@ -531,7 +630,18 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => {
                 Some("a typo in an overlay is silently a new attribute; look the name up in nixpkgs".into())
             }
-            Error::Wrapper { unwrapped, .. } => Some(format!("patch the package that it wraps, perhaps `{unwrapped}`")),
+            Error::Wrapper { unwrapped: Some(unwrapped), .. } => {
+                Some(format!("its source is that of `{unwrapped}`: patch that"))
+            }
+            Error::Wrapper { .. } => Some("patch the package that it wraps".into()),
+            Error::NothingCross => {
+                Some("leave --scope out, or name what is cross compiled in `targets` or a board".into())
+            }
+            Error::InPackageSet { inner: Some(inner), .. } => Some(format!(
+                "name the package alone: `{inner}`; with --scope host only what is cross compiled gets the patch"
+            )),
+            Error::InPackageSet { .. } => Some("name a package".into()),
+            Error::Fetch { .. } => Some("fetch the file yourself and name it".into()),
             Error::CrlfPatch { .. } => Some(
                 "a mailer or an editor made them; take them off (dos2unix, or sed -i 's/\\r$//') and run it again"
                     .into(),
@@ -569,6 +679,8 @@ impl Coded for Error {
             | Error::Wrapper { .. }
             | Error::WhichOverlay { .. }
             | Error::CrlfPatch { .. }
+            | Error::InPackageSet { .. }
+            | Error::NothingCross
             | Error::NothingPatched => Verdict::No,
             _ => self.inner().map_or(Verdict::Error, Coded::verdict),
         }

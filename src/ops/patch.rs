@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Error, Outcome, overlays, queue};
+use super::facts::{self, Known};
+use super::{Error, Outcome, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
+use crate::base::edit::TextEdits;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
 use crate::git;
 pub use crate::overlay::Scope;
-use crate::overlay::{self, AttrPath, Change, Facts, FileChange, PatchElement, PatchRequest};
+use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
 use crate::patch::queue::QueueName;
 use crate::patch::{self, PatchFile, normalise};
 use crate::view::{Block, Document, Role, Text};
-
-use super::facts;
 
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
@@ -24,8 +24,12 @@ pub struct Options {
     pub attr: String,
     /// The patch files, as typed.
     pub files: Vec<PathBuf>,
+    /// Addresses of patches, which come after the files.
+    pub fetch: Vec<String>,
     /// The overlay, when named.
     pub overlay: Option<overlays::Choice>,
+    /// Whether the overlay is a new one, and where; in the place by custom when that is `None`.
+    pub new_overlay: Option<Option<PathBuf>>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// The place in the queue, from 1.
@@ -60,8 +64,21 @@ pub struct Patched {
     pub diff: String,
     /// Files that git did not know and that were made visible to Nix.
     pub made_visible: Vec<PathBuf>,
+    /// How the new overlay is to be wired in by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wiring: Option<Wiring>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+}
+
+/// What the user has to add for a new overlay to be used.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wiring {
+    /// The line.
+    pub line: String,
+    /// The files where it may go.
+    pub files: Vec<PathBuf>,
 }
 
 /// One patch of a queue.
@@ -82,34 +99,95 @@ pub struct QueuedPatch {
 /// [`Error::Patch`] for a file that is no usable patch, [`Error::Overlay`] for an overlay that cannot be edited, and
 /// those of finding and writing; nothing has changed then.
 pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error> {
-    let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
-    let queue_dir = queue::dir(workspace, &attr);
-    let mut batch = Batch::new(workspace.root());
-    let patches = enqueue(&queue_dir, &options.files, &mut batch)?;
-    let (file, select) = overlays::choose(workspace, options.overlay.as_ref(), &attr)?;
-    let overlay_path = file.path().to_path_buf();
-    let elements = patches
-        .iter()
-        .map(|patch| {
-            Ok(PatchElement::Path {
-                relative: queue::relative(&overlay_path, &patch.path)?,
-                from_root: from_root(workspace, &patch.path),
-            })
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let (known, mut warnings) = match options.offline {
-        true => (Facts::default(), Vec::new()),
-        false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr)?,
+    let typed = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
+    refuse_set(&typed)?;
+    if options.scope == Scope::Host && facts::is_native(workspace) {
+        return Err(Error::NothingCross);
+    }
+    let mut touched = Vec::new();
+    for path in &options.files {
+        touched.extend(touched_files(&checked(path)?.0));
+    }
+    let known = match options.offline {
+        true => Known::default(),
+        false => facts::survey(workspace, options.nixpkgs.as_deref(), &typed)?,
     };
+    let Known { facts, survey, owner, mut warnings } = known;
+    let created = match &options.new_overlay {
+        Some(path) => Some(overlays::create(workspace, path.as_deref())?),
+        None => None,
+    };
+    let attr = match owner {
+        // What the overlay binds already has parted from the other name.
+        Some(owner) if created.is_some() || !overlays::binds(workspace, options.overlay.as_ref(), &typed) => owner,
+        Some(_) => {
+            warnings.retain(|warning| warning.code != "OV1122");
+            typed
+        }
+        None => typed,
+    };
+    let mut batch = Batch::new(workspace.root());
+    let (file, select, wired, wiring) = match created {
+        Some(created) => {
+            let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
+            (created.file, Select::Only, created.settings, wiring)
+        }
+        None => {
+            let (file, select) = overlays::choose(workspace, options.overlay.as_ref(), &attr)?;
+            (file, select, None, None)
+        }
+    };
+    let queue_dir = queue::dir(workspace, &attr);
+    let mut names = queue::files(&queue_dir)?;
+    let mut patches = Vec::new();
+    let mut elements = Vec::new();
+    let overlay_path = file.path().to_path_buf();
+    let as_path = |patch: &QueuedPatch| -> Result<PatchElement, Error> {
+        Ok(PatchElement::Path {
+            relative: queue::relative(&overlay_path, &patch.path)?,
+            from_root: from_root(workspace, &patch.path),
+        })
+    };
+    for path in &options.files {
+        let (bytes, subject) = checked(path)?;
+        let patch = enqueue(&queue_dir, &mut names, bytes, subject, &mut batch);
+        elements.push(as_path(&patch)?);
+        patches.push(patch);
+    }
+    for url in &options.fetch {
+        let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
+        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, None)?;
+        touched.extend(touched_files(&bytes));
+        warnings.extend(fetched.warning);
+        match fetched.element {
+            Some(element) => elements.push(element),
+            None => {
+                let patch = enqueue(&queue_dir, &mut names, bytes, subject, &mut batch);
+                elements.push(as_path(&patch)?);
+                patches.push(patch);
+            }
+        }
+    }
+    warnings.extend(facts::of_touched(&attr, survey.as_ref(), &touched));
     let request = PatchRequest {
         attr: attr.clone(),
         elements,
         position: options.position.map(|p| p.saturating_sub(1)),
         scope: options.scope,
-        facts: known,
+        facts,
     };
-    let planned = file.add_patches(&overlays::Disk, select, &request)?;
-    warnings.extend(planned.warnings);
+    let mut planned = file.add_patches(&overlays::Disk, select, &request)?;
+    warnings.append(&mut planned.warnings);
+    if options.new_overlay.is_some() {
+        for change in &mut planned.changes {
+            change.old = String::new();
+        }
+    } else {
+        warnings.extend(overlays::rival_warnings(workspace, &planned.function, &attr));
+    }
+    if let Some((path, old, new)) = wired {
+        planned.changes.push(FileChange { path, edits: TextEdits::default(), old, new });
+    }
     for change in &planned.changes {
         batch.write(&change.path, change.new.as_bytes());
     }
@@ -131,27 +209,49 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         files,
         diff: diff(&planned.changes),
         made_visible,
+        wiring,
         warnings,
     })
 }
 
-/// Reads the patch files, checks them, and plans their copies; a file whose bytes the queue has already keeps its name.
-fn enqueue(queue_dir: &Path, files: &[PathBuf], batch: &mut Batch) -> Result<Vec<QueuedPatch>, Error> {
-    let mut names = queue::files(queue_dir)?;
-    let mut queued = Vec::with_capacity(files.len());
-    for path in files {
-        let (bytes, subject) = checked(path)?;
-        let same = |name: &&String| fs::read(&queue_dir.join(name)).is_ok_and(|old| old == bytes);
-        if let Some(name) = names.iter().find(same) {
-            queued.push(QueuedPatch { path: queue_dir.join(name), subject, new: false });
-            continue;
-        }
-        let name = QueueName::new(patch::queue::next_number(&names), &subject).file_name();
-        batch.write(queue_dir.join(&name), bytes);
-        queued.push(QueuedPatch { path: queue_dir.join(&name), subject, new: true });
-        names.push(name);
+/// Refuses a package that is named in a set which is made from the whole package set again: an overlay holds in all.
+fn refuse_set(attr: &AttrPath) -> Result<(), Error> {
+    let sets = |name: &str| {
+        name.starts_with("pkgs") && name != "pkgs-lib" || matches!(name, "buildPackages" | "targetPackages" | "pkgs")
+    };
+    let mut depth = 0;
+    while let Some(name) = attr.names().get(depth).filter(|name| sets(name)) {
+        depth += if name == "pkgsCross" { 2 } else { 1 };
     }
-    Ok(queued)
+    let inner = AttrPath::from_names(attr.names().iter().skip(depth).cloned());
+    match inner {
+        _ if depth == 0 => Ok(()),
+        inner => Err(Error::InPackageSet { attr: attr.clone(), inner }),
+    }
+}
+
+/// Returns the files that a patch changes, as it names them for `-p1`.
+fn touched_files(bytes: &[u8]) -> Vec<String> {
+    let targets = PatchFile::parse(bytes).ok().and_then(|patch| patch.check(1).ok()).unwrap_or_default();
+    targets.iter().map(|target| target.path().to_string()).collect()
+}
+
+/// Plans the copy of a patch; a file whose bytes the queue has already keeps its name.
+fn enqueue(
+    queue_dir: &Path,
+    names: &mut Vec<String>,
+    bytes: Vec<u8>,
+    subject: String,
+    batch: &mut Batch,
+) -> QueuedPatch {
+    let same = |name: &&String| fs::read(&queue_dir.join(name)).is_ok_and(|old| old == bytes);
+    if let Some(name) = names.iter().find(same) {
+        return QueuedPatch { path: queue_dir.join(name), subject, new: false };
+    }
+    let name = QueueName::new(patch::queue::next_number(&*names), &subject).file_name();
+    batch.write(queue_dir.join(&name), bytes);
+    names.push(name.clone());
+    QueuedPatch { path: queue_dir.join(&name), subject, new: true }
 }
 
 /// Reads a patch file; returns its bytes as they go into the queue (for `-p1`) and its subject.
@@ -162,7 +262,8 @@ pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
     checked_bytes(path, &fs::read(path)?, None)
 }
 
-/// Checks the bytes of a patch that came from `path`; with the `-pN` that its names are for, when that is known.
+/// Checks the bytes of a patch that came from `path`, which may be an address; with the `-pN` that its names are for, when that
+/// is known.
 ///
 /// # Errors
 /// As [`checked`].
@@ -246,6 +347,13 @@ impl Outcome for Patched {
                     .with(Role::Dim, "git     ")
                     .plain(format!("{} is now known to git, so that the flake sees it", path.display())),
             );
+        }
+        if let Some(wiring) = &self.wiring {
+            document.blank();
+            let files: Vec<String> = wiring.files.iter().map(|file| file.display().to_string()).collect();
+            let at = if files.is_empty() { "where nixpkgs is imported".to_string() } else { files.join(" or ") };
+            document.line(format!("The new overlay is used once it is wired in ({at}):"));
+            document.line(Text::new().plain("    ").with(Role::Command, &wiring.line));
         }
         if !self.dry_run {
             document.blank();

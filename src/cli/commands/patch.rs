@@ -17,21 +17,29 @@ use crate::ops::patch::{self, Scope};
   overlayctl patch musl fix.patch
   overlayctl patch python3Packages.requests fix.patch --dry-run
   overlayctl patch zlib fix.patch --scope host       only what runs on the board, not the build tools
-  overlayctl patch curl a.patch b.patch --overlay overlays/net.nix:12")]
+  overlayctl patch curl a.patch b.patch --overlay overlays/net.nix:12
+  overlayctl patch zlib fix.patch --new-overlay overlays/patches.nix
+  overlayctl patch jq --fetch https://github.com/jqlang/jq/commit/71c2ab5.patch")]
 pub(crate) struct Args {
     /// The attribute path of the package
     attr: String,
     /// The patch files, in the order in which they apply
-    #[arg(required = true)]
+    #[arg(required_unless_present = "fetch")]
     files: Vec<PathBuf>,
+    /// A patch by its address: `fetchpatch` with its hash where that can be, else a file of the queue
+    #[arg(long, value_name = "URL")]
+    fetch: Vec<String>,
     /// The overlay: a file, or the function whose first argument stands on that line
     #[arg(long, value_name = "PATH[:LINE]")]
     overlay: Option<OverlayArg>,
+    /// Makes a new overlay for it, and names it in overlayctl.toml
+    #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "overlay")]
+    new_overlay: Option<Option<PathBuf>>,
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Puts the patches at this place of the queue, from 1, instead of its end
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = position)]
     position: Option<usize>,
     /// Patches every stage, or only what runs on the target
     #[arg(long, value_enum, default_value = "all")]
@@ -50,12 +58,22 @@ enum ScopeArg {
     Host,
 }
 
+fn position(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("places are counted from 1".into()),
+        Ok(place) => Ok(place),
+        Err(_) => Err("it is no number".into()),
+    }
+}
+
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     let options = patch::Options {
         attr: args.attr,
         files: args.files,
+        fetch: args.fetch,
         overlay: args.overlay.map(OverlayArg::choice),
+        new_overlay: args.new_overlay,
         dry_run: args.dry_run,
         position: args.position,
         scope: match args.scope {

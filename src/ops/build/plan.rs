@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::store_path;
 use crate::graph::{Delta, Graph, NodeId};
-use crate::nix::Nix;
+use crate::nix::{BuildRequest, CachedPath, Nix};
 use crate::ops::Error;
 use crate::ops::comparison::Comparison;
 use crate::ops::history::History;
@@ -18,8 +18,8 @@ pub struct Plan {
     /// The derivations that will be built, inputs before what needs them.
     pub build: Vec<Planned>,
     /// The paths that will be fetched.
-    pub fetch: Vec<String>,
-    /// How much is downloaded, in Nix's words.
+    pub fetch: Vec<Fetched>,
+    /// How much is downloaded in all, in Nix's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download: Option<String>,
     /// Derivations of the rebuild set that are there already.
@@ -32,6 +32,18 @@ pub struct Plan {
     pub unknown_times: usize,
     /// Warnings of Nix, of caches that do not answer for example.
     pub warnings: Vec<String>,
+}
+
+/// A path that will be fetched.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched {
+    /// The path.
+    pub path: String,
+    /// The cache that has it; absent when none of them says so any more.
+    pub from: Option<String>,
+    /// How much is downloaded, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// A derivation that will be built.
@@ -49,11 +61,19 @@ pub struct Planned {
 }
 
 /// Asks Nix what it would do and puts it in order.
-pub(super) fn make(nix: &Nix, comparison: &Comparison, delta: &Delta<'_>, history: &History) -> Result<Plan, Error> {
+pub(super) fn make(
+    nix: &Nix,
+    comparison: &Comparison,
+    delta: &Delta<'_>,
+    history: &History,
+    request: &BuildRequest,
+) -> Result<Plan, Error> {
     let after = &comparison.after;
-    let drvs: Vec<&str> = comparison.targets.iter().map(|t| t.after.as_str()).collect();
-    let would = nix.dry_run(&drvs)?;
-    let wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
+    let would = nix.plan_build(request)?;
+    let mut wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
+    if request.check {
+        wanted.extend(comparison.targets.iter().filter_map(|t| after.find(&t.after)));
+    }
     let there = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).count();
     let expected = |id: NodeId| {
         let node = after.node(id);
@@ -70,8 +90,13 @@ pub(super) fn make(nix: &Nix, comparison: &Comparison, delta: &Delta<'_>, histor
         })
         .collect();
     let (critical_path, expected_seconds) = critical_path(after, &wanted, &expected);
+    let caches = nix.find_in_caches(&would.will_fetch, request)?;
+    let fetch = would.will_fetch.into_iter().map(|path| {
+        let found = caches.get(&path);
+        Fetched { from: found.map(|f| f.cache.clone()), bytes: found.and_then(CachedPath::bytes), path }
+    });
     Ok(Plan {
-        fetch: would.will_fetch,
+        fetch: fetch.collect(),
         download: would.download,
         there,
         unknown_times: build.iter().filter(|b| b.expected_seconds.is_none()).count(),

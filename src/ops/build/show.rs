@@ -1,6 +1,7 @@
 //! A build as people read it.
 
 use super::{BuildFailure, Built, Fate, Plan};
+use crate::base::store_path;
 use crate::nix::Outcome;
 use crate::ops::comparison;
 use crate::ops::impact::plural;
@@ -115,6 +116,9 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
         document.blank();
         document.line(Text::new().with(Role::Dim, "critical path  ").plain(plan.critical_path.join(" -> ")));
     }
+    if !plan.fetch.is_empty() {
+        fetches(plan, verbose, document);
+    }
     let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
     if let Some(download) = &plan.download {
         sum.push_str(&format!(" ({download})"));
@@ -128,6 +132,34 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
     document.line(Text::new().with(Role::Heading, sum));
     for warning in &plan.warnings {
         document.line(Text::new().with(Role::Warn, warning));
+    }
+}
+
+fn fetches(plan: &Plan, verbose: bool, document: &mut Document) {
+    let mut table = Table { header: ["to fetch", "from", "size"].map(String::from).to_vec(), rows: Vec::new() };
+    let shown = if verbose { plan.fetch.len() } else { plan.fetch.len().min(ROWS) };
+    for fetched in &plan.fetch[..shown] {
+        let from = match &fetched.from {
+            Some(cache) => Text::from(cache.clone()),
+            None => Text::new().with(Role::Warn, "no cache says that it has it (any more)"),
+        };
+        let size = fetched.bytes.map(bytes).unwrap_or_else(|| "unknown".into());
+        table.rows.push(vec![store_path::name(&fetched.path).to_string().into(), from, size.into()]);
+    }
+    document.blank();
+    document.push(Block::Table(table));
+    if shown < plan.fetch.len() {
+        document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.fetch.len() - shown)));
+    }
+    document.blank();
+}
+
+/// Returns a size as people say it.
+fn bytes(size: u64) -> String {
+    match size {
+        0..1024 => format!("{size} B"),
+        1024..1_048_576 => format!("{:.1} KiB", size as f64 / 1024.0),
+        _ => format!("{:.1} MiB", size as f64 / 1_048_576.0),
     }
 }
 

@@ -66,8 +66,8 @@ pub fn of_patch(
 ) -> Result<Result<Oid, Outcome>, Error> {
     let parsed = PatchFile::parse(bytes)?;
     let tree = worktree.find(parent)?.tree;
-    let outcome = patch::apply(&GitTree { worktree, tree }, &parsed, &Options { strip, ..Options::default() })?;
-    if !outcome.accepted() || outcome.verdict() == patch::Verdict::AlreadyApplied {
+    let (outcome, verdict) = applying::judged(&GitTree { worktree, tree }, &parsed, strip)?;
+    if !outcome.accepted() || verdict == patch::Verdict::AlreadyApplied {
         return Ok(Err(outcome));
     }
     let tree = after(worktree, tree, &outcome)?;
@@ -102,7 +102,8 @@ pub fn author_of(message: &Message) -> Author {
             None => (clean(written), String::new()),
         };
         author.name = if name.is_empty() { mail.clone() } else { name };
-        author.mail = mail;
+        // git takes no empty mail address either; it goes again in `message_of`.
+        author.mail = if mail.is_empty() { UNKNOWN.1.to_string() } else { mail };
         if author.name.is_empty() {
             author = unknown();
         }
@@ -122,7 +123,10 @@ pub fn message_of(commit: &Commit) -> Message {
     Message {
         subject: subject.split_whitespace().collect::<Vec<_>>().join(" "),
         body: body.trim_matches('\n').to_string(),
-        author: is_known.then(|| format!("{} <{}>", by.name, by.mail)),
+        author: is_known.then(|| match by.mail.as_str() {
+            mail if mail == UNKNOWN.1 => by.name.clone(),
+            mail => format!("{} <{mail}>", by.name),
+        }),
         date: (is_known || by.seconds != 0).then(|| date::write(by.seconds, by.offset)),
     }
 }
@@ -323,7 +327,7 @@ mod tests {
         assert_eq!(of("Jörg <j@x>"), ("Jörg".into(), "j@x".into(), 1_704_067_200));
         assert_eq!(of("\"Doe, J\" <j@x>"), ("Doe, J".into(), "j@x".into(), 1_704_067_200));
         assert_eq!(of("<j@x>").0, "j@x");
-        assert_eq!(of("Only Name"), ("Only Name".into(), String::new(), 1_704_067_200));
+        assert_eq!(of("Only Name"), ("Only Name".into(), "unknown@localhost".into(), 1_704_067_200));
         assert_eq!(of("<>").0, "unknown");
     }
 

@@ -37,6 +37,29 @@ pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times
     Answer::failed(Cause::AppliedTwice, format!("{name} is {count} times in {}", node.name())).hint(hint)
 }
 
+/// Says that the flake of the workspace does not know the overlay; `None` when it does, or when `overlayctl.toml` lists the overlays and
+/// so the flake is not what builds.
+pub(super) fn outside_flake(case: &Case<'_, '_>) -> Option<Answer> {
+    let decided = !case.workspace.settings().overlays.is_empty();
+    let patch = case.package.patches.iter().find(|patch| patch.outside_flake && !decided)?;
+    let overlay = patch.place.path.display();
+    let flake = case.workspace.path("flake.nix");
+    Some(
+        Answer::failed(
+            Cause::NotWiredIn,
+            format!(
+                "{} does not name {overlay}: overlayctl applies it, and what the flake builds goes without",
+                flake.display()
+            ),
+        )
+        .hint(format!(
+            "add it to the overlays in flake.nix; or list it under `overlays` in {}",
+            crate::config::FILE_NAME
+        ))
+        .command(format!("grep -rn {} --include=*.nix .", super::asked::shell_word(&overlay.to_string()))),
+    )
+}
+
 /// Says whether the patched attribute is the C library of the target's toolchain; `None` when it is no C library at all, or
 /// that cannot be asked.
 ///
@@ -95,19 +118,25 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
         return Ok(not_a_dependency(case, &plain));
     }
     let graph = case.delta.after();
-    let mut copies: Vec<String> = Vec::new();
-    for id in &members.unpatched {
-        copies.push(format!("unpatched: {}", case.needs.chain(*id).join(" -> ")));
+    let name = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let mut alias = None;
+    for id in members.unpatched.iter().take(3) {
+        alias = case.asked.alias(&target, attr, graph.node(*id).drv_path())?;
+        if alias.is_some() {
+            break;
+        }
     }
-    let first = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let hint = match alias {
+        Some(alias) => format!("it is the attribute `{alias}`: patch that one too (or instead)"),
+        None => "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too"
+            .to_string(),
+    };
     Ok(Answer::failed(
         Cause::PrivateCopy,
-        format!("`{attr}` is patched, but the target also needs {first}, another copy of it, without the patch"),
+        format!("`{attr}` is patched, but the target also needs {name}, another copy of it, without the patch"),
     )
-    .evidence(copies)
-    .hint(
-        "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too",
-    ))
+    .evidence(members.unpatched.iter().map(|id| format!("unpatched: {}", case.needs.chain(*id).join(" -> "))))
+    .hint(hint))
 }
 
 /// The package of the target's own set does not have the patch.

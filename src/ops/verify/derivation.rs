@@ -60,6 +60,8 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
         }
         members.times.push((id, times));
     }
+    // What runs on the board first, then what is nearest to the target: a bootstrap stage is mostly the consequence.
+    members.unpatched.sort_by_cached_key(|id| (!case.runs_on_board(*id), case.needs.chain(*id).len()));
     members
 }
 
@@ -102,6 +104,9 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
     }
     if members.is_empty() || !members.unpatched.is_empty() {
         return Ok(with(cause::missing(case, members)?));
+    }
+    if let Some(answer) = cause::outside_flake(case) {
+        return Ok(with(answer));
     }
     if let Some(id) = members.unclear.first() {
         return Ok(with(Answer::unknown(format!(
