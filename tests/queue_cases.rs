@@ -65,7 +65,9 @@ fn queue(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let read = |e: &patch::series::Entry| (e.name.clone(), fs::read(dir.join(&e.name)).unwrap());
     let mut queue: Vec<_> = Series::parse(&text).unwrap().entries().filter(|e| !e.reverse).map(read).collect();
     // Debian keeps a few patches of which nothing is left; they change nothing and are no patches.
-    queue.retain(|(_, bytes)| !matches!(PatchFile::parse(bytes), Err(patch::Error::Empty { .. } | patch::Error::NotAPatch { .. })));
+    queue.retain(|(_, bytes)| {
+        !matches!(PatchFile::parse(bytes), Err(patch::Error::Empty { .. } | patch::Error::NotAPatch { .. }))
+    });
     queue
 }
 
@@ -197,7 +199,11 @@ fn real_versions() {
                 continue;
             };
             let (ours, gnu) = (ours(judged(&target, bytes)), gnu(&target, bytes));
-            if ours == gnu { *count.entry(ours).or_default() += 1 } else { wrong.push(format!("{case}: {ours:?}, GNU patch says {gnu:?}")) }
+            if ours == gnu {
+                *count.entry(ours).or_default() += 1
+            } else {
+                wrong.push(format!("{case}: {ours:?}, GNU patch says {gnu:?}"))
+            }
             if ours == Class::Clean {
                 assert_merge_agrees(&case, &before, &after, &target, bytes);
                 target = applied(&target, bytes).unwrap();
@@ -239,7 +245,8 @@ fn seeded() {
                 if let Some(at) = removed {
                     let line = hunk.old_start as usize - 1
                         + hunk.lines[..at].iter().filter(|l| l.kind != patch::LineKind::Added).count();
-                    let mut lines: Vec<Vec<u8>> = old.bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+                    let mut lines: Vec<Vec<u8>> =
+                        old.bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
                     if judged(&before, bytes) == Verdict::Clean && line < lines.len() {
                         lines[line] = b"upstream has something else here\n".to_vec();
                         let mut conflict = before.clone();
@@ -285,7 +292,8 @@ fn series_come_back() {
             package.dir.display()
         );
         fs::write(dir.path().join("set.nix"), set).unwrap();
-        fs::write(dir.path().join("overlayctl.toml"), "nixpkgs = \"./set.nix\"\noverlays = [\"overlay.nix\"]\n").unwrap();
+        fs::write(dir.path().join("overlayctl.toml"), "nixpkgs = \"./set.nix\"\noverlays = [\"overlay.nix\"]\n")
+            .unwrap();
         let folder = package.dir.join("debian/patches");
         let (status, _, error) = run(&["import", "pkg", folder.to_str().unwrap(), "--offline"]);
         assert_eq!(status, Some(0), "{}: {error}", package.name);
