@@ -27,6 +27,7 @@ pub mod lint;
 pub mod list;
 mod live;
 pub mod overlays;
+mod own_targets;
 pub mod patch;
 pub mod platforms;
 pub mod predict;
@@ -431,6 +432,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         code: "OV1080",
         title: "a target is left out of a prediction",
         text: "It does not evaluate even without the overlays, so there is no graph to predict from. The other targets are predicted.",
+    },
+    Explanation {
+        code: "OV1082",
+        title: "something is built during evaluation",
+        text: "The expression imports the result of a derivation (import-from-derivation), so Nix has to build that before it can say \
+               what the target is. It is found by evaluating without permission first. --no-import-from-derivation refuses it.",
     },
     Explanation {
         code: "OV1081",
