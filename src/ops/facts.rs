@@ -130,6 +130,14 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         None => None,
     };
     let mut warnings = Vec::new();
+    if let Some(failure) = &facts.failure {
+        warnings.push(Warning {
+            code: "OV1132",
+            message: format!("`{attr}` does not evaluate ({}), so nothing was asked about it", failure.message),
+            place: None,
+            hint: Some("the overlay is written as is usual for such a package".into()),
+        });
+    }
     let is_python = survey.interpreter.is_some();
     let other = survey
         .owner

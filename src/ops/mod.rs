@@ -485,6 +485,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "The set is a plain one: `SET // { NAME = ...; }` replaces the attribute for those who look it up, but the other \
                packages of the set were given the unpatched one.",
     },
+    Explanation {
+        code: "OV1132",
+        title: "the package does not evaluate in the nixpkgs in use",
+        text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
+               out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+    },
 ];
 
 fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String {
