@@ -521,6 +521,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a log or a duration could not be kept",
         text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
                .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
+    Explanation {
         code: "OV1132",
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
