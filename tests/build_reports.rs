@@ -105,7 +105,7 @@ fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
         ["binutils-1.0", "gcc-1.0", "gcc-wrapper-1.0", "stdenv-1.0", "rustc-1.0", "vendor-1.0", "program-1.0"]
     );
     let text = String::from_utf8(scene.run(&["build", "program"]).stdout).unwrap();
-    assert!(text.contains("the patch fix.patch, file text, hunk 2: Hunk #2 FAILED at 4"), "{text}");
+    assert!(text.contains("the patch fix.patch, file text, hunk 2: Hunk #2 FAILED at 5"), "{text}");
 }
 
 #[test]

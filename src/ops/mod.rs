@@ -231,6 +231,12 @@ pub enum Error {
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
+    /// No machine could build what is left.
+    #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
+    NoMachine {
+        /// What Nix said of each machine.
+        told: Vec<String>,
+    },
     /// A list of roots that is malformed.
     #[error("{} cannot be used", path.display())]
     File {
@@ -527,6 +533,10 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
                out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+        code: "OV1151",
+        title: "no machine could build what is left",
+        text: "None of the remote builders answered or has the system and the features that are needed, and nothing may be built here \
+               (--max-jobs 0, or another system). What Nix said of each machine is shown. What was finished before stays.",
     },
 ];
 
@@ -610,6 +620,7 @@ impl Coded for Error {
             Error::NoEmulator { .. } => "OV1036",
             Error::NotElf { .. } => "OV1037",
             Error::NothingPatched => "OV1039",
+            Error::NoMachine { .. } => "OV1151",
             Error::File { source, .. } => source.code(),
         }
     }
@@ -619,6 +630,9 @@ impl Coded for Error {
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
                 Some(format!("near names: {}", failure.near.join(", ")))
+            }
+            Error::NoMachine { .. } => {
+                Some("try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into())
             }
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
             Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),
