@@ -533,6 +533,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
                out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+    },
+    Explanation {
         code: "OV1151",
         title: "no machine could build what is left",
         text: "None of the remote builders answered or has the system and the features that are needed, and nothing may be built here \
