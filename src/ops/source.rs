@@ -126,13 +126,15 @@ fn fetch<'f>(
     facts: impl Iterator<Item = &'f PackageSource>,
     progress: &mut dyn Progress,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let mut missing: BTreeMap<&str, &str> = BTreeMap::new();
-    for input in facts.flat_map(|f| f.sources.iter().chain(&f.patches)) {
-        let there = physical(nix, &input.path).exists();
-        if let (Some(drv), false) = (&input.drv_path, there) {
-            missing.insert(drv, &input.path);
-        }
-    }
+    let made: BTreeMap<&str, &str> = facts
+        .flat_map(|f| f.sources.iter().chain(&f.patches))
+        .filter_map(|input| Some((input.path.as_str(), input.drv_path.as_deref()?)))
+        .collect();
+    // A path may lie there without being whole: what an interrupted fetch left. Only the store knows.
+    let there: Vec<&str> = made.keys().copied().filter(|path| physical(nix, path).exists()).collect();
+    let valid = if there.is_empty() { Default::default() } else { nix.valid(&there)? };
+    let missing: BTreeMap<&str, &str> =
+        made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect();
     if missing.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -145,8 +147,10 @@ fn fetch<'f>(
         report.check()?;
     }
     let mut failed = BTreeMap::new();
+    let wanted: Vec<&str> = missing.values().copied().collect();
+    let valid = nix.valid(&wanted)?;
     for (drv, path) in missing {
-        if !physical(nix, path).exists() {
+        if !valid.contains(path) {
             let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
             let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
             failed.insert(path.to_string(), why);
@@ -222,7 +226,7 @@ fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Resu
     if path.is_dir() {
         return directory::gather(path, name, limits, into);
     }
-    if !archive::is_archive(path) {
+    if !archive::is_archive(path) && !archive::is_named_so(name) {
         // A source of one file: it stands there under its name.
         let bytes =
             std::fs::read(path).map_err(|e| QueueError::Unpack { path: path.to_path_buf(), why: e.to_string() })?;
