@@ -82,11 +82,12 @@ pub(super) fn of_packages(
     let set = targets::plain_set(workspace, nixpkgs)?;
     progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(attrs.len(), "package")));
     let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+    let root = Root::Packages(Box::new(set));
     let facts: Vec<Result<PackageSource, Error>> = nix
-        .package_sources(&Root::Packages(Box::new(set)), &paths)?
+        .package_sources(&root, &paths)?
         .into_iter()
         .zip(attrs)
-        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(attr, failure)))
+        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(&nix, &root, attr, failure)))
         .collect();
     let failed = fetch(&nix, facts.iter().flatten(), progress)?;
     progress.stage("unpacking");
@@ -111,10 +112,12 @@ pub(super) fn of_package(
     all.pop().unwrap_or_else(|| Err(QueueError::NoSource { attr: attr.to_string() }.into()))
 }
 
-fn not_evaluated(attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
+fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
     match &failure.kind {
         crate::nix::FailureKind::MissingAttribute { attribute } if attr.names().contains(attribute) => {
-            Error::NoSuchAttribute { attr: attr.to_string(), near: failure.near.clone() }
+            // Near names are worth another evaluation: the attribute may have been renamed.
+            let near = nix.package_facts(root, attr.names()).map(|facts| facts.near).unwrap_or_default();
+            Error::NoSuchAttribute { attr: attr.to_string(), near }
         }
         _ => Error::Eval { target: attr.to_string(), failure: Box::new(failure) },
     }
