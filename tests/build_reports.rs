@@ -93,7 +93,7 @@ fn every_failure_is_told_with_chain_phase_log_and_what_it_blocks() {
 fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
     let Some(scene) = Scene::new(&Set { patch: BAD_PATCH, ..Set::default() }) else { return };
     let (status, outcome) = scene.json(&["build", "program"]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 1, "{outcome}");
     let failure = &outcome["failures"][0];
     assert_eq!((&failure["name"], &failure["phase"]), (&"libc-1.0".into(), &"patchPhase".into()), "{outcome}");
     assert_eq!(failure["patch"]["patch"], "fix.patch");
@@ -105,7 +105,7 @@ fn a_patch_that_does_not_apply_is_named_with_file_and_hunk() {
         ["binutils-1.0", "gcc-1.0", "gcc-wrapper-1.0", "stdenv-1.0", "rustc-1.0", "vendor-1.0", "program-1.0"]
     );
     let text = String::from_utf8(scene.run(&["build", "program"]).stdout).unwrap();
-    assert!(text.contains("the patch fix.patch, file text, hunk 2: Hunk #2 FAILED at 4"), "{text}");
+    assert!(text.contains("the patch fix.patch, file text, hunk 2: Hunk #2 FAILED at 5"), "{text}");
 }
 
 #[test]

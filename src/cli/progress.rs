@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::ops::progress::{Picture, Progress, Running, Step};
+use crate::ops::progress::{Picture, Progress, Running, Step, machine};
 
 /// How often something is said on no terminal while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -121,7 +121,10 @@ impl Progress for Plain {
     }
 
     fn step(&mut self, step: &Step, now: &Picture) {
-        self.say(&format!("[{}/{}] {}", now.built, now.total.max(now.built), line(step)));
+        match now.total.max(now.built) {
+            0 => self.say(&line(step)),
+            total => self.say(&format!("[{}/{total}] {}", now.built, line(step))),
+        }
     }
 
     fn tick(&mut self, now: &Picture) {
@@ -182,7 +185,7 @@ fn style(template: &str) -> ProgressStyle {
 fn line(step: &Step) -> String {
     match step {
         Step::Began { name, host: None, .. } => format!("building {name}"),
-        Step::Began { name, host: Some(host), .. } => format!("building {name} on {host}"),
+        Step::Began { name, host: Some(host), .. } => format!("building {name} on {}", machine(host)),
         Step::Built { name, took, .. } => format!("built {name} in {}", duration(*took)),
         Step::Failed { name, reason, .. } => format!("failed {name}: {reason}"),
         Step::Blocked { name, .. } => format!("blocked {name}"),
@@ -194,7 +197,7 @@ fn line(step: &Step) -> String {
 fn describe(running: &Running) -> String {
     let mut text = running.name.clone();
     if let Some(host) = &running.host {
-        text.push_str(&format!(" on {host}"));
+        text.push_str(&format!(" on {}", machine(host)));
     }
     text.push_str(&format!("  {}", duration(running.elapsed)));
     if let Some(phase) = &running.phase {

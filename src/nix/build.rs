@@ -82,6 +82,8 @@ pub enum Outcome {
     Substituted,
     /// It was there already.
     Already,
+    /// It is not there, and nothing needs it: what would was fetched or there.
+    NotNeeded,
     /// Its build failed.
     Failed,
     /// Something that it needs failed.

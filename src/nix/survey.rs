@@ -57,6 +57,8 @@ pub struct Survey {
     pub owner: Option<String>,
     /// The aliases that do not change with the owner.
     pub apart: Vec<String>,
+    /// Whether it has no source of its own, so that a patch there would be ignored.
+    pub is_wrapper: bool,
     /// The attribute that has the source, when this one has none.
     pub unwrapped: Option<String>,
     /// Whether it is a kernel, which takes its patches as `kernelPatches`.
@@ -93,6 +95,7 @@ impl Nix {
             aliases: Vec::new(),
             owner: None,
             apart: Vec::new(),
+            is_wrapper: false,
             unwrapped: None,
             is_kernel: false,
             autoreconf: None,
@@ -105,6 +108,11 @@ impl Nix {
         }
         let mut asking = Asking { server: &mut server };
         if survey.facts.has_src == Some(false) {
+            // One that unpacks something in its own way and wraps nothing has a source that is called otherwise.
+            let unpacks = "d ? unpackPhase && !(d.dontUnpack or false) && !(d ? cc || d ? bintools || d ? unwrapped)";
+            survey.is_wrapper = !asking.holds(unpacks)?;
+        }
+        if survey.is_wrapper {
             survey.unwrapped = asking.unwrapped(path)?;
             return Ok(survey);
         }
@@ -271,14 +279,10 @@ impl Asking<'_> {
 
     /// Returns the attribute that has the source which the package at `path` wraps.
     fn unwrapped(&mut self, path: &[String]) -> Result<Option<String>, Error> {
-        let inner: Vec<String> = ["d.unwrapped", "d.cc", "d.bintools.bintools", "d.bintools", "d.passthru.unwrapped"]
-            .map(String::from)
-            .to_vec();
-        let questions: Vec<String> = inner
-            .iter()
-            .map(|i| format!("if {i} ? src || {i} ? srcs then {i}.drvPath + \" \" + ({i}.pname or (builtins.parseDrvName {i}.name).name) else \"\""))
-            .collect();
-        let found = self.texts(&questions)?.into_iter().flatten().find(|text| !text.is_empty());
+        let inner = ["d.unwrapped", "d.cc", "d.bintools.bintools", "d.bintools"];
+        let questions =
+            inner.map(|i| format!("{i}.drvPath + \" \" + ({i}.pname or (builtins.parseDrvName {i}.name).name)"));
+        let found = self.texts(&questions)?.into_iter().flatten().next();
         let (drv, pname) = found.as_deref().and_then(|text| text.split_once(' ')).unwrap_or_default();
         let before = path.get(..path.len().saturating_sub(1)).unwrap_or_default();
         let last = path.last().map(String::as_str).unwrap_or_default();
@@ -296,8 +300,11 @@ impl Asking<'_> {
             .iter()
             .map(|name| {
                 let at = below_root(name);
-                let same = if drv.is_empty() { "true".to_string() } else { format!("{at}.drvPath == {}", quoted(drv)) };
-                format!("if ({at} ? src || {at} ? srcs) && {same} then \"1\" else \"\"")
+                let fits = match drv {
+                    "" => format!("{at} ? src || {at} ? srcs"),
+                    drv => format!("{at}.drvPath == {}", quoted(drv)),
+                };
+                format!("if {fits} then \"1\" else \"\"")
             })
             .collect();
         let answers = self.texts(&questions)?;

@@ -172,7 +172,15 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     drop(live);
     keeper.rest(&report);
     built.warnings.extend(keeper.warning());
-    settle(&mut built, &comparison, &delta, &report, &logs);
+    let unnamed: Vec<NodeId> = delta
+        .rebuilt()
+        .iter()
+        .copied()
+        .filter(|id| !report.results.contains_key(comparison.after.node(*id).drv_path()))
+        .collect();
+    // After Ctrl-C Nix cannot be asked any more.
+    let present = if report.interrupted { None } else { Some(plan::present(&nix, &comparison.after, &unnamed)?) };
+    settle(&mut built, &comparison, &delta, &report, &logs, present.as_ref());
     built.failures = failed::describe(&nix, &comparison, &report)?;
     report_file::write(&built, &options.reports)?;
     if report.status == Some(0)
@@ -183,6 +191,9 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         nix.copy_to(store, &paths)?;
     }
     if built.failures.is_empty() && !built.interrupted {
+        if let Some(told) = no_machine(&report) {
+            return Err(Error::NoMachine { told });
+        }
         report.check()?;
     }
     Ok(built)
@@ -226,6 +237,23 @@ fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) 
     }
 }
 
+/// Returns what Nix said of the machines when none of them could build.
+fn no_machine(report: &BuildReport) -> Option<Vec<String>> {
+    let gave_up =
+        |text: &String| text.contains("unable to start any build") || text.contains("Failed to find a machine");
+    if report.status == Some(0) || !report.messages.iter().any(gave_up) {
+        return None;
+    }
+    let mut told: Vec<String> = Vec::new();
+    for message in report.messages.iter().filter(|text| text.contains("cannot build on") || text.contains("ssh:")) {
+        let line = message.lines().collect::<Vec<_>>().join(" ").replace(": error: ", ": ");
+        if !told.contains(&line) {
+            told.push(line);
+        }
+    }
+    Some(told)
+}
+
 /// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
 pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
     let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
@@ -238,13 +266,30 @@ pub(super) fn log_file(logs: &std::path::Path, drv_path: &str) -> PathBuf {
     logs.join(format!("{}-{}.log", store_path::drv_name(drv_path), hash.get(..8).unwrap_or_default()))
 }
 
-fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report: &BuildReport, logs: &std::path::Path) {
+fn settle(
+    built: &mut Built,
+    comparison: &Comparison,
+    delta: &Delta<'_>,
+    report: &BuildReport,
+    logs: &std::path::Path,
+    present: Option<&BTreeSet<NodeId>>,
+) {
     built.seconds = report.elapsed.as_secs_f64();
     built.interrupted = report.interrupted;
+    // What the plan does not name was there.
+    let planned: BTreeSet<&str> = built.plan.build.iter().map(|b| b.drv_path.as_str()).collect();
     let fate = |drv_path: &str| {
         let result = report.results.get(drv_path);
-        let outcome = result
-            .map_or(if report.status == Some(0) { nix::Outcome::Already } else { nix::Outcome::NotRun }, |r| r.outcome);
+        let there = match (present, comparison.after.find(drv_path)) {
+            (Some(present), Some(id)) => present.contains(&id),
+            _ => !planned.contains(drv_path),
+        };
+        let unnamed = match there {
+            true => nix::Outcome::Already,
+            false if report.status == Some(0) || !planned.contains(drv_path) => nix::Outcome::NotNeeded,
+            false => nix::Outcome::NotRun,
+        };
+        let outcome = result.map_or(unnamed, |r| r.outcome);
         let log = log_file(logs, drv_path);
         Fate {
             drv_path: drv_path.to_string(),
@@ -260,7 +305,9 @@ fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report:
     let rebuilt: BTreeSet<&str> = delta.rebuilt().iter().map(path).collect();
     built.rebuild = delta.rebuilt().iter().map(|id| fate(path(id))).collect();
     built.others = report.results.keys().filter(|drv| !rebuilt.contains(drv.as_str())).map(|drv| fate(drv)).collect();
-    built.others.retain(|fate| !matches!(fate.outcome, nix::Outcome::Already | nix::Outcome::NotRun));
+    built
+        .others
+        .retain(|fate| !matches!(fate.outcome, nix::Outcome::Already | nix::Outcome::NotNeeded | nix::Outcome::NotRun));
     let done: BTreeMap<&str, nix::Outcome> = report.results.iter().map(|(drv, r)| (drv.as_str(), r.outcome)).collect();
     for target in &mut built.targets {
         let outcome = done.get(target.drv_path.as_str());

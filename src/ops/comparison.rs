@@ -7,13 +7,15 @@ use serde::Serialize;
 
 use super::baseline::Baseline;
 use super::graph_cache::{GraphCache, Key, Question};
+use super::own_targets::{self, Place};
 use super::progress::Progress;
-use super::targets::{self, Group, Selection};
+use super::targets::{self, Selection, Target};
 use super::{Error, engine};
 use crate::base::diagnostic::Warning;
+use crate::base::store_path;
 use crate::config::{self, Workspace};
-use crate::graph::{self, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, Instantiated, Nix, PackageSet, Recorded, Root, Side};
+use crate::graph::{self, Builder, Graph, StoreDir};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, Recorded, Root, Side, SideResult};
 use crate::view::{Document, Role, Text};
 
 /// The graphs of both sides.
@@ -82,40 +84,62 @@ pub(super) fn of_sides(
     baseline: &Baseline,
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
-    let groups = targets::resolve(workspace, selection)?;
+    let (own, rest) = own_targets::split(workspace, selection)?;
+    let groups = rest.as_ref().map_or(Ok(Vec::new()), |rest| targets::resolve(workspace, rest))?;
     // Kept until both sides are evaluated.
-    let copy = baseline.copy(workspace)?;
-    let baselines: Vec<PackageSet> = match &copy {
-        None => groups.iter().map(|group| group.plain.clone()).collect(),
-        Some(copy) => {
-            let groups = targets::resolve_with(workspace, &copy.workspace, selection)?;
+    let copy = baseline.copy(workspace, !own.is_empty())?;
+    let baselines: Vec<PackageSet> = match (&copy, &rest) {
+        (Some(copy), Some(rest)) if *baseline != Baseline::Unpatched => {
+            let groups = targets::resolve_with(workspace, &copy.workspace, rest)?;
             groups.into_iter().map(|group| group.patched).collect()
         }
+        _ => groups.iter().map(|group| group.plain.clone()).collect(),
     };
     let nix = engine::nix(workspace)?;
-    let names: Vec<&str> = groups.iter().flat_map(|group| group.targets.iter().map(|t| t.name.as_str())).collect();
-    let side = |name: String, set: &PackageSet, group: &Group| Side {
-        name,
-        root: Root::Packages(Box::new(set.clone())),
-        targets: group.targets.iter().map(|t| t.attr.names().to_vec()).collect(),
-    };
-    let (before_sides, after_sides): (Vec<Side>, Vec<Side>) = groups
-        .iter()
-        .zip(&baselines)
-        .map(|(group, before)| {
-            let patched = side("the package set with the overlays".into(), &group.patched, group);
-            (side(baseline.to_string(), before, group), patched)
-        })
-        .unzip();
+    let mut pairs: Vec<(Root, Root, Vec<&Target>)> = Vec::new();
+    for (group, before) in groups.iter().zip(&baselines) {
+        let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
+        pairs.push((root(before), root(&group.patched), group.targets.iter().collect()));
+    }
+    if let Some(copy) = &copy {
+        let places: BTreeSet<&Place> = own.iter().map(|own| &own.place).collect();
+        for place in places {
+            let targets = own.iter().filter(|own| own.place == *place).map(|own| &own.target).collect();
+            pairs.push((place.root(&copy.workspace)?, place.root(workspace)?, targets));
+        }
+    }
+    let mut all_targets: Vec<&Target> = Vec::new();
+    let (mut before_sides, mut after_sides) = (Vec::new(), Vec::new());
+    for (before, after, targets) in pairs {
+        let paths: Vec<Vec<String>> = targets.iter().map(|t| t.attr.names().to_vec()).collect();
+        before_sides.push(Side { name: baseline.to_string(), root: before, targets: paths.clone() });
+        after_sides.push(Side { name: "the workspace as it is".into(), root: after, targets: paths });
+        all_targets.extend(targets);
+    }
+    let names: Vec<&str> = all_targets.iter().map(|target| target.name.as_str()).collect();
     progress.stage(&format!("evaluating {}: {baseline}, and as it is", super::impact::plural(names.len(), "target")));
     let question = Question::of(&nix, &before_sides, &names).filter(|_| *baseline == Baseline::Unpatched);
     let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
+    // First without permission to build during evaluation, so that it is said before it happens.
+    let strict = engine::nix_without_builds(workspace)?;
     let (before, patched) = std::thread::scope(|scope| {
-        let before = scope.spawn(|| Before::of(&nix, &before_sides, cache));
-        let patched = nix.instantiate(&after_sides);
+        let before = scope.spawn(|| Before::of(&strict, &before_sides, cache));
+        let patched = strict.instantiate(&after_sides);
         (before.join().unwrap_or(Err(nix::Error::Interrupted)), patched)
     });
-    let (before, patched) = (before?, patched?);
+    let (mut before, mut patched) = (before?, patched?);
+    let mut warnings = Vec::new();
+    if let Before::Evaluated { sides, keep } = &mut before {
+        let mut results: Vec<SideResult> = sides.iter_mut().map(|side| std::mem::take(&mut side.targets)).collect();
+        // What is built may depend on more than files.
+        if build_during_evaluation(&nix, &before_sides, &mut results, selection, &mut warnings, progress)? {
+            *keep = None;
+        }
+        for (side, targets) in sides.iter_mut().zip(results) {
+            side.targets = targets;
+        }
+    }
+    build_during_evaluation(&nix, &after_sides, &mut patched, selection, &mut warnings, progress)?;
     let plain: Vec<Result<Option<String>, EvalFailure>> = match &before {
         Before::Kept(graph) => names.iter().map(|name| Ok(derivation(graph, name))).collect(),
         Before::Evaluated { sides, .. } => {
@@ -125,9 +149,7 @@ pub(super) fn of_sides(
     };
     let mut compared = Vec::new();
     let mut failures = Vec::new();
-    let mut warnings = Vec::new();
-    let targets = groups.iter().flat_map(|group| &group.targets);
-    for ((target, before), after) in targets.zip(plain).zip(patched.into_iter().flatten()) {
+    for ((target, before), after) in all_targets.into_iter().zip(plain).zip(patched.into_iter().flatten()) {
         match (before, after) {
             (before, Err(failure)) => {
                 failures.push(TargetFailure { target: target.name.clone(), also_unpatched: before.is_err(), failure });
@@ -167,7 +189,8 @@ pub(super) fn of_sides(
                 // A target that does not evaluate is evaluated again each time, for its message.
                 let whole = sides.iter().all(|side| side.targets.iter().all(Result::is_ok));
                 let roots: Vec<_> = compared.iter().filter_map(|t| Some(root(&t.name, t.before.as_deref()?))).collect();
-                let graph = Graph::read(&roots, &store)?;
+                // No target evaluates on this side: everything is new.
+                let graph = if roots.is_empty() { Builder::new().finish(&[])? } else { Graph::read(&roots, &store)? };
                 if let Some((cache, key)) = keep.filter(|_| whole && compared.len() == names.len()) {
                     cache.put(&key, &sides, &graph);
                 }
@@ -178,6 +201,50 @@ pub(super) fn of_sides(
     );
     let (before, after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
     Ok(Comparison { targets: compared, before, after, failures, warnings })
+}
+
+/// Evaluates targets again that need something built during evaluation, and says so before; says whether there were any.
+fn build_during_evaluation(
+    nix: &Nix,
+    sides: &[Side],
+    results: &mut [SideResult],
+    selection: &Selection,
+    warnings: &mut Vec<Warning>,
+    progress: &mut dyn Progress,
+) -> Result<bool, Error> {
+    let mut found = false;
+    if selection.no_import_from_derivation {
+        return Ok(found);
+    }
+    for (side, results) in sides.iter().zip(results) {
+        let needs = |result: &Result<Instantiated, EvalFailure>| matches!(result, Err(failure) if failure.kind == FailureKind::ImportFromDerivation);
+        let again: Vec<usize> = (0..results.len()).filter(|at| results.get(*at).is_some_and(needs)).collect();
+        if again.is_empty() {
+            continue;
+        }
+        found = true;
+        let names: Vec<String> =
+            again.iter().filter_map(|at| side.targets.get(*at)).map(|path| path.join(".")).collect();
+        let why = again.first().and_then(|at| results.get(*at)?.as_ref().err()).map(|failure| failure.message.clone());
+        // Of Nix's sentence only what is to be built is of interest.
+        let why = why.unwrap_or_default();
+        let built =
+            why.split(['\'', '`', ' ']).find(|word| word.ends_with(".drv")).map_or(why.as_str(), store_path::drv_name);
+        let message = format!("{} needs {built} built during evaluation (import-from-derivation)", names.join(", "));
+        if !warnings.iter().any(|warning| warning.message == message) {
+            progress.stage(&message);
+            let hint = Some("--no-import-from-derivation refuses that".into());
+            warnings.push(Warning { code: "OV1082", message, place: None, hint });
+        }
+        let targets = again.iter().filter_map(|at| side.targets.get(*at).cloned()).collect();
+        let anew = nix.instantiate(&[Side { targets, ..side.clone() }])?;
+        for (at, result) in again.into_iter().zip(anew.into_iter().flatten()) {
+            if let Some(place) = results.get_mut(at) {
+                *place = result;
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the derivation of an attribute of a kept graph.

@@ -1,9 +1,9 @@
 //! What Nix says about a package before a patch of it is written, and what follows from that.
 
-use super::{Error, engine, targets};
+use super::{Error, engine, overlays, targets};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::nix::{Patches, Root, SetWay, Survey, attr_path_text};
+use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
 use crate::overlay::{AttrPath, Facts, OldPatches, ScopeMethod};
 
 /// What is known about a package that is to be patched.
@@ -28,7 +28,7 @@ pub(super) fn ask(
     nixpkgs: Option<&str>,
     attr: &AttrPath,
 ) -> Result<(Facts, Vec<Warning>), Error> {
-    survey(workspace, nixpkgs, attr).map(|known| (known.facts, known.warnings))
+    survey(workspace, nixpkgs, None, attr).map(|known| (known.facts, known.warnings))
 }
 
 /// Asks Nix which way a patch reaches `attr` in the workspace's package set, where there is one.
@@ -36,7 +36,12 @@ pub(super) fn ask(
 /// # Errors
 /// [`Error::NoSuchAttribute`] with near names, [`Error::Wrapper`] for a package without a source. That there is no Nix or no package set is a
 /// warning, not an error: the edit can be made without.
-pub(super) fn survey(workspace: &Workspace, nixpkgs: Option<&str>, attr: &AttrPath) -> Result<Known, Error> {
+pub(super) fn survey(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    choice: Option<&overlays::Choice>,
+    attr: &AttrPath,
+) -> Result<Known, Error> {
     let not_asked = |why: String| {
         let warning = Warning {
             code: "OV1006",
@@ -46,7 +51,7 @@ pub(super) fn survey(workspace: &Workspace, nixpkgs: Option<&str>, attr: &AttrPa
         };
         Known { warnings: vec![warning], ..Known::default() }
     };
-    let set = match targets::plain_set(workspace, nixpkgs) {
+    let mut set = match targets::plain_set(workspace, nixpkgs) {
         Ok(set) => set,
         Err(error) if nixpkgs.is_none() => return Ok(not_asked(error.to_string())),
         Err(error) => return Err(error),
@@ -55,7 +60,19 @@ pub(super) fn survey(workspace: &Workspace, nixpkgs: Option<&str>, attr: &AttrPa
         Ok(nix) => nix,
         Err(error) => return Ok(not_asked(error.to_string())),
     };
-    match nix.survey(&Root::Packages(Box::new(set)), attr.names(), &shipped(workspace)) {
+    let shipped = shipped(workspace);
+    match nix.survey(&Root::Packages(Box::new(set.clone())), attr.names(), &shipped) {
+        Ok(survey) if !survey.facts.exists && overlays::binds(workspace, choice, attr) => {
+            // A package of the overlay's own: it is there with the overlays only.
+            for file in workspace.overlays() {
+                set.overlays.push(Overlay::File(targets::absolute(&file)?));
+            }
+            match nix.survey(&Root::Packages(Box::new(set)), attr.names(), &shipped) {
+                Ok(survey) if survey.facts.exists => judge(attr, survey),
+                Ok(_) => Ok(Known::default()),
+                Err(error) => Ok(not_asked(error.to_string())),
+            }
+        }
         Ok(survey) => judge(attr, survey),
         Err(error) if nixpkgs.is_none() => Ok(not_asked(error.to_string())),
         Err(error) => Err(error.into()),
@@ -93,7 +110,7 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     if !facts.exists {
         return Err(Error::NoSuchAttribute { attr: attr.to_string(), near: facts.near.clone() });
     }
-    if facts.is_derivation && facts.has_src == Some(false) {
+    if survey.is_wrapper {
         return Err(Error::Wrapper { attr: attr.to_string(), unwrapped: survey.unwrapped });
     }
     let patches = match facts.patches {
@@ -113,6 +130,14 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         None => None,
     };
     let mut warnings = Vec::new();
+    if let Some(failure) = &facts.failure {
+        warnings.push(Warning {
+            code: "OV1132",
+            message: format!("`{attr}` does not evaluate ({}), so nothing was asked about it", failure.message),
+            place: None,
+            hint: Some("the overlay is written as is usual for such a package".into()),
+        });
+    }
     let is_python = survey.interpreter.is_some();
     let other = survey
         .owner

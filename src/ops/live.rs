@@ -67,9 +67,12 @@ impl<'p> Live<'p> {
                 None => None,
             },
             Event::Change(Change::Blocked(drv)) => Some(Step::Blocked { drv_path: drv.to_string(), name: name(drv) }),
+            // What goes to a remote builder (from `local`) and what comes back from it is no news.
             Event::Change(Change::Fetched(at)) => state
                 .fetches
                 .get(*at)
+                .filter(|f| f.from.contains("://"))
+                .filter(|f| !state.builds.values().any(|b| b.host.as_ref().is_some_and(|h| h.starts_with(&f.from))))
                 .map(|f| Step::Fetched { name: store_path::name(&f.path).to_string(), from: f.from.clone() }),
             // Errors and warnings; what is merely information would drown the rest. The warning that the result may be
             // garbage collected is left out: the links are made after the build.

@@ -27,6 +27,7 @@ pub mod lint;
 pub mod list;
 mod live;
 pub mod overlays;
+mod own_targets;
 pub mod patch;
 pub mod platforms;
 pub mod predict;
@@ -230,6 +231,12 @@ pub enum Error {
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
+    /// No machine could build what is left.
+    #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
+    NoMachine {
+        /// What Nix said of each machine.
+        told: Vec<String>,
+    },
     /// A list of roots that is malformed.
     #[error("{} cannot be used", path.display())]
     File {
@@ -433,6 +440,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "It does not evaluate even without the overlays, so there is no graph to predict from. The other targets are predicted.",
     },
     Explanation {
+        code: "OV1082",
+        title: "something is built during evaluation",
+        text: "The expression imports the result of a derivation (import-from-derivation), so Nix has to build that before it can say \
+               what the target is. It is found by evaluating without permission first. --no-import-from-derivation refuses it.",
+    },
+    Explanation {
         code: "OV1081",
         title: "everything is evaluated again",
         text: "With a kept graph of the unpatched set only the attributes that a change can reach are evaluated again, and a sample \
@@ -514,6 +527,18 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a log or a duration could not be kept",
         text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
                .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
+    Explanation {
+        code: "OV1132",
+        title: "the package does not evaluate in the nixpkgs in use",
+        text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
+               out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+    },
+    Explanation {
+        code: "OV1151",
+        title: "no machine could build what is left",
+        text: "None of the remote builders answered or has the system and the features that are needed, and nothing may be built here \
+               (--max-jobs 0, or another system). What Nix said of each machine is shown. What was finished before stays.",
     },
 ];
 
@@ -597,6 +622,7 @@ impl Coded for Error {
             Error::NoEmulator { .. } => "OV1036",
             Error::NotElf { .. } => "OV1037",
             Error::NothingPatched => "OV1039",
+            Error::NoMachine { .. } => "OV1151",
             Error::File { source, .. } => source.code(),
         }
     }
@@ -606,6 +632,9 @@ impl Coded for Error {
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
                 Some(format!("near names: {}", failure.near.join(", ")))
+            }
+            Error::NoMachine { .. } => {
+                Some("try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into())
             }
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
             Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),

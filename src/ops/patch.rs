@@ -110,7 +110,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
     }
     let known = match options.offline {
         true => Known::default(),
-        false => facts::survey(workspace, options.nixpkgs.as_deref(), &typed)?,
+        false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
     };
     let Known { facts, survey, owner, mut warnings } = known;
     let created = match &options.new_overlay {

@@ -18,6 +18,12 @@ pub trait Progress {
     fn tick(&mut self, now: &Picture);
 }
 
+/// Returns the short name of a machine or cache: its address without scheme and options.
+pub fn machine(url: &str) -> &str {
+    let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+    name.split('?').next().filter(|name| !name.is_empty()).unwrap_or(url)
+}
+
 /// Something that happened in a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]

@@ -24,6 +24,8 @@ pub struct Selection {
     pub targets: Vec<String>,
     /// Packages whose worktree of `edit` takes the place of their source and patches, as typed.
     pub edited: Vec<String>,
+    /// Whether nothing may be built during evaluation.
+    pub no_import_from_derivation: bool,
 }
 
 /// One thing to build: an attribute path in a package set.

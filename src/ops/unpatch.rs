@@ -57,7 +57,7 @@ pub struct Unpatched {
 pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Error> {
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     let queue_dir = queue::dir(workspace, &attr);
-    let files = files(workspace, options.overlay.as_ref())?;
+    let files = files(workspace, options.overlay.as_ref(), &attr)?;
     let line = options.overlay.as_ref().and_then(|choice| choice.line);
     let matching: Vec<(&OverlayFile, PatchedPackage, Vec<Element>)> = files
         .iter()
@@ -121,10 +121,19 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
 }
 
 /// Returns the overlay files to look in.
-fn files(workspace: &Workspace, choice: Option<&overlays::Choice>) -> Result<Vec<OverlayFile>, Error> {
+fn files(workspace: &Workspace, choice: Option<&overlays::Choice>, attr: &AttrPath) -> Result<Vec<OverlayFile>, Error> {
     match choice {
         Some(choice) => Ok(vec![overlays::open(&choice.path)?]),
-        None => Ok(workspace.overlay_candidates().iter().filter_map(|path| overlays::open(path).ok()).collect()),
+        None => {
+            let files = overlays::opened(&workspace.overlay_candidates());
+            if files.iter().any(|file| !patched(file, attr, None).is_empty()) {
+                return Ok(files);
+            }
+            Ok(files
+                .into_iter()
+                .chain(overlays::opened(&workspace.further_overlay_candidates(&workspace.overlay_candidates())))
+                .collect())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub const CHAIN: [&str; 8] = ["libc", "binutils", "gcc", "gcc-wrapper", "stdenv"
 pub const PATCH: &str =
     "Subject: say more\n\n--- a/text\n+++ b/text\n@@ -1,3 +1,4 @@\n one\n+one and a half\n two\n three\n";
 /// One that does not fit.
-pub const BAD_PATCH: &str = "Subject: does not fit\n\n--- a/text\n+++ b/text\n@@ -1,3 +1,4 @@\n one\n+more\n two\n three\n@@ -4,3 +5,4 @@\n vier\n+more\n fuenf\n sechs\n";
+pub const BAD_PATCH: &str = "Subject: does not fit\n\n--- a/text\n+++ b/text\n@@ -1,3 +1,4 @@\n one\n+more\n two\n three\n@@ -4,3 +5,3 @@\n four\n-fuenf\n+funf\n six\n";
 
 /// How a scene differs from the plain one.
 pub struct Set<'a> {

@@ -24,6 +24,8 @@ pub struct Plan {
     pub download: Option<String>,
     /// Derivations of the rebuild set that are there already.
     pub there: usize,
+    /// Derivations of the rebuild set that are not there and not needed: what needs them is there, or is fetched.
+    pub not_needed: usize,
     /// The longest chain of what will be built: names, in order.
     pub critical_path: Vec<String>,
     /// How long that chain takes by earlier builds, in seconds; absent when a part of it was never built.
@@ -74,7 +76,8 @@ pub(super) fn make(
     if request.check {
         wanted.extend(comparison.targets.iter().filter_map(|t| after.find(&t.after)));
     }
-    let there = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).count();
+    let idle: Vec<NodeId> = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).copied().collect();
+    let there = present(nix, after, &idle)?;
     let expected = |id: NodeId| {
         let node = after.node(id);
         history.expected(node.pname(), node.name(), node.system()).map(|time| time.as_secs_f64())
@@ -98,13 +101,25 @@ pub(super) fn make(
     Ok(Plan {
         fetch: fetch.collect(),
         download: would.download,
-        there,
+        there: there.len(),
+        not_needed: idle.len() - there.len(),
         unknown_times: build.iter().filter(|b| b.expected_seconds.is_none()).count(),
         build,
         critical_path,
         expected_seconds,
         warnings: would.warnings,
     })
+}
+
+/// Returns those derivations of which the store has an output.
+pub(super) fn present(nix: &Nix, graph: &Graph, ids: &[NodeId]) -> Result<BTreeSet<NodeId>, Error> {
+    let outputs = |id: NodeId| graph.node(id).outputs().map(|(_, path)| path).filter(|path| !path.is_empty());
+    let paths: Vec<&str> = ids.iter().flat_map(|id| outputs(*id)).collect();
+    if paths.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let valid = nix.valid(&paths)?;
+    Ok(ids.iter().copied().filter(|id| outputs(*id).any(|path| valid.contains(path))).collect())
 }
 
 /// Returns the chain of what is to be built that takes longest; what was never built counts as the mean of the others

@@ -5,6 +5,7 @@ use crate::base::store_path;
 use crate::nix::Outcome;
 use crate::ops::comparison;
 use crate::ops::impact::plural;
+use crate::ops::progress::machine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
@@ -43,6 +44,7 @@ pub(super) fn document(built: &Built, verbose: bool) -> Document {
     let mut sum = format!("{} of the rebuild set of {} built", now, built.rebuild.len());
     for (outcome, words) in [
         (Outcome::Already, "there already"),
+        (Outcome::NotNeeded, "not needed"),
         (Outcome::Substituted, "fetched"),
         (Outcome::Failed, "failed"),
         (Outcome::Blocked, "blocked"),
@@ -75,11 +77,13 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
             Outcome::Built => (Role::Good, "built"),
             Outcome::Substituted => (Role::Good, "fetched"),
             Outcome::Already => (Role::Dim, "there already"),
+            Outcome::NotNeeded => (Role::Dim, "not needed"),
             Outcome::Failed => (Role::Bad, "failed"),
             Outcome::Blocked => (Role::Warn, "blocked"),
             Outcome::NotRun => (Role::Warn, "not run"),
         };
-        let words = fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {host}"));
+        let words =
+            fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {}", machine(host)));
         table.rows.push(vec![
             fate.name.clone().into(),
             Text::new().with(role, words),
@@ -120,10 +124,18 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
         fetches(plan, verbose, document);
     }
     let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
-    if let Some(download) = &plan.download {
-        sum.push_str(&format!(" ({download})"));
+    // Nix rounds to hundredths of MiB; the caches say it exactly, if all of them answer.
+    let exact: Option<u64> = plan.fetch.iter().map(|f| f.bytes).sum();
+    match (exact.filter(|n| *n > 0), &plan.download) {
+        (Some(size), _) => sum.push_str(&format!(" ({})", bytes(size))),
+        (None, Some(words)) => sum.push_str(&format!(" ({words})")),
+        (None, None) => {}
     }
-    sum.push_str(&format!(", {} of the rebuild set there already; expected time: ", plan.there));
+    sum.push_str(&format!(", {} of the rebuild set there already", plan.there));
+    if plan.not_needed > 0 {
+        sum.push_str(&format!(", {} not needed", plan.not_needed));
+    }
+    sum.push_str("; expected time: ");
     sum.push_str(&match plan.expected_seconds {
         _ if plan.build.is_empty() => "none".to_string(),
         Some(time) => format!("about {}, by earlier builds", seconds(time)),
@@ -165,7 +177,7 @@ fn bytes(size: u64) -> String {
 
 fn failure(failed: &BuildFailure, document: &mut Document) {
     let phase = failed.phase.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-    let host = failed.host.as_ref().map(|h| format!(" on {h}")).unwrap_or_default();
+    let host = failed.host.as_ref().map(|h| format!(" on {}", machine(h))).unwrap_or_default();
     document.line(
         Text::new()
             .with(Role::Bad, format!("failed {}", failed.name))

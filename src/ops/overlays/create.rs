@@ -102,7 +102,7 @@ fn wire(workspace: &Workspace, settings: &Path, path: &Path) -> Result<Option<(P
             .collect(),
         false => Vec::new(),
     };
-    let (at, text) = insertion(&old, relative, &before).map_err(|(message, at)| {
+    let added = insertion(&old, relative, &before).map_err(|(message, at)| {
         Error::Config(crate::config::Error::File {
             message,
             place: Place::in_text(settings, &old, Span::at(at)),
@@ -110,12 +110,14 @@ fn wire(workspace: &Workspace, settings: &Path, path: &Path) -> Result<Option<(P
         })
     })?;
     let mut new = old.clone();
-    new.insert_str(at, &text);
+    for (at, text) in added.into_iter().rev() {
+        new.insert_str(at, &text);
+    }
     Ok(Some((settings.to_path_buf(), old, new)))
 }
 
-/// Returns what is to be put where so that `overlays` of a text names one file more.
-fn insertion(text: &str, path: &str, before: &[String]) -> Result<(usize, String), (String, usize)> {
+/// Returns what is to be put where, in the order of the text, so that `overlays` of it names one file more.
+fn insertion(text: &str, path: &str, before: &[String]) -> Result<Vec<(usize, String)>, (String, usize)> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let skipped = text.len() - body.len();
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
@@ -130,14 +132,14 @@ fn insertion(text: &str, path: &str, before: &[String]) -> Result<(usize, String
         let at = first.map_or(text.len(), |at| line_start(body, at) + skipped);
         let gap = if at == text.len() && !text.is_empty() && !text.ends_with('\n') { newline } else { "" };
         let after = if first.is_some() { newline } else { "" };
-        return Ok((at, format!("{gap}overlays = [{}]{newline}{after}", list.join(", "))));
+        return Ok(vec![(at, format!("{gap}overlays = [{}]{newline}{after}", list.join(", ")))]);
     };
     let unreadable =
         || ("`overlays` is no list that can be added to".to_string(), item.span().map_or(0, |s| s.start) + skipped);
     let Item::Value(Value::Array(array)) = item else { return Err(unreadable()) };
     let span = array.span().ok_or_else(unreadable)?;
     let Some(last) = array.iter().last().and_then(Value::span) else {
-        return Ok((span.start + 1 + skipped, quoted(path)));
+        return Ok(vec![(span.start + 1 + skipped, quoted(path))]);
     };
     let rest = body.get(last.end..span.end).unwrap_or_default();
     // A comma may follow, behind a comment even.
@@ -145,16 +147,20 @@ fn insertion(text: &str, path: &str, before: &[String]) -> Result<(usize, String
     let line = line_start(body, last.start);
     let indent = body.get(line..last.start).unwrap_or_default();
     let own_line = indent.chars().all(char::is_whitespace) && line > span.start;
-    let at = last.end + comma.map_or(0, |at| at + 1) + skipped;
-    Ok((
-        at,
-        match (own_line, comma.is_some()) {
-            (true, true) => format!("{newline}{indent}{},", quoted(path)),
-            (true, false) => format!(",{newline}{indent}{}", quoted(path)),
-            (false, true) => format!(" {},", quoted(path)),
-            (false, false) => format!(", {}", quoted(path)),
-        },
-    ))
+    let at = last.end + comma.map_or(0, |at| at + 1);
+    let end = body.get(at..).and_then(|rest| rest.find('\n')).map_or(body.len(), |line| at + line);
+    let end = if body.get(..end).is_some_and(|line| line.ends_with('\r')) { end - 1 } else { end };
+    let rest = body.get(at..end).unwrap_or_default().trim_start();
+    if !own_line || !(rest.is_empty() || rest.starts_with('#')) {
+        let text = if comma.is_some() { format!(" {},", quoted(path)) } else { format!(", {}", quoted(path)) };
+        return Ok(vec![(at + skipped, text)]);
+    }
+    // A comment on the line of the last element stays with it.
+    let line = format!("{newline}{indent}{}", quoted(path));
+    Ok(match comma {
+        Some(_) => vec![(end + skipped, format!("{line},"))],
+        None => vec![(at + skipped, ",".to_string()), (end + skipped, line)],
+    })
 }
 
 /// Returns the offset of what follows white space and comments.
@@ -193,9 +199,10 @@ mod tests {
     use crate::config::Settings;
 
     fn wired(text: &str) -> String {
-        let (at, added) = insertion(text, "o/new.nix", &["overlay.nix".into()]).unwrap();
         let mut new = text.to_string();
-        new.insert_str(at, &added);
+        for (at, added) in insertion(text, "o/new.nix", &["overlay.nix".into()]).unwrap().into_iter().rev() {
+            new.insert_str(at, &added);
+        }
         let settings = Settings::parse(Path::new("overlayctl.toml"), &new).unwrap();
         assert_eq!(settings.overlays.last().map(String::as_str), Some("o/new.nix"), "{new}");
         let old = Settings::parse(Path::new("overlayctl.toml"), text).unwrap();
@@ -210,11 +217,11 @@ mod tests {
         assert_eq!(wired("overlays = [ ]"), "overlays = [\"o/new.nix\" ]");
         assert_eq!(
             wired("\u{feff}# c\r\noverlays = [\r\n\t'a.nix', # first\r\n\t\"b.nix\" # last\r\n]\r\n"),
-            "\u{feff}# c\r\noverlays = [\r\n\t'a.nix', # first\r\n\t\"b.nix\",\r\n\t\"o/new.nix\" # last\r\n]\r\n"
+            "\u{feff}# c\r\noverlays = [\r\n\t'a.nix', # first\r\n\t\"b.nix\", # last\r\n\t\"o/new.nix\"\r\n]\r\n"
         );
         assert_eq!(
             wired("overlays = [\n  \"a.nix\" # c, d\n  , # x\n]\n"),
-            "overlays = [\n  \"a.nix\" # c, d\n  ,\n  \"o/new.nix\", # x\n]\n"
+            "overlays = [\n  \"a.nix\" # c, d\n  , # x\n  \"o/new.nix\",\n]\n"
         );
         assert_eq!(
             wired("patches = \"p\"\n\n# pi\n[boards.pi]\nplatform = \"x\"\n"),

@@ -47,6 +47,14 @@ pub(super) fn open(path: &Path) -> Result<OverlayFile, Error> {
     Ok(OverlayFile::parse(path, fs::read_text(path)?)?)
 }
 
+/// Reads and parses those of the files that can be, each once whatever links lead to it.
+pub(super) fn opened(paths: &[PathBuf]) -> Vec<OverlayFile> {
+    let mut found = Found::default();
+    // Nothing has to be an overlay here, so nothing can fail.
+    let _ = found.add(paths, &|_| false);
+    found.files
+}
+
 /// Finds the overlay in which `attr` is to be patched: the one named, else the only one that binds it already, else the
 /// one of `overlayctl.toml`, else the only one there is.
 ///

@@ -1,0 +1,3 @@
+final: prev: {
+  musl = prev.musl;
+}

@@ -1,0 +1,3 @@
+final: prev: {
+  musl = final.callPackage ./musl.nix { };
+}

@@ -1,0 +1,1 @@
+import <nixpkgs> { overlays = map import [ ./overlays/one.nix ./overlays/two.nix ]; }

@@ -1,0 +1,5 @@
+{
+  outputs = { self, nixpkgs }: {
+    nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./hosts/pi ]; };
+  };
+}

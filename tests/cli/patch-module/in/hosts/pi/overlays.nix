@@ -1,0 +1,8 @@
+{ ... }:
+{
+  nixpkgs.overlays = [
+    (self: super: {
+      curl = super.curl.override { gnutls = null; };
+    })
+  ];
+}

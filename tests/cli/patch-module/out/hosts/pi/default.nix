@@ -1,0 +1,5 @@
+{ config, pkgs, ... }:
+
+{
+  imports = [ ./overlays.nix ];
+}

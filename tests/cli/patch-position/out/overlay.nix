@@ -1,0 +1,9 @@
+final: prev: {
+  musl = prev.musl.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ./patches/musl/0001-fix-the-frobnicator.patch
+      ./patches/musl/0002-fix-the-grobnicator.patch
+      ./last.patch
+    ];
+  });
+}

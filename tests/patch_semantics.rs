@@ -1,0 +1,271 @@
+//! `overlayctl patch` on real package sets, as a user runs it: Nix is asked, the overlay is written, and then the patch is in
+//! `patches` of the package exactly once, under every name of the package, and its siblings are as they were.
+//!
+//! Needs Nix and a checkout: `OVERLAYCTL_NIXPKGS_1909`, `OVERLAYCTL_NIXPKGS_CORE` (the 24.05 core). Skipped without.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const CONFIG: &str = "substituters =\nexperimental-features = nix-command flakes";
+const PATCH: &str = "Subject: fix it\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+const EMPTY: &str = "final: prev: { }";
+
+fn nixpkgs(variable: &str) -> Option<PathBuf> {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.join("default.nix").exists()) else {
+        eprintln!("skipped: {variable} names no checkout of nixpkgs");
+        return None;
+    };
+    if Command::new("nix-instantiate").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no nix-instantiate");
+        return None;
+    }
+    Some(path)
+}
+
+fn overlayctl(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_overlayctl"))
+        .current_dir(dir)
+        .args(args)
+        .env("NIX_CONFIG", CONFIG)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+/// A workspace with these files and the patch `fix.patch`.
+fn workspace(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files.iter().chain(&[("fix.patch", PATCH)]) {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+struct Case {
+    attr: &'static str,
+    overlay: &'static str,
+    /// Other names under which the patch has to be found.
+    also: &'static [&'static str],
+    /// Packages whose derivation is the same as before.
+    siblings: &'static [&'static str],
+}
+
+fn case(attr: &'static str, also: &'static [&'static str], siblings: &'static [&'static str]) -> Case {
+    Case { attr, overlay: EMPTY, also, siblings }
+}
+
+/// Patches in a workspace for each case, then evaluates all of them in one go; prints the table.
+fn check(nixpkgs: &Path, cases: &[Case]) {
+    let set = nixpkgs.to_str().unwrap();
+    let mut failures = Vec::new();
+    let mut items = Vec::new();
+    let mut scenes = Vec::new();
+    for (i, case) in cases.iter().enumerate() {
+        let dir = workspace(&[("overlay.nix", case.overlay)]);
+        let run = overlayctl(dir.path(), &["patch", case.attr, "fix.patch", "--nixpkgs", set]);
+        if !run.status.success() {
+            failures.push(format!("{}: {}", case.attr, String::from_utf8_lossy(&run.stderr)));
+            continue;
+        }
+        let found: Vec<String> = std::iter::once(case.attr)
+            .chain(case.also.iter().copied())
+            .map(|attr| format!("(count {i} (pkgs.{attr}.patches or [ ]))"))
+            .collect();
+        let same: Vec<String> =
+            case.siblings.iter().map(|attr| format!("(pkgs.{attr}.drvPath == plain.{attr}.drvPath)")).collect();
+        items.push(format!(
+            "c{i} = let pkgs = set [ (import {}) ]; plain = set [ {} ]; in {{ found = [ {} ]; same = [ {} ]; }};",
+            dir.path().join("overlay.nix").display(),
+            if case.overlay == EMPTY { String::new() } else { format!("({})", case.overlay) },
+            found.join(" "),
+            same.join(" "),
+        ));
+        // What the edit is undone to is the overlay that was there.
+        scenes.push((i, dir));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.nix");
+    let expression = format!(
+        "let set = overlays: import {set} {{ inherit overlays; config = {{ }}; system = \"x86_64-linux\"; }}; \
+         count = _: patches: builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) patches); \
+         in {{ {} }}",
+        items.join("\n")
+    );
+    std::fs::write(&file, expression).unwrap();
+    for (i, dir) in &scenes {
+        let case = &cases[*i];
+        let output = Command::new("nix-instantiate")
+            .args(["--eval", "--strict", "--json", "--read-write-mode", "-A", &format!("c{i}")])
+            .arg(&file)
+            .env("NIX_CONFIG", CONFIG)
+            .output()
+            .unwrap();
+        let text = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        let value: serde_json::Value = match serde_json::from_slice(&output.stdout) {
+            Ok(value) if output.status.success() => value,
+            _ => {
+                failures.push(format!("{}: {}\n{text}", case.attr, String::from_utf8_lossy(&output.stderr)));
+                continue;
+            }
+        };
+        let all = |key: &str, wanted: serde_json::Value| value[key].as_array().unwrap().iter().all(|v| *v == wanted);
+        let ways = [
+            "overrideScope'",
+            "overrideScope",
+            "extend",
+            "packageOverrides",
+            "pythonPackagesExtensions",
+            "kernelPatches",
+        ];
+        let way = ways.iter().find(|way| text.contains(**way)).unwrap_or(&"//");
+        println!(
+            "{:<28} {:<26} also {}",
+            case.attr,
+            if case.attr.contains('.') || *way != "//" { way } else { "" },
+            case.also.join(" ")
+        );
+        if !all("found", 1.into()) || !all("same", true.into()) {
+            failures.push(format!("{}: {value}\n{text}", case.attr));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn nixpkgs_1909() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    check(
+        &nixpkgs,
+        &[
+            case("musl", &["pkgsCross.aarch64-multiplatform-musl.musl"], &["bzip2"]),
+            case("zlib", &["pkgsCross.aarch64-multiplatform.zlib"], &["musl"]),
+            case("python3", &["python37", "python3Packages.python"], &["python2"]),
+            case("openssl", &["openssl_1_1"], &["zlib"]),
+            case(
+                "python3Packages.requests",
+                &["python37Packages.requests", "python3.pkgs.requests"],
+                &["python3Packages.idna", "python3", "python2Packages.requests"],
+            ),
+            case("python37Packages.requests", &["python3Packages.requests"], &["python3Packages.idna"]),
+            case(
+                "pythonPackages.requests",
+                &["python27Packages.requests", "python2.pkgs.requests"],
+                &["pythonPackages.idna"],
+            ),
+            case("perlPackages.URI", &["perl528Packages.URI"], &["perlPackages.XMLParser"]),
+            case("luaPackages.lpeg", &["lua52Packages.lpeg"], &["luaPackages.luafilesystem"]),
+            case("ocamlPackages.findlib", &[], &["ocamlPackages.ocaml"]),
+            case("qt5.qtbase", &["qt512.qtbase", "libsForQt5.qtbase or pkgs.qt5.qtbase"], &["zlib"]),
+            case("libsForQt5.phonon", &["libsForQt512.phonon"], &["libsForQt5.libdbusmenu"]),
+            case("gnome3.gnome-common", &[], &["gnome3.glib-networking"]),
+            case("xorg.libX11", &[], &["xorg.libXau"]),
+            case(
+                "linuxPackages.v4l2loopback",
+                &["linuxPackages_4_19.v4l2loopback"],
+                &["linuxPackages.cpupower", "linuxPackages.kernel"],
+            ),
+            Case {
+                attr: "own.inner",
+                overlay: "final: prev: { own = prev.lib.makeScope prev.newScope (self: { inner = prev.jq; outer = prev.lzip; }); }",
+                also: &[],
+                siblings: &["own.outer", "jq"],
+            },
+            Case {
+                attr: "mine",
+                overlay: "final: prev: { mine = prev.jq.overrideAttrs (o: { pname = \"mine\"; }); }",
+                also: &[],
+                siblings: &["jq"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn nixpkgs_2405_core() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_CORE") else { return };
+    check(
+        &nixpkgs,
+        &[
+            case("musl", &["pkgsCross.aarch64-multiplatform-musl.musl"], &["bzip2"]),
+            case("zlib", &["pkgsCross.aarch64-multiplatform-musl.zlib"], &[]),
+            case("python3", &["python311", "python3Packages.python"], &[]),
+            case(
+                "python3Packages.setuptools",
+                &["python311Packages.setuptools", "python3.pkgs.setuptools"],
+                &["python3Packages.flit-core", "python3"],
+            ),
+            case("perlPackages.XMLParser", &["perl538Packages.XMLParser"], &["perl"]),
+            case("xorg.libX11", &[], &["xorg.libXau"]),
+        ],
+    );
+}
+
+/// A kernel takes its patches as `kernelPatches`; the derivation has them among its own.
+#[test]
+fn kernel() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let dir = workspace(&[("overlay.nix", EMPTY)]);
+    let run = overlayctl(dir.path(), &["patch", "linux", "fix.patch", "--nixpkgs", nixpkgs.to_str().unwrap()]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let expression = format!(
+        "let p = import {} {{ config = {{ }}; system = \"x86_64-linux\"; overlays = [ (import {}) ]; }}; \
+         count = k: builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) k.patches); \
+         in map count [ p.linux p.linux_4_19 p.linuxPackages.kernel ]",
+        nixpkgs.display(),
+        dir.path().join("overlay.nix").display()
+    );
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+        .env("NIX_CONFIG", CONFIG)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "[1,1,1]",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The right attribute: wrappers are refused by name, the C library's owner is told, and nothing is written then.
+#[test]
+fn right_attribute() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let set = nixpkgs.to_str().unwrap();
+    for (attr, named) in [
+        ("binutils", "`binutils-unwrapped`"),
+        ("gcc", "`gcc-unwrapped`"),
+        ("clang_7", "`llvmPackages_7.clang-unwrapped`"),
+        ("firefox", "`firefox-unwrapped`"),
+    ] {
+        let dir = workspace(&[("overlay.nix", EMPTY)]);
+        let run = overlayctl(dir.path(), &["patch", attr, "fix.patch", "--nixpkgs", set]);
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(1), "{attr}: {said}");
+        assert!(said.contains("OV1012") && said.contains(named), "{attr}: {said}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), EMPTY);
+        assert!(!dir.path().join("patches").exists());
+    }
+    for (settings, attr, owner) in [
+        ("targets = [\"pkgsCross.aarch64-multiplatform.zlib\"]", "glibc", Some("glibcCross")),
+        ("[boards.b]\nplatform = \"aarch64-multiplatform-musl\"\npackages = [\"zlib\"]", "musl", Some("muslCross")),
+        ("targets = [\"zlib\"]", "glibc", None),
+    ] {
+        let dir = workspace(&[("overlay.nix", EMPTY), ("overlayctl.toml", settings)]);
+        let run = overlayctl(dir.path(), &["patch", attr, "fix.patch", "--nixpkgs", set, "--dry-run"]);
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.success(), "{said}");
+        assert_eq!(said.contains("OV1124"), owner.is_some(), "{attr}: {said}");
+        assert!(owner.is_none_or(|owner| said.contains(&format!("`{owner}`"))), "{attr}: {said}");
+    }
+}
