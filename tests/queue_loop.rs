@@ -461,6 +461,7 @@ fn rebase_merges_drops_refreshes_and_stops_at_conflicts() {
     scene.write("two/default.nix", &PACKAGES.replace("foo =", "fooo ="));
     let gone = scene.json(1, &["rebase", "--from", "one", "--to", "two"]);
     assert_eq!(gone["packages"][0]["failure"]["code"], "OV1011");
+    assert!(gone["packages"][0]["failure"]["hint"].as_str().unwrap().contains("fooo"), "{gone}");
     // Skipped patches are dropped.
     scene.write("two/default.nix", &PACKAGES.replace("VERSION", "2.0"));
     scene.write("overlay.nix", std::str::from_utf8(&before[Path::new("overlay.nix")]).unwrap());
@@ -506,4 +507,131 @@ fn headers_are_linted_edited_and_summed_up() {
     assert_eq!(scene.read(path), good);
     scene.run(2, &["header", "foo", "1", "--set", "no value"]);
     scene.run(2, &["header", "foo", "7"]);
+}
+
+/// Two packages in one overlay file: the second queue must not undo what the first wrote.
+#[test]
+fn two_queues_in_one_overlay_are_rebased_together() {
+    let Some(scene) = Scene::new() else { return };
+    for (set, version) in [("one", "1.0"), ("two", "2.0")] {
+        let both = PACKAGES.replace("VERSION", version);
+        let foo = both[both.find("foo =").unwrap()..both.find(" };\n  final").unwrap()].to_string();
+        let bar = foo.replace("foo =", "bar =").replace("foo-", "bar-");
+        scene.write(&format!("{set}/default.nix"), &both.replace(&foo, &format!("{foo} {bar}")));
+    }
+    for file in ["a.c", "b.c"] {
+        scene.write("in/x.patch", &patch(file, 10, "OURS", &mail(&format!("change {file}"))));
+        for attr in ["foo", "bar"] {
+            scene.run(0, &["patch", attr, "in/x.patch", "--offline"]);
+        }
+    }
+    let mut merged = numbered(1..31);
+    merged[9] = "OURS".into();
+    scene.write("two/foo/a.c", &text(&merged));
+    let mut conflict = numbered(1..31);
+    conflict[9] = "THEIRS".into();
+    scene.write("two/foo/b.c", &text(&conflict));
+    let begun = scene.json(1, &["rebase", "--to", "two"]);
+    // One is resolved by a commit of the user's, the other by files that are only changed.
+    conflict[9] = "BOTH".into();
+    for (i, package) in begun["packages"].as_array().unwrap().iter().enumerate() {
+        let dir = scene.at(package["dir"].as_str().unwrap());
+        fs::write(dir.join("b.c"), text(&conflict)).unwrap();
+        if i == 0 {
+            let repository = git2::Repository::open(&dir).unwrap();
+            let mut index = repository.index().unwrap();
+            index.add_path(Path::new("b.c")).unwrap();
+            index.write().unwrap();
+            let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+            let by = git2::Signature::new("Bea", "bea@example.org", &git2::Time::new(1_700_000_000, 0)).unwrap();
+            let parent = repository.head().unwrap().peel_to_commit().unwrap();
+            repository.commit(Some("HEAD"), &by, &by, "my own words\n", &tree, &[&parent]).unwrap();
+        }
+    }
+    let done = scene.json(0, &["rebase", "--continue"]);
+    assert!(done["written"].as_bool().unwrap(), "{done}");
+    let overlay = scene.read("overlay.nix");
+    for attr in ["foo", "bar"] {
+        let names: Vec<String> = fs::read_dir(scene.at(&format!("patches/{attr}")))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 1, "{attr}: {names:?}");
+        assert_eq!(overlay.matches(&format!("patches/{attr}/")).count(), 1, "{overlay}");
+        assert!(overlay.contains(&format!("./patches/{attr}/{}", names[0])), "{overlay}");
+    }
+    assert!(scene.at("patches/bar").join("0001-my-own-words.patch").is_file());
+    let checked = scene.json(0, &["check", "--nixpkgs", "two"]);
+    assert_eq!(checked["packages"].as_array().unwrap().len(), 2);
+}
+
+/// An address is fetched by Nix; a file that promises an archive and is none is refused.
+#[test]
+fn addresses_and_damaged_sources() {
+    let Some(scene) = Scene::new() else { return };
+    scene.write("in/x.patch", &patch("a.c", 10, "X", &mail("change a")));
+    let address = format!("file://{}", scene.at("in/x.patch").display());
+    scene.run(0, &["import", "foo", &address, "--offline"]);
+    assert_eq!(scene.names(), ["0001-change-a.patch"]);
+    scene.run(0, &["check"]);
+    scene.write("one/broken.tar.gz", "");
+    scene.write("one/default.nix", &PACKAGES.replace("./foo", "./broken.tar.gz"));
+    let checked = scene.json(1, &["check"]);
+    assert_eq!(checked["packages"][0]["failure"]["code"], "OV1041", "{checked}");
+    assert!(String::from_utf8_lossy(&scene.try_run(&["edit", "foo"]).stderr).contains("OV1041"));
+    assert!(!scene.at(".overlayctl/edit/foo").exists());
+}
+
+/// The packages of the demo, whose sources are real releases.
+#[test]
+fn the_packages_of_the_demo_go_round() {
+    let Some(scene) = Scene::new() else { return };
+    scene.run(0, &["init", "--demo", "demo"]);
+    let demo = |args: &[&str]| {
+        let mut all = vec!["-C", "demo"];
+        all.extend_from_slice(args);
+        scene.try_run(&all)
+    };
+    let json = |output: &Output| -> serde_json::Value { serde_json::from_slice(&output.stdout).unwrap() };
+    for attr in ["musl", "bzip2", "lua", "pcre2"] {
+        let edited = demo(&["edit", attr, "--json"]);
+        if String::from_utf8_lossy(&edited.stdout).contains("OV1044") {
+            eprintln!("skipped: {attr}: its source is not in the store and cannot be fetched");
+            continue;
+        }
+        let overlay = scene.read("demo/overlays/default.nix");
+        let dir = scene.at("demo/.overlayctl/edit").join(attr);
+        let repository = git2::Repository::open(&dir).unwrap();
+        let by = git2::Signature::new("Bea", "bea@example.org", &git2::Time::new(1_700_000_000, 60)).unwrap();
+        let mut index = repository.index().unwrap();
+        let path = index.iter().map(|e| String::from_utf8(e.path).unwrap()).find(|p| p.ends_with(".c")).unwrap();
+        for line in ["/* one */", "/* two */"] {
+            let old = fs::read_to_string(dir.join(&path)).unwrap();
+            fs::write(dir.join(&path), format!("{line}\n{old}")).unwrap();
+            index.add_path(Path::new(&path)).unwrap();
+            let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+            let parent = repository.head().unwrap().peel_to_commit().unwrap();
+            let message = format!("add {line}\n\nSigned-off-by: Bea <bea@example.org>\n");
+            repository.commit(Some("HEAD"), &by, &by, &message, &tree, &[&parent]).unwrap();
+        }
+        index.write().unwrap();
+        let tree = |repository: &git2::Repository| repository.head().unwrap().peel_to_tree().unwrap().id();
+        let wanted = tree(&repository);
+        let finish = ["finish", attr, "--overlay", "overlays/default.nix", "--json"];
+        let finished = demo(&finish);
+        assert!(finished.status.success(), "{}", String::from_utf8_lossy(&finished.stdout));
+        assert_eq!(json(&demo(&finish))["unchanged"], true);
+        assert!(demo(&["check", attr]).status.success());
+        assert!(demo(&["edit", attr]).status.success());
+        let repository = git2::Repository::open(&dir).unwrap();
+        assert_eq!(tree(&repository), wanted);
+        let commit = repository.head().unwrap().peel_to_commit().unwrap();
+        assert_eq!((commit.author().when().seconds(), commit.author().when().offset_minutes()), (1_700_000_000, 60));
+        assert!(String::from_utf8_lossy(commit.message_bytes()).contains("Signed-off-by: Bea"));
+        // Without the commits the overlay is what it was.
+        let base = repository.revparse_single("HEAD~2").unwrap();
+        repository.reset(&base, git2::ResetType::Hard, None).unwrap();
+        assert!(demo(&finish).status.success());
+        assert_eq!(scene.read("demo/overlays/default.nix"), overlay, "{attr}");
+    }
 }

@@ -82,11 +82,12 @@ pub(super) fn of_packages(
     let set = targets::plain_set(workspace, nixpkgs)?;
     progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(attrs.len(), "package")));
     let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+    let root = Root::Packages(Box::new(set));
     let facts: Vec<Result<PackageSource, Error>> = nix
-        .package_sources(&Root::Packages(Box::new(set)), &paths)?
+        .package_sources(&root, &paths)?
         .into_iter()
         .zip(attrs)
-        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(attr, failure)))
+        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(&nix, &root, attr, failure)))
         .collect();
     let failed = fetch(&nix, facts.iter().flatten(), progress)?;
     progress.stage("unpacking");
@@ -111,10 +112,12 @@ pub(super) fn of_package(
     all.pop().unwrap_or_else(|| Err(QueueError::NoSource { attr: attr.to_string() }.into()))
 }
 
-fn not_evaluated(attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
+fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
     match &failure.kind {
         crate::nix::FailureKind::MissingAttribute { attribute } if attr.names().contains(attribute) => {
-            Error::NoSuchAttribute { attr: attr.to_string(), near: failure.near.clone() }
+            // Near names are worth another evaluation: the attribute may have been renamed.
+            let near = nix.package_facts(root, attr.names()).map(|facts| facts.near).unwrap_or_default();
+            Error::NoSuchAttribute { attr: attr.to_string(), near }
         }
         _ => Error::Eval { target: attr.to_string(), failure: Box::new(failure) },
     }
@@ -126,13 +129,15 @@ fn fetch<'f>(
     facts: impl Iterator<Item = &'f PackageSource>,
     progress: &mut dyn Progress,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let mut missing: BTreeMap<&str, &str> = BTreeMap::new();
-    for input in facts.flat_map(|f| f.sources.iter().chain(&f.patches)) {
-        let there = physical(nix, &input.path).exists();
-        if let (Some(drv), false) = (&input.drv_path, there) {
-            missing.insert(drv, &input.path);
-        }
-    }
+    let made: BTreeMap<&str, &str> = facts
+        .flat_map(|f| f.sources.iter().chain(&f.patches))
+        .filter_map(|input| Some((input.path.as_str(), input.drv_path.as_deref()?)))
+        .collect();
+    // A path may lie there without being whole: what an interrupted fetch left. Only the store knows.
+    let there: Vec<&str> = made.keys().copied().filter(|path| physical(nix, path).exists()).collect();
+    let valid = if there.is_empty() { Default::default() } else { nix.valid(&there)? };
+    let missing: BTreeMap<&str, &str> =
+        made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect();
     if missing.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -145,8 +150,10 @@ fn fetch<'f>(
         report.check()?;
     }
     let mut failed = BTreeMap::new();
+    let wanted: Vec<&str> = missing.values().copied().collect();
+    let valid = nix.valid(&wanted)?;
     for (drv, path) in missing {
-        if !physical(nix, path).exists() {
+        if !valid.contains(path) {
             let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
             let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
             failed.insert(path.to_string(), why);
@@ -222,7 +229,7 @@ fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Resu
     if path.is_dir() {
         return directory::gather(path, name, limits, into);
     }
-    if !archive::is_archive(path) {
+    if !archive::is_archive(path) && !archive::is_named_so(name) {
         // A source of one file: it stands there under its name.
         let bytes =
             std::fs::read(path).map_err(|e| QueueError::Unpack { path: path.to_path_buf(), why: e.to_string() })?;

@@ -58,6 +58,12 @@ pub(super) fn is_archive(path: &Path) -> bool {
     File::open(path).is_ok_and(|f| f.take(512).read_to_end(&mut head).is_ok()) && packing(&head).is_some()
 }
 
+/// Says whether a name promises an archive, so that a damaged one is not taken for a plain file.
+pub(super) fn is_named_so(name: &str) -> bool {
+    let ends = [".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".lz", ".lzma", ".zip", ".crate"];
+    ends.iter().any(|end| name.ends_with(end))
+}
+
 /// Unpacks an archive.
 pub(super) fn unpack(path: &Path, limits: &Limits, into: &mut Gathered) -> Result<(), Error> {
     let fail = |e: io::Error| said(path, &e, limits);
