@@ -85,7 +85,7 @@ struct Outcomes {
 /// Those of the workspace, of Nix, and of reading derivations; what is wrong with one attribute is recorded.
 pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<AllImpact, Error> {
     let group = targets::whole(workspace, &options.selection)?;
-    let nix = engine::nix(workspace)?;
+    let nix = engine::nix_for(workspace, &options.selection)?;
     let settings = pool(options);
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
