@@ -194,6 +194,23 @@ fn damaged_derivations_are_errors_and_nothing_is_written() {
 }
 
 #[test]
+fn the_list_of_nix_eval_jobs_is_read_with_its_failures() {
+    let a = drv(0, "a");
+    let store = Store::new(&[(&a, &derivation("a", &[]))]);
+    let list = store.dir.path().join("jobs.json");
+    let jobs = format!(
+        "{{\"attr\":\"a\",\"attrPath\":[\"a\"],\"drvPath\":\"{a}\",\"outputs\":{{}}}}\n{{\"attr\":\"b\",\"attrPath\":[\"b\"],\"error\":\"no b\"}}\n"
+    );
+    fs::write(&list, jobs).unwrap();
+    let root = store.dir.path().to_str().unwrap();
+    let graph = store.graph();
+    let args = ["graph", "build", "--roots", list.to_str().unwrap(), "--store", root, "--out", graph.to_str().unwrap()];
+    let built = json(&[&args[..], &["--json"]].concat());
+    assert_eq!((&built["derivations"], &built["failures"][0]["attr"]), (&1.into(), &"b".into()));
+    assert!(String::from_utf8_lossy(&overlayctl(&args).stdout).contains("b: no b"));
+}
+
+#[test]
 fn a_missing_derivation_is_an_error_or_said() {
     let (a, b) = (drv(0, "a"), drv(1, "b"));
     let store = Store::new(&[(&a, &derivation("a", &[&b]))]);

@@ -1,8 +1,8 @@
 //! `impact --all`: what the overlays rebuild in a whole package set, exactly.
 //!
 //! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. The unpatched
-//! side is kept; then only those attributes are evaluated again that the prediction names for what the overlays bind,
-//! and a sample of the others to hold the prediction against. Where that shows a change, or cannot be told, all are.
+//! side is kept; then only those attributes are evaluated again that a change of what the overlays bind can reach, and a
+//! sample of the others to hold that against. Where that shows a change, or cannot be told, all are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::targets::{self, Group, Selection};
 use super::{Error, Outcome, engine};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir};
+use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
 use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
 use crate::view::{Digraph, Document, Role, Text};
 
@@ -85,7 +85,7 @@ struct Outcomes {
 /// Those of the workspace, of Nix, and of reading derivations; what is wrong with one attribute is recorded.
 pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<AllImpact, Error> {
     let group = targets::whole(workspace, &options.selection)?;
-    let nix = engine::nix(workspace)?;
+    let nix = engine::nix_for(workspace, &options.selection)?;
     let settings = pool(options);
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
@@ -145,7 +145,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
                 found.derivations.get(&segments(attr)).map(String::as_str) != old
             });
             if let Some(attr) = unexpected {
-                warnings.push(all_again(format!("`{attr}` changed, which was not predicted")));
+                warnings.push(all_again(format!("`{attr}` changed, which nothing should reach")));
                 exhaustive = true;
                 let all = vec![Vec::new()];
                 evaluate(&nix, &patched, all, settings, "with the overlays", Some(expected), progress)?
@@ -257,17 +257,23 @@ fn reached(nix: &Nix, group: &Group, before: &Graph) -> Result<Result<BTreeSet<S
     let mut nodes = vec![false; before.len()];
     let mut reached = BTreeSet::new();
     for name in bound {
-        let Ok(prediction) = before.predict(&attr_path_text(std::slice::from_ref(&name))) else {
-            return Ok(Err(format!("the overlays bind `{name}`, which is no package without them")));
+        let attr = attr_path_text(&[name]);
+        let Ok(id) = before.attribute(&attr) else {
+            return Ok(Err(format!("the overlays bind `{attr}`, which is no package without them")));
         };
-        if prediction.unlisted > before.len() / 10 {
-            return Ok(Err(format!("too much may need `{name}`")));
+        // More than a prediction calls certain or possible: whatever shares a source or a name with it may be the same
+        // package in another stage, and what decides is the evaluation.
+        let package = before.node(id);
+        let sources: BTreeSet<&str> = package.sources().collect();
+        let bare = without_platform(package.name());
+        for other in before.ids() {
+            let node = before.node(other);
+            let related = node.pname() == package.pname()
+                || node.sources().any(|source| sources.contains(source))
+                || without_platform(node.name()) == bare;
+            nodes[other as usize] |= related && !node.fixed_output();
         }
-        reached.insert(attr_path_text(&[name]));
-        // What only may be rebuilt is evaluated as well: that is what decides.
-        for id in prediction.rebuild.iter().chain(prediction.possible.iter().map(|possible| &possible.node)) {
-            nodes[*id as usize] = true;
-        }
+        reached.insert(attr);
     }
     // A download that needs a changed derivation has another `.drv`, and so has what needs it, all the way up.
     for id in before.ids() {
@@ -317,7 +323,7 @@ impl Outcome for AllImpact {
             format!("{} evaluated with the overlays", plural(self.evaluated_after, "attribute"))
         } else {
             format!(
-                "{} evaluated with the overlays, {} of them a sample of those that were predicted to stay (--exhaustive for all)",
+                "{} evaluated with the overlays, {} of them a sample of those that nothing can reach (--exhaustive for all)",
                 plural(self.evaluated_after, "attribute"),
                 self.sampled
             )

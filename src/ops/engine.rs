@@ -1,6 +1,7 @@
 //! Nix as the workspace wants it run.
 
 use super::Error;
+use super::targets::Selection;
 use crate::config::Workspace;
 use crate::nix::{Nix, Settings};
 
@@ -20,6 +21,14 @@ pub(super) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
     let mut settings = settings(workspace);
     settings.options.push(("allow-import-from-derivation".into(), "false".into()));
     Ok(Nix::discover(settings)?)
+}
+
+/// As [`nix`], or as [`nix_without_builds`] when the user wants that.
+///
+/// # Errors
+/// As [`nix`].
+pub(super) fn nix_for(workspace: &Workspace, selection: &Selection) -> Result<Nix, Error> {
+    if selection.no_import_from_derivation { nix_without_builds(workspace) } else { nix(workspace) }
 }
 
 fn settings(workspace: &Workspace) -> Settings {

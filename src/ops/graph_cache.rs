@@ -24,6 +24,8 @@ use crate::view::{Block, Document, Role, Table, Text};
 
 /// The ending of the files.
 const ENDING: &str = "graph";
+/// At most this many graphs are kept.
+const MOST: usize = 100;
 /// The first line of every key; another number where keys get another meaning.
 const FORMAT: &str = "overlayctl graph key 1";
 
@@ -81,8 +83,21 @@ impl GraphCache {
             let file = file.canonicalize().unwrap_or_else(|_| file.clone());
             key.roots.iter().any(|root| file.starts_with(root))
         };
-        if recorded.iter().flat_map(|side| &side.files).all(covered) {
-            let _ = graph.write(&key.path, &key.text);
+        if recorded.iter().flat_map(|side| &side.files).all(covered) && graph.write(&key.path, &key.text).is_ok() {
+            self.trim();
+        }
+    }
+
+    /// Removes the oldest graphs where there are too many.
+    fn trim(&self) {
+        let Ok(files) = self.files() else { return };
+        let Some(surplus) = files.len().checked_sub(MOST).filter(|surplus| *surplus > 0) else { return };
+        let mut by_age: Vec<(Option<SystemTime>, PathBuf)> =
+            files.into_iter().map(|file| (file.metadata().and_then(|there| there.modified()).ok(), file)).collect();
+        by_age.sort();
+        for (_, file) in by_age.into_iter().take(surplus) {
+            // Another run may have removed it.
+            let _ = fs::remove(&file);
         }
     }
 
@@ -314,5 +329,28 @@ impl Outcome for Cleared {
             self.dir.display()
         ));
         document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = GraphCache { dir: dir.path().to_path_buf() };
+        for i in 0..MOST + 3 {
+            let file = dir.path().join(format!("{i:04}.{ENDING}"));
+            fs::write(&file, b"x").unwrap();
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(i as u64);
+            std::fs::File::options().write(true).open(&file).unwrap().set_modified(at).unwrap();
+        }
+        fs::write(&dir.path().join("other"), b"x").unwrap();
+        cache.trim();
+        let files = cache.files().unwrap();
+        assert_eq!(files.len(), MOST);
+        assert!(files[0].ends_with(format!("0003.{ENDING}")));
+        assert!(dir.path().join("other").exists());
     }
 }

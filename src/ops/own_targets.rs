@@ -80,7 +80,7 @@ pub(super) fn split(
                         if system.contains('#') { system.clone() } else { format!("{}#{system}", entry(workspace)) };
                     own.extend(of_workspace(workspace, &typed, Some(name))?);
                 }
-                if !(board.packages.is_empty() && !board.systems.is_empty()) {
+                if !board.packages.is_empty() || board.systems.is_empty() {
                     with_packages.push(name.to_owned());
                 }
             }

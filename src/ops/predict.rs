@@ -64,7 +64,7 @@ pub fn from_workspace(
 ) -> Result<Predicted, Error> {
     let package = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     let groups = targets::resolve(workspace, selection)?;
-    let nix = engine::nix(workspace)?;
+    let nix = engine::nix_for(workspace, selection)?;
     let mut sides = Vec::new();
     for group in &groups {
         let mut paths: Vec<Vec<String>> = group.targets.iter().map(|target| target.attr.names().to_vec()).collect();

@@ -78,7 +78,7 @@ pub fn costs(
         });
     };
     let groups = targets::resolve(workspace, selection)?;
-    let nix = engine::nix(workspace)?;
+    let nix = engine::nix_for(workspace, selection)?;
     let name = nix::attr_path_text(std::slice::from_ref(name));
     let changed = format!("prev.{name}.overrideAttrs (old: {{ overlayctlScope = \"1\"; }})");
     let host = format!("if prev.stdenv.hostPlatform != prev.stdenv.buildPlatform then {changed} else prev.{name}");

@@ -8,6 +8,7 @@ use super::super::failure::Failure;
 use super::super::target_args::{BaselineArgs, SetArgs};
 use super::super::view_args::ViewArgs;
 use crate::ops::all::{self, AllImpact};
+use crate::ops::baseline::Baseline;
 use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
 use crate::ops::scope;
@@ -30,14 +31,14 @@ use crate::ops::scope;
   overlayctl impact openssl --predict --board pi       without evaluating a change
   overlayctl impact zlib --scopes --board pi           for every stage, or for what runs there only")]
 pub(crate) struct Args {
-    /// The package whose change is looked at before it is made, with --predict or --scopes
-    #[arg(value_name = "ATTR", requires = "question")]
+    /// A patched package: only its patches count (as --package), or a change of it before it is made (--predict, --scopes)
+    #[arg(value_name = "ATTR", conflicts_with_all = ["against", "package", "all"])]
     attr: Option<String>,
     /// Predicts what a change of ATTR would rebuild
-    #[arg(long, requires = "attr", group = "question")]
+    #[arg(long, requires = "attr")]
     predict: bool,
     /// Says what a change of ATTR costs as an overlay of every stage and of the target stage only
-    #[arg(long, requires = "attr", group = "question", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
+    #[arg(long, requires = "attr", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
     scopes: bool,
     /// Predicts from this graph (of `graph build`); nothing is evaluated
     #[arg(long, value_name = "FILE", requires = "predict", conflicts_with_all = ["targets", "nixpkgs", "cross", "is_static", "boards"])]
@@ -91,7 +92,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         drop(progress);
         return context.show(&costs);
     }
-    if let Some(attr) = &args.attr {
+    if let Some(attr) = args.attr.as_ref().filter(|_| args.predict) {
         let selection = args.set.selection(args.targets);
         let predicted = predict::from_workspace(&workspace, attr, &selection, args.view.view(), &mut *progress)?;
         drop(progress);
@@ -113,7 +114,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     let options = impact::Options {
         selection: args.set.selection(args.targets),
-        baseline: args.baseline.baseline(),
+        baseline: args.attr.map_or_else(|| args.baseline.baseline(), Baseline::WithoutPackage),
         view: args.view.view(),
     };
     let impact = impact::impact(&workspace, &options, &mut *progress)?;
