@@ -337,6 +337,18 @@ fn time(bytes: usize) {
         number += 1;
     }
     text.push_str("}\n");
+    let started = std::time::Instant::now();
+    let parses = 10u32;
+    for _ in 0..parses {
+        drop(OverlayFile::parse(Path::new("overlay.nix"), text.clone()));
+    }
+    println!("{} bytes: parse alone {:.1} ms", text.len(), started.elapsed().as_secs_f64() * 1e3 / f64::from(parses));
+    let started = std::time::Instant::now();
+    let bare = (0..parses).map(|_| usize::from(rnix::Root::parse(&text).syntax().text_range().end())).sum::<usize>();
+    println!("{bare} bytes: rnix alone {:.1} ms", started.elapsed().as_secs_f64() * 1e3 / f64::from(parses));
+    let started = std::time::Instant::now();
+    let tokens = (0..parses).map(|_| rnix::tokenize(&text).count()).sum::<usize>();
+    println!("{tokens} tokens: {:.1} ms", started.elapsed().as_secs_f64() * 1e3 / f64::from(parses));
     for attr in ["musl", "package7"] {
         let request = PatchRequest::new(AttrPath::single(attr), vec![PatchElement::path("./fix.patch")]);
         let mut millis: Vec<f64> = (0..15)

@@ -412,6 +412,65 @@ fn the_host_scope_is_a_guard() {
     added_with("final: prev: {\n  musl = prev.musl.override { };\n}\n", &host);
 }
 
+/// Files of a workspace, by path.
+struct Tree(&'static [(&'static str, &'static str)]);
+
+impl overlayctl::overlay::Files for Tree {
+    fn read(&self, path: &Path) -> Option<String> {
+        self.0.iter().find(|(p, _)| Path::new(p) == path).map(|(_, t)| (*t).to_string())
+    }
+}
+
+#[test]
+fn an_import_that_passes_both_arguments_on_is_followed() {
+    let tree = Tree(&[("overlays/more/default.nix", "self: super: {\n  a = 1;\n}\n")]);
+    let file = parse("final: prev: import ./more final prev\n");
+    let planned = file.add_patches(&tree, Select::Only, &request("musl")).unwrap();
+    assert_eq!(planned.changes[0].path, Path::new("overlays/more/default.nix"));
+    assert_eq!(planned.warnings[0].code, "OV0156");
+    assert!(
+        planned.changes[0].new.contains("musl = super.musl")
+            && planned.changes[0].new.contains("../../patches/fix.patch")
+    );
+    // Arguments in another order are not passed on: the body is wrapped.
+    let file = parse("final: prev: import ./more prev final\n");
+    let planned = file.add_patches(&tree, Select::Only, &request("musl")).unwrap();
+    assert_eq!(planned.changes[0].path, Path::new("overlays/default.nix"));
+}
+
+#[test]
+fn a_position_past_the_end_is_refused() {
+    let mut wanted = request("musl");
+    wanted.position = Some(3);
+    let text = "final: prev: { musl = prev.musl.overrideAttrs (o: { patches = [ ./a.patch ]; }); }";
+    assert_eq!(add(text, &wanted).unwrap_err().code(), "OV0112");
+}
+
+#[test]
+fn every_code_has_an_explanation() {
+    let mut codes: Vec<&str> =
+        overlayctl::overlay::EXPLANATIONS.iter().chain(overlayctl::syntax::EXPLANATIONS).map(|e| e.code).collect();
+    let all = codes.len();
+    codes.sort();
+    codes.dedup();
+    assert_eq!(codes.len(), all);
+    for source in [include_str!("../src/overlay/error.rs"), include_str!("../src/syntax/error.rs")] {
+        for code in source.split('"').filter(|s| s.len() == 6 && s.starts_with("OV0")) {
+            assert!(codes.contains(&code), "{code}");
+        }
+    }
+}
+
+#[test]
+fn a_list_with_a_style_of_its_own_keeps_it() {
+    let text = "{ self }: final: prev: {\n  musl = prev.musl.overrideAttrs (o: {\n    patches = [ \"${self}/p/a.patch\" ];\n  });\n}\n";
+    let mut wanted = request("musl");
+    wanted.elements = vec![PatchElement::Path { relative: "../p/b.patch".into(), from_root: Some("p/b.patch".into()) }];
+    assert!(added_with(text, &wanted).contains("[ \"${self}/p/a.patch\" \"${self}/p/b.patch\" ]"));
+    let text = "let dir = ../patches; in final: prev: {\n  musl = prev.musl.overrideAttrs (o: {\n    patches = [\n      \"${dir}/a.patch\"\n    ];\n  });\n}\n";
+    assert!(added(text, "musl").contains("      \"${dir}/a.patch\"\n      \"${dir}/fix.patch\"\n"));
+}
+
 #[test]
 fn an_overlay_of_a_scope_takes_the_rest_of_the_path() {
     let file = OverlayFile::parse(Path::new("python-overlay.nix"), "pyfinal: pyprev: {\n  a = 1;\n}\n".into()).unwrap();
@@ -476,42 +535,5 @@ fn nested_scopes_go_the_way_that_is_there() {
         ("python3Packages.requests", "final: prev: f final prev\n"),
     ] {
         added(text, attr);
-    }
-}
-
-#[test]
-fn show() {
-    let Ok(file) = std::env::var("SHOW") else { return };
-    for case in std::fs::read_to_string(file).unwrap().split("=====\n") {
-        let (attr, text) = case.split_once('\n').unwrap();
-        let (attr, host) = attr.strip_prefix("HOST ").map_or((attr, false), |a| (a, true));
-        let mut request = request(attr);
-        if host {
-            request.scope = Scope::Host;
-        }
-        match add(text, &request) {
-            Err(e) => println!("### {attr}: {} {e}\n", e.code()),
-            Ok(p) if p.already => println!("### {attr}: already {:?}", p.warnings),
-            Ok(p) => {
-                let new = &p.changes[0].new;
-                println!(
-                    "### {attr} {:?} {:?}\n{new}",
-                    p.change,
-                    p.warnings.iter().map(|w| w.code).collect::<Vec<_>>()
-                );
-                let again = add(new, &request);
-                if !again.as_ref().is_ok_and(|a| a.already) {
-                    println!("!!! second run {again:?}");
-                }
-                match parse(new).remove_patches(&NoFiles, Select::Only, &request.attr, &request.elements) {
-                    Err(e) => println!("!!! removal {e}"),
-                    Ok(b) if b.changes[0].new != text => println!("!!! inverse differs\n{}", b.changes[0].new),
-                    Ok(_) => {}
-                }
-                if !parse(new).patched_packages().iter().any(|p| p.attr == request.attr) {
-                    println!("!!! not listed");
-                }
-            }
-        }
     }
 }

@@ -111,14 +111,6 @@ pub enum Error {
         /// The overlay.
         at: Spot,
     },
-    /// The arguments cannot be named where the edit would stand.
-    #[error("{at}: the name `{name}` means something else at the place of the edit")]
-    Shadowed {
-        /// The name.
-        name: String,
-        /// Where.
-        at: Spot,
-    },
     /// The patch to take out is not there.
     #[error("`{attr}` has no patch `{element}` in {}", path.display())]
     NotPatched {
@@ -172,7 +164,6 @@ impl Error {
             | Error::NotDerivation { at, .. }
             | Error::DottedSibling { at, .. }
             | Error::UnknownScope { at, .. }
-            | Error::Shadowed { at, .. }
             | Error::Position { at, .. }
             | Error::Unverified { at, .. } => Some(at),
             _ => None,
@@ -203,7 +194,6 @@ impl Coded for Error {
             Error::NotDerivation { .. } => "OV0107",
             Error::DottedSibling { .. } => "OV0108",
             Error::UnknownScope { .. } => "OV0109",
-            Error::Shadowed { .. } => "OV0110",
             Error::NotPatched { .. } => "OV0111",
             Error::Position { .. } => "OV0112",
             Error::Request { .. } => "OV0113",
@@ -244,7 +234,6 @@ impl Coded for Error {
             Error::UnknownScope { .. } => {
                 "with nixpkgs at hand (--nixpkgs PATH) Nix is asked; else override it by hand".into()
             }
-            Error::Shadowed { .. } => "rename that binding, or choose another overlay with --overlay PATH:LINE".into(),
             Error::NotPatched { .. } => "`overlayctl list` shows what is patched, where, and by what".into(),
             Error::Position { length, .. } => format!("positions are 0 to {length}"),
             Error::Request { .. } => return None,
@@ -342,11 +331,6 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "no known way into the nested set",
         text: "Sets differ in how a package of theirs is overridden: extend, overrideScope, packageOverrides. For a set\n\
                that is not known, Nix has to be asked, which needs nixpkgs (`--nixpkgs PATH`).",
-    },
-    Explanation {
-        code: "OV0110",
-        title: "an argument's name is hidden",
-        text: "A binding nearer to the place of the edit has the same name as the overlay's second argument.",
     },
     Explanation {
         code: "OV0111",

@@ -62,12 +62,12 @@ impl OverlayFile {
     }
 
     fn all(&self) -> Vec<Function> {
-        functions::functions(&self.root(), &self.path)
+        functions::functions(&self.root(), &self.path, &self.text)
     }
 
     /// Finds the overlay function whose first argument begins at `offset`.
     pub(super) fn function_at(&self, offset: usize) -> Option<Function> {
-        functions::function_at(&self.root(), &self.path, offset)
+        functions::function_at(&self.root(), &self.path, &self.text, offset)
     }
 
     /// Returns every overlay-like function of the file, in the order of the text.

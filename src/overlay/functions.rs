@@ -88,16 +88,16 @@ fn param_text(lambda: &ast::Lambda) -> Option<String> {
 }
 
 /// Returns every overlay-like function of a tree, in the order of the text.
-pub(super) fn functions(root: &SyntaxNode, path: &std::path::Path) -> Vec<Function> {
-    root.descendants().filter_map(ast::Lambda::cast).filter_map(|lambda| classify(lambda, path)).collect()
+pub(super) fn functions(root: &SyntaxNode, path: &std::path::Path, text: &str) -> Vec<Function> {
+    root.descendants().filter_map(ast::Lambda::cast).filter_map(|lambda| classify(lambda, path, text)).collect()
 }
 
 /// Returns the overlay-like function whose first argument begins at `offset`.
-pub(super) fn function_at(root: &SyntaxNode, path: &std::path::Path, offset: usize) -> Option<Function> {
+pub(super) fn function_at(root: &SyntaxNode, path: &std::path::Path, text: &str, offset: usize) -> Option<Function> {
     let offset = rnix::TextSize::try_from(offset).ok().filter(|o| *o < root.text_range().end())?;
     let token = root.token_at_offset(offset).right_biased()?;
     let lambdas = token.parent_ancestors().filter_map(ast::Lambda::cast);
-    lambdas.filter_map(|l| classify(l, path)).find(|f| f.place().start == usize::from(offset))
+    lambdas.filter_map(|l| classify(l, path, text)).find(|f| f.place().start == usize::from(offset))
 }
 
 fn chain_of(head: &ast::Lambda) -> Vec<ast::Lambda> {
@@ -128,7 +128,7 @@ enum Context {
     Other,
 }
 
-fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
+fn classify(head: ast::Lambda, path: &std::path::Path, text: &str) -> Option<Function> {
     // Only the head of a chain is looked at.
     let mut up = head.syntax().parent()?;
     while up.kind() == rnix::SyntaxKind::NODE_PAREN {
@@ -162,7 +162,7 @@ fn classify(head: ast::Lambda, path: &std::path::Path) -> Option<Function> {
     let outer = chain.get(chain.len() - 2)?.clone();
     let (first, second) = (param_text(&outer)?, param_text(&inner)?);
     let before: Vec<&ast::Lambda> = chain[..chain.len() - 2].iter().collect();
-    let kind = kind_of(&first, &second, &before, &inner, &context, path)?;
+    let kind = kind_of(&first, &second, &before, &inner, &context, path, text)?;
     Some(Function { kind, head, outer, inner })
 }
 
@@ -357,6 +357,7 @@ fn kind_of(
     inner: &ast::Lambda,
     context: &Context,
     path: &std::path::Path,
+    source: &str,
 ) -> Option<FnKind> {
     let named = (is_final(first) && is_prev(second))
         || (is_prev(first) && is_final(second))
@@ -394,7 +395,7 @@ fn kind_of(
             let extensions = names.iter().any(|n| n == "pythonPackagesExtensions")
                 || !overlays && names.first().is_some_and(|n| scope_word(n) || overrides_name(n))
                 || inside_override(inner.syntax()) && names.first().is_none_or(|n| n != "overlays");
-            if extensions {
+            if extensions || !overlays && haskell_folder(path) && (named || scoped) {
                 Some(FnKind::Scope)
             } else if overlays || named || scoped {
                 Some(by_name(FnKind::Packages))
@@ -411,7 +412,7 @@ fn kind_of(
             if !(named || scoped || (blank && hinted) || hinted && set_like(inner)) {
                 return None;
             }
-            if scoped || root_is_scope(path, inner) { Some(FnKind::Scope) } else { Some(FnKind::Packages) }
+            if scoped || root_is_scope(path, source, inner) { Some(FnKind::Scope) } else { Some(FnKind::Packages) }
         }
         Context::Other => (named || scoped).then(|| by_name(FnKind::Unknown)),
     }
@@ -458,7 +459,7 @@ fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast:
     let base = text.rsplit_once('.').map_or("", |(b, _)| b);
     let of_scope = base
         .split(['.', ' ', '(', ')'])
-        .any(|n| super::value::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
+        .any(|n| super::derivation::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs"));
     match name {
         "overrideScope" | "overrideScope'" | "overridePythonPackages" => Some(FnKind::Scope),
         "extend" | "appendOverlays" => Some(
@@ -514,7 +515,7 @@ fn within_overrides(node: &SyntaxNode) -> bool {
 fn binds_sets(inner: &ast::Lambda) -> bool {
     inner.body().is_some_and(|b| {
         super::body::read(b).keys().iter().any(|k| {
-            super::value::scope_name(k)
+            super::derivation::scope_name(k)
                 || matches!(
                     k.as_str(),
                     "haskell" | "python" | "python2" | "python3" | "pythonPackagesExtensions" | "stdenv"
@@ -563,7 +564,7 @@ fn set_like(inner: &ast::Lambda) -> bool {
 }
 
 /// A file is an overlay of a scope when its path, its own arguments or what it builds with say so.
-fn root_is_scope(path: &std::path::Path, inner: &ast::Lambda) -> bool {
+fn root_is_scope(path: &std::path::Path, source: &str, inner: &ast::Lambda) -> bool {
     let around = inner.syntax().ancestors().filter_map(ast::Lambda::cast);
     let given = around
         .flat_map(|l| super::ast::parameter_names(&l))
@@ -586,6 +587,10 @@ fn root_is_scope(path: &std::path::Path, inner: &ast::Lambda) -> bool {
                 && ["python", "haskell", "poetry", "emacs", "ocaml"].iter().any(|w| part.contains(w))
                 && !part.contains("overlays")
     });
+    // Walking a large body for a word that the file does not have would be most of the time spent.
+    if named || !(source.contains("callHackage") || source.contains("callCabal2nix")) {
+        return named;
+    }
     let Some(body) = inner.body() else { return named };
     named
         || (mentions(body.syntax(), "callHackage") || mentions(body.syntax(), "callCabal2nix"))

@@ -6,6 +6,8 @@
 
 mod ast;
 mod body;
+mod composition;
+mod derivation;
 mod error;
 mod file;
 mod functions;
@@ -18,6 +20,7 @@ mod request;
 mod scopes;
 mod value;
 
+pub use composition::{ComposedFile, Composition};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use file::OverlayFile;
 pub use functions::FnKind;

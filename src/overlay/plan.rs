@@ -4,11 +4,14 @@
 //! once to [`super::query`], and, where such an edit exists, when taking the patch out again gives the old bytes.
 //! Must not touch the disk.
 
+mod nested;
+
 use rnix::ast::{BinOpKind, Expr};
 use rowan::ast::AstNode;
 
 use super::ast::{self as tree, mentions, span, unparen, uses};
 use super::body::{self, Body, Definition, Found, Known};
+use super::derivation::{not_derivation, vendored};
 use super::error::{self, Error, Spot};
 use super::file::OverlayFile;
 use super::functions::{Function, shadowed};
@@ -16,12 +19,11 @@ use super::layout::{Style, insert_entry, operand_like};
 use super::query;
 use super::remove;
 use super::request::{Change, FileChange, PatchElement, PatchRequest, Planned, Scope, ScopeMethod, Written};
-use super::scopes::{self, Site};
-use super::value::{Writing, not_derivation, value_edits, vendored};
+use super::value::{Writing, value_edits};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::{Place, Span};
-use crate::syntax::{AttrPath, make, trivia};
+use crate::syntax::{make, trivia};
 
 /// One way to do it.
 struct Candidate {
@@ -121,6 +123,13 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             function: *spot.place,
         });
     }
+    if let Some(position) = request.position {
+        let lists = bindings.iter().flat_map(|b| &b.lists).filter(|l| !l.conditional);
+        let longest = lists.map(|l| (l.list.items().count(), span(&l.list))).max_by_key(|(n, _)| *n);
+        if let Some((length, place)) = longest.filter(|(n, _)| position > *n) {
+            return Err(Error::Position { position, length, at: Spot::new(file.path(), file.text(), place) });
+        }
+    }
     let mut planning = Planning { file, request, missing: &missing, style: Style::of(file.text()), thorough: false };
     let mut reason = "no way to write it was found".to_string();
     let mut second_best = None;
@@ -217,7 +226,7 @@ fn candidates(planning: &Planning<'_>, level: Level<'_>, names: &[String]) -> Re
     match names {
         [] => Err(Error::Request { reason: "the attribute path is empty".into() }),
         [key] => key_candidates(planning, &level, key),
-        [scope, rest @ ..] => scope_candidates(planning, level, scope, rest),
+        [scope, rest @ ..] => nested::scope_candidates(planning, level, scope, rest),
     }
 }
 
@@ -297,6 +306,10 @@ fn key_candidates(planning: &Planning<'_>, level: &Level<'_>, key: &str) -> Resu
     }
     for candidate in &mut out {
         rename_where_used(level, candidate);
+        if writing.list_key == "kernelPatches" {
+            let message = format!("`{attr}` is a kernel: the patch is given to it as one of its kernelPatches");
+            candidate.warnings.push(planning.warning(error::KERNEL, message, span(&body.whole)));
+        }
     }
     Ok(out)
 }
@@ -554,7 +567,7 @@ fn existing_key(
     {
         return Err(refuse(what));
     }
-    if super::value::scope_name(key) && planning.request.facts.derivation != Some(true) {
+    if super::derivation::scope_name(key) && planning.request.facts.derivation != Some(true) {
         return Err(refuse("a set of packages"));
     }
     let later = body.operands.iter().skip(last.operand + 1).any(body::Operand::opaque);
@@ -642,7 +655,7 @@ fn outside(inherit: &rnix::ast::Inherit, key: &str) -> Option<tree::Bound> {
 }
 
 fn inherited_scope(_from: &Expr, key: &str) -> Option<&'static str> {
-    super::value::scope_name(key).then_some("a set of packages")
+    super::derivation::scope_name(key).then_some("a set of packages")
 }
 
 /// `let pkg = VALUE; in if GUARD then pkg.overrideAttrs (...) else pkg`
@@ -684,224 +697,5 @@ fn host_value(
     });
     if done.is_ok() {
         out.push(Candidate { edits, how: "guarded", added: false, warnings: warnings.to_vec() });
-    }
-}
-
-fn scope_candidates(
-    planning: &Planning<'_>,
-    level: Level<'_>,
-    scope: &str,
-    rest: &[String],
-) -> Result<Vec<Candidate>, Error> {
-    let facts = &planning.request.facts;
-    let mut out = Vec::new();
-    // Where the overlay goes into the scope already, the patch goes the same way.
-    for site in scopes::sites(&level.body, scope, facts, planning.text()) {
-        let inner = match &site {
-            Site::Inner(function) => planning.level(function),
-            Site::Merged(set, base) => Some(Level {
-                function: None,
-                body: body::read(Expr::AttrSet(set.clone())),
-                prev: base.clone(),
-                rename: None,
-            }),
-        };
-        if let Some(inner) = inner {
-            let inner_level = inner;
-            let more = candidates(planning, inner_level, rest)?;
-            out.extend(more.into_iter().filter(|c| c.how != "wrapped-body" || matches!(site, Site::Inner(_))));
-        }
-    }
-    if rest.len() > 1 {
-        if out.is_empty() {
-            let attr = AttrPath::single(scope);
-            return Err(Error::UnknownScope { scope: attr, at: planning.spot(span(&level.body.whole)) });
-        }
-        return Ok(out);
-    }
-    let Some(name) = rest.first() else { return Ok(out) };
-    let first = level.function.and_then(Function::first);
-    let style = &planning.style;
-    let Some(recipe) = scopes::recipe(scope, facts, first.as_deref(), &level.prev, style) else {
-        if out.is_empty() {
-            return Err(Error::UnknownScope {
-                scope: AttrPath::single(scope),
-                at: planning.spot(span(&level.body.whole)),
-            });
-        }
-        return Ok(out);
-    };
-    let body = &level.body;
-    if level.function.is_some() {
-        refuse_body(planning, body)?;
-    }
-    let elements = written(planning, name, &recipe.inner_prev);
-    let writing = writing(planning, &level, name, &elements);
-    let inner_value = |base: &str, indent: &str, one_line: bool, style: &Style| {
-        let entry = writing.overridden(base, &format!("{indent}{}", style.unit), one_line, style);
-        let name = make::attr_name(name);
-        if one_line {
-            format!("{{ {name} = {entry}; }}")
-        } else {
-            format!("{{{nl}{indent}{unit}{name} = {entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
-        }
-    };
-    let inner_base = make::select(&recipe.inner_prev, name);
-    let key = recipe.key.clone();
-    let found = body.find(&key);
-    if let Some(dotted) = found.iter().find(|f| matches!(f.definition, Definition::Dotted(_))) {
-        return Err(Error::DottedSibling { attr: AttrPath::single(key), at: planning.spot(dotted.definition.span()) });
-    }
-    match found.last() {
-        None => {
-            // A second binding that goes with the first is written in one piece with it.
-            let also = recipe.also.as_ref().filter(|(also, _)| body.find(also).is_empty());
-            let value = |indent: &str, one_line: bool, style: &Style| {
-                let value =
-                    format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close);
-                match also {
-                    None => value,
-                    Some((also, text)) if one_line => format!("{value}; {} = {text}", make::attr_name(also)),
-                    Some((also, text)) => {
-                        format!("{value};{}{indent}{} = {text}", style.newline, make::attr_name(also))
-                    }
-                }
-            };
-            if body.any_opaque() {
-                wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
-            } else {
-                for operand in body.operands.iter().rev() {
-                    let Some(set) = operand.literal() else { continue };
-                    if catches(set, &key) || !visible(&level, set) {
-                        continue;
-                    }
-                    let mut edits = TextEdits::new();
-                    if insert_entry(planning.text(), set, &key, &value, style, &mut edits).is_ok() {
-                        out.push(Candidate { edits, how: "scope", added: true, warnings: Vec::new() });
-                    }
-                    break;
-                }
-                wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
-            }
-        }
-        Some(last) if !last.conditional => {
-            if let Definition::Value(_, value) = &last.definition {
-                extend_value(planning, scope, value, &recipe, facts, &inner_value, name, &mut out);
-            }
-        }
-        Some(_) => {}
-    }
-    for candidate in &mut out {
-        rename_where_used(&level, candidate);
-    }
-    Ok(out)
-}
-
-type InnerValue<'a> = dyn Fn(&str, &str, bool, &Style) -> String + 'a;
-
-/// The scope's key is bound to something without an overlay function inside: the recipe is put around that value.
-#[allow(clippy::too_many_arguments)]
-fn extend_value(
-    planning: &Planning<'_>,
-    scope: &str,
-    value: &Expr,
-    recipe: &scopes::Recipe,
-    facts: &super::request::Facts,
-    inner_value: &InnerValue<'_>,
-    name: &str,
-    out: &mut Vec<Candidate>,
-) {
-    let text = planning.text();
-    let place = span(value);
-    let indent = trivia::line_indent(text, place.start).to_string();
-    let style = &planning.style;
-    let mut edits = TextEdits::new();
-    // The value stands where the recipe has `prev.scope`.
-    const HOLE: &str = "\u{1}";
-    let method = facts.scope;
-    let done = if recipe.key == "pythonPackagesExtensions" {
-        let set = inner_value(&make::select("pyPrev", name), &indent, false, style);
-        let bare = operand_like(value, BinOpKind::Concat);
-        let open = if bare { "" } else { "(" };
-        let close = if bare { "" } else { ")" };
-        edits
-            .insert(place.start, open)
-            .and_then(|()| edits.insert(place.end, format!("{close} ++ [ (_pyFinal: pyPrev: {set}) ]")))
-    } else {
-        let Some((open, close)) = recipe.open.split_once(&make::select(HOLE, scope)).or_else(|| {
-            // The base text is `prev.scope`; take what follows its last name.
-            recipe.open.find(&format!(".{}", make::attr_name(&recipe.key))).map(|i| {
-                let after = i + 1 + make::attr_name(&recipe.key).len();
-                ("", &recipe.open[after..])
-            })
-        }) else {
-            return;
-        };
-        let _ = method;
-        // `X // { }` reads its own base inside; there is no name for it here.
-        if close.trim_start().starts_with("//") {
-            return;
-        }
-        let set = inner_value(&make::select(&recipe.inner_prev, name), &indent, false, style);
-        edits
-            .insert(place.start, format!("{open}("))
-            .and_then(|()| edits.insert(place.end, format!("){close}{set}{}", recipe.close)))
-    };
-    if done.is_ok() {
-        out.push(Candidate { edits, how: "scope", added: false, warnings: Vec::new() });
-    }
-}
-
-/// The body is computed: the scope is overridden behind it, on what the body gives.
-fn wrap_scope(
-    planning: &Planning<'_>,
-    level: &Level<'_>,
-    scope: &str,
-    name: &str,
-    recipe: &scopes::Recipe,
-    inner_value: &InnerValue<'_>,
-    out: &mut Vec<Candidate>,
-) {
-    if !planning.thorough && !out.is_empty() {
-        return;
-    }
-    let Some(function) = level.function else { return };
-    let whole = &level.body.whole;
-    let style = &planning.style;
-    let nl = style.newline;
-    let place = span(whole);
-    let taken = |n: &str| mentions(function.head.syntax(), n) || n == level.prev;
-    let base = make::fresh("base", taken);
-    let key = make::attr_name(&recipe.key);
-    let there = make::select(&level.prev, &recipe.key);
-    let open = recipe.open.replacen(&there, &format!("({base}.{key} or {there})"), 1);
-    let inner_prev =
-        if recipe.inner_prev == there { format!("({base}.{key} or {there})") } else { recipe.inner_prev.clone() };
-    let indent = trivia::line_indent(planning.text(), place.start).to_string();
-    let inside = format!("{indent}{}", style.unit);
-    let set = inner_value(&make::select(&inner_prev, name), &inside, false, style);
-    let open = if recipe.key == "pythonPackagesExtensions" {
-        format!("({base}.{key} or {there} or {}) ++ [ (_pyFinal: pyPrev: ", style.empty_list())
-    } else {
-        open
-    };
-    let also = recipe
-        .also
-        .as_ref()
-        .map(|(also, text)| format!("{nl}{inside}{} = {text};", make::attr_name(also)))
-        .unwrap_or_default();
-    let mut edits = TextEdits::new();
-    let done = edits.insert(place.start, format!("let{nl}{inside}{base} = ")).and_then(|()| {
-        edits.insert(
-            place.end,
-            format!(
-                ";{nl}{indent}in{nl}{indent}{base} // {{{nl}{inside}{key} = {open}{set}{};{also}{nl}{indent}}}",
-                recipe.close
-            ),
-        )
-    });
-    let _ = scope;
-    if done.is_ok() {
-        out.push(Candidate { edits, how: "wrapped-body", added: true, warnings: Vec::new() });
     }
 }

@@ -126,12 +126,20 @@ pub(super) struct Written {
     pub(super) one_line: String,
     /// Lines of the form on several lines, without indentation; the inner ones are indented by one unit.
     lines: Option<(String, Vec<String>, String)>,
+    /// The path relative to the file, and to the root of the flake, for lists with a style of their own.
+    pub(super) relative: Option<String>,
+    pub(super) from_root: Option<String>,
 }
 
 impl Written {
     pub(super) fn of(element: &PatchElement, prev: &str) -> Written {
         match element {
-            PatchElement::Path { relative, .. } => Written { one_line: make::path(relative), lines: None },
+            PatchElement::Path { relative, from_root } => Written {
+                one_line: make::path(relative),
+                lines: None,
+                relative: Some(relative.clone()),
+                from_root: from_root.clone(),
+            },
             PatchElement::Fetch { url, hash_attr, hash } => {
                 let hash_attr = if hash_attr == "sha256" { "sha256" } else { "hash" };
                 let fields =
@@ -140,13 +148,15 @@ impl Written {
                 Written {
                     one_line: format!("{fetch} {} }})", fields.join(" ")),
                     lines: Some((fetch, fields, "})".into())),
+                    relative: None,
+                    from_root: None,
                 }
             }
         }
     }
 
     pub(super) fn text(text: String) -> Written {
-        Written { one_line: text, lines: None }
+        Written { one_line: text, lines: None, relative: None, from_root: None }
     }
 
     pub(super) fn at(&self, indent: &str, style: &Style) -> String {

@@ -3,7 +3,7 @@
 //! Must not choose the key or the overlay.
 
 use rnix::SyntaxNode;
-use rnix::ast::{self, BinOpKind, Entry, Expr, HasEntry, Param};
+use rnix::ast::{self, BinOpKind, Expr, InterpolPart, Param};
 use rowan::ast::AstNode;
 
 use super::ast::{
@@ -465,11 +465,36 @@ fn concat(expr: &Expr, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
     Ok(edits)
 }
 
+/// The element as the list's last one is written: `"${self}/..."`, or with a variable that holds the directory.
+fn in_style(last: Option<&Expr>, element: &Written) -> Option<Written> {
+    let last = last?;
+    let Expr::Str(text) = unparen(last.clone()) else { return None };
+    let mut parts = text.normalized_parts().into_iter();
+    let (Some(InterpolPart::Interpolation(directory)), Some(InterpolPart::Literal(_)), None) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let directory = directory.expr()?;
+    let rest = if super::query::self_path(last).is_some() {
+        super::ast::normal_path(element.from_root.as_ref()?)
+    } else {
+        let folder = super::ast::normal_path(&written_path(&directory)?);
+        let path = super::ast::normal_path(element.relative.as_ref()?);
+        path.strip_prefix(folder.as_str())?.strip_prefix('/')?.to_string()
+    };
+    let escaped = crate::syntax::make::string(&format!("/{rest}"));
+    Some(Written::text(format!("\"${{{}}}{}", directory.syntax().text(), escaped.strip_prefix('"')?)))
+}
+
 /// Puts the elements into a literal list.
 pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdits, EditError> {
     let text = writing.text;
     let nl = writing.style.newline;
     let mut edits = TextEdits::new();
+    let last_item = list.items().last();
+    let elements: Vec<Written> =
+        writing.elements.iter().map(|e| in_style(last_item.as_ref(), e).unwrap_or_else(|| e.clone())).collect();
     let items: Vec<Span> = list.items().map(|i| span(&i)).collect();
     let (Some(open), Some(close)) = (list.l_brack_token(), list.r_brack_token()) else {
         return Err(EditError::OutOfBounds(span(list)));
@@ -485,13 +510,13 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
             } else {
                 inside
             };
-            for element in writing.elements {
+            for element in &elements {
                 edits.insert(comment.end, format!("{nl}{indent}{}", element.at(&indent, &writing.style)))?;
             }
             return Ok(edits);
         }
         let interior = Span::new(open.end, close.start);
-        let elements: Vec<&str> = writing.elements.iter().map(|e| e.one_line.as_str()).collect();
+        let elements: Vec<&str> = elements.iter().map(|e| e.one_line.as_str()).collect();
         let space = if interior.is_empty() { "" } else { " " };
         edits.replace(interior, format!("{space}{}{space}", elements.join(" ")))?;
         return Ok(edits);
@@ -500,7 +525,7 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
     if at == items.len() {
         let broken = trivia::starts_line(text, last.start);
         let indent = trivia::line_indent(text, last.start).to_string();
-        for element in writing.elements {
+        for element in &elements {
             if broken {
                 let after = trivia::after_inline_comment(text, last.end);
                 // A bracket on the same line keeps its place behind the new element.
@@ -516,7 +541,7 @@ pub(super) fn append(list: &ast::List, writing: &Writing<'_>) -> Result<TextEdit
     if let Some(next) = items.get(at) {
         let broken = trivia::starts_line(text, next.start);
         let indent = trivia::line_indent(text, next.start).to_string();
-        for element in writing.elements {
+        for element in &elements {
             let separator = if broken { format!("{nl}{indent}") } else { " ".into() };
             let element = if broken { element.at(&indent, &writing.style) } else { element.one_line.clone() };
             edits.insert(next.start, format!("{element}{separator}"))?;
@@ -626,183 +651,4 @@ fn hidden_by_let(set: &SyntaxNode, lambda: &ast::Lambda, name: &str) -> bool {
 
 fn is_null(expr: &Expr) -> bool {
     matches!(unparen(expr.clone()), Expr::Ident(i) if i.syntax().text() == "null")
-}
-
-/// Names of sets of packages: their value is no derivation.
-pub(super) fn scope_name(name: &str) -> bool {
-    name.contains("Packages")
-        || name.ends_with("Plugins")
-        || matches!(
-            name,
-            "xorg"
-                | "gnome"
-                | "gnome3"
-                | "libsForQt5"
-                | "qt5"
-                | "qt6"
-                | "qt514"
-                | "qt515"
-                | "lib"
-                | "haskell"
-                | "pkgs"
-                | "beam"
-                | "rustPlatform"
-                | "dockerTools"
-                | "writers"
-                | "testers"
-                | "formats"
-                | "emacs-overlay"
-                | "agdaPackages"
-                | "vscode-extensions"
-                | "linuxKernel"
-                | "mate"
-                | "xfce"
-                | "lxqt"
-                | "deepin"
-                | "pantheon"
-                | "cinnamon"
-                | "plasma5"
-                | "kdeApplications"
-                | "perl-packages"
-                | "pythonPackagesExtensions"
-                | "callPackage"
-                | "callPackages"
-                | "newScope"
-                | "nodejs-packages"
-        )
-}
-
-/// Functions that give sets, functions, lists or strings, not derivations.
-const NOT_DERIVATIONS: &[&str] = &[
-    "extend",
-    "overrideScope",
-    "overrideScope'",
-    "recurseIntoAttrs",
-    "dontRecurseIntoAttrs",
-    "makeScope",
-    "makeScopeWithSplicing",
-    "makeScopeWithSplicing'",
-    "makeExtensible",
-    "linuxPackagesFor",
-    "packagesFor",
-    "mapAttrs",
-    "mapAttrs'",
-    "genAttrs",
-    "listToAttrs",
-    "filterAttrs",
-    "recursiveUpdate",
-    "composeExtensions",
-    "composeManyExtensions",
-    "foldl'",
-    "attrNames",
-    "attrValues",
-    "map",
-    "optional",
-    "optionals",
-    "optionalString",
-    "concatStringsSep",
-    "toString",
-    "readFile",
-    "fromJSON",
-    "importJSON",
-    "importTOML",
-    "mkIf",
-    "concatMap",
-    "filter",
-    "elem",
-    "removeAttrs",
-    "callPackages",
-    "mapDerivationAttrset",
-];
-
-/// Says why a value is not one derivation; `None` when it can be one.
-pub(super) fn not_derivation(value: &Expr, fuel: usize) -> Option<&'static str> {
-    if fuel == 0 {
-        return None;
-    }
-    match peel(value.clone()) {
-        Expr::AttrSet(_) | Expr::LegacyLet(_) => Some("a set"),
-        Expr::List(_) => Some("a list"),
-        Expr::Str(_) => Some("a string"),
-        Expr::Literal(_) => Some("a number or a URL"),
-        Expr::PathAbs(_) | Expr::PathRel(_) | Expr::PathHome(_) | Expr::PathSearch(_) => Some("a path"),
-        Expr::Lambda(_) => Some("a function"),
-        Expr::UnaryOp(_) | Expr::HasAttr(_) | Expr::CurPos(_) => Some("no package"),
-        Expr::IfElse(branch) => {
-            [branch.body(), branch.else_body()].into_iter().flatten().find_map(|s| not_derivation(&s, fuel - 1))
-        }
-        Expr::BinOp(bin) => match bin.operator() {
-            Some(BinOpKind::Update) => match chain(value, BinOpKind::Update).first() {
-                Some(first) => not_derivation(first, fuel - 1),
-                None => None,
-            },
-            Some(BinOpKind::PipeLeft | BinOpKind::PipeRight) => None,
-            Some(BinOpKind::Concat) => Some("a list"),
-            _ => Some("no package"),
-        },
-        Expr::Ident(ident) => {
-            let name = ident.syntax().text().to_string();
-            match name.as_str() {
-                "null" => Some("null"),
-                "true" | "false" => Some("a truth value"),
-                _ => match bound(&ident) {
-                    Some(Bound::Value(value)) => not_derivation(&value, fuel - 1),
-                    _ => scope_name(&name).then_some("a set of packages"),
-                },
-            }
-        }
-        Expr::Select(select) => {
-            let last = select.attrpath().map(|p| path_names(&p)).and_then(|n| n.last().cloned().flatten());
-            last.filter(|n| scope_name(n)).map(|_| "a set of packages")
-        }
-        expr @ Expr::Apply(_) => {
-            let (head, _) = call(&expr)?;
-            let name = function_name(&head)?;
-            if NOT_DERIVATIONS.contains(&name.as_str()) {
-                return Some("a set or a value that a function computes");
-            }
-            if let Expr::Select(select) = &head
-                && (name == "override" || name == "overrideAttrs")
-                && let Some((base, _)) = split_select(select)
-                && let Some(last) =
-                    select.attrpath().map(|p| path_names(&p)).and_then(|n| n.iter().rev().nth(1).cloned().flatten())
-                && base.expr.is_none()
-                && scope_name(&last)
-            {
-                return Some("a set of packages");
-            }
-            None
-        }
-        _ => None,
-    }
-}
-
-/// Names of attributes that hold the hash of something fetched.
-const VENDORED: &[&str] = &[
-    "vendorHash",
-    "vendorSha256",
-    "cargoHash",
-    "cargoSha256",
-    "npmDepsHash",
-    "cargoDeps",
-    "pnpmDeps",
-    "yarnHash",
-    "offlineCache",
-    "mvnHash",
-    "outputHash",
-    "goModules",
-    "modSha256",
-];
-
-/// Says whether a value sets the hash of vendored dependencies.
-pub(super) fn vendored(value: &Expr) -> bool {
-    value.syntax().descendants().filter_map(ast::AttrSet::cast).any(|set| {
-        set.entries().any(|e| match e {
-            Entry::AttrpathValue(v) => v
-                .attrpath()
-                .and_then(|p| p.attrs().next())
-                .is_some_and(|a| VENDORED.contains(&a.syntax().text().to_string().as_str())),
-            Entry::Inherit(i) => i.attrs().any(|a| VENDORED.contains(&a.syntax().text().to_string().as_str())),
-        })
-    })
 }
