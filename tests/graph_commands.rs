@@ -89,6 +89,30 @@ fn build_predict_and_diff_meet_the_oracles() {
         diff["rebuild"].as_array().unwrap().iter().filter(|one| one["rootCause"] == true).collect();
     assert!(causes.len() == 2 && causes.iter().all(|one| one["name"].as_str().unwrap().starts_with("musl-")));
 
+    // A musl patch with all its rebuilds explains itself in a few lines, and every printed edge is one.
+    let store = ["--store", data.root.to_str().unwrap()];
+    let graphs = ["--graph", graph, after.to_str().unwrap()];
+    let text = overlayctl(&[&["why"][..], &graphs, &store].concat()).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.lines().count() <= 20 && text.contains("12978 builds") && text.contains("+ fix.patch"), "{text}");
+    let why = json(&[&["why", "ripgrep", "--all-chains", "--json"][..], &graphs, &store].concat());
+    let target = &why["targets"][0];
+    assert_eq!(
+        (&target["counts"]["builds"], &target["rootCauses"][0]["own"][0]["field"]),
+        (&8.into(), &"patches".into())
+    );
+    let all = target["chains"].as_array().unwrap();
+    assert_eq!(target["chainCount"], all.len());
+    let lengths: Vec<usize> = all.iter().map(|chain| chain.as_array().unwrap().len()).collect();
+    for (chain, length) in [("criticalChain", lengths.iter().max()), ("shortestChain", lengths.iter().min())] {
+        assert!(all.contains(&target[chain]) && Some(&target[chain].as_array().unwrap().len()) == length, "{chain}");
+    }
+    for pair in all.iter().flat_map(|chain| chain.as_array().unwrap().windows(2)) {
+        let path = |one: &Value| one["drvPath"].as_str().unwrap().to_owned();
+        let text = fs::read_to_string(data.root.join(path(&pair[1]).trim_start_matches('/'))).unwrap();
+        assert!(text.contains(&path(&pair[0])), "{pair:?}");
+    }
+
     // What people read fits on a screen, and says what it is.
     let text = overlayctl(&["impact", "musl", "--predict", "--graph", graph]).stdout;
     let text = String::from_utf8(text).unwrap();

@@ -1,5 +1,4 @@
 //! The graph room against a real package set and its oracles.
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -82,7 +81,7 @@ fn every_output_path_of_the_list_is_in_the_graph() {
     }
 }
 
-fn paths<'g>(graph: &'g Graph, ids: impl IntoIterator<Item = NodeId>) -> BTreeSet<&'g str> {
+fn paths(graph: &Graph, ids: impl IntoIterator<Item = NodeId>) -> BTreeSet<&str> {
     ids.into_iter().map(|id| graph.node(id).drv_path()).collect()
 }
 

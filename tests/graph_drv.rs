@@ -1,13 +1,5 @@
 //! The reader of `.drv` files: what it accepts it prints back, what it refuses it names, and it never panics.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test says what it expects"
-)]
-
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests fail loudly")]
 mod graph_support;
 
 use std::borrow::Cow;

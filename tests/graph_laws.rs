@@ -1,5 +1,4 @@
 //! What has to hold of every graph: generated package sets, changed as overlays change them, against brute force.
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

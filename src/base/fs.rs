@@ -180,6 +180,45 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
     Ok(was)
 }
 
+/// How the name of a temporary file begins: with the process that made it, so that it is known when nobody needs it.
+fn temporary_prefix() -> String {
+    format!("{TEMPORARY}{}-", std::process::id())
+}
+
+const TEMPORARY: &str = ".overlayctl-";
+
+/// Removes the temporary files in `dir` that a process left which was killed.
+pub fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse().ok());
+        let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
+        if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A lock that other processes which take it wait for; it is free again when dropped, or when the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs::File,
+}
+
+/// Waits for the lock that the file `path` stands for, making the file when there is none; it stays, empty.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn lock(path: &Path) -> Result<Lock, FsError> {
+    let fail = |source| FsError::Write { path: path.to_path_buf(), source };
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(fail)?;
+    }
+    let file = fs::File::options().create(true).append(true).open(path).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    Ok(Lock { _file: file })
+}
+
 /// Makes a directory and those above it.
 ///
 /// # Errors
@@ -201,7 +240,7 @@ pub fn link(target: &Path, link: &Path) -> Result<(), FsError> {
     let dir = parent(link);
     fs::create_dir_all(dir).map_err(fail)?;
     let temporary = tempfile::Builder::new()
-        .prefix(".overlayctl-")
+        .prefix(&temporary_prefix())
         .make_in(dir, |path| std::os::unix::fs::symlink(target, path))
         .map_err(fail)?;
     temporary.into_temp_path().persist(link).map_err(|e| fail(e.error))
@@ -282,7 +321,7 @@ fn stage(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     fs::create_dir_all(dir)?;
     // 0o666 less the umask, as any program that creates a file; tempfile's own default is 0o600.
     let mut file = tempfile::Builder::new()
-        .prefix(".overlayctl-")
+        .prefix(&temporary_prefix())
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
@@ -296,6 +335,21 @@ fn stage(target: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        let dead = format!(".overlayctl-{}-abc", gone.id());
+        gone.wait().unwrap();
+        let alive = format!(".overlayctl-{}-abc", std::process::id());
+        for name in [&dead, &alive, ".overlayctl-notes", "1-2"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        sweep(dir.path());
+        assert!(!dir.path().join(&dead).exists() && dir.path().join(&alive).exists());
+        assert!(dir.path().join(".overlayctl-notes").exists() && dir.path().join("1-2").exists());
+    }
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]

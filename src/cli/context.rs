@@ -138,6 +138,11 @@ impl Context {
         }
     }
 
+    /// As [`Context::progress`], with a line of JSON for each step of the build under `--json`.
+    pub(crate) fn build_progress(&self) -> Box<dyn Progress> {
+        if self.globals.json { Box::new(super::progress::Events) } else { self.progress() }
+    }
+
     /// Prints a line on standard error.
     pub(crate) fn print_error(&self, text: &str) {
         let mut err = anstream::stderr().lock();

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
 
-use crate::ops::progress::{Picture, Progress, Running, Step};
+use crate::ops::progress::{Picture, Progress, Running, Step, machine};
 
 /// How often something is said on no terminal while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -120,7 +121,10 @@ impl Progress for Plain {
     }
 
     fn step(&mut self, step: &Step, now: &Picture) {
-        self.say(&format!("[{}/{}] {}", now.built, now.total.max(now.built), line(step)));
+        match now.total.max(now.built) {
+            0 => self.say(&line(step)),
+            total => self.say(&format!("[{}/{total}] {}", now.built, line(step))),
+        }
     }
 
     fn tick(&mut self, now: &Picture) {
@@ -137,17 +141,54 @@ impl Progress for Plain {
     }
 }
 
+/// Prints each step as a line of JSON on standard output.
+pub(super) struct Events;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventLine<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    step: &'a Step,
+    built: usize,
+    total: usize,
+    failed: usize,
+    elapsed_seconds: f64,
+}
+
+impl Progress for Events {
+    fn stage(&mut self, _what: &str) {}
+
+    fn step(&mut self, step: &Step, now: &Picture) {
+        let line = EventLine {
+            schema: "overlayctl.build-event/1",
+            step,
+            built: now.built,
+            total: now.total,
+            failed: now.failed,
+            elapsed_seconds: now.elapsed.as_secs_f64(),
+        };
+        if let Ok(mut text) = serde_json::to_vec(&line) {
+            text.push(b'\n');
+            // Whoever reads may have enough; the outcome is still to be reached.
+            let _ = std::io::stdout().lock().write_all(&text);
+        }
+    }
+
+    fn tick(&mut self, _now: &Picture) {}
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn line(step: &Step) -> String {
     match step {
-        Step::Began { name, host: None } => format!("building {name}"),
-        Step::Began { name, host: Some(host) } => format!("building {name} on {host}"),
-        Step::Built { name, took } => format!("built {name} in {}", duration(*took)),
-        Step::Failed { name, reason } => format!("failed {name}: {reason}"),
-        Step::Blocked { name } => format!("blocked {name}"),
+        Step::Began { name, host: None, .. } => format!("building {name}"),
+        Step::Began { name, host: Some(host), .. } => format!("building {name} on {}", machine(host)),
+        Step::Built { name, took, .. } => format!("built {name} in {}", duration(*took)),
+        Step::Failed { name, reason, .. } => format!("failed {name}: {reason}"),
+        Step::Blocked { name, .. } => format!("blocked {name}"),
         Step::Fetched { name, from } => format!("fetched {name} from {from}"),
         Step::Said { text } => text.clone(),
     }
@@ -156,7 +197,7 @@ fn line(step: &Step) -> String {
 fn describe(running: &Running) -> String {
     let mut text = running.name.clone();
     if let Some(host) = &running.host {
-        text.push_str(&format!(" on {host}"));
+        text.push_str(&format!(" on {}", machine(host)));
     }
     text.push_str(&format!("  {}", duration(running.elapsed)));
     if let Some(phase) = &running.phase {
@@ -193,7 +234,11 @@ mod tests {
 
     #[test]
     fn steps_are_one_line() {
-        let step = Step::Built { name: "musl-1.2.3".into(), took: Duration::from_millis(17_500) };
+        let step = Step::Built {
+            drv_path: "/nix/store/x.drv".into(),
+            name: "musl-1.2.3".into(),
+            took: Duration::from_millis(17_500),
+        };
         assert_eq!(line(&step), "built musl-1.2.3 in 17.5 s");
     }
 }

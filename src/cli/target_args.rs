@@ -18,12 +18,23 @@ pub(crate) struct SetArgs {
     /// Takes platform and packages of this board of overlayctl.toml; `all` for every board
     #[arg(long = "board", value_name = "NAME")]
     boards: Vec<String>,
+    /// Refuses what would have to be built to go on evaluating
+    #[arg(long)]
+    no_import_from_derivation: bool,
 }
 
 impl SetArgs {
     /// Returns the selection with these targets.
     pub(crate) fn selection(self, targets: Vec<String>) -> Selection {
-        Selection { nixpkgs: self.nixpkgs, cross: self.cross, is_static: self.is_static, boards: self.boards, targets }
+        Selection {
+            nixpkgs: self.nixpkgs,
+            cross: self.cross,
+            is_static: self.is_static,
+            boards: self.boards,
+            targets,
+            no_import_from_derivation: self.no_import_from_derivation,
+            ..Selection::default()
+        }
     }
 }
 

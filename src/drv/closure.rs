@@ -61,6 +61,9 @@ impl Closure {
     }
 }
 
+/// A text and the paths of its inputs.
+type Read = (Vec<u8>, Vec<String>);
+
 /// Reads derivations and everything they need, breadth first, the derivations of one distance in parallel.
 ///
 /// For whole package sets use `graph`, which keeps no texts.
@@ -73,7 +76,7 @@ pub fn read_closure<'r>(roots: impl IntoIterator<Item = &'r str>, source: &dyn S
     frontier.sort_unstable();
     frontier.dedup();
     while !frontier.is_empty() {
-        let read: Vec<Result<(Vec<u8>, Vec<String>), Error>> = frontier
+        let read: Vec<Result<Read, Error>> = frontier
             .par_iter()
             .map(|drv_path| {
                 let mut text = Vec::new();

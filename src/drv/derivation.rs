@@ -20,8 +20,11 @@ pub struct Derivation<'a> {
     /// Its arguments.
     pub args: Vec<Cow<'a, [u8]>>,
     /// Its environment: names and values.
-    pub env: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pub env: Vec<Variable<'a>>,
 }
+
+/// A variable of the environment: name and value.
+pub type Variable<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// An output of a derivation.
 #[derive(Debug, Clone, PartialEq, Eq)]

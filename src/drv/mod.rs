@@ -12,7 +12,7 @@ mod parse;
 mod scan;
 
 pub use closure::{Closure, Source, read_closure};
-pub use derivation::{Derivation, Input, Output, OutputKind, Selection};
+pub use derivation::{Derivation, Input, Output, OutputKind, Selection, Variable};
 pub use error::{EXPLANATIONS, Error, ParseError, Problem};
 pub use parse::parse;
 pub use scan::{Range, ScannedOutput, Scanner, unescape};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::derivation::{Derivation, Input, Output, OutputKind, Selection};
+use super::derivation::{Derivation, Input, Output, OutputKind, Selection, Variable};
 use super::error::{ParseError, Problem};
 
 /// How deep dynamic inputs may be nested; each level is a derivation that writes a derivation.
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
         Ok(Selection { names, dynamic })
     }
 
-    fn variable(&mut self) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>), ParseError> {
+    fn variable(&mut self) -> Result<Variable<'a>, ParseError> {
         self.expect("(")?;
         let name = self.bytes()?;
         self.expect(",")?;

@@ -33,8 +33,10 @@ pub struct WorkingTree {
     pub root: PathBuf,
     /// Where the directory that was asked about is below it.
     pub below: PathBuf,
-    /// The files and symbolic links that are there, relative to the root, sorted.
-    pub files: Vec<PathBuf>,
+    /// The files and symbolic links of the index that are there, relative to the root, sorted.
+    pub known: Vec<PathBuf>,
+    /// Those that are new.
+    pub new: Vec<PathBuf>,
 }
 
 /// Returns the working tree that `dir` is in; `None` outside a repository.
@@ -52,20 +54,32 @@ pub fn working_tree(dir: &Path) -> Result<Option<WorkingTree>, Error> {
     };
     let mut options = git2::StatusOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false).exclude_submodules(true);
-    let mut files = BTreeSet::new();
-    for status in repository.statuses(Some(&mut options)).map_err(fail("look at what changed"))?.iter() {
-        files.extend(path_of(status.path_bytes()));
-    }
+    let (mut known, mut new) = (BTreeSet::new(), BTreeSet::new());
     for entry in repository.index().map_err(fail("read the index"))?.iter() {
-        files.extend(path_of(&entry.path));
+        known.extend(path_of(&entry.path));
     }
-    files.retain(|file| root.join(file).symlink_metadata().is_ok_and(|there| !there.is_dir()));
-    Ok(Some(WorkingTree { root, below, files: files.into_iter().collect() }))
+    for status in repository.statuses(Some(&mut options)).map_err(fail("look at what changed"))?.iter() {
+        new.extend(path_of(status.path_bytes()).filter(|path| !known.contains(path)));
+    }
+    let there = |file: &PathBuf| root.join(file).symlink_metadata().is_ok_and(|there| !there.is_dir());
+    let (known, new) = (known.into_iter().filter(there).collect(), new.into_iter().filter(there).collect());
+    Ok(Some(WorkingTree { root, below, known, new }))
 }
 
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+/// Returns the working directory that `dir` is in, and where it is below that; `None` outside a repository.
+///
+/// # Errors
+/// [`Error::Git`].
+pub fn working_directory(dir: &Path) -> Result<Option<(PathBuf, PathBuf)>, Error> {
+    match locate(dir) {
+        Err(Error::NoRepository { .. }) => Ok(None),
+        located => located.map(|(_, root, below)| Some((root, below))),
+    }
 }
 
 /// Returns the repository of a directory, its working directory, and where the directory is below that.
@@ -114,7 +128,8 @@ mod tests {
 
         let tree = working_tree(&root.join("sub")).unwrap().unwrap();
         assert_eq!(tree.below, Path::new("sub"));
-        assert_eq!(tree.files, [".gitignore", "sub/fix.patch", "sub/overlay.nix"].map(PathBuf::from));
+        assert_eq!(tree.known, [".gitignore", "sub/overlay.nix"].map(PathBuf::from));
+        assert_eq!(tree.new, [PathBuf::from("sub/fix.patch")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod worktree;
 
 use std::path::{Path, PathBuf};
 
-pub use checkout::{WorkingTree, checkout, working_tree};
+pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
 pub use git2::Oid;
 pub use visible::make_visible;
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};

@@ -203,6 +203,21 @@ impl Worktree {
             .map_err(self.fail("name a commit"))
     }
 
+    /// Makes a branch; one that names the commit already is left alone.
+    ///
+    /// # Errors
+    /// [`Error::Git`], also when there is another branch of that name.
+    pub fn branch(&self, name: &str, commit: Oid) -> Result<(), Error> {
+        let fail = self.fail("make the branch");
+        if let Ok(there) = self.repository.find_branch(name, git2::BranchType::Local)
+            && there.get().target() == Some(commit)
+        {
+            return Ok(());
+        }
+        let commit = self.repository.find_commit(commit).map_err(&fail)?;
+        self.repository.branch(name, &commit, false).map(drop).map_err(fail)
+    }
+
     /// Returns the commit of the worktree's HEAD.
     ///
     /// # Errors
@@ -232,14 +247,16 @@ impl Worktree {
         Ok(object.peel_to_commit().map_err(|_| no())?.id())
     }
 
-    /// Returns the commits of a range `A..B` (or `A`, then `A..HEAD`), the oldest first.
+    /// Returns the commits of a range `A..B` (`A..` is `A..HEAD`), the oldest first; a revision alone is that commit.
     ///
     /// # Errors
     /// [`Error::NoRevision`], [`Error::NotALine`] when there is a merge among them.
     pub fn range(&self, range: &str) -> Result<Vec<Commit>, Error> {
-        let (from, to) = range.split_once("..").unwrap_or((range, "HEAD"));
-        let (from, to) = (self.resolve(from)?, self.resolve(if to.is_empty() { "HEAD" } else { to })?);
-        self.line(from, to)
+        match range.split_once("..") {
+            Some((from, "")) => self.line(self.resolve(from)?, self.resolve("HEAD")?),
+            Some((from, to)) => self.line(self.resolve(from)?, self.resolve(to)?),
+            None => Ok(vec![self.find(self.resolve(range)?)?]),
+        }
     }
 
     /// Returns the commits from `base`, which is left out, to `tip`, the oldest first.

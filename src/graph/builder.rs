@@ -96,10 +96,17 @@ impl Builder {
         inputs.sort_unstable();
         inputs.dedup();
         part.inputs.extend_from_slice(&inputs);
+        let drv_path = part.push(facts.drv_path);
+        let mut shared = |text: &str| match facts.drv_path.find(text) {
+            Some(at) => Span { start: drv_path.start + at as u32, length: text.len() as u32 },
+            None => part.push(text),
+        };
+        let pname = shared(if facts.pname.is_empty() { pname } else { facts.pname });
+        let version = shared(if facts.version.is_empty() { version } else { facts.version });
         let node = RawNode {
-            drv_path: part.push(facts.drv_path),
-            pname: part.push(if facts.pname.is_empty() { pname } else { facts.pname }),
-            version: part.push(if facts.version.is_empty() { version } else { facts.version }),
+            drv_path,
+            pname,
+            version,
             system: part.push(facts.system),
             fixed_output: facts.fixed_output,
             digest: facts.digest,

@@ -79,24 +79,17 @@ impl Search<'_> {
     fn descend(&mut self) {
         while let Some((new, old)) = self.pending.pop() {
             let (after, before) = (self.after, self.before);
-            let new_inputs = after.inputs(new).iter().copied().collect();
-            let old_inputs = before.inputs(old).iter().copied().collect();
+            let new_inputs = after.inputs(new).to_vec();
+            let old_inputs = before.inputs(old).to_vec();
             self.match_lists(new_inputs, old_inputs);
         }
     }
 
     fn by_name_alone(&mut self) {
+        let (after, before) = (self.after, self.before);
         // Late numbers first: those are the targets, and they lead to the rest.
-        for id in self.after.ids().rev() {
-            if self.before_of[id as usize].is_some() {
-                continue;
-            }
-            let new = self.open_after(self.after.ids().collect());
-            let old = self.open_before(self.before.ids().collect());
-            self.match_lists(new, old);
-            self.descend();
-            return;
-        }
+        self.match_lists(after.ids().rev().collect(), before.ids().rev().collect());
+        self.descend();
     }
 
     fn open_after(&self, mut ids: Vec<NodeId>) -> Vec<NodeId> {

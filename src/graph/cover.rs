@@ -34,7 +34,7 @@ impl Graph {
         }
         let mut cover = Cover::default();
         for id in rebuilt {
-            if self.dependents(*id).iter().any(|dependent| is_rebuilt(dependent)) {
+            if self.dependents(*id).iter().any(is_rebuilt) {
                 continue;
             }
             match names.get(id) {

@@ -10,12 +10,14 @@
 use std::collections::HashSet;
 
 use fixedbitset::FixedBitSet;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::alias::{self, Alias};
 use super::delta::{Counts, count};
 use super::image::NodeId;
 use super::names::without_platform;
+use super::path_hash::PathHash;
 use super::{Error, Graph};
 
 /// Why a derivation may be rebuilt.
@@ -123,44 +125,60 @@ impl Graph {
             }
             room -= prediction.possible.len();
         }
-        // The uncertain roots themselves come first; then what needs them, for those with few dependents first.
-        let mut groups: Vec<(usize, Reason, NodeId, Vec<NodeId>)> = Vec::new();
-        for (reason, root) in family.uncertain {
-            if reached.contains(root as usize) {
+        // The uncertain roots come first, nearest kinship first; then what needs them, as long as that is little.
+        family.uncertain.retain(|(_, root)| !reached.contains(*root as usize));
+        family.uncertain.sort_by_key(|(reason, root)| (*reason, self.dependents(*root).len(), *root));
+        let listed = family.uncertain.len().min(room).min(POSSIBLE);
+        for (reason, root) in family.uncertain.iter().take(listed) {
+            reached.insert(*root as usize);
+            prediction.possible.push(Possible { node: *root, reason: *reason, root: *root });
+        }
+        room -= listed;
+        let mut effort = self.len();
+        for (reason, root) in family.uncertain.iter().take(listed) {
+            // Trying is bounded too: each root that too much needs costs as much as it may have.
+            let limit = room.min(effort);
+            let Some(nodes) = self.propagate_few(*root, &mut reached, limit) else {
+                effort -= limit;
                 continue;
-            }
-            let mut also = reached.clone();
-            let new = self.propagate(&[root], &mut also);
-            groups.push((new.len(), reason, root, new));
+            };
+            room -= nodes.len();
+            prediction.possible.extend(nodes.into_iter().map(|node| Possible { node, reason: *reason, root: *root }));
         }
-        groups.sort_by_key(|group| (group.1, group.0, group.2));
-        let mut unlisted = FixedBitSet::with_capacity(self.len());
-        for (_, reason, root, _) in &groups {
-            if room > 0 {
-                room -= 1;
-                reached.insert(*root as usize);
-                prediction.possible.push(Possible { node: *root, reason: *reason, root: *root });
-            } else {
-                unlisted.insert(*root as usize);
-            }
+        let all: Vec<NodeId> = family.uncertain.iter().map(|(_, root)| *root).collect();
+        let mut also = reached.clone();
+        for root in &all {
+            also.set(*root as usize, false);
         }
-        groups.sort_by_key(|group| (group.0, group.1, group.2));
-        for (_, reason, root, nodes) in groups {
-            let nodes: Vec<NodeId> = nodes.into_iter().filter(|id| !reached.contains(*id as usize)).collect();
-            if nodes.len() <= room {
-                room -= nodes.len();
-                for node in nodes {
-                    reached.insert(node as usize);
-                    prediction.possible.push(Possible { node, reason, root });
-                }
-            } else {
-                unlisted.extend(nodes.into_iter().map(|id| id as usize));
-            }
-        }
-        unlisted.difference_with(&reached);
-        prediction.unlisted += unlisted.count_ones(..);
+        let rest = self.propagate(&all, &mut also);
+        prediction.unlisted += rest.iter().filter(|id| !reached.contains(**id as usize)).count();
         prediction.possible.sort_by_key(|possible| possible.node);
         prediction
+    }
+
+    /// Marks all that need a derivation, unless that is more than `limit`: then nothing.
+    fn propagate_few(&self, from: NodeId, reached: &mut FixedBitSet, limit: usize) -> Option<Vec<NodeId>> {
+        let rows = self.dependent_rows();
+        let mut new = Vec::new();
+        let mut next = 0;
+        let mut at = Some(from);
+        while let Some(id) = at {
+            for dependent in rows.of(id) {
+                if !reached.contains(*dependent as usize) && !self.is_fixed_output(*dependent) {
+                    reached.insert(*dependent as usize);
+                    new.push(*dependent);
+                }
+            }
+            if new.len() > limit {
+                for id in new {
+                    reached.set(id as usize, false);
+                }
+                return None;
+            }
+            at = new.get(next).copied();
+            next += 1;
+        }
+        Some(new)
     }
 
     /// Marks some derivations and all that need them, stopping at fixed-output ones, and returns what was not yet marked.
@@ -196,24 +214,28 @@ struct Family {
 
 impl Family {
     fn of(graph: &Graph, stages: &[NodeId]) -> Family {
-        let sources: HashSet<&str> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
+        let sources: HashSet<&str, PathHash> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
         let names: HashSet<String> = stages.iter().map(|id| without_platform(graph.node(*id).name())).collect();
-        let packages: HashSet<&str> = stages.iter().map(|id| graph.node(*id).pname()).collect();
+        let packages: HashSet<&str, PathHash> = stages.iter().map(|id| graph.node(*id).pname()).collect();
         let mut certain: Vec<NodeId> = stages.iter().copied().filter(|id| !graph.is_fixed_output(*id)).collect();
-        let mut uncertain = Vec::new();
-        for id in graph.ids() {
+        let kin = |id: NodeId| -> Option<(NodeId, Option<Reason>)> {
             if graph.is_fixed_output(id) {
-                continue;
+                return None;
             }
             let node = graph.node(id);
-            let same_source = !sources.is_empty() && node.sources().any(|source| sources.contains(source));
-            let same_package = packages.contains(node.pname());
-            if same_source && names.contains(&without_platform(node.name())) {
-                certain.push(id);
-            } else if same_source {
-                uncertain.push((Reason::SameSource, id));
-            } else if same_package {
-                uncertain.push((Reason::SamePackage, id));
+            if !sources.is_empty() && node.sources().any(|source| sources.contains(source)) {
+                let same_name = names.contains(&without_platform(node.name()));
+                return Some((id, (!same_name).then_some(Reason::SameSource)));
+            }
+            packages.contains(node.pname()).then_some((id, Some(Reason::SamePackage)))
+        };
+        let kin: Vec<(NodeId, Option<Reason>)> =
+            graph.ids().into_par_iter().with_min_len(1 << 12).filter_map(kin).collect();
+        let mut uncertain = Vec::new();
+        for (id, reason) in kin {
+            match reason {
+                None => certain.push(id),
+                Some(reason) => uncertain.push((reason, id)),
             }
         }
         certain.sort_unstable();

@@ -17,7 +17,7 @@ use super::log::Message;
 use super::program::Nix;
 use super::reason::{Failure, Reason};
 use super::state::{BuildState, Event, Fetch, Status};
-use super::store::setting;
+use super::store::{DryRun, setting};
 use crate::base::process::{Exec, ProcessError};
 
 /// One derivation that is wanted.
@@ -82,6 +82,8 @@ pub enum Outcome {
     Substituted,
     /// It was there already.
     Already,
+    /// It is not there, and nothing needs it: what would was fetched or there.
+    NotNeeded,
     /// Its build failed.
     Failed,
     /// Something that it needs failed.
@@ -210,9 +212,23 @@ impl Nix {
         Ok(report)
     }
 
+    /// Says what a build would do; nothing is built or fetched.
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn plan_build(&self, request: &BuildRequest) -> Result<DryRun, Error> {
+        // With --check everything counts as there, so what is missing below the goals is asked for without it.
+        let request = BuildRequest { check: false, ..request.clone() };
+        let exec = self.wishes(self.store_call().args(["--realise", "--dry-run"]), &request);
+        Ok(DryRun::read(&String::from_utf8_lossy(&self.output(&exec)?.stderr)))
+    }
+
     /// Returns the call of a build.
     fn build_call(&self, request: &BuildRequest) -> Exec {
-        let mut exec = self.store_call().args(["--log-format", "internal-json", "--realise"]);
+        self.wishes(self.store_call().args(["--log-format", "internal-json", "--realise"]), request)
+    }
+
+    fn wishes(&self, mut exec: Exec, request: &BuildRequest) -> Exec {
         if request.keep_going {
             exec = exec.arg("--keep-going");
         }
@@ -262,7 +278,8 @@ impl Nix {
                 (drv.to_string(), result)
             })
             .collect();
-        if status != Some(0) {
+        // After Ctrl-C nothing is started any more, so nobody can be asked.
+        if status != Some(0) && !interrupted {
             self.settle(state, &mut results)?;
         }
         for goal in &request.goals {

@@ -13,10 +13,12 @@
 //! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
+//! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
 
 mod build;
+mod caches;
 mod error;
 mod expression;
 mod facts;
@@ -33,6 +35,7 @@ mod store;
 mod survey;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
+pub use caches::CachedPath;
 pub use error::{EXPLANATIONS, Error};
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,

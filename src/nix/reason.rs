@@ -46,6 +46,13 @@ pub enum Reason {
     },
     /// There was no room.
     DiskFull,
+    /// The connection to the machine that built it was lost.
+    MachineLost {
+        /// The machine.
+        host: String,
+        /// Nix's words.
+        message: String,
+    },
     /// No machine can or may build it.
     NoMachine {
         /// Nix's words.
@@ -72,6 +79,7 @@ impl std::fmt::Display for Reason {
             Reason::Dependencies { count: 1 } => f.write_str("1 dependency failed"),
             Reason::Dependencies { count } => write!(f, "{count} dependencies failed"),
             Reason::DiskFull => f.write_str("the disk is full"),
+            Reason::MachineLost { host, message } => write!(f, "lost the connection to {host}: {message}"),
         }
     }
 }

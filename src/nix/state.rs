@@ -246,7 +246,8 @@ impl BuildState {
                 self.activities.insert(id, Activity::Builds { done: 0, failed: 0 });
                 None
             }
-            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(3, strip_controls(text)),
+            // For a lock that another process holds, or for a machine: who wonders why nothing happens wants to know.
+            (activity::BUILD_WAITING, _) if !text.is_empty() => self.say(1, strip_controls(text)),
             _ => None,
         }
     }
@@ -354,14 +355,19 @@ impl BuildState {
         }
     }
 
-    fn fail(&mut self, drv: &str, failure: Failure) -> Option<Change> {
+    fn fail(&mut self, drv: &str, mut failure: Failure) -> Option<Change> {
         let drv = self.key(drv);
         let now = self.now;
+        let lost = self.lost_connection();
         let build = self.builds.entry(Arc::clone(&drv)).or_insert_with(Build::new);
         if let Reason::Dependencies { .. } = failure.reason {
             build.status = Status::Blocked;
             build.failure = Some(failure);
             return Some(Change::Blocked(drv));
+        }
+        // The status of the helper that speaks with the other machine, not that of a builder.
+        if let (Reason::Exit { status: 1 }, Some(host), Some(message)) = (&failure.reason, &build.host, lost) {
+            failure.reason = Reason::MachineLost { host: host.clone(), message };
         }
         // A remote failure is told twice, first by the hook with the builder's own status.
         let known = build.failure.as_ref().is_some_and(|f| !matches!(f.reason, Reason::Other { .. }));
@@ -374,6 +380,14 @@ impl BuildState {
             build.ended.get_or_insert(now);
         }
         (build.status == Status::Failed && was != Status::Failed).then_some(Change::Ended(drv))
+    }
+
+    /// Returns the last words about a connection that ended before its time.
+    fn lost_connection(&self) -> Option<String> {
+        let words = ["unexpected end-of-file", "Broken pipe", "Connection reset", "Connection closed", "cannot open connection"];
+        let lost = |text: &&String| words.iter().any(|w| text.contains(w));
+        let text = self.messages.iter().rev().filter(|(level, _)| *level == 0).map(|(_, text)| text).find(lost)?;
+        Some(text.lines().next()?.trim_start_matches("error:").trim().to_string())
     }
 
     fn say(&mut self, level: u64, text: String) -> Option<Change> {
@@ -464,6 +478,21 @@ mod tests {
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Started(_))).count(), 3);
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Ended(_))).count(), 3);
         assert!(state.fetches.iter().any(|f| f.path.ends_with("-ok1") && f.ended));
+    }
+
+    #[test]
+    fn a_lost_builder_is_no_failed_builder() {
+        let log = [
+            r#"@nix {"action":"start","id":1,"type":105,"fields":["/nix/store/x.drv","ssh-ng://far",1,1],"text":""}"#,
+            r#"@nix {"action":"msg","level":0,"msg":"error: unexpected end-of-file"}"#,
+            r#"@nix {"action":"stop","id":1}"#,
+            r#"@nix {"action":"msg","level":0,"msg":"error: builder for '/nix/store/x.drv' failed with exit code 1"}"#,
+        ];
+        let (state, _) = replay(log.join("\n").as_bytes());
+        let build = state.builds.values().next().unwrap();
+        assert_eq!(build.status, Status::Failed);
+        let reason = build.failure.as_ref().unwrap().reason.to_string();
+        assert_eq!(reason, "lost the connection to ssh-ng://far: unexpected end-of-file");
     }
 
     #[test]

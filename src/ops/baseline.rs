@@ -41,13 +41,19 @@ pub(super) struct Copy {
 }
 
 impl Baseline {
-    /// Makes the copy of the workspace that the baseline is; `None` where the overlays are only left out.
+    /// Makes the copy of the workspace that the baseline is; `None` where the overlays are only left out, unless the user's
+    /// own code wires them in.
     ///
     /// # Errors
     /// Those of git, of copying, and of taking the patches off; [`Error::NotPatched`].
-    pub(super) fn copy(&self, workspace: &Workspace) -> Result<Option<Copy>, Error> {
+    pub(super) fn copy(&self, workspace: &Workspace, own_code: bool) -> Result<Option<Copy>, Error> {
         match self {
-            Baseline::Unpatched => Ok(None),
+            Baseline::Unpatched if !own_code => Ok(None),
+            Baseline::Unpatched => {
+                let copy = copy_of(workspace)?;
+                unpatch(&copy.workspace, None)?;
+                Ok(Some(copy))
+            }
             Baseline::Revision(revision) => {
                 let dir = temporary()?;
                 let root = git::checkout(workspace.root(), revision, dir.path())?;
@@ -58,7 +64,7 @@ impl Baseline {
             Baseline::WithoutPackage(attr) => {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let copy = copy_of(workspace)?;
-                if !unpatch(&copy.workspace, &attr)? {
+                if !unpatch(&copy.workspace, Some(&attr))? {
                     return Err(Error::NotPatched { attr, patch: None });
                 }
                 Ok(Some(copy))
@@ -76,7 +82,14 @@ fn temporary() -> Result<TempDir, Error> {
 pub(super) fn copy_of(workspace: &Workspace) -> Result<Copy, Error> {
     let dir = temporary()?;
     let (root, below, files) = match git::working_tree(workspace.root())? {
-        Some(tree) => (tree.root, tree.below, tree.files),
+        Some(tree) => {
+            let mut files = tree.known;
+            // A flake sees only what git knows.
+            if !workspace.path("flake.nix").is_file() {
+                files.extend(tree.new);
+            }
+            (tree.root, tree.below, files)
+        }
         None => {
             let root = super::targets::absolute(workspace.root())?;
             let files = files_below(&root)?;
@@ -131,17 +144,18 @@ fn files_below(root: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     Ok(files)
 }
 
-/// Takes all patches of a package out of the overlays; says whether there were any.
-fn unpatch(workspace: &Workspace, attr: &AttrPath) -> Result<bool, Error> {
+/// Takes all patches of a package, or of every package, out of the overlays; says whether there were any.
+fn unpatch(workspace: &Workspace, attr: Option<&AttrPath>) -> Result<bool, Error> {
     let mut found = false;
     for path in workspace.overlay_candidates() {
         // Each removal moves what stands behind it, so the file is read again.
         while let Ok(file) = overlays::open(&path) {
-            let mut patched = file.patched_packages().into_iter().filter(|package| package.attr == *attr);
+            let mut patched =
+                file.patched_packages().into_iter().filter(|package| attr.is_none_or(|attr| package.attr == *attr));
             let Some(package) = patched.find(|package| !package.elements.is_empty()) else { break };
             let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
             let which: Vec<PatchElement> = package.elements.iter().map(named).collect();
-            let planned = file.remove_patches(&overlays::Disk, select, attr, &which)?;
+            let planned = file.remove_patches(&overlays::Disk, select, &package.attr, &which)?;
             let mut changed = false;
             for change in &planned.changes {
                 changed |= fs::write(&change.path, change.new.as_bytes())? != fs::Written::Unchanged;

@@ -14,17 +14,20 @@ use super::progress::Progress;
 use super::targets::Selection;
 use super::{Error, Outcome, engine};
 use crate::base::diagnostic::{Verdict, Warning};
-use crate::base::{fs, store_path};
+use crate::base::store_path;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, NodeId};
-use crate::nix::{self, BuildReport, BuildRequest, Goal, Nix};
+use crate::graph::{Delta, NodeId};
+use crate::nix::{self, BuildReport, BuildRequest, Goal};
 
 mod failed;
+mod keep;
 mod plan;
+mod report_file;
 mod show;
 
 pub use failed::{BuildFailure, FailingPatch};
 pub use plan::Plan;
+pub use report_file::{ReportFile, ReportFormat};
 
 /// What `build` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +56,8 @@ pub struct Options {
     pub copy_to: Option<String>,
     /// What else Nix is given.
     pub extra_args: Vec<OsString>,
+    /// Files that the outcome is written to.
+    pub reports: Vec<ReportFile>,
 }
 
 /// What was built.
@@ -134,11 +139,13 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("asking Nix what is there already");
-    let mut history = History::open();
-    let plan = plan::make(&nix, &comparison, &delta, &history)?;
+    let history = History::open();
+    let targets = targets(workspace, &comparison);
+    let request = request(options, &comparison, &targets);
+    let plan = plan::make(&nix, &comparison, &delta, &history, &request)?;
     let logs = workspace.state_dir().join("logs");
     let mut built = Built {
-        targets: targets(workspace, &comparison),
+        targets,
         plan,
         dry_run: options.dry_run,
         rebuild: Vec::new(),
@@ -152,18 +159,30 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         failed_targets: comparison.failures.clone(),
     };
     if options.dry_run {
+        report_file::write(&built, &options.reports)?;
         return Ok(built);
     }
-    let request = request(options, &comparison, &built.targets);
-    let total = Duration::from_secs_f64(built.plan.expected_seconds.unwrap_or_default());
-    let mut live = Live::new(&comparison, &delta, &built.plan, built.plan.expected_seconds.map(|_| total), progress);
-    let report = nix.build(&request, &mut |event, state| live.on_event(event, state))?;
+    let expected = built.plan.expected_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let mut keeper = keep::Keeper::new(&nix, &comparison.after, history, logs.clone());
+    let mut live = Live::new(&comparison, &delta, &built.plan, expected, progress);
+    let report = nix.build(&request, &mut |event, state| {
+        keeper.on_event(event, state);
+        live.on_event(event, state);
+    })?;
     drop(live);
-    fs::create_dir(&logs)?;
-    keep_logs(&nix, &report, &logs)?;
-    record(&mut history, &comparison.after, &report)?;
-    settle(&mut built, &comparison, &delta, &report, &logs);
+    keeper.rest(&report);
+    built.warnings.extend(keeper.warning());
+    let unnamed: Vec<NodeId> = delta
+        .rebuilt()
+        .iter()
+        .copied()
+        .filter(|id| !report.results.contains_key(comparison.after.node(*id).drv_path()))
+        .collect();
+    // After Ctrl-C Nix cannot be asked any more.
+    let present = if report.interrupted { None } else { Some(plan::present(&nix, &comparison.after, &unnamed)?) };
+    settle(&mut built, &comparison, &delta, &report, &logs, present.as_ref());
     built.failures = failed::describe(&nix, &comparison, &report)?;
+    report_file::write(&built, &options.reports)?;
     if report.status == Some(0)
         && let Some(store) = &options.copy_to
     {
@@ -172,6 +191,9 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         nix.copy_to(store, &paths)?;
     }
     if built.failures.is_empty() && !built.interrupted {
+        if let Some(told) = no_machine(&report) {
+            return Err(Error::NoMachine { told });
+        }
         report.check()?;
     }
     Ok(built)
@@ -215,6 +237,23 @@ fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) 
     }
 }
 
+/// Returns what Nix said of the machines when none of them could build.
+fn no_machine(report: &BuildReport) -> Option<Vec<String>> {
+    let gave_up =
+        |text: &String| text.contains("unable to start any build") || text.contains("Failed to find a machine");
+    if report.status == Some(0) || !report.messages.iter().any(gave_up) {
+        return None;
+    }
+    let mut told: Vec<String> = Vec::new();
+    for message in report.messages.iter().filter(|text| text.contains("cannot build on") || text.contains("ssh:")) {
+        let line = message.lines().collect::<Vec<_>>().join(" ").replace(": error: ", ": ");
+        if !told.contains(&line) {
+            told.push(line);
+        }
+    }
+    Some(told)
+}
+
 /// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
 pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
     let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
@@ -227,34 +266,30 @@ pub(super) fn log_file(logs: &std::path::Path, drv_path: &str) -> PathBuf {
     logs.join(format!("{}-{}.log", store_path::drv_name(drv_path), hash.get(..8).unwrap_or_default()))
 }
 
-/// Copies the logs of what was built now out of the store, so that they outlive a garbage collection.
-fn keep_logs(nix: &Nix, report: &BuildReport, logs: &std::path::Path) -> Result<(), Error> {
-    let ran = report.results.iter().filter(|(_, r)| matches!(r.outcome, nix::Outcome::Built | nix::Outcome::Failed));
-    for (drv_path, _) in ran {
-        if let Some(log) = nix.build_log(drv_path)? {
-            fs::write(&log_file(logs, drv_path), log.as_bytes())?;
-        }
-    }
-    Ok(())
-}
-
-fn record(history: &mut History, after: &Graph, report: &BuildReport) -> Result<(), Error> {
-    for (drv_path, result) in &report.results {
-        if let (nix::Outcome::Built, Some(elapsed), Some(id)) = (result.outcome, result.elapsed, after.find(drv_path)) {
-            let node = after.node(id);
-            history.add(node.pname(), node.name(), node.system(), elapsed);
-        }
-    }
-    history.save()
-}
-
-fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report: &BuildReport, logs: &std::path::Path) {
+fn settle(
+    built: &mut Built,
+    comparison: &Comparison,
+    delta: &Delta<'_>,
+    report: &BuildReport,
+    logs: &std::path::Path,
+    present: Option<&BTreeSet<NodeId>>,
+) {
     built.seconds = report.elapsed.as_secs_f64();
     built.interrupted = report.interrupted;
+    // What the plan does not name was there.
+    let planned: BTreeSet<&str> = built.plan.build.iter().map(|b| b.drv_path.as_str()).collect();
     let fate = |drv_path: &str| {
         let result = report.results.get(drv_path);
-        let outcome = result
-            .map_or(if report.status == Some(0) { nix::Outcome::Already } else { nix::Outcome::NotRun }, |r| r.outcome);
+        let there = match (present, comparison.after.find(drv_path)) {
+            (Some(present), Some(id)) => present.contains(&id),
+            _ => !planned.contains(drv_path),
+        };
+        let unnamed = match there {
+            true => nix::Outcome::Already,
+            false if report.status == Some(0) || !planned.contains(drv_path) => nix::Outcome::NotNeeded,
+            false => nix::Outcome::NotRun,
+        };
+        let outcome = result.map_or(unnamed, |r| r.outcome);
         let log = log_file(logs, drv_path);
         Fate {
             drv_path: drv_path.to_string(),
@@ -270,7 +305,9 @@ fn settle(built: &mut Built, comparison: &Comparison, delta: &Delta<'_>, report:
     let rebuilt: BTreeSet<&str> = delta.rebuilt().iter().map(path).collect();
     built.rebuild = delta.rebuilt().iter().map(|id| fate(path(id))).collect();
     built.others = report.results.keys().filter(|drv| !rebuilt.contains(drv.as_str())).map(|drv| fate(drv)).collect();
-    built.others.retain(|fate| !matches!(fate.outcome, nix::Outcome::Already | nix::Outcome::NotRun));
+    built
+        .others
+        .retain(|fate| !matches!(fate.outcome, nix::Outcome::Already | nix::Outcome::NotNeeded | nix::Outcome::NotRun));
     let done: BTreeMap<&str, nix::Outcome> = report.results.iter().map(|(drv, r)| (drv.as_str(), r.outcome)).collect();
     for target in &mut built.targets {
         let outcome = done.get(target.drv_path.as_str());

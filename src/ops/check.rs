@@ -256,8 +256,8 @@ fn patch(entry: &Entry, tree: &mut MemoryTree, strip: usize) -> Patch {
     };
     match applying::step(tree, &entry.bytes, strip) {
         Err(error) => checked.detail = error.to_string(),
-        Ok(outcome) => {
-            checked.state = outcome.verdict().into();
+        Ok((outcome, verdict)) => {
+            checked.state = verdict.into();
             checked.offset = outcome.max_offset();
             checked.fuzz = outcome.max_fuzz();
             checked.detail = match checked.state {

@@ -17,6 +17,7 @@ use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::config::Workspace;
 use crate::git::{Oid, Worktree};
+use crate::nix;
 use crate::overlay::{self, AttrPath};
 use crate::view::{Document, Role, Text};
 
@@ -193,6 +194,34 @@ pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<O
         at = made.map_err(|outcome| commits::does_not_apply(attr, &title, &outcome))?;
     }
     Ok(at)
+}
+
+/// Returns an overlay that builds a package from its worktree as it stands, committed or not: its files are the source, and no patch is
+/// applied, as they are in it.
+///
+/// # Errors
+/// [`QueueError::NotEdited`].
+pub(super) fn overlay(workspace: &Workspace, typed: &str) -> Result<nix::Overlay, Error> {
+    let attr = AttrPath::parse(typed).map_err(overlay::Error::from)?;
+    let session = Session::existing(workspace, &attr)?;
+    let dir = nix::path_text(&super::targets::absolute(session.worktree.dir())?)?;
+    let with = format!(
+        "{{ src = builtins.path {{ name = \"source\"; path = {dir}; filter = path: _: baseNameOf path != \".git\"; }}; \
+         patches = [ ]; sourceRoot = null; }}"
+    );
+    // `prev.a // { b = prev.a.b.overrideAttrs ... }` for a package of a nested set.
+    let mut at = format!("prev.{}", nix::attr_path_text(attr.names()));
+    let mut value = format!("{at}.overrideAttrs (old: {with})");
+    for (i, name) in attr.names().iter().enumerate().rev() {
+        let name = nix::quoted(name);
+        let above = attr.names().get(..i).unwrap_or_default();
+        at = format!("prev.{}", nix::attr_path_text(above));
+        value = match above {
+            [] => format!("{{ {name} = {value}; }}"),
+            _ => format!("({at} // {{ {name} = {value}; }})"),
+        };
+    }
+    Ok(nix::Overlay::Expression(nix::Fragment::parse(format!("(final: prev: {value})"))?))
 }
 
 impl Outcome for Edited {

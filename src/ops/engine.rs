@@ -9,7 +9,22 @@ use crate::nix::{Nix, Settings};
 /// # Errors
 /// [`Error::Nix`] when there is none.
 pub(super) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
-    let options = workspace.settings().nix.options.iter();
-    let settings = Settings { options: options.map(|(n, v)| (n.clone(), v.clone())).collect(), ..Settings::default() };
+    Ok(Nix::discover(settings(workspace))?)
+}
+
+/// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
+///
+/// # Errors
+/// As [`nix`].
+pub(super) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
+    let mut settings = settings(workspace);
+    settings.options.push(("allow-import-from-derivation".into(), "false".into()));
     Ok(Nix::discover(settings)?)
+}
+
+fn settings(workspace: &Workspace) -> Settings {
+    let mut options = workspace.settings().nix.options.clone();
+    // Which store it is counts beyond Nix's own options: derivations and results are read from there.
+    let store = options.remove("store");
+    Settings { options: options.into_iter().collect(), store, ..Settings::default() }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::queue::commits::{self, Known};
+use super::queue::commits::{self, Keep, Known};
 use super::queue::error::Error as QueueError;
 use super::queue::rewrite::{self, Wanted};
 use super::queue::series::Overlays;
@@ -93,7 +93,7 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
     let base = session.base()?;
     let tip = session.worktree.head()?;
     let commits = session.worktree.line(base, tip)?;
-    let written = commits::to_patches(&session.worktree, base, &commits, &known, session.state.strip)?;
+    let written = commits::to_patches(&session.worktree, base, &commits, &known, session.state.strip, Keep::Fitting)?;
     let wanted: Vec<Wanted> = written
         .iter()
         .map(|w| Wanted {

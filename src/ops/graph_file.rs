@@ -172,33 +172,38 @@ pub struct ChangedAttribute {
 pub fn diff(before: &std::path::Path, after: &std::path::Path, view: View) -> Result<GraphDiff, Error> {
     let (before, after) = rayon::join(|| Graph::open(before), || Graph::open(after));
     let (before, after) = (before?, after?);
-    let delta = Delta::between(&before, &after);
-    let path = |graph: &Graph, id: Option<NodeId>| id.map(|id| graph.node(id).drv_path().to_owned());
-    let attributes = delta
-        .attributes()
-        .into_iter()
-        .map(|change| ChangedAttribute {
-            attr: change.attr.to_owned(),
-            before: path(&before, change.before),
-            after: path(&after, change.after),
-        })
-        .collect();
-    let chain = delta.longest_chain().unwrap_or_default();
-    Ok(GraphDiff {
-        counts: delta.counts(),
-        attributes,
-        rebuild: Rebuild::of_delta(&delta, &[]),
-        replaced: Named::all(&before, delta.replaced()),
-        fixed_output_only: Named::all(&after, delta.fixed_output_only()),
-        fetched: Named::all(&after, delta.fetched()),
-        unknown_outputs: Named::all(&after, delta.unknown_outputs()),
-        chain: chain.iter().map(|id| after.node(*id).name().to_owned()).collect(),
-        partial: before.missing().len() + after.missing().len() > 0,
-        view,
-    })
+    Ok(GraphDiff::of(&Delta::between(&before, &after), view))
 }
 
 impl GraphDiff {
+    /// Describes the difference of two graphs.
+    pub(super) fn of(delta: &Delta<'_>, view: View) -> GraphDiff {
+        let (before, after) = (delta.before(), delta.after());
+        let path = |graph: &Graph, id: Option<NodeId>| id.map(|id| graph.node(id).drv_path().to_owned());
+        let attributes = delta
+            .attributes()
+            .into_iter()
+            .map(|change| ChangedAttribute {
+                attr: change.attr.to_owned(),
+                before: path(before, change.before),
+                after: path(after, change.after),
+            })
+            .collect();
+        let chain = delta.longest_chain().unwrap_or_default();
+        GraphDiff {
+            counts: delta.counts(),
+            attributes,
+            rebuild: Rebuild::of_delta(delta, &[]),
+            replaced: Named::all(before, delta.replaced()),
+            fixed_output_only: Named::all(after, delta.fixed_output_only()),
+            fetched: Named::all(after, delta.fetched()),
+            unknown_outputs: Named::all(after, delta.unknown_outputs()),
+            chain: chain.iter().map(|id| after.node(*id).name().to_owned()).collect(),
+            partial: before.missing().len() + after.missing().len() > 0,
+            view,
+        }
+    }
+
     /// Returns the rebuild set as a graph, from root causes on.
     pub fn digraph(&self) -> Digraph {
         self.rebuild.digraph(&self.view)

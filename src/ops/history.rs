@@ -27,13 +27,15 @@ impl History {
     pub(super) fn open() -> History {
         let home = |variable: &str, below: &str| Some(PathBuf::from(std::env::var_os(variable)?).join(below));
         let dir = home("XDG_STATE_HOME", "overlayctl").or_else(|| home("HOME", ".local/state/overlayctl"));
-        let path = dir.map(|dir| dir.join("history.json"));
+        History::at(dir.map(|dir| dir.join("history.json")))
+    }
+
+    fn at(path: Option<PathBuf>) -> History {
         let read = path.as_deref().and_then(|path| serde_json::from_str::<History>(&fs::read_text(path).ok()?).ok());
         History { path, ..read.filter(|h| h.version == 1).unwrap_or(History { version: 1, ..History::default() }) }
     }
 
-    /// Adds the duration of a build.
-    pub(super) fn add(&mut self, pname: &str, name: &str, system: &str, took: Duration) {
+    fn add(&mut self, pname: &str, name: &str, system: &str, took: Duration) {
         let times = self.seconds.entry(key(pname, name, system)).or_default();
         times.push(took.as_secs_f64());
         times.drain(..times.len().saturating_sub(KEPT));
@@ -46,10 +48,21 @@ impl History {
         times.get(times.len() / 2).and_then(|median| Duration::try_from_secs_f64(*median).ok())
     }
 
-    /// Writes the history.
-    pub(super) fn save(&self) -> Result<(), Error> {
-        if let (Some(path), Ok(text)) = (&self.path, serde_json::to_vec(self)) {
-            fs::write(path, &text)?;
+    /// Removes what a run that was killed left beside the history.
+    pub(super) fn sweep(&self) {
+        if let Some(dir) = self.path.as_deref().and_then(std::path::Path::parent) {
+            fs::sweep(dir);
+        }
+    }
+
+    /// Adds the duration of a build to the history on disk, keeping what other runs added since this one was opened.
+    pub(super) fn record(&mut self, pname: &str, name: &str, system: &str, took: Duration) -> Result<(), Error> {
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let _lock = fs::lock(&path.with_extension("lock"))?;
+        *self = History::at(Some(path.clone()));
+        self.add(pname, name, system, took);
+        if let Ok(text) = serde_json::to_vec(self) {
+            fs::write(&path, &text)?;
         }
         Ok(())
     }
@@ -81,5 +94,17 @@ mod tests {
         let expected = |name: &str| history.expected("musl", name, "x86_64-linux");
         assert_eq!(expected("musl-1.2.5-aarch64-unknown-linux-musl"), Some(Duration::from_secs(12)));
         assert_eq!(expected("musl-1.2.3"), None);
+    }
+
+    #[test]
+    fn two_runs_at_once_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.json");
+        let [mut one, mut other] = [(); 2].map(|()| History::at(Some(path.clone())));
+        one.record("musl", "musl-1", "x86_64-linux", Duration::from_secs(5)).unwrap();
+        other.record("gcc", "gcc-1", "x86_64-linux", Duration::from_secs(7)).unwrap();
+        let read = History::at(Some(path));
+        assert_eq!(read.expected("musl", "musl-1", "x86_64-linux"), Some(Duration::from_secs(5)));
+        assert_eq!(read.expected("gcc", "gcc-1", "x86_64-linux"), Some(Duration::from_secs(7)));
     }
 }

@@ -95,6 +95,7 @@ impl Named {
 
 /// The way from a root cause to a target.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Chain {
     /// The target.
     pub target: String,
@@ -102,6 +103,10 @@ pub struct Chain {
     pub path: Vec<String>,
     /// A shortest chain.
     pub shortest: Vec<String>,
+    /// The derivations of `path`.
+    pub drv_paths: Vec<String>,
+    /// The derivations of `shortest`.
+    pub shortest_drv_paths: Vec<String>,
 }
 
 /// Compares the targets without and with the workspace's overlays, or two states of the workspace.
@@ -120,6 +125,7 @@ fn describe(comparison: &Comparison) -> Impact {
     let delta = Delta::between(&comparison.before, &comparison.after);
     let after = &comparison.after;
     let names = |chain: &[NodeId]| chain.iter().map(|id| after.node(*id).name().to_string()).collect::<Vec<_>>();
+    let paths = |chain: &[NodeId]| chain.iter().map(|id| after.node(*id).drv_path().to_string()).collect::<Vec<_>>();
     let mut chains = Vec::new();
     let mut targets = Vec::new();
     let mut ids = Vec::new();
@@ -135,7 +141,13 @@ fn describe(comparison: &Comparison) -> Impact {
         let Some(id) = id.filter(|_| is_rebuilt) else { continue };
         ids.push(id);
         if let (Some(longest), Some(shortest)) = (delta.critical_chain(id), delta.shortest_chain(id)) {
-            chains.push(Chain { target: target.name.clone(), path: names(&longest), shortest: names(&shortest) });
+            chains.push(Chain {
+                target: target.name.clone(),
+                path: names(&longest),
+                shortest: names(&shortest),
+                drv_paths: paths(&longest),
+                shortest_drv_paths: paths(&shortest),
+            });
         }
     }
     Impact {

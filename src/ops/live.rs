@@ -48,21 +48,31 @@ impl<'p> Live<'p> {
         let name = |drv: &str| store_path::drv_name(drv).to_string();
         let build = |drv: &str| state.builds.get(drv);
         let step = match event {
-            Event::Change(Change::Started(drv)) => {
-                Some(Step::Began { name: name(drv), host: build(drv).and_then(|b| b.host.clone()) })
-            }
+            Event::Change(Change::Started(drv)) => Some(Step::Began {
+                drv_path: drv.to_string(),
+                name: name(drv),
+                host: build(drv).and_then(|b| b.host.clone()),
+            }),
             Event::Change(Change::Ended(drv)) => match build(drv) {
                 Some(b) if b.status == Status::Failed => Some(Step::Failed {
+                    drv_path: drv.to_string(),
                     name: name(drv),
                     reason: b.failure.as_ref().map_or_else(|| "its builder failed".into(), |f| f.reason.to_string()),
                 }),
-                Some(b) => Some(Step::Built { name: name(drv), took: b.elapsed(state.now).unwrap_or_default() }),
+                Some(b) => Some(Step::Built {
+                    drv_path: drv.to_string(),
+                    name: name(drv),
+                    took: b.elapsed(state.now).unwrap_or_default(),
+                }),
                 None => None,
             },
-            Event::Change(Change::Blocked(drv)) => Some(Step::Blocked { name: name(drv) }),
+            Event::Change(Change::Blocked(drv)) => Some(Step::Blocked { drv_path: drv.to_string(), name: name(drv) }),
+            // What goes to a remote builder (from `local`) and what comes back from it is no news.
             Event::Change(Change::Fetched(at)) => state
                 .fetches
                 .get(*at)
+                .filter(|f| f.from.contains("://"))
+                .filter(|f| !state.builds.values().any(|b| b.host.as_ref().is_some_and(|h| h.starts_with(&f.from))))
                 .map(|f| Step::Fetched { name: store_path::name(&f.path).to_string(), from: f.from.clone() }),
             // Errors and warnings; what is merely information would drown the rest. The warning that the result may be
             // garbage collected is left out: the links are made after the build.
@@ -99,10 +109,13 @@ impl<'p> Live<'p> {
             host: b.host.clone(),
             last_line: b.tail.back().map(|line| line.chars().take(LINE).collect()),
         });
+        let total = self.total.max(state.builds.len());
+        let seen = state.builds.len() - state.count(Status::Planned);
         Picture {
             built: state.count(Status::Built),
-            total: self.total.max(state.builds.len()),
+            total,
             failed: state.count(Status::Failed),
+            waiting: total.saturating_sub(seen),
             running: running.collect(),
             chain: self.chain.iter().map(|drv| (store_path::drv_name(drv).to_string(), done(drv))).collect(),
             elapsed: state.now,

@@ -2,6 +2,7 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+pub mod all;
 pub mod baseline;
 pub mod boards;
 pub mod build;
@@ -10,28 +11,40 @@ pub mod comparison;
 pub mod edit;
 mod engine;
 pub mod explain;
+pub mod export;
 mod facts;
 mod fetch;
 pub mod finish;
+pub mod graph_cache;
 pub mod graph_file;
+pub mod header;
 mod history;
 pub mod impact;
+pub mod import;
 pub mod init;
 pub mod ldd;
+pub mod lint;
 pub mod list;
 mod live;
 pub mod overlays;
+mod own_targets;
 pub mod patch;
 pub mod platforms;
 pub mod predict;
 pub mod progress;
 pub mod queue;
+pub mod rebase;
+pub mod refresh;
+pub mod reorder;
 pub mod run;
+pub mod scope;
 pub mod source;
+pub mod status;
 pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
 pub mod verify;
+pub mod why;
 
 use std::path::PathBuf;
 
@@ -218,6 +231,12 @@ pub enum Error {
     /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
+    /// No machine could build what is left.
+    #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
+    NoMachine {
+        /// What Nix said of each machine.
+        told: Vec<String>,
+    },
     /// A list of roots that is malformed.
     #[error("{} cannot be used", path.display())]
     File {
@@ -416,6 +435,24 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "No overlay of the workspace patches anything, so nothing can be proven. `overlayctl list` shows what is patched.",
     },
     Explanation {
+        code: "OV1080",
+        title: "a target is left out of a prediction",
+        text: "It does not evaluate even without the overlays, so there is no graph to predict from. The other targets are predicted.",
+    },
+    Explanation {
+        code: "OV1082",
+        title: "something is built during evaluation",
+        text: "The expression imports the result of a derivation (import-from-derivation), so Nix has to build that before it can say \
+               what the target is. It is found by evaluating without permission first. --no-import-from-derivation refuses it.",
+    },
+    Explanation {
+        code: "OV1081",
+        title: "everything is evaluated again",
+        text: "With a kept graph of the unpatched set only the attributes that a change can reach are evaluated again, and a sample \
+               of the others. Where the overlays bind something of which that cannot be told (a scope, a function, a new \
+               name that others use), or the sample shows a change, all are.",
+    },
+    Explanation {
         code: "OV1120",
         title: "the package is bound again later",
         text: "Overlays are applied in order, and a later one that binds the same key without building on what is there \
@@ -486,10 +523,20 @@ pub static EXPLANATIONS: &[Explanation] = &[
                packages of the set were given the unpatched one.",
     },
     Explanation {
+        code: "OV1150",
+        title: "a log or a duration could not be kept",
+        text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
+               .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
+    Explanation {
         code: "OV1132",
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
                out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+        code: "OV1151",
+        title: "no machine could build what is left",
+        text: "None of the remote builders answered or has the system and the features that are needed, and nothing may be built here \
+               (--max-jobs 0, or another system). What Nix said of each machine is shown. What was finished before stays.",
     },
 ];
 
@@ -573,6 +620,7 @@ impl Coded for Error {
             Error::NoEmulator { .. } => "OV1036",
             Error::NotElf { .. } => "OV1037",
             Error::NothingPatched => "OV1039",
+            Error::NoMachine { .. } => "OV1151",
             Error::File { source, .. } => source.code(),
         }
     }
@@ -582,6 +630,9 @@ impl Coded for Error {
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
                 Some(format!("near names: {}", failure.near.join(", ")))
+            }
+            Error::NoMachine { .. } => {
+                Some("try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into())
             }
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
             Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),

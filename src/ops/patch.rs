@@ -156,7 +156,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
     }
     for url in &options.fetch {
         let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
-        let (bytes, subject) = checked_bytes(&fetched.bytes, Path::new(url))?;
+        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, None)?;
         touched.extend(touched_files(&bytes));
         warnings.extend(fetched.warning);
         match fetched.element {
@@ -259,22 +259,30 @@ fn enqueue(
 /// # Errors
 /// [`Error::Patch`] with the place of what is wrong.
 pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
-    checked_bytes(&fs::read(path)?, path)
+    checked_bytes(path, &fs::read(path)?, None)
 }
 
-/// As [`checked`], for the bytes of a patch that came from `path` or from an address.
-fn checked_bytes(bytes: &[u8], path: &Path) -> Result<(Vec<u8>, String), Error> {
+/// Checks the bytes of a patch that came from `path`, which may be an address; with the `-pN` that its names are for, when that
+/// is known.
+///
+/// # Errors
+/// As [`checked`].
+pub(super) fn checked_bytes(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
     let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
     let parsed = PatchFile::parse(bytes).map_err(in_file)?;
     if parsed.crlf() {
         return Err(Error::CrlfPatch { path: path.to_path_buf() });
     }
     // A name that leaves the tree is that, whatever the -p level; one that is too short for -p1 is brought to it below.
-    match parsed.check(1) {
+    match parsed.check(level.unwrap_or(1)) {
         Ok(_) | Err(patch::Error::StripTooDeep { .. }) => {}
         Err(error) => return Err(in_file(error)),
     }
-    let stored = normalise(&parsed).map_err(in_file)?;
+    let stored = match level {
+        Some(level) => patch::normalise_from(&parsed, level),
+        None => normalise(&parsed),
+    }
+    .map_err(in_file)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let from_stem = QueueName::parse(&format!("{stem}.patch")).map_or(stem, |name| name.slug);
     let subject = parsed.headers().subject.filter(|s| !s.trim().is_empty()).unwrap_or(from_stem);

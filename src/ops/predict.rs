@@ -2,7 +2,7 @@
 //!
 //! Nothing is evaluated with a change, so it is a prediction and is called one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,9 +10,14 @@ use serde::ser::{SerializeSeq as _, SerializeStruct as _, Serializer};
 
 use super::impact::view::{Cover, Rebuild, View, unknown_outputs};
 use super::impact::{builds, plural};
-use super::{Error, Outcome};
+use super::progress::Progress;
+use super::targets::{self, Selection};
+use super::{Error, Outcome, engine};
 use crate::base::diagnostic::Warning;
-use crate::graph::{Counts, Graph, NodeId, Prediction, Reason};
+use crate::config::Workspace;
+use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
+use crate::nix::{Root, Side};
+use crate::overlay::{self, AttrPath};
 use crate::view::{Digraph, Document, Role, Text};
 
 /// What would be rebuilt if a package were changed.
@@ -39,6 +44,125 @@ pub fn from_file(attr: &str, file: &Path, view: View) -> Result<Predicted, Error
     let graph = Graph::open(file)?;
     let prediction = graph.predict(attr)?;
     Ok(predicted(attr, PathBuf::from(file).display().to_string(), graph, prediction, view))
+}
+
+/// How far a package can be from the set it is asked for in: the stages of nixpkgs.
+const STAGES: [&[&str]; 4] = [&[], &["buildPackages"], &["buildPackages", "buildPackages"], &["targetPackages"]];
+
+/// Predicts what a change of a package would rebuild for the targets of a workspace. Evaluated are the targets and the
+/// package in every stage, without overlays.
+///
+/// # Errors
+/// [`Error::Eval`] when no target evaluates, [`Error::NoSuchAttribute`] when the package is in no stage, and those of the
+/// workspace and of Nix.
+pub fn from_workspace(
+    workspace: &Workspace,
+    attr: &str,
+    selection: &Selection,
+    view: View,
+    progress: &mut dyn Progress,
+) -> Result<Predicted, Error> {
+    let package = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    let groups = targets::resolve(workspace, selection)?;
+    let nix = engine::nix(workspace)?;
+    let mut sides = Vec::new();
+    for group in &groups {
+        let mut paths: Vec<Vec<String>> = group.targets.iter().map(|target| target.attr.names().to_vec()).collect();
+        // A target may choose its package set in its path; the package is meant in the same one.
+        let mut sets: Vec<Vec<String>> = group.targets.iter().map(|target| set_of(target.attr.names())).collect();
+        sets.sort();
+        sets.dedup();
+        for set in sets {
+            for stage in STAGES {
+                let stage = stage.iter().map(|name| (*name).to_owned());
+                paths.push(set.iter().cloned().chain(stage).chain(package.names().iter().cloned()).collect());
+            }
+        }
+        let root = Root::Packages(Box::new(group.plain.clone()));
+        sides.push(Side { name: "the package set without the overlays".into(), root, targets: paths });
+    }
+    progress.stage(&format!("evaluating {attr} in every stage, and the targets"));
+    let results = nix.instantiate(&sides)?;
+    let (mut roots, mut stages, mut near) = (Vec::new(), Vec::new(), Vec::new());
+    let mut failed = None;
+    let mut warnings = Vec::new();
+    for (group, results) in groups.iter().zip(results) {
+        for (index, result) in results.into_iter().enumerate() {
+            match (group.targets.get(index), result) {
+                (Some(target), Ok(drv)) => {
+                    roots.push(graph::Root { attr: Some(target.name.clone()), drv_path: drv.drv_path });
+                }
+                (Some(target), Err(failure)) => {
+                    warnings.push(Warning {
+                        code: "OV1080",
+                        message: format!("`{}` does not evaluate and is left out: {}", target.name, failure.message),
+                        place: None,
+                        hint: None,
+                    });
+                    failed.get_or_insert((target.name.clone(), failure));
+                }
+                (None, Ok(drv)) => stages.push(drv.drv_path),
+                // Not every stage has every package.
+                (None, Err(failure)) => near.extend(failure.near),
+            }
+        }
+    }
+    if roots.is_empty() {
+        return Err(
+            failed.map_or(Error::NoTargets, |(target, failure)| Error::Eval { target, failure: Box::new(failure) })
+        );
+    }
+    if stages.is_empty() {
+        near.sort();
+        near.dedup();
+        return Err(Error::NoSuchAttribute { attr: attr.to_owned(), near });
+    }
+    progress.stage("reading the derivations");
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let names: Vec<String> = roots.iter().filter_map(|root| root.attr.clone()).collect();
+    let targets: Vec<String> = roots.iter().map(|root| root.drv_path.clone()).collect();
+    roots.extend(stages.iter().map(|drv_path| graph::Root { attr: None, drv_path: drv_path.clone() }));
+    let graph = Graph::read(&roots, &store)?;
+    let mut stages: Vec<NodeId> = stages.iter().filter_map(|drv_path| graph.find(drv_path)).collect();
+    let mut seen = HashSet::new();
+    stages.retain(|id| seen.insert(*id));
+    let mut prediction = graph.predict_stages(attr, &stages);
+    // The stages of the package are in the graph for its family's sake; asked is about the targets.
+    let needed = closure(&graph, targets.iter().filter_map(|drv_path| graph.find(drv_path)));
+    let is_needed = |id: &NodeId| needed.get(*id as usize).copied().unwrap_or_default();
+    prediction.rebuild.retain(is_needed);
+    prediction.roots.retain(is_needed);
+    prediction.possible.retain(|possible| is_needed(&possible.node));
+    let graph_of = if names.len() > 3 { plural(names.len(), "target") } else { names.join(", ") };
+    let mut predicted = predicted(attr, graph_of, graph, prediction, view);
+    predicted.warnings = warnings;
+    Ok(predicted)
+}
+
+/// Returns the part of an attribute path that chooses a package set: `pkgsCross.X`, `pkgsStatic`.
+pub(super) fn set_of(path: &[String]) -> Vec<String> {
+    let mut at = 0;
+    while let Some(name) = path.get(at) {
+        at += match name.as_str() {
+            "pkgsCross" => 2,
+            "pkgsStatic" | "pkgsMusl" | "pkgsi686Linux" | "pkgsLLVM" | "buildPackages" | "targetPackages" | "pkgs" => 1,
+            _ => break,
+        };
+    }
+    path.get(..at).unwrap_or_default().to_vec()
+}
+
+/// Marks some derivations and all that they need.
+fn closure(graph: &Graph, from: impl Iterator<Item = NodeId>) -> Vec<bool> {
+    let mut seen = vec![false; graph.len()];
+    let mut todo: Vec<NodeId> = from.collect();
+    while let Some(id) = todo.pop() {
+        if let Some(seen) = seen.get_mut(id as usize).filter(|seen| !**seen) {
+            *seen = true;
+            todo.extend_from_slice(graph.inputs(id));
+        }
+    }
+    seen
 }
 
 /// Describes a prediction.

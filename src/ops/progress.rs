@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// Someone who is told what is going on.
 pub trait Progress {
     /// A new stage begins: `evaluating 3 targets`.
@@ -16,25 +18,40 @@ pub trait Progress {
     fn tick(&mut self, now: &Picture);
 }
 
+/// Returns the short name of a machine or cache: its address without scheme and options.
+pub fn machine(url: &str) -> &str {
+    let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+    name.split('?').next().filter(|name| !name.is_empty()).unwrap_or(url)
+}
+
 /// Something that happened in a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Step {
     /// A derivation is being built.
     Began {
+        /// Its derivation.
+        drv_path: String,
         /// Its name.
         name: String,
         /// The machine, when another one.
+        #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<String>,
     },
     /// A derivation was built.
     Built {
+        /// Its derivation.
+        drv_path: String,
         /// Its name.
         name: String,
         /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },
     /// A build failed.
     Failed {
+        /// Its derivation.
+        drv_path: String,
         /// Its name.
         name: String,
         /// Why.
@@ -42,6 +59,8 @@ pub enum Step {
     },
     /// A derivation will not be built because what it needs failed.
     Blocked {
+        /// Its derivation.
+        drv_path: String,
         /// Its name.
         name: String,
     },
@@ -68,6 +87,8 @@ pub struct Picture {
     pub total: usize,
     /// How many failed.
     pub failed: usize,
+    /// How many wait for their turn.
+    pub waiting: usize,
     /// What is being built.
     pub running: Vec<Running>,
     /// The chain from the root cause to the targets: names, and whether each is done.
@@ -91,6 +112,11 @@ pub struct Running {
     pub host: Option<String>,
     /// The last line of its log.
     pub last_line: Option<String>,
+}
+
+/// Writes a duration as seconds.
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 /// Nobody is told.

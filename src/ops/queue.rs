@@ -2,7 +2,7 @@
 
 pub mod applying;
 pub mod commits;
-mod date;
+pub mod date;
 pub mod error;
 pub mod rewrite;
 pub mod series;
@@ -74,6 +74,11 @@ pub fn files(dir: &Path) -> Result<Vec<String>, Error> {
         names.extend(entry.file_name().into_string().ok());
     }
     Ok(queue::order(names))
+}
+
+/// Returns `1 patch`, `8 patches`.
+pub fn patches(count: usize) -> String {
+    if count == 1 { "1 patch".into() } else { format!("{count} patches") }
 }
 
 /// Returns the subject of a patch file, or of its name when it cannot be read.

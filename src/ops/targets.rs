@@ -22,6 +22,10 @@ pub struct Selection {
     pub boards: Vec<String>,
     /// The targets.
     pub targets: Vec<String>,
+    /// Packages whose worktree of `edit` takes the place of their source and patches, as typed.
+    pub edited: Vec<String>,
+    /// Whether nothing may be built during evaluation.
+    pub no_import_from_derivation: bool,
 }
 
 /// One thing to build: an attribute path in a package set.
@@ -98,6 +102,28 @@ pub(super) fn resolve_with(
     Ok(groups)
 }
 
+/// Returns the package set that the options or the board choose, whole: without and with the workspace's overlays.
+///
+/// # Errors
+/// [`Error::Usage`] for several boards, [`Error::Config`].
+pub(super) fn whole(workspace: &Workspace, selection: &Selection) -> Result<Group, Error> {
+    let mut boards = Vec::new();
+    for name in &selection.boards {
+        boards.extend(workspace.boards(name)?.into_iter().map(|(name, board)| (Some(name), board.clone())));
+    }
+    if boards.is_empty() {
+        let board = Board { platform: selection.cross.clone(), is_static: selection.is_static, ..Board::default() };
+        boards.push((None, board));
+    }
+    match boards.as_slice() {
+        [(name, board)] => group(workspace, workspace, selection, *name, board, &[]),
+        _ => Err(Error::Usage {
+            message: "--all looks at one package set".into(),
+            hint: "name one board, or the set with --cross and --static".into(),
+        }),
+    }
+}
+
 /// Returns the native package set of the workspace without its overlays.
 ///
 /// # Errors
@@ -141,6 +167,9 @@ fn group(
     }
     let mut patched = plain.clone();
     patched.overlays = overlay_refs(&overlays_of.overlays())?;
+    for typed in &selection.edited {
+        patched.overlays.push(super::edit::overlay(workspace, typed)?);
+    }
     let target_stage: Vec<PathBuf> = overlays_of
         .cross_overlays()
         .into_iter()

@@ -121,7 +121,7 @@ pub struct Counts {
 /// One package of one target, and all that is known of both.
 struct Case<'c, 'n> {
     nix: &'n Nix,
-    workspace: &'c Workspace,
+    workspace: &'n Workspace,
     delta: &'c Delta<'c>,
     group: &'n Group,
     target: &'c Target,
@@ -135,7 +135,8 @@ struct Case<'c, 'n> {
     valid: &'c BTreeSet<String>,
     asked: &'c mut Asked<'n>,
     identity: &'c mut Identity<'n>,
-    /// Whether what is missing for a comparison may be built.
+    sources: &'c mut source::Sources<'n>,
+    /// Whether what is missing for a comparison may be built or fetched.
     may_build: bool,
     progress: &'c mut dyn Progress,
 }
@@ -199,6 +200,7 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("looking for the patches");
     let mut identity = Identity::new(&nix);
+    let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
     let mut verified = Verified {
@@ -262,6 +264,7 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     valid: &valid,
                     asked: &mut asked,
                     identity: &mut identity,
+                    sources: &mut sources,
                     may_build: !options.no_build,
                     progress: &mut *progress,
                 };
@@ -296,11 +299,12 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
         family.sources.extend(facts.src.clone());
         family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
     }
-    let members = derivation::members(case, &family);
+    let mut members = derivation::members(case, &family);
+    derivation::excuse(case, &mut members)?;
     let logs = log::logs(case, &members)?;
     Ok(vec![
         (Level::Derivation, derivation::judge(case, &members)?),
-        (Level::Source, source::judge(case, &members, &logs)),
+        (Level::Source, source::judge(case, &members, &logs)?),
         (Level::Log, log::judge(case, &members, &logs)),
         (Level::Closure, closure::judge(case, &members, &family)?),
         (Level::Contents, contents::judge(case, &members)?),

@@ -1,4 +1,5 @@
 //! The data set that the graph tests run on, unpacked once for all test programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests fail loudly")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs::{self, File};

@@ -11,18 +11,23 @@ use crate::ops::build;
 /// Builds targets with the workspace's overlays: a plan, progress, results, logs
 ///
 /// Nix does the building. Each target gets a link `result-TARGET`, which keeps it from garbage collection; logs of what
-/// was built are kept in .overlayctl/logs. Running it again builds nothing twice.
+/// was built are kept in .overlayctl/logs. Running it again builds nothing twice. With --json each step is a line
+/// (`overlayctl.build-event/1`); the last line is the outcome.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl build --board aarch64
   overlayctl build pkgsCross.riscv64.curl --dry-run
   overlayctl build --cross aarch64-multiplatform --static curl --keep-going
+  overlayctl build --board all --keep-going --report junit build.xml
   overlayctl build curl --builders 'ssh://farm x86_64-linux' -- --option sandbox false")]
 pub(crate) struct Args {
     /// The targets; those of the board or of overlayctl.toml when absent
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
+    /// Builds this package from its worktree of `overlayctl edit` as it stands; may be given several times
+    #[arg(long, value_name = "ATTR")]
+    edited: Vec<String>,
     /// Ends after the plan
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -53,6 +58,9 @@ pub(crate) struct Args {
     /// Copies the results to this store when all is built
     #[arg(long, value_name = "STORE")]
     copy_to: Option<String>,
+    /// Writes the outcome to a file: `json` (as --json prints it) or `junit` (for CI servers)
+    #[arg(long, num_args = 2, value_names = ["json|junit", "FILE"], action = clap::ArgAction::Append)]
+    report: Vec<String>,
     /// What else nix-store --realise is given
     #[arg(last = true, value_name = "NIX OPTIONS")]
     extra_args: Vec<OsString>,
@@ -61,7 +69,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     let options = build::Options {
-        selection: args.set.selection(args.targets),
+        selection: crate::ops::targets::Selection { edited: args.edited, ..args.set.selection(args.targets) },
         dry_run: args.dry_run,
         keep_going: args.keep_going,
         max_jobs: args.max_jobs,
@@ -73,10 +81,28 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         substituters: args.substituters,
         copy_to: args.copy_to,
         extra_args: args.extra_args,
+        reports: reports(&args.report)?,
     };
-    let mut progress = context.progress();
+    let mut progress = context.build_progress();
     let built = build::build(&workspace, &options, &mut *progress)?;
     drop(progress);
     context.warn(&built.warnings);
     context.show(&built)
+}
+
+fn reports(words: &[String]) -> Result<Vec<build::ReportFile>, Failure> {
+    let pair = |pair: &[String]| {
+        let [format, path] = pair else { return Err(no_format("")) };
+        let format = match format.as_str() {
+            "json" => build::ReportFormat::Json,
+            "junit" => build::ReportFormat::Junit,
+            other => return Err(no_format(other)),
+        };
+        Ok(build::ReportFile { format, path: path.into() })
+    };
+    words.chunks(2).map(pair).collect()
+}
+
+fn no_format(named: &str) -> Failure {
+    Failure::usage(format!("there is no report format `{named}`"), "`--report json FILE` or `--report junit FILE`")
 }

@@ -7,8 +7,10 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::target_args::{BaselineArgs, SetArgs};
 use super::super::view_args::ViewArgs;
+use crate::ops::all::{self, AllImpact};
 use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
+use crate::ops::scope;
 
 /// Says what the overlays rebuild, and through which chain, before anything is built
 ///
@@ -23,14 +25,20 @@ use crate::ops::predict::{self, Predicted};
   overlayctl impact --board pi --format mermaid
   overlayctl impact --board pi --against HEAD          what the uncommitted change rebuilds
   overlayctl impact --board pi --package musl          what the patches of musl alone rebuild
-  overlayctl impact musl --predict --graph before.graph")]
+  overlayctl impact --all --cross aarch64-multiplatform-musl --max-memory 6G
+  overlayctl impact musl --predict --graph before.graph
+  overlayctl impact openssl --predict --board pi       without evaluating a change
+  overlayctl impact zlib --scopes --board pi           for every stage, or for what runs there only")]
 pub(crate) struct Args {
-    /// The package whose change is predicted
-    #[arg(value_name = "ATTR", requires = "predict")]
+    /// The package whose change is looked at before it is made, with --predict or --scopes
+    #[arg(value_name = "ATTR", requires = "question")]
     attr: Option<String>,
     /// Predicts what a change of ATTR would rebuild
-    #[arg(long, requires = "attr")]
+    #[arg(long, requires = "attr", group = "question")]
     predict: bool,
+    /// Says what a change of ATTR costs as an overlay of every stage and of the target stage only
+    #[arg(long, requires = "attr", group = "question", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
+    scopes: bool,
     /// Predicts from this graph (of `graph build`); nothing is evaluated
     #[arg(long, value_name = "FILE", requires = "predict", conflicts_with_all = ["targets", "nixpkgs", "cross", "is_static", "boards"])]
     graph: Option<PathBuf>,
@@ -41,8 +49,34 @@ pub(crate) struct Args {
     set: SetArgs,
     #[command(flatten)]
     baseline: BaselineArgs,
+    /// Looks at every attribute of the package set
+    #[arg(long, conflicts_with_all = ["targets", "against", "package", "predict"])]
+    all: bool,
+    /// With --all: runs so many evaluators
+    #[arg(long, value_name = "N", requires = "all")]
+    eval_workers: Option<usize>,
+    /// With --all: lets all evaluators together use so much memory (`6G`, `800M`)
+    #[arg(long, value_name = "SIZE", requires = "all", value_parser = memory)]
+    max_memory: Option<u64>,
+    /// With --all: evaluates every attribute, also those that no change should reach
+    #[arg(long, requires = "all")]
+    exhaustive: bool,
     #[command(flatten)]
     view: ViewArgs,
+}
+
+/// Reads a size in bytes, with K, M, G or T for powers of 1024.
+fn memory(text: &str) -> Result<u64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let plain = upper.trim_end_matches("IB").trim_end_matches('B');
+    let (number, power) = match plain.char_indices().last() {
+        Some((at, unit @ ('K' | 'M' | 'G' | 'T'))) => {
+            (plain.get(..at).unwrap_or_default(), "KMGT".find(unit).map_or(0, |i| i as u32 + 1))
+        }
+        _ => (plain, 0),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| "say a number with K, M, G or T, as `6G`".to_owned())?;
+    1024u64.checked_pow(power).and_then(|unit| number.checked_mul(unit)).ok_or_else(|| "that is too much".to_owned())
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -52,6 +86,31 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     let workspace = context.workspace()?;
     let mut progress = context.progress();
+    if let Some(attr) = args.attr.as_ref().filter(|_| args.scopes) {
+        let costs = scope::costs(&workspace, attr, &args.set.selection(args.targets), &mut *progress)?;
+        drop(progress);
+        return context.show(&costs);
+    }
+    if let Some(attr) = &args.attr {
+        let selection = args.set.selection(args.targets);
+        let predicted = predict::from_workspace(&workspace, attr, &selection, args.view.view(), &mut *progress)?;
+        drop(progress);
+        context.warn(&predicted.warnings);
+        return args.view.show(context, &predicted, Predicted::digraph);
+    }
+    if args.all {
+        let options = all::Options {
+            selection: args.set.selection(Vec::new()),
+            workers: args.eval_workers,
+            max_memory: args.max_memory,
+            exhaustive: args.exhaustive,
+            view: args.view.view(),
+        };
+        let impact = all::impact_all(&workspace, &options, &mut *progress)?;
+        drop(progress);
+        context.warn(&impact.warnings);
+        return args.view.show(context, &impact, AllImpact::digraph);
+    }
     let options = impact::Options {
         selection: args.set.selection(args.targets),
         baseline: args.baseline.baseline(),
@@ -61,4 +120,17 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     drop(progress);
     context.warn(&impact.warnings);
     args.view.show(context, &impact, Impact::digraph)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("6G", 6 << 30), ("800M", 800 << 20), ("800 MiB", 800 << 20), ("1024", 1024), ("2kb", 2048)]
+        {
+            assert_eq!(super::memory(text), Ok(bytes), "{text}");
+        }
+        assert!(super::memory("much").is_err() && super::memory("").is_err() && super::memory("99999999999T").is_err());
+    }
 }

@@ -2,21 +2,31 @@
 
 mod boards;
 mod build;
+mod cache;
 mod check;
 mod edit;
 mod explain;
+mod export;
 mod finish;
 mod graph;
+mod header;
 mod impact;
+mod import;
 mod init;
 mod ldd;
+mod lint;
 mod list;
 mod patch;
 mod platforms;
+mod rebase;
+mod refresh;
+mod reorder;
 mod run;
+mod status;
 mod toolchain;
 mod unpatch;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -43,6 +53,18 @@ pub(crate) enum Command {
     Edit(edit::Args),
     Finish(finish::Args),
     Graph(graph::Args),
+    Why(why::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Refresh(refresh::Args),
+    Rebase(rebase::Args),
+    Move(reorder::MoveArgs),
+    Rename(reorder::RenameArgs),
+    Reorder(reorder::ReorderArgs),
+    Cache(cache::Args),
+    Status(status::Args),
+    Lint(lint::Args),
+    Header(header::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -64,5 +86,17 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Edit(args) => edit::run(args, context),
         Command::Finish(args) => finish::run(args, context),
         Command::Graph(args) => graph::run(args, context),
+        Command::Why(args) => why::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Refresh(args) => refresh::run(args, context),
+        Command::Rebase(args) => rebase::run(args, context),
+        Command::Move(args) => reorder::run_move(args, context),
+        Command::Rename(args) => reorder::run_rename(args, context),
+        Command::Reorder(args) => reorder::run_reorder(args, context),
+        Command::Cache(args) => cache::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Lint(args) => lint::run(args, context),
+        Command::Header(args) => header::run(args, context),
     }
 }

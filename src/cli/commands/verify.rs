@@ -28,14 +28,20 @@ pub(crate) struct Args {
     /// Ends with 0 also where something cannot be known
     #[arg(long)]
     allow_unknown: bool,
-    /// Does not build the unpatched library that static programs are compared with; then that is unknown
+    /// Builds and fetches nothing to compare with (unpatched libraries, sources); what would need it is unknown
     #[arg(long)]
     no_build: bool,
     /// Runs the program of each target with these arguments (one text; '' for none)
     #[arg(long, value_name = "ARGS", requires = "expect", allow_hyphen_values = true)]
     run: Option<String>,
     /// The text that has to be in what the program prints
-    #[arg(long, value_name = "TEXT", requires = "run", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "run",
+        allow_hyphen_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     expect: Option<String>,
     /// The program to run, when it is not the target's main one
     #[arg(long, value_name = "NAME", requires = "run")]

@@ -58,9 +58,11 @@ pub(super) fn describe(nix: &Nix, comparison: &Comparison, report: &BuildReport)
     let after = &comparison.after;
     let mut failures = Vec::new();
     for (drv_path, result) in report.results.iter().filter(|(_, r)| r.outcome == nix::Outcome::Failed) {
-        let log = nix.build_log(drv_path)?;
+        // After Ctrl-C nothing is started any more; what came of the log while it was built has to do.
+        let log = if report.interrupted { None } else { nix.build_log(drv_path)? };
         let mut tail: Vec<String> = match &log {
-            Some(log) => strip_controls(log).lines().map(str::to_string).collect(),
+            // Nix keeps its own lines (phases) in the log.
+            Some(log) => strip_controls(log).lines().filter(|l| !l.starts_with("@nix {")).map(str::to_string).collect(),
             None => result.tail.clone(),
         };
         let patch = failing_patch(&tail);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::store_path;
 use crate::graph::{Delta, Graph, NodeId};
-use crate::nix::Nix;
+use crate::nix::{BuildRequest, CachedPath, Nix};
 use crate::ops::Error;
 use crate::ops::comparison::Comparison;
 use crate::ops::history::History;
@@ -18,12 +18,14 @@ pub struct Plan {
     /// The derivations that will be built, inputs before what needs them.
     pub build: Vec<Planned>,
     /// The paths that will be fetched.
-    pub fetch: Vec<String>,
-    /// How much is downloaded, in Nix's words.
+    pub fetch: Vec<Fetched>,
+    /// How much is downloaded in all, in Nix's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download: Option<String>,
     /// Derivations of the rebuild set that are there already.
     pub there: usize,
+    /// Derivations of the rebuild set that are not there and not needed: what needs them is there, or is fetched.
+    pub not_needed: usize,
     /// The longest chain of what will be built: names, in order.
     pub critical_path: Vec<String>,
     /// How long that chain takes by earlier builds, in seconds; absent when a part of it was never built.
@@ -32,6 +34,18 @@ pub struct Plan {
     pub unknown_times: usize,
     /// Warnings of Nix, of caches that do not answer for example.
     pub warnings: Vec<String>,
+}
+
+/// A path that will be fetched.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched {
+    /// The path.
+    pub path: String,
+    /// The cache that has it; absent when none of them says so any more.
+    pub from: Option<String>,
+    /// How much is downloaded, in bytes.
+    pub bytes: Option<u64>,
 }
 
 /// A derivation that will be built.
@@ -49,12 +63,21 @@ pub struct Planned {
 }
 
 /// Asks Nix what it would do and puts it in order.
-pub(super) fn make(nix: &Nix, comparison: &Comparison, delta: &Delta<'_>, history: &History) -> Result<Plan, Error> {
+pub(super) fn make(
+    nix: &Nix,
+    comparison: &Comparison,
+    delta: &Delta<'_>,
+    history: &History,
+    request: &BuildRequest,
+) -> Result<Plan, Error> {
     let after = &comparison.after;
-    let drvs: Vec<&str> = comparison.targets.iter().map(|t| t.after.as_str()).collect();
-    let would = nix.dry_run(&drvs)?;
-    let wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
-    let there = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).count();
+    let would = nix.plan_build(request)?;
+    let mut wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
+    if request.check {
+        wanted.extend(comparison.targets.iter().filter_map(|t| after.find(&t.after)));
+    }
+    let idle: Vec<NodeId> = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).copied().collect();
+    let there = present(nix, after, &idle)?;
     let expected = |id: NodeId| {
         let node = after.node(id);
         history.expected(node.pname(), node.name(), node.system()).map(|time| time.as_secs_f64())
@@ -70,16 +93,33 @@ pub(super) fn make(nix: &Nix, comparison: &Comparison, delta: &Delta<'_>, histor
         })
         .collect();
     let (critical_path, expected_seconds) = critical_path(after, &wanted, &expected);
+    let caches = nix.find_in_caches(&would.will_fetch, request)?;
+    let fetch = would.will_fetch.into_iter().map(|path| {
+        let found = caches.get(&path);
+        Fetched { from: found.map(|f| f.cache.clone()), bytes: found.and_then(CachedPath::bytes), path }
+    });
     Ok(Plan {
-        fetch: would.will_fetch,
+        fetch: fetch.collect(),
         download: would.download,
-        there,
+        there: there.len(),
+        not_needed: idle.len() - there.len(),
         unknown_times: build.iter().filter(|b| b.expected_seconds.is_none()).count(),
         build,
         critical_path,
         expected_seconds,
         warnings: would.warnings,
     })
+}
+
+/// Returns those derivations of which the store has an output.
+pub(super) fn present(nix: &Nix, graph: &Graph, ids: &[NodeId]) -> Result<BTreeSet<NodeId>, Error> {
+    let outputs = |id: NodeId| graph.node(id).outputs().map(|(_, path)| path).filter(|path| !path.is_empty());
+    let paths: Vec<&str> = ids.iter().flat_map(|id| outputs(*id)).collect();
+    if paths.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let valid = nix.valid(&paths)?;
+    Ok(ids.iter().copied().filter(|id| outputs(*id).any(|path| valid.contains(path))).collect())
 }
 
 /// Returns the chain of what is to be built that takes longest; what was never built counts as the mean of the others

@@ -1,9 +1,11 @@
 //! A build as people read it.
 
 use super::{BuildFailure, Built, Fate, Plan};
+use crate::base::store_path;
 use crate::nix::Outcome;
 use crate::ops::comparison;
 use crate::ops::impact::plural;
+use crate::ops::progress::machine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
@@ -42,6 +44,7 @@ pub(super) fn document(built: &Built, verbose: bool) -> Document {
     let mut sum = format!("{} of the rebuild set of {} built", now, built.rebuild.len());
     for (outcome, words) in [
         (Outcome::Already, "there already"),
+        (Outcome::NotNeeded, "not needed"),
         (Outcome::Substituted, "fetched"),
         (Outcome::Failed, "failed"),
         (Outcome::Blocked, "blocked"),
@@ -74,11 +77,13 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
             Outcome::Built => (Role::Good, "built"),
             Outcome::Substituted => (Role::Good, "fetched"),
             Outcome::Already => (Role::Dim, "there already"),
+            Outcome::NotNeeded => (Role::Dim, "not needed"),
             Outcome::Failed => (Role::Bad, "failed"),
             Outcome::Blocked => (Role::Warn, "blocked"),
             Outcome::NotRun => (Role::Warn, "not run"),
         };
-        let words = fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {host}"));
+        let words =
+            fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {}", machine(host)));
         table.rows.push(vec![
             fate.name.clone().into(),
             Text::new().with(role, words),
@@ -115,11 +120,22 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
         document.blank();
         document.line(Text::new().with(Role::Dim, "critical path  ").plain(plan.critical_path.join(" -> ")));
     }
-    let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
-    if let Some(download) = &plan.download {
-        sum.push_str(&format!(" ({download})"));
+    if !plan.fetch.is_empty() {
+        fetches(plan, verbose, document);
     }
-    sum.push_str(&format!(", {} of the rebuild set there already; expected time: ", plan.there));
+    let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
+    // Nix rounds to hundredths of MiB; the caches say it exactly, if all of them answer.
+    let exact: Option<u64> = plan.fetch.iter().map(|f| f.bytes).sum();
+    match (exact.filter(|n| *n > 0), &plan.download) {
+        (Some(size), _) => sum.push_str(&format!(" ({})", bytes(size))),
+        (None, Some(words)) => sum.push_str(&format!(" ({words})")),
+        (None, None) => {}
+    }
+    sum.push_str(&format!(", {} of the rebuild set there already", plan.there));
+    if plan.not_needed > 0 {
+        sum.push_str(&format!(", {} not needed", plan.not_needed));
+    }
+    sum.push_str("; expected time: ");
     sum.push_str(&match plan.expected_seconds {
         _ if plan.build.is_empty() => "none".to_string(),
         Some(time) => format!("about {}, by earlier builds", seconds(time)),
@@ -131,9 +147,37 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
     }
 }
 
+fn fetches(plan: &Plan, verbose: bool, document: &mut Document) {
+    let mut table = Table { header: ["to fetch", "from", "size"].map(String::from).to_vec(), rows: Vec::new() };
+    let shown = if verbose { plan.fetch.len() } else { plan.fetch.len().min(ROWS) };
+    for fetched in &plan.fetch[..shown] {
+        let from = match &fetched.from {
+            Some(cache) => Text::from(cache.clone()),
+            None => Text::new().with(Role::Warn, "no cache says that it has it (any more)"),
+        };
+        let size = fetched.bytes.map(bytes).unwrap_or_else(|| "unknown".into());
+        table.rows.push(vec![store_path::name(&fetched.path).to_string().into(), from, size.into()]);
+    }
+    document.blank();
+    document.push(Block::Table(table));
+    if shown < plan.fetch.len() {
+        document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.fetch.len() - shown)));
+    }
+    document.blank();
+}
+
+/// Returns a size as people say it.
+fn bytes(size: u64) -> String {
+    match size {
+        0..1024 => format!("{size} B"),
+        1024..1_048_576 => format!("{:.1} KiB", size as f64 / 1024.0),
+        _ => format!("{:.1} MiB", size as f64 / 1_048_576.0),
+    }
+}
+
 fn failure(failed: &BuildFailure, document: &mut Document) {
     let phase = failed.phase.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
-    let host = failed.host.as_ref().map(|h| format!(" on {h}")).unwrap_or_default();
+    let host = failed.host.as_ref().map(|h| format!(" on {}", machine(h))).unwrap_or_default();
     document.line(
         Text::new()
             .with(Role::Bad, format!("failed {}", failed.name))

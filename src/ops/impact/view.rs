@@ -459,7 +459,7 @@ pub(in crate::ops) fn chain_text<S: AsRef<str>>(names: &[S], verbose: bool) -> S
 }
 
 /// Says what kind of package a derivation is, by its name as nixpkgs gives names.
-fn kind(name: &str) -> &'static str {
+pub(in crate::ops) fn kind(name: &str) -> &'static str {
     const STARTS: [(&str, &str); 16] = [
         ("python2", "Python"),
         ("python3", "Python"),

@@ -5,20 +5,39 @@
 use super::super::Error;
 use super::super::source::Source;
 use super::error::Error as QueueError;
-use crate::patch::{self, HunkState, MemoryTree, Options, Outcome, PatchFile, Skip, Verdict};
+use crate::patch::{self, HunkState, MemoryTree, Options, Outcome, PatchFile, Skip, Tree, Verdict};
+
+/// Applies a patch as the build would and says in one word how that goes.
+///
+/// A patch that can be taken out of the tree as a whole, at its lines or others but without fuzz, is in the tree already, even where
+/// some of its hunks would fit once more.
+///
+/// # Errors
+/// Those of the patch room.
+pub fn judged<T: Tree>(tree: &T, parsed: &PatchFile<'_>, strip: usize) -> Result<(Outcome, Verdict), patch::Error> {
+    let outcome = patch::apply(tree, parsed, &Options { strip, ..Options::default() })?;
+    let mut verdict = outcome.verdict();
+    if matches!(verdict, Verdict::PartlyApplied | Verdict::Conflict | Verdict::FileGone) {
+        let back = Options { strip, fuzz: 0, reverse: true };
+        if patch::apply(tree, parsed, &back).is_ok_and(|outcome| outcome.accepted()) {
+            verdict = Verdict::AlreadyApplied;
+        }
+    }
+    Ok((outcome, verdict))
+}
 
 /// Applies a patch to a tree as the build would, where it is accepted or partly so; the tree keeps what `patch` leaves.
 ///
 /// # Errors
 /// Those of the patch room: no patch, a path that leads out.
-pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<Outcome, patch::Error> {
+pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<(Outcome, Verdict), patch::Error> {
     let parsed = PatchFile::parse(bytes)?;
-    let outcome = patch::apply(tree, &parsed, &Options { strip, ..Options::default() })?;
+    let (outcome, verdict) = judged(tree, &parsed, strip)?;
     // What is in already is not applied once more, even where `patch` would.
-    if outcome.verdict() != Verdict::AlreadyApplied {
+    if verdict != Verdict::AlreadyApplied {
         tree.update(outcome.changes.clone());
     }
-    Ok(outcome)
+    Ok((outcome, verdict))
 }
 
 /// Applies nixpkgs' own patches to the source and returns the tree that the queue begins from.
@@ -43,7 +62,7 @@ pub fn own(attr: &str, tree: &mut MemoryTree, name: &str, bytes: &[u8], strip: u
         patch: format!("nixpkgs' own patch {name}"),
         why,
     };
-    let outcome = step(tree, bytes, strip).map_err(|e| refuse(e.to_string()))?;
+    let (outcome, _) = step(tree, bytes, strip).map_err(|e| refuse(e.to_string()))?;
     if outcome.accepted() { Ok(()) } else { Err(refuse(why(&outcome)).into()) }
 }
 

@@ -66,8 +66,8 @@ pub fn of_patch(
 ) -> Result<Result<Oid, Outcome>, Error> {
     let parsed = PatchFile::parse(bytes)?;
     let tree = worktree.find(parent)?.tree;
-    let outcome = patch::apply(&GitTree { worktree, tree }, &parsed, &Options { strip, ..Options::default() })?;
-    if !outcome.accepted() || outcome.verdict() == patch::Verdict::AlreadyApplied {
+    let (outcome, verdict) = applying::judged(&GitTree { worktree, tree }, &parsed, strip)?;
+    if !outcome.accepted() || verdict == patch::Verdict::AlreadyApplied {
         return Ok(Err(outcome));
     }
     let tree = after(worktree, tree, &outcome)?;
@@ -102,7 +102,8 @@ pub fn author_of(message: &Message) -> Author {
             None => (clean(written), String::new()),
         };
         author.name = if name.is_empty() { mail.clone() } else { name };
-        author.mail = mail;
+        // git takes no empty mail address either; it goes again in `message_of`.
+        author.mail = if mail.is_empty() { UNKNOWN.1.to_string() } else { mail };
         if author.name.is_empty() {
             author = unknown();
         }
@@ -122,7 +123,10 @@ pub fn message_of(commit: &Commit) -> Message {
     Message {
         subject: subject.split_whitespace().collect::<Vec<_>>().join(" "),
         body: body.trim_matches('\n').to_string(),
-        author: is_known.then(|| format!("{} <{}>", by.name, by.mail)),
+        author: is_known.then(|| match by.mail.as_str() {
+            mail if mail == UNKNOWN.1 => by.name.clone(),
+            mail => format!("{} <{mail}>", by.name),
+        }),
         date: (is_known || by.seconds != 0).then(|| date::write(by.seconds, by.offset)),
     }
 }
@@ -149,6 +153,15 @@ pub struct Written {
     pub untouched: bool,
 }
 
+/// When a file of the queue stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// When it does what the commit does, at whatever lines.
+    Fitting,
+    /// Only when it fits at its lines; otherwise it is refreshed.
+    Exact,
+}
+
 /// Turns a line of commits behind `base` into patches. A commit without changes makes none.
 ///
 /// # Errors
@@ -159,6 +172,7 @@ pub fn to_patches(
     commits: &[Commit],
     known: &[Known<'_>],
     strip: usize,
+    keep: Keep,
 ) -> Result<Vec<Written>, Error> {
     let mut taken = vec![false; known.len()];
     let mut written = Vec::with_capacity(commits.len());
@@ -190,8 +204,13 @@ pub fn to_patches(
         let subject = message_of(commit).subject;
         if let Some(i) = unchanged {
             taken[i] = true;
-            let bytes = known[i].bytes.to_vec();
-            written.push(Written { known: Some(i), bytes, subject, commit: commit.id, untouched: true });
+            let bytes = match keep {
+                Keep::Fitting => None,
+                Keep::Exact => refreshed(worktree, parent, known[i].bytes, strip, commit.tree)?,
+            };
+            let untouched = bytes.is_none();
+            let bytes = bytes.unwrap_or_else(|| known[i].bytes.to_vec());
+            written.push(Written { known: Some(i), bytes, subject, commit: commit.id, untouched });
             continue;
         }
         if parent == commit.tree {
@@ -226,6 +245,16 @@ fn gives(worktree: &Worktree, from: Oid, bytes: &[u8], strip: usize, to: Oid) ->
     match patch::apply(&GitTree { worktree, tree: from }, &parsed, &options) {
         Ok(outcome) if outcome.accepted() => Ok(after(worktree, from, &outcome)? == to),
         Ok(_) | Err(_) => Ok(false),
+    }
+}
+
+/// Returns a patch brought to the lines of a tree; `None` when it fits there as it is.
+fn refreshed(worktree: &Worktree, from: Oid, bytes: &[u8], strip: usize, to: Oid) -> Result<Option<Vec<u8>>, Error> {
+    let options = Options { strip, fuzz: 0, ..Options::default() };
+    let new = patch::refresh(&GitTree { worktree, tree: from }, &PatchFile::parse(bytes)?, &options)?;
+    match new {
+        patch::Refreshed::Rewritten(new) if gives(worktree, from, &new, strip, to)? => Ok(Some(new)),
+        _ => Ok(None),
     }
 }
 
@@ -280,4 +309,110 @@ pub fn does_not_apply(attr: &str, patch: &str, outcome: &Outcome) -> Error {
         _ => applying::why(outcome),
     };
     QueueError::DoesNotApply { attr: attr.to_string(), patch: patch.to_string(), why }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn authors_are_what_git_takes() {
+        let of = |author: &str| {
+            let message =
+                Message { author: Some(author.into()), date: Some("2024-01-01".into()), ..Message::default() };
+            let author = author_of(&message);
+            (author.name, author.mail, author.seconds)
+        };
+        assert_eq!(of("Jörg <j@x>"), ("Jörg".into(), "j@x".into(), 1_704_067_200));
+        assert_eq!(of("\"Doe, J\" <j@x>"), ("Doe, J".into(), "j@x".into(), 1_704_067_200));
+        assert_eq!(of("<j@x>").0, "j@x");
+        assert_eq!(of("Only Name"), ("Only Name".into(), "unknown@localhost".into(), 1_704_067_200));
+        assert_eq!(of("<>").0, "unknown");
+    }
+
+    /// One change of a commit.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Line { file: u8, line: usize, text: String },
+        Whole { file: u8, text: String },
+        Remove { file: u8 },
+        Executable { file: u8 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..3u8, 0..30usize, "[a-z]{0,4}").prop_map(|(file, line, text)| Step::Line { file, line, text }),
+            (0..4u8, "[ab\n]{0,8}").prop_map(|(file, text)| Step::Whole { file, text }),
+            (0..4u8).prop_map(|file| Step::Remove { file }),
+            (0..3u8).prop_map(|file| Step::Executable { file }),
+        ]
+    }
+
+    fn take(step: &Step, tree: &mut MemoryTree) {
+        let name = |file: &u8| format!("dir/f{file}.c");
+        match step {
+            Step::Line { file, line, text } => {
+                let Some(old) = tree.get(&name(file)).cloned() else { return };
+                let mut lines: Vec<&[u8]> = old.bytes.split_inclusive(|b| *b == b'\n').collect();
+                let new = format!("{text}\n");
+                let at = line % (lines.len() + 1);
+                lines.insert(at, new.as_bytes());
+                tree.insert(name(file), lines.concat(), old.mode);
+            }
+            Step::Whole { file, text } => drop(tree.insert(name(file), text.as_bytes(), patch::REGULAR)),
+            Step::Remove { file } => drop(tree.remove(&name(file))),
+            Step::Executable { file } => {
+                if let Some(old) = tree.get(&name(file)).cloned() {
+                    tree.insert(name(file), old.bytes.into_owned(), patch::EXECUTABLE);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Any line of commits becomes patches that make the same trees, and from these patches the same patches again;
+        /// author, date and text come back.
+        #[test]
+        fn commits_to_patches_and_back(steps in prop::collection::vec((prop::collection::vec(step(), 1..4), "[a-z ]{1,12}", "[a-zA-Z:\n -]{0,30}"), 1..6)) {
+            let dir = tempfile::tempdir().unwrap();
+            let worktree = Worktree::create(dir.path()).unwrap();
+            let mut tree = MemoryTree::new();
+            for file in 0..3 {
+                tree.insert(format!("dir/f{file}.c"), (0..30).map(|n| format!("line {n}\n")).collect::<String>(), patch::REGULAR);
+            }
+            let base = of_source(&worktree, &tree, "x").unwrap();
+            let mut tip = base;
+            for (i, (steps, subject, body)) in steps.iter().enumerate() {
+                steps.iter().for_each(|s| take(s, &mut tree));
+                let files = tree.iter().map(|(p, f)| (p, f.bytes.as_ref(), f.mode));
+                let id = worktree.tree_of(files).unwrap();
+                let by = Author { name: format!("A{i}"), mail: "a@b".into(), seconds: 1_700_000_000 + i as i64, offset: 60 };
+                tip = worktree.commit(id, Some(tip), &format!("s {subject}\n\n{body}\n"), &by).unwrap();
+            }
+            let commits = worktree.line(base, tip).unwrap();
+            let written = to_patches(&worktree, base, &commits, &[], 1, Keep::Fitting).unwrap();
+            let again = to_patches(&worktree, base, &commits, &[], 1, Keep::Fitting).unwrap();
+            prop_assert!(written.iter().zip(&again).all(|(a, b)| a.bytes == b.bytes), "the same bytes each time");
+            // Back to commits.
+            let mut at = base;
+            let mut known = Vec::new();
+            for w in &written {
+                at = of_patch(&worktree, at, "name", &w.bytes, 1).unwrap().expect("it applies");
+                let (new, old) = (worktree.find(at).unwrap(), worktree.find(w.commit).unwrap());
+                prop_assert_eq!(new.tree, old.tree);
+                prop_assert_eq!(&new.author, &old.author);
+                known.push(Known { bytes: &w.bytes, commit: new });
+            }
+            prop_assert_eq!(worktree.find(at).unwrap().tree, worktree.find(tip).unwrap().tree);
+            let commits = worktree.line(base, at).unwrap();
+            let third = to_patches(&worktree, base, &commits, &known, 1, Keep::Exact).unwrap();
+            prop_assert_eq!(third.len(), written.len());
+            for (third, written) in third.iter().zip(&written) {
+                prop_assert!(third.untouched && third.bytes == written.bytes);
+            }
+        }
+    }
 }

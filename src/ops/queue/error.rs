@@ -254,6 +254,11 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "an entry of the source was left out",
         text: "Links that lead out of the source, devices, and names that are not UTF-8 cannot be held; no patch can change them.",
     },
+    Explanation {
+        code: "OV1063",
+        title: "a patch of a series changes nothing",
+        text: "The file has no diff: it is empty, or only text is left of it. It was not taken into the queue.",
+    },
 ];
 
 impl Coded for Error {

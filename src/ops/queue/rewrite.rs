@@ -10,7 +10,7 @@ use super::super::{Error, patch as patch_case};
 use super::error::Error as QueueError;
 use super::series::{Overlays, Series};
 use crate::base::diagnostic::Warning;
-use crate::base::fs::Batch;
+use crate::base::fs::{self, Batch};
 use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::overlay::{Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Scope, Select};
@@ -54,11 +54,22 @@ impl Rewrite {
         let changed = self.batch.commit()?;
         if self.paths.is_empty() {
             // The folder goes with its last patch; one that holds something else stays.
-            let _ = std::fs::remove_dir(&self.queue_dir);
+            fs::remove_dir_if_empty(&self.queue_dir);
         }
         patch_case::make_visible(workspace, &self.paths)?;
         Ok(changed)
     }
+}
+
+/// Returns the queue as it is, as the queue that is wanted.
+pub fn keep(series: &Series) -> Vec<Wanted> {
+    let kept = |e: &super::series::Entry| Wanted {
+        from: Some(e.path.clone()),
+        bytes: e.bytes.clone(),
+        subject: e.subject(),
+        rename: false,
+    };
+    series.patches.iter().map(kept).collect()
 }
 
 /// Plans to replace a queue. `facts` are used when no overlay binds the package yet.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::nix::{EvalServer, Nix, PackageFacts, PackageSet, Patches, Root, attr_path_text};
+use crate::nix::{EvalServer, Nix, PackageFacts, PackageSet, Patches, Root, attr_path_text, quoted};
 use crate::ops::Error;
 use crate::ops::targets::Group;
 use crate::overlay::AttrPath;
+
+/// The most attributes of similar names that are compared.
+const ALIASES: usize = 40;
 
 /// What a target is, as far as Nix knows.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +99,41 @@ impl<'n> Asked<'n> {
             }
         }
         Ok(Some(owners))
+    }
+
+    /// Looks for the attribute beside `attr`, with a name that begins alike, that a derivation is the value of, in the target's set and
+    /// in those of its build tools: `python37` beside `python3`.
+    ///
+    /// # Errors
+    /// Those of the evaluator.
+    pub(super) fn alias(
+        &mut self,
+        target: &AttrPath,
+        attr: &AttrPath,
+        drv_path: &str,
+    ) -> Result<Option<String>, Error> {
+        let stem = attr.last().trim_end_matches(|c: char| c.is_ascii_digit() || "_-.".contains(c));
+        let parent = attr.parent().map(|parent| parent.names().to_vec()).unwrap_or_default();
+        let mut set = set_of(target);
+        for _stage in 0..3 {
+            let scope = below("root", &[set.clone(), parent.clone()].concat());
+            let prefix = quoted(stem);
+            let similar = format!(
+                "builtins.concatStringsSep \" \" (builtins.filter (n: builtins.substring 0 {} n == {prefix}) \
+                 (builtins.attrNames {scope}))",
+                stem.len()
+            );
+            let names = self.string(&similar)?.unwrap_or_default();
+            for name in names.split(' ').filter(|name| !name.is_empty() && *name != attr.last()).take(ALIASES) {
+                let value = below(&scope, &[name.to_string()]);
+                let same = format!("if {value}.drvPath or \"\" == {} then \"1\" else \"\"", quoted(drv_path));
+                if self.string(&same)?.is_some() {
+                    return Ok(Some(name.to_string()));
+                }
+            }
+            set.push("buildPackages".to_string());
+        }
+        Ok(None)
     }
 
     /// Asks about a package of the set that a target is in, with or without the overlays.

@@ -10,6 +10,7 @@ use super::finding::{Answer, Cause};
 use crate::graph::NodeId;
 use crate::nix::PackageFacts;
 use crate::ops::Error;
+use crate::overlay::AttrPath;
 
 /// The attributes that own the C library of some toolchain of some release of nixpkgs.
 const LIBC_NAMES: [&str; 9] =
@@ -34,6 +35,42 @@ pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times
         several => format!("it is named at {}: keep one", several.join(" and ")),
     };
     Answer::failed(Cause::AppliedTwice, format!("{name} is {count} times in {}", node.name())).hint(hint)
+}
+
+/// Says that the flake of the workspace does not know the overlay; `None` when it does, or when `overlayctl.toml` lists the overlays and
+/// so the flake is not what builds.
+pub(super) fn outside_flake(case: &Case<'_, '_>) -> Option<Answer> {
+    let decided = !case.workspace.settings().overlays.is_empty();
+    let patch = case.package.patches.iter().find(|patch| patch.outside_flake && !decided)?;
+    let overlay = patch.place.path.display();
+    let flake = case.workspace.path("flake.nix");
+    Some(
+        Answer::failed(
+            Cause::NotWiredIn,
+            format!(
+                "{} does not name {overlay}: overlayctl applies it, and what the flake builds goes without",
+                flake.display()
+            ),
+        )
+        .hint(format!(
+            "add it to the overlays in flake.nix; or list it under `overlays` in {}",
+            crate::config::FILE_NAME
+        ))
+        .command(format!("grep -rn {} --include=*.nix .", super::asked::shell_word(&overlay.to_string()))),
+    )
+}
+
+/// Says whether the patched attribute is the C library of the target's toolchain; `None` when it is no C library at all, or
+/// that cannot be asked.
+///
+/// # Errors
+/// Those of asking Nix.
+pub(super) fn owns_libc(case: &mut Case<'_, '_>, target: &AttrPath) -> Result<Option<bool>, Error> {
+    let name = case.package.attr.last().to_string();
+    if !LIBC_NAMES.contains(&name.as_str()) {
+        return Ok(None);
+    }
+    Ok(case.asked.libc_owners(target, &LIBC_NAMES)?.map(|owners| owners.contains(&name)))
 }
 
 /// Says why the package is without the patch, or is not needed at all.
@@ -81,19 +118,25 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
         return Ok(not_a_dependency(case, &plain));
     }
     let graph = case.delta.after();
-    let mut copies: Vec<String> = Vec::new();
-    for id in &members.unpatched {
-        copies.push(format!("unpatched: {}", case.needs.chain(*id).join(" -> ")));
+    let name = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let mut alias = None;
+    for id in members.unpatched.iter().take(3) {
+        alias = case.asked.alias(&target, attr, graph.node(*id).drv_path())?;
+        if alias.is_some() {
+            break;
+        }
     }
-    let first = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
+    let hint = match alias {
+        Some(alias) => format!("it is the attribute `{alias}`: patch that one too (or instead)"),
+        None => "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too"
+            .to_string(),
+    };
     Ok(Answer::failed(
         Cause::PrivateCopy,
-        format!("`{attr}` is patched, but the target also needs {first}, another copy of it, without the patch"),
+        format!("`{attr}` is patched, but the target also needs {name}, another copy of it, without the patch"),
     )
-    .evidence(copies)
-    .hint(
-        "find the attribute that makes the copy (an alias, a version of its own, a bootstrap stage) and patch it too",
-    ))
+    .evidence(members.unpatched.iter().map(|id| format!("unpatched: {}", case.needs.chain(*id).join(" -> "))))
+    .hint(hint))
 }
 
 /// The package of the target's own set does not have the patch.
@@ -176,9 +219,9 @@ impl Answer {
 }
 
 /// Returns the package of a target's path, without the sets in front.
-fn target_name(target: &crate::overlay::AttrPath) -> crate::overlay::AttrPath {
+fn target_name(target: &AttrPath) -> AttrPath {
     let sets = super::asked::set_of(target).len();
-    crate::overlay::AttrPath::from_names(target.names().iter().skip(sets).cloned()).unwrap_or_else(|| target.clone())
+    AttrPath::from_names(target.names().iter().skip(sets).cloned()).unwrap_or_else(|| target.clone())
 }
 
 fn shown(path: &Path) -> String {

@@ -29,7 +29,6 @@ struct Library {
     name: String,
     before: Vec<u8>,
     after: Vec<u8>,
-    after_path: String,
 }
 
 /// Judges the level.
@@ -91,13 +90,13 @@ fn conclude(case: &Case<'_, '_>, members: &Members, verdicts: &[(&String, &Libra
     let package = &case.package.attr;
     let find = |verdict: Verdict| verdicts.iter().find(|(_, _, found)| found.verdict == verdict);
     let short = |path: &str| path.splitn(5, '/').nth(4).unwrap_or(path).to_string();
-    let command = |path: &str, library: &Library, found: &Contents| {
-        // Disassembling both is the proof by hand; a text that changed can be searched for.
-        let function = found.evidence.first().map(|e| e.part.clone()).filter(|p| !p.contains(['"', ' ']));
-        let function = function.map(|f| format!(" --disassemble={}", shell_word(&f))).unwrap_or_default();
-        format!("objdump -d{function} {} ; objdump -d{function} {}", shell_word(path), shell_word(&library.after_path))
+    // The bytes themselves are the proof by hand, whatever the machine.
+    let command = |path: &str, found: &Contents, patched: bool| {
+        let parts = found.evidence.iter().filter(|part| part.patched == patched);
+        let (offset, bytes) = parts.max_by_key(|part| part.bytes).map_or((0, 0), |part| (part.offset, part.bytes));
+        format!("od -A d -c -j {offset} -N {} {}", bytes.clamp(64, 512), shell_word(path))
     };
-    if let Some((path, library, found)) = find(Verdict::Unpatched).or(find(Verdict::Mixed)) {
+    if let Some((path, _, found)) = find(Verdict::Unpatched).or(find(Verdict::Mixed)) {
         let relatives: Vec<String> = members.relatives.iter().map(|id| case.needs.chain(*id).join(" -> ")).collect();
         let hint = match relatives.first() {
             Some(chain) => format!("the same source is built once more, out of the overlay's reach: {chain}"),
@@ -108,7 +107,7 @@ fn conclude(case: &Case<'_, '_>, members: &Members, verdicts: &[(&String, &Libra
             format!("{} is linked with another copy of {package}: {}", short(path), found.why),
         )
         .hint(hint)
-        .command(command(path, library, found));
+        .command(command(path, found, false));
     }
     let patched: Vec<_> = verdicts.iter().filter(|(_, _, found)| found.verdict == Verdict::Patched).collect();
     if let Some((path, library, found)) = patched.first() {
@@ -116,7 +115,7 @@ fn conclude(case: &Case<'_, '_>, members: &Members, verdicts: &[(&String, &Libra
             [_] => format!("{}: {}", short(path), found.why),
             many => format!("the patched code of {} is in {}", library.name, plural(many.len(), "program")),
         };
-        return Answer::ok(why).command(command(path, library, found));
+        return Answer::ok(why).command(command(path, found, true));
     }
     if let Some((path, _, found)) = find(Verdict::Unused) {
         return Answer::not_applicable(format!("{}: {}", short(path), found.why));
@@ -189,7 +188,7 @@ fn pairs(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Vec<Library>, Ans
             }
             let (before, after) = (fs::read(&old_real)?, fs::read(&file.real)?);
             if before != after {
-                libraries.push(Library { name: below, before, after, after_path: file.path });
+                libraries.push(Library { name: below, before, after });
             }
         }
     }

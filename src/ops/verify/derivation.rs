@@ -60,7 +60,27 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
         }
         members.times.push((id, times));
     }
+    // What runs on the board first, then what is nearest to the target: a bootstrap stage is mostly the consequence.
+    members.unpatched.sort_by_cached_key(|id| (!case.runs_on_board(*id), case.needs.chain(*id).len()));
     members
+}
+
+/// Takes out what need not have the patch although it is made of the same source under the same name: the build machine's
+/// own C library, where the overlay patches the one of the cross toolchain.
+///
+/// # Errors
+/// Those of asking Nix.
+pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(), Error> {
+    let here: Vec<NodeId> = members.unpatched.iter().copied().filter(|id| !case.runs_on_board(*id)).collect();
+    if here.is_empty() || here.len() < members.unpatched.len() || members.patched.is_empty() {
+        return Ok(());
+    }
+    let target = case.target.attr.clone();
+    if cause::owns_libc(case, &target)? == Some(true) {
+        members.unpatched.clear();
+        members.exempt.extend(here);
+    }
+    Ok(())
 }
 
 /// Judges the level.
@@ -84,6 +104,9 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
     }
     if members.is_empty() || !members.unpatched.is_empty() {
         return Ok(with(cause::missing(case, members)?));
+    }
+    if let Some(answer) = cause::outside_flake(case) {
+        return Ok(with(answer));
     }
     if let Some(id) = members.unclear.first() {
         return Ok(with(Answer::unknown(format!(
@@ -136,8 +159,11 @@ fn evidence(case: &Case<'_, '_>, members: &Members) -> Vec<String> {
                 None => format!("perhaps {}", patch.name),
             })
             .collect();
-        let exempt =
-            if members.exempt.contains(id) { " (runs on the build machine; the patch is for the board)" } else { "" };
+        let exempt = if members.exempt.contains(id) {
+            " (it runs on the build machine, and the patch is for the board)"
+        } else {
+            ""
+        };
         lines.push(format!("{} has {}{exempt}", node.drv_path(), has.join(", ")));
     }
     for id in &members.relatives {

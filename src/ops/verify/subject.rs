@@ -33,6 +33,9 @@ pub struct Patch {
     pub place: Place,
     /// Whether the overlay stands in the workspace's list, or was only found beside those that do.
     pub listed: bool,
+    /// Whether the flake of the workspace leaves the overlay out: no file that it leads to names it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside_flake: bool,
     /// Whether it is meant for a part of the stages only: under a condition, or in an overlay of the target stage.
     pub scoped: bool,
     /// The board whose own overlay names it.
@@ -76,6 +79,7 @@ pub(super) fn packages(workspace: &Workspace) -> Result<Vec<Package>, Error> {
             files.push(OverlaySource { path, listed: false, target_stage: false, board: None });
         }
     }
+    let flake = Flake::read(workspace);
     let mut packages: Vec<Package> = Vec::new();
     for source in &files {
         let file = match overlays::open(&real_file(&source.path)) {
@@ -84,8 +88,9 @@ pub(super) fn packages(workspace: &Workspace) -> Result<Vec<Package>, Error> {
             Err(_) if !source.listed => continue,
             Err(error) => return Err(error),
         };
+        let outside_flake = flake.as_ref().is_some_and(|flake| !flake.names(file.path()));
         for patched in file.patched_packages() {
-            let patches = patched.elements.iter().map(|element| patch(element, file.path(), source));
+            let patches = patched.elements.iter().map(|element| patch(element, file.path(), source, outside_flake));
             match packages.iter_mut().find(|p| p.attr == patched.attr) {
                 Some(package) => package.patches.extend(patches),
                 None => packages.push(Package { attr: patched.attr.clone(), patches: patches.collect() }),
@@ -102,7 +107,7 @@ struct OverlaySource {
     board: Option<String>,
 }
 
-fn patch(element: &Element, overlay: &Path, source: &OverlaySource) -> Patch {
+fn patch(element: &Element, overlay: &Path, source: &OverlaySource, outside_flake: bool) -> Patch {
     let file = unpatch::on_disk(element, overlay);
     let written = element.path.as_deref().or(element.url.as_deref()).unwrap_or(&element.text);
     Patch {
@@ -110,11 +115,67 @@ fn patch(element: &Element, overlay: &Path, source: &OverlaySource) -> Patch {
         subject: file.as_deref().map(queue::subject),
         place: element.place.clone(),
         listed: source.listed,
+        outside_flake,
         scoped: element.conditional || source.target_stage,
         board: source.board.clone(),
         url: element.url.clone(),
         bytes: file.and_then(|file| fs::read(&file).ok()),
     }
+}
+
+/// The most files of a flake that are read.
+const FLAKE_FILES: usize = 200;
+
+/// The texts that a flake is made of: `flake.nix` and the files of the workspace that it leads to.
+struct Flake {
+    texts: Vec<(PathBuf, String)>,
+}
+
+impl Flake {
+    /// Reads the flake of a workspace; `None` when it is none.
+    fn read(workspace: &Workspace) -> Option<Flake> {
+        let mut todo = vec![workspace.path("flake.nix")];
+        let mut texts: Vec<(PathBuf, String)> = Vec::new();
+        while let Some(path) = todo.pop() {
+            let path = real_file(&path);
+            if texts.len() >= FLAKE_FILES || texts.iter().any(|(known, _)| *known == path) {
+                continue;
+            }
+            let Some(text) = fs::read_text(&path).ok().filter(|_| path.extension().is_some_and(|e| e == "nix")) else {
+                continue;
+            };
+            let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
+            todo.extend(relative_paths(&text).map(|relative| fs::tidy(&dir.join(relative))));
+            texts.push((path, text));
+        }
+        (!texts.is_empty()).then_some(Flake { texts })
+    }
+
+    /// Says whether the flake leads to a file, or speaks of its name or of the directory that it is in: a flake can reach a
+    /// file in more ways than can be read off its text.
+    fn names(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let dir = file.parent().and_then(Path::file_name).map(|dir| dir.to_string_lossy().into_owned());
+        // `default.nix` is meant by the name of its directory.
+        let own = (name != "default.nix").then_some(name.as_ref());
+        let words: Vec<&str> = own.into_iter().chain(dir.as_deref()).collect();
+        self.texts.iter().any(|(path, text)| *path == file || words.iter().any(|word| speaks_of(text, word)))
+    }
+}
+
+/// Returns the relative paths that a Nix text writes: `./overlay.nix`, `../x`.
+fn relative_paths(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || "._-+/".contains(c));
+    text.split(ends).filter(|word| word.starts_with("./") || word.starts_with("../"))
+}
+
+/// Says whether a text holds a name of a file as a part of a path.
+fn speaks_of(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).and_then(|t| t.chars().next_back());
+        let after = text.get(at + name.len()..).and_then(|t| t.chars().next());
+        before == Some('/') && !after.is_some_and(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    })
 }
 
 /// Returns the file that a path means to Nix: of a directory its `default.nix`.
@@ -154,5 +215,19 @@ impl Package {
     /// Says whether it is enough that what runs on the board has the patches.
     pub(super) fn scoped(&self) -> bool {
         self.patches.iter().all(|patch| patch.scoped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flake_leads_to_files_by_paths() {
+        let text =
+            "{ outputs = i: import ./nix/outputs.nix { o = ../a.nix; b = i.self + \"/overlays\"; url = \"x/y\"; }; }";
+        assert_eq!(relative_paths(text).collect::<Vec<_>>(), ["./nix/outputs.nix", "../a.nix"]);
+        assert!(speaks_of(text, "overlays") && speaks_of(text, "a.nix"));
+        assert!(!speaks_of(text, "overlay") && !speaks_of(text, "outputs"));
     }
 }

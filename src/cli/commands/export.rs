@@ -1,0 +1,52 @@
+//! `overlayctl export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::export::{self, Target};
+
+/// Exports a package's queue as a quilt series, a mailbox, or a branch
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl export musl --quilt ../musl-debian/debian/patches
+  overlayctl export musl --mbox musl.mbox
+  overlayctl export musl --branch board-fixes --repo ../musl --onto v1.2.3")]
+pub(crate) struct Args {
+    /// The attribute path of the package
+    attr: String,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The repository of --branch
+    #[arg(long, value_name = "DIR", requires = "branch")]
+    repo: Option<PathBuf>,
+    /// The revision that the branch begins from
+    #[arg(long, value_name = "REVISION", requires = "branch", default_value = "HEAD")]
+    onto: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct TargetArgs {
+    /// Writes a directory with `series` and the patches
+    #[arg(long, value_name = "DIR")]
+    quilt: Option<PathBuf>,
+    /// Writes a mailbox
+    #[arg(long, value_name = "FILE")]
+    mbox: Option<PathBuf>,
+    /// Makes a branch with one commit a patch
+    #[arg(long, value_name = "NAME", requires = "repo")]
+    branch: Option<String>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let target = match (args.target.quilt, args.target.mbox, args.target.branch, args.repo) {
+        (Some(dir), ..) => Target::Quilt(dir),
+        (_, Some(file), ..) => Target::Mailbox(file),
+        (_, _, Some(name), Some(repository)) => Target::Branch { repository, name, onto: args.onto },
+        _ => return Err(Failure::usage("no target", "name one of --quilt, --mbox and --branch")),
+    };
+    context.show(&export::export(&workspace, &args.attr, &target)?)
+}

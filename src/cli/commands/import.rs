@@ -1,0 +1,50 @@
+//! `overlayctl import`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::super::overlay_arg::OverlayArg;
+use crate::ops::import;
+
+/// Imports patches into a package's queue: a mailbox, files, a quilt series, commits, an address
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl import musl series.mbox
+  overlayctl import musl outgoing/                     the files of git format-patch
+  overlayctl import zlib zlib-1.2.13/debian/patches    a quilt series
+  overlayctl import musl ../musl..v1.2.3..fixes        commits of a repository
+  overlayctl import musl https://example.org/fix.patch")]
+pub(crate) struct Args {
+    /// The attribute path of the package
+    attr: String,
+    /// A file, a directory, REPO..RANGE, or an address
+    from: String,
+    /// The overlay: a file, or the function whose first argument stands on that line
+    #[arg(long, value_name = "PATH[:LINE]")]
+    overlay: Option<OverlayArg>,
+    /// The package set that is asked about the package
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+    /// Shows the change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Does not ask Nix about the package
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let options = import::Options {
+        attr: args.attr,
+        from: args.from,
+        overlay: args.overlay.map(OverlayArg::choice),
+        offline: args.offline || args.dry_run && args.nixpkgs.is_none(),
+        nixpkgs: args.nixpkgs,
+        dry_run: args.dry_run,
+    };
+    let imported = import::import(&workspace, &options)?;
+    context.warn(&imported.warnings);
+    context.show(&imported)
+}

@@ -1,0 +1,56 @@
+//! `overlayctl rebase`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::rebase::{self, Request};
+
+/// Brings queues onto the sources of another nixpkgs, by a three-way merge with the old source as base
+///
+/// Patches that the new source has are dropped, which is said; the others are refreshed. A conflict is left in a worktree
+/// with markers. Nothing in the workspace changes before all is done.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl rebase --to ../nixpkgs-next
+  overlayctl rebase musl zlib --from ../nixpkgs-24.05 --to ../nixpkgs-24.11
+  overlayctl rebase --to ../nixpkgs-next --dry-run
+  overlayctl rebase --continue      after resolving the conflict in the worktree")]
+pub(crate) struct Args {
+    /// The packages; all that are patched when absent
+    #[arg(conflicts_with_all = ["go_on", "skip", "abort"])]
+    attrs: Vec<String>,
+    /// The package set whose sources the queues shall apply to
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["go_on", "skip", "abort"])]
+    to: Option<String>,
+    /// The package set whose sources they apply to; the workspace's when absent
+    #[arg(long, value_name = "PATH", requires = "to")]
+    from: Option<String>,
+    /// Goes on: the conflicts are resolved
+    #[arg(long = "continue", conflicts_with_all = ["to", "skip", "abort"])]
+    go_on: bool,
+    /// Goes on without the patch that conflicts
+    #[arg(long, conflicts_with_all = ["to", "abort"])]
+    skip: bool,
+    /// Gives the rebase up
+    #[arg(long, conflicts_with = "to")]
+    abort: bool,
+    /// Says how it would go; writes and leaves nothing
+    #[arg(short = 'n', long, requires = "to")]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let request = match args.to {
+        Some(to) => Request::Begin { attrs: args.attrs, from: args.from, to, dry_run: args.dry_run },
+        None if args.skip => Request::Skip,
+        None if args.abort => Request::Abort,
+        None => Request::Continue,
+    };
+    let mut progress = context.progress();
+    let rebased = rebase::rebase(&workspace, &request, &mut *progress)?;
+    drop(progress);
+    context.warn(&rebased.warnings);
+    context.show(&rebased)
+}

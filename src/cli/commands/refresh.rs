@@ -1,0 +1,41 @@
+//! `overlayctl refresh`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::refresh;
+
+/// Rewrites patches whose context moved, so that they fit at their lines; headers and changes stay
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl refresh
+  overlayctl refresh musl --allow-fuzz")]
+pub(crate) struct Args {
+    /// The packages; all that are patched when absent
+    attrs: Vec<String>,
+    /// The package set whose sources are taken
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+    /// Rewrites patches that fit only with fuzz too
+    #[arg(long)]
+    allow_fuzz: bool,
+    /// Says what would change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let options = refresh::Options {
+        attrs: args.attrs,
+        nixpkgs: args.nixpkgs,
+        allow_fuzz: args.allow_fuzz,
+        dry_run: args.dry_run,
+    };
+    let mut progress = context.progress();
+    let refreshed = refresh::refresh(&workspace, &options, &mut *progress)?;
+    drop(progress);
+    context.warn(&refreshed.warnings);
+    context.show(&refreshed)
+}

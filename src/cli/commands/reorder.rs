@@ -1,0 +1,76 @@
+//! `overlayctl move`, `overlayctl rename`, `overlayctl reorder`.
+
+use std::process::ExitCode;
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use crate::ops::reorder::{self, Change};
+
+/// Moves a patch to another place of its queue; files and overlay follow
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl move musl 3 1
+  overlayctl move musl 0002-fix.patch 5 --dry-run")]
+pub(crate) struct MoveArgs {
+    /// The attribute path of the package
+    attr: String,
+    /// The patch: its number, its file name, or its path
+    patch: String,
+    /// Its new place, from 1
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    to: u32,
+    /// Shows the change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// Gives a patch file of a queue another name; the overlay follows
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl rename musl 1 'strerror: say it'     patches/musl/0001-strerror-say-it.patch")]
+pub(crate) struct RenameArgs {
+    /// The attribute path of the package
+    attr: String,
+    /// The patch: its number, its file name, or its path
+    patch: String,
+    /// The new name; the number stays
+    to: String,
+    /// Shows the change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// Puts the patches of a queue into another order; files and overlay follow
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  overlayctl reorder musl 3 1 2
+  overlayctl reorder musl 0004-last-but-first.patch     the others stay behind it")]
+pub(crate) struct ReorderArgs {
+    /// The attribute path of the package
+    attr: String,
+    /// The patches in their new order: numbers, file names, or paths
+    #[arg(required = true)]
+    patches: Vec<String>,
+    /// Shows the change and writes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+pub(super) fn run_move(args: MoveArgs, context: &Context) -> Result<ExitCode, Failure> {
+    run(&args.attr, &Change::Move { patch: args.patch, to: args.to as usize }, args.dry_run, context)
+}
+
+pub(super) fn run_rename(args: RenameArgs, context: &Context) -> Result<ExitCode, Failure> {
+    run(&args.attr, &Change::Rename { patch: args.patch, to: args.to }, args.dry_run, context)
+}
+
+pub(super) fn run_reorder(args: ReorderArgs, context: &Context) -> Result<ExitCode, Failure> {
+    run(&args.attr, &Change::Order(args.patches), args.dry_run, context)
+}
+
+fn run(attr: &str, change: &Change, dry_run: bool, context: &Context) -> Result<ExitCode, Failure> {
+    let workspace = context.workspace()?;
+    let reordered = reorder::reorder(&workspace, attr, change, dry_run)?;
+    context.warn(&reordered.warnings);
+    context.show(&reordered)
+}

@@ -1,0 +1,338 @@
+//! `impact --all`: what the overlays rebuild in a whole package set, exactly.
+//!
+//! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. The unpatched
+//! side is kept; then only those attributes are evaluated again that the prediction names for what the overlays bind,
+//! and a sample of the others to hold the prediction against. Where that shows a change, or cannot be told, all are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::graph_cache::{GraphCache, Question};
+use super::graph_file::{ChangedAttribute, GraphDiff};
+use super::impact::plural;
+use super::impact::view::View;
+use super::progress::Progress;
+use super::targets::{self, Group, Selection};
+use super::{Error, Outcome, engine};
+use crate::base::diagnostic::Warning;
+use crate::config::Workspace;
+use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir};
+use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
+use crate::view::{Digraph, Document, Role, Text};
+
+/// One of so many attributes that no change should reach is evaluated all the same.
+const SAMPLE: usize = 100;
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(2);
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The package set.
+    pub selection: Selection,
+    /// How many evaluators; as many as there are processors when absent.
+    pub workers: Option<usize>,
+    /// The most memory of all evaluators together, in bytes.
+    pub max_memory: Option<u64>,
+    /// Whether all is evaluated, whatever is kept.
+    pub exhaustive: bool,
+    /// How it is shown.
+    pub view: View,
+}
+
+/// What is rebuilt in a package set.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllImpact {
+    /// What is rebuilt.
+    #[serde(flatten)]
+    pub diff: GraphDiff,
+    /// How many attributes were evaluated without the overlays; none when that side was kept.
+    pub evaluated_before: usize,
+    /// How many attributes were evaluated with them.
+    pub evaluated_after: usize,
+    /// How many of these were only a sample, to hold the prediction against.
+    pub sampled: usize,
+    /// Whether every attribute was evaluated with the overlays.
+    pub exhaustive: bool,
+    /// How many attributes have a derivation with the overlays.
+    pub derivations_after: usize,
+    /// Attributes that do not evaluate without the overlays; absent when that side was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures_before: Option<BTreeMap<String, String>>,
+    /// Attributes that do not evaluate with them.
+    pub failures: BTreeMap<String, String>,
+    /// Attributes that had a derivation without the overlays and do not evaluate with them.
+    pub broken: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// One side, evaluated.
+#[derive(Debug, Default)]
+struct Outcomes {
+    derivations: BTreeMap<Vec<String>, String>,
+    failures: BTreeMap<String, String>,
+    evaluated: usize,
+}
+
+/// Compares a whole package set without and with the workspace's overlays.
+///
+/// # Errors
+/// Those of the workspace, of Nix, and of reading derivations; what is wrong with one attribute is recorded.
+pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<AllImpact, Error> {
+    let group = targets::whole(workspace, &options.selection)?;
+    let nix = engine::nix(workspace)?;
+    let settings = pool(options);
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
+    let plain = Side { name: "the whole package set".into(), root: root(&group.plain), targets: vec![Vec::new()] };
+    let question = Question::of(&nix, std::slice::from_ref(&plain), &["every attribute"]);
+    let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
+    let keyed = cache.and_then(|(cache, question)| Some((cache.key(&question)?, cache)));
+    let kept = keyed.as_ref().and_then(|(key, cache)| cache.get(key));
+    let was_kept = kept.is_some();
+    let mut warnings = Vec::new();
+    let mut failures_before = None;
+    let mut evaluated_before = 0;
+    let before = match kept {
+        Some(graph) => graph,
+        None => {
+            let all = vec![Vec::new()];
+            let found = evaluate(&nix, &plain.root, all, settings, "without the overlays", None, progress)?;
+            progress.stage("reading the derivations");
+            let graph = Graph::read(&roots(&found.derivations), &store)?;
+            if let Some((key, cache)) = &keyed {
+                // Which files a whole set reads is not recorded. What the standard environment reads is: a set that
+                // leads elsewhere shows there.
+                let probe = Side { targets: vec![vec!["stdenv".into()]], ..plain.clone() };
+                cache.put(key, &nix.instantiate_recording(&[probe])?, &graph);
+            }
+            evaluated_before = found.evaluated;
+            failures_before = Some(found.failures);
+            graph
+        }
+    };
+    let expected = before.roots().len();
+    let patched = root(&group.patched);
+    let reached = match was_kept && !options.exhaustive {
+        true => match reached(&nix, &group, &before)? {
+            Ok(reached) => Some(reached),
+            Err(why) => {
+                warnings.push(all_again(why));
+                None
+            }
+        },
+        false => None,
+    };
+    let mut sampled = 0;
+    let mut exhaustive = reached.is_none();
+    let mut after = match reached {
+        None => evaluate(&nix, &patched, vec![Vec::new()], settings, "with the overlays", Some(expected), progress)?,
+        Some(reached) => {
+            let others: Vec<&str> =
+                before.roots().filter_map(|root| root.attr).filter(|attr| !reached.contains(*attr)).collect();
+            let sample: BTreeSet<&str> = others.iter().copied().step_by(SAMPLE).collect();
+            sampled = sample.len();
+            let asked = reached.iter().map(String::as_str).chain(sample.iter().copied());
+            let paths = asked.map(segments).collect();
+            let mut found = evaluate(&nix, &patched, paths, settings, "with the overlays", None, progress)?;
+            let unexpected = sample.iter().find(|attr| {
+                let old = before.attribute(attr).ok().map(|id| before.node(id).drv_path());
+                found.derivations.get(&segments(attr)).map(String::as_str) != old
+            });
+            if let Some(attr) = unexpected {
+                warnings.push(all_again(format!("`{attr}` changed, which was not predicted")));
+                exhaustive = true;
+                let all = vec![Vec::new()];
+                evaluate(&nix, &patched, all, settings, "with the overlays", Some(expected), progress)?
+            } else {
+                // The others are as they were.
+                for root in before.roots() {
+                    if let Some(attr) = root.attr.filter(|attr| !reached.contains(*attr)) {
+                        found.derivations.insert(segments(attr), before.node(root.node).drv_path().to_owned());
+                    }
+                }
+                found
+            }
+        }
+    };
+    progress.stage("reading the derivations");
+    let graph = Graph::read(&roots(&after.derivations), &store)?;
+    let delta = Delta::between(&before, &graph);
+    let diff = GraphDiff::of(&delta, options.view.clone());
+    let lost = |change: &&ChangedAttribute| change.after.is_none() && after.failures.contains_key(&change.attr);
+    let broken = diff.attributes.iter().filter(lost).map(|change| change.attr.clone()).collect();
+    Ok(AllImpact {
+        diff,
+        evaluated_before,
+        evaluated_after: after.evaluated,
+        sampled,
+        exhaustive,
+        derivations_after: after.derivations.len(),
+        failures_before,
+        failures: std::mem::take(&mut after.failures),
+        broken,
+        warnings,
+    })
+}
+
+fn all_again(why: String) -> Warning {
+    Warning { code: "OV1081", message: format!("every attribute is evaluated again: {why}"), place: None, hint: None }
+}
+
+/// Returns the path of an attribute as [`attr_path_text`] wrote it.
+fn segments(attr: &str) -> Vec<String> {
+    crate::overlay::AttrPath::parse(attr).map_or_else(|_| vec![attr.to_owned()], |path| path.names().to_vec())
+}
+
+fn roots(derivations: &BTreeMap<Vec<String>, String>) -> Vec<GraphRoot> {
+    let root = |(path, drv_path): (&Vec<String>, &String)| GraphRoot {
+        attr: Some(attr_path_text(path)),
+        drv_path: drv_path.clone(),
+    };
+    derivations.iter().map(root).collect()
+}
+
+/// Spreads the work over the processors and the memory there is.
+fn pool(options: &Options) -> PoolSettings {
+    /// What an evaluator needs that never collects garbage, for half of a large set.
+    const AMPLE: u64 = 3 << 30;
+    let workers =
+        options.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
+    let share = |bytes: u64| bytes / workers as u64;
+    let max_memory = match options.max_memory {
+        Some(bytes) => Some(share(bytes)),
+        // Without a word about memory three quarters of what is free are taken, if need be.
+        None => available_memory().map(|bytes| share(bytes / 4 * 3)).filter(|bytes| *bytes < AMPLE),
+    };
+    PoolSettings { workers, max_memory, recurse: true, limit: None }
+}
+
+/// Returns the memory that is free, in bytes, where the system tells.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.trim().trim_end_matches(" kB");
+    Some(kib.parse::<u64>().ok()? * 1024)
+}
+
+fn evaluate(
+    nix: &Nix,
+    root: &Root,
+    paths: Vec<Vec<String>>,
+    settings: PoolSettings,
+    what: &str,
+    expected: Option<usize>,
+    progress: &mut dyn Progress,
+) -> Result<Outcomes, Error> {
+    let whole = paths.iter().any(Vec::is_empty);
+    let set = if whole { "every attribute".to_owned() } else { plural(paths.len(), "attribute") };
+    progress.stage(&format!("evaluating {set} {what}, {}", plural(settings.workers, "evaluator")));
+    let mut found = Outcomes::default();
+    let (start, mut told) = (Instant::now(), Instant::now());
+    let mut on_result = |path: Vec<String>, evaluated: Evaluated, left: usize| {
+        found.evaluated += 1;
+        match evaluated {
+            Evaluated::Derivation { drv_path, .. } => drop(found.derivations.insert(path, drv_path)),
+            Evaluated::Failed(failure) => drop(found.failures.insert(attr_path_text(&path), failure.message)),
+            Evaluated::Set | Evaluated::Other => {}
+        }
+        if told.elapsed() > TELL {
+            told = Instant::now();
+            let total = (found.evaluated + left).max(expected.unwrap_or_default());
+            let rest = start.elapsed().as_secs_f64() / found.evaluated as f64 * (total - found.evaluated) as f64;
+            progress.stage(&format!("evaluated {} of {total} attributes, about {rest:.0} s left", found.evaluated));
+        }
+    };
+    nix.evaluate_all(root, paths, settings, &mut on_result)?;
+    Ok(found)
+}
+
+/// Returns the attributes that a change of what the overlays bind can reach; the inner error says why that cannot be told.
+fn reached(nix: &Nix, group: &Group, before: &Graph) -> Result<Result<BTreeSet<String>, String>, Error> {
+    let bound = bound(nix, group)?;
+    let mut nodes = vec![false; before.len()];
+    let mut reached = BTreeSet::new();
+    for name in bound {
+        let Ok(prediction) = before.predict(&attr_path_text(std::slice::from_ref(&name))) else {
+            return Ok(Err(format!("the overlays bind `{name}`, which is no package without them")));
+        };
+        if prediction.unlisted > before.len() / 10 {
+            return Ok(Err(format!("too much may need `{name}`")));
+        }
+        reached.insert(attr_path_text(&[name]));
+        // What only may be rebuilt is evaluated as well: that is what decides.
+        for id in prediction.rebuild.iter().chain(prediction.possible.iter().map(|possible| &possible.node)) {
+            nodes[*id as usize] = true;
+        }
+    }
+    // A download that needs a changed derivation has another `.drv`, and so has what needs it, all the way up.
+    for id in before.ids() {
+        nodes[id as usize] |= before.inputs(id).iter().any(|input| nodes[*input as usize]);
+    }
+    reached.extend(
+        before.roots().filter(|root| nodes[root.node as usize]).filter_map(|root| root.attr.map(str::to_owned)),
+    );
+    Ok(Ok(reached))
+}
+
+/// Asks Nix for the names that the overlays bind.
+fn bound(nix: &Nix, group: &Group) -> Result<Vec<String>, Error> {
+    let mut list = String::new();
+    for overlay in group.patched.overlays.iter().chain(&group.patched.cross_overlays) {
+        match overlay {
+            Overlay::File(file) => list.push_str(&format!(" (import {})", nix::path_text(file)?)),
+            Overlay::Attribute { file, path } => {
+                list.push_str(&format!(" (import {}).{}", nix::path_text(file)?, attr_path_text(path)));
+            }
+            Overlay::Expression(fragment) => list.push_str(&format!(" ({})", fragment.text())),
+        }
+    }
+    let text = format!(
+        "let plain = {}; final = {}; several = o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) then \
+         builtins.attrValues o else [ o ]; in builtins.foldl' (all: o: all // o final plain) {{ }} (builtins.concatLists (map \
+         several [{list} ]))",
+        group.plain.to_nix()?,
+        group.patched.to_nix()?
+    );
+    Ok(nix.attr_names(&Root::Expression(Fragment::parse(text)?), &[])?)
+}
+
+impl AllImpact {
+    /// Returns the rebuild set as a graph, from root causes on.
+    pub fn digraph(&self) -> Digraph {
+        self.diff.digraph()
+    }
+}
+
+impl Outcome for AllImpact {
+    const SCHEMA: &'static str = "overlayctl.impact-all/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = self.diff.document(verbose);
+        let how = if self.exhaustive {
+            format!("{} evaluated with the overlays", plural(self.evaluated_after, "attribute"))
+        } else {
+            format!(
+                "{} evaluated with the overlays, {} of them a sample of those that were predicted to stay (--exhaustive for all)",
+                plural(self.evaluated_after, "attribute"),
+                self.sampled
+            )
+        };
+        document.line(Text::new().with(Role::Dim, format!("{how}; {} failed", self.failures.len())));
+        if !self.broken.is_empty() {
+            let some: Vec<&str> =
+                self.broken.iter().take(if verbose { usize::MAX } else { 8 }).map(String::as_str).collect();
+            document.line(
+                Text::new().with(
+                    Role::Bad,
+                    format!("fails only with the overlays ({}): {}", self.broken.len(), some.join(" ")),
+                ),
+            );
+        }
+        document
+    }
+}

@@ -1,0 +1,121 @@
+//! `export`: the queue of a package as a quilt series, a mailbox, or a branch of a repository.
+//!
+//! The patches' bytes are kept. Must not overwrite what is there.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::queue::commits;
+use super::queue::series::{Overlays, Series};
+use super::{Error, Outcome};
+use crate::base::fs::{self, Batch};
+use crate::config::Workspace;
+use crate::git::{self, Worktree};
+use crate::overlay::{self, AttrPath};
+use crate::patch::mailbox;
+use crate::patch::series::{Entry, Series as Quilt};
+use crate::view::{Document, Role, Text};
+
+/// Where the queue goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A directory with `series` and the patches.
+    Quilt(PathBuf),
+    /// One file.
+    Mailbox(PathBuf),
+    /// A new branch of a repository.
+    Branch {
+        /// The repository.
+        repository: PathBuf,
+        /// The branch.
+        name: String,
+        /// The revision that it begins from.
+        onto: String,
+    },
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exported {
+    /// The package.
+    pub attr: AttrPath,
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The commit of the branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How many patches there are.
+    pub patches: usize,
+}
+
+/// Exports a queue.
+///
+/// # Errors
+/// [`Error::Exists`] when something else stands there; for a branch, the first patch that does not apply.
+pub fn export(workspace: &Workspace, attr: &str, target: &Target) -> Result<Exported, Error> {
+    let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    let series = Overlays::read(workspace, None)?.queue(workspace, &attr)?;
+    let (files, commit) = match target {
+        Target::Quilt(dir) => (quilt(&series, dir)?, None),
+        Target::Mailbox(path) => {
+            let bytes = mailbox::join(series.patches.iter().map(|e| &e.bytes));
+            refuse_other(path, &bytes)?;
+            fs::write(path, &bytes)?;
+            (vec![path.clone()], None)
+        }
+        Target::Branch { repository, name, onto } => {
+            let no = || git::Error::NoRepository { path: repository.clone() };
+            let worktree = Worktree::open(repository)?.ok_or_else(no)?;
+            let mut at = worktree.resolve(onto)?;
+            for entry in &series.patches {
+                entry.parse()?;
+                at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, 1)?
+                    .map_err(|outcome| commits::does_not_apply(&attr.to_string(), &entry.name(), &outcome))?;
+            }
+            worktree.branch(name, at)?;
+            (Vec::new(), Some(at.to_string()))
+        }
+    };
+    Ok(Exported { attr, files, commit, patches: series.patches.len() })
+}
+
+fn refuse_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    match path.exists() && fs::read(path).map_or(true, |old| old != bytes) {
+        true => Err(Error::Exists { path: path.to_path_buf() }),
+        false => Ok(()),
+    }
+}
+
+fn quilt(series: &Series, dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entry = |name: String| Entry { name, strip: 1, reverse: false };
+    let list: Quilt = series.patches.iter().map(|e| entry(e.name())).collect();
+    let mut files: Vec<(PathBuf, Vec<u8>)> =
+        series.patches.iter().map(|e| (dir.join(e.name()), e.bytes.clone())).collect();
+    files.push((dir.join("series"), list.to_string().into_bytes()));
+    let mut batch = Batch::new(dir);
+    for (path, bytes) in &files {
+        refuse_other(path, bytes)?;
+        batch.write(path, bytes.clone());
+    }
+    fs::create_dir(dir)?;
+    batch.commit()?;
+    Ok(files.into_iter().map(|(path, _)| path).collect())
+}
+
+impl Outcome for Exported {
+    const SCHEMA: &'static str = "overlayctl.export/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        for path in &self.files {
+            document.line(Text::new().with(Role::Good, "wrote ").plain(path.display().to_string()));
+        }
+        if let Some(commit) = &self.commit {
+            let count = super::impact::plural(self.patches, "commit");
+            document.line(Text::new().with(Role::Good, "made ").plain(format!("{count}, the last is {commit}")));
+        }
+        document
+    }
+}

@@ -1,0 +1,102 @@
+//! `header`: what the header of a patch says, and editing its trailers; every other byte stays.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::finish::show_files;
+use super::queue::rewrite;
+use super::queue::series::Overlays;
+use super::queue::session;
+use super::{Error, Outcome};
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath, Facts};
+use crate::patch::{self, Headers, PatchFile};
+use crate::view::{Document, Role, Text};
+
+/// One edit of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// The trailer has this value; the first of that key, if there are several.
+    Set(String, String),
+    /// There is one more trailer.
+    Add(String, String),
+    /// No trailer of that key is left, or none of that key and value.
+    Remove(String, Option<String>),
+}
+
+/// A header.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Headed {
+    /// The package.
+    pub attr: AttrPath,
+    /// The patch.
+    pub path: PathBuf,
+    /// What it says, after the edits.
+    #[serde(flatten)]
+    pub headers: Headers,
+    /// Whether edits were asked for.
+    pub edited: bool,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// The files that change.
+    pub files: Vec<PathBuf>,
+}
+
+/// Shows or edits the header of a patch.
+///
+/// # Errors
+/// [`super::queue::error::Error::NoSuchPatch`]; [`Error::Patch`] for a key or value that cannot stand on one line.
+pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dry_run: bool) -> Result<Headed, Error> {
+    let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    let overlays = Overlays::read(workspace, None)?;
+    let series = overlays.queue(workspace, &attr)?;
+    let at = series.find(patch)?;
+    let mut wanted = rewrite::keep(&series);
+    let Some(meant) = wanted.get_mut(at) else { return Err(Error::NoTargets) };
+    let path = meant.from.clone().unwrap_or_default();
+    for edit in edits {
+        meant.bytes = match edit {
+            Edit::Set(key, value) => patch::set_trailer(&meant.bytes, key, value),
+            Edit::Add(key, value) => patch::add_trailer(&meant.bytes, key, value),
+            Edit::Remove(key, value) => patch::remove_trailer(&meant.bytes, key, value.as_deref()),
+        }
+        .map_err(|e| Error::Patch(e.in_file(&path)))?;
+    }
+    let headers = PatchFile::parse(&meant.bytes).map_err(|e| Error::Patch(e.in_file(&path)))?.headers();
+    let mut files = Vec::new();
+    if !edits.is_empty() {
+        session::refuse_unfinished(workspace, &attr)?;
+        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+        files = plan.batch.changes();
+        if !dry_run {
+            plan.commit(workspace)?;
+        }
+    }
+    Ok(Headed { attr, path, headers, edited: !edits.is_empty(), dry_run, files })
+}
+
+impl Outcome for Headed {
+    const SCHEMA: &'static str = "overlayctl.header/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.edited && self.files.is_empty() {
+            document.line("it says so already; nothing changed");
+        }
+        show_files(&mut document, self.dry_run, &self.files, &[]);
+        let mut field = |key: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                document.line(Text::new().with(Role::Name, format!("{key}: ")).plain(value));
+            }
+        };
+        field("Subject", self.headers.subject.as_deref());
+        field("From", self.headers.author.as_deref());
+        field("Date", self.headers.date.as_deref());
+        for trailer in &self.headers.trailers {
+            field(&trailer.key, Some(&trailer.value));
+        }
+        document
+    }
+}

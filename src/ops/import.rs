@@ -1,0 +1,275 @@
+//! `import`: patches from elsewhere into a queue: a mailbox, files, a quilt series, commits, an address.
+//!
+//! Bytes are kept as they are, unless names have to be brought to `-p1`. Nothing is run; an address is fetched by Nix.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::finish::show_files;
+use super::patch::checked_bytes;
+use super::queue::error::Error as QueueError;
+use super::queue::rewrite::{self, Wanted};
+use super::queue::series::Overlays;
+use super::queue::{commits, session};
+use super::{Error, Outcome, engine, facts, overlays};
+use crate::base::diagnostic::Warning;
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::git::Worktree;
+use crate::nix;
+use crate::overlay::{self, AttrPath};
+use crate::patch::series::Series as Quilt;
+use crate::patch::{self, PatchFile, mailbox};
+use crate::view::{Block, Document, Role, Text};
+
+/// The line with which `export` begins a message that has none.
+const NO_COMMIT: &[u8] = b"From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n";
+
+/// What `import` is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The package, as typed.
+    pub attr: String,
+    /// Where the patches come from, as typed.
+    pub from: String,
+    /// The overlay, when named.
+    pub overlay: Option<overlays::Choice>,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Whether Nix is not asked about the package.
+    pub offline: bool,
+}
+
+/// What was imported.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Imported {
+    /// The package.
+    pub attr: AttrPath,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// The patches that came: their files.
+    pub patches: Vec<PathBuf>,
+    /// How many of the patches the queue had already.
+    pub already: usize,
+    /// The files that change.
+    pub files: Vec<PathBuf>,
+    /// The change of the overlay as a unified diff.
+    pub diff: String,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A patch that comes: its bytes, where from, and its `-pN` where that is known.
+struct Coming {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    level: Option<usize>,
+}
+
+/// Imports patches behind the queue of a package.
+///
+/// # Errors
+/// [`QueueError::Import`] for what is no series of patches, and those of the patches and of the overlay.
+pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Error> {
+    let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
+    session::refuse_unfinished(workspace, &attr)?;
+    let mut coming = read(workspace, &options.from)?;
+    let mut warnings = Vec::new();
+    if coming.len() > 1 {
+        // A series may hold a patch of which nothing is left. One that is named alone is an error.
+        coming.retain(|patch| {
+            let empty = is_cover_letter(&patch.bytes);
+            if empty {
+                warnings.push(Warning {
+                    code: "OV1063",
+                    message: format!("{} changes nothing and was left out", patch.path.display()),
+                    place: None,
+                    hint: None,
+                });
+            }
+            !empty
+        });
+    }
+    let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
+    let series = overlays.series(workspace, &attr)?;
+    let mut wanted: Vec<Wanted> = rewrite::keep(&series);
+    let before = wanted.len();
+    let mut already = 0;
+    for patch in coming {
+        let (bytes, subject) = checked_bytes(&patch.path, &patch.bytes, patch.level)?;
+        if wanted.iter().any(|w| w.bytes == bytes) {
+            already += 1;
+        } else {
+            wanted.push(Wanted { from: None, bytes, subject, rename: false });
+        }
+    }
+    let ask = || match options.offline {
+        true => Ok((overlay::Facts::default(), Vec::new())),
+        false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
+    };
+    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
+    warnings.extend(plan.warnings.iter().cloned());
+    let imported = Imported {
+        attr,
+        dry_run: options.dry_run,
+        patches: plan.paths.get(before..).unwrap_or_default().to_vec(),
+        already,
+        files: plan.batch.changes(),
+        diff: plan.diff.clone(),
+        warnings,
+    };
+    if !options.dry_run {
+        plan.commit(workspace)?;
+    }
+    Ok(imported)
+}
+
+/// Reads what the user named.
+fn read(workspace: &Workspace, from: &str) -> Result<Vec<Coming>, Error> {
+    let refuse = |why: &str| QueueError::Import { name: from.to_string(), why: why.to_string() };
+    if from.contains("://") {
+        return messages(&PathBuf::from(from), &fetched(workspace, from)?);
+    }
+    let path = Path::new(from);
+    if path.is_dir() {
+        for series in ["series", "debian/patches/series", "patches/series"] {
+            if path.join(series).is_file() {
+                return quilt(&path.join(series));
+            }
+        }
+        return directory(path).and_then(|found| match found.is_empty() {
+            true => Err(refuse("the directory has neither `series` nor patch files").into()),
+            false => Ok(found),
+        });
+    }
+    if path.is_file() {
+        return match path.file_name().is_some_and(|name| name == "series") {
+            true => quilt(path),
+            false => messages(path, &fs::read(path)?),
+        };
+    }
+    match repository(from) {
+        Some((repository, range)) => from_commits(&repository, range),
+        None => Err(refuse("it is no file, no directory, no address, and no REPO..RANGE").into()),
+    }
+}
+
+/// Splits `REPO..RANGE` where what is before the dots is a repository.
+fn repository(text: &str) -> Option<(Worktree, &str)> {
+    text.match_indices("..").find_map(|(at, _)| {
+        let dir = text.get(..at).filter(|dir| !dir.is_empty() && Path::new(dir).is_dir())?;
+        let worktree = Worktree::open(Path::new(dir)).ok().flatten()?;
+        Some((worktree, text.get(at + 2..)?))
+    })
+}
+
+fn from_commits(repository: &Worktree, range: &str) -> Result<Vec<Coming>, Error> {
+    let mut coming = Vec::new();
+    for commit in repository.range(range)? {
+        let refuse = |why: String| QueueError::Import { name: commit.id.to_string(), why };
+        let parent = commit.parent.ok_or_else(|| refuse("it is the first commit".into()))?;
+        let before = repository.find(parent)?.tree;
+        if before == commit.tree {
+            continue;
+        }
+        let diff = commits::diff(repository, before, commit.tree).map_err(refuse)?;
+        let bytes = patch::compose(&commits::message_of(&commit), &diff);
+        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(1) });
+    }
+    Ok(coming)
+}
+
+/// Fetches an address through Nix, into the store.
+fn fetched(workspace: &Workspace, url: &str) -> Result<Vec<u8>, Error> {
+    let nix = engine::nix(workspace)?;
+    let mut server = nix.eval_server()?;
+    let path = server
+        .eval_string(&format!("toString (builtins.fetchurl {})", nix::quoted(url)))?
+        .map_err(|failure| QueueError::Import { name: url.to_string(), why: failure.message })?;
+    Ok(fs::read(&nix.physical(&path).unwrap_or_else(|| PathBuf::from(&path)))?)
+}
+
+/// Reads the files of a quilt series.
+fn quilt(series: &Path) -> Result<Vec<Coming>, Error> {
+    let dir = series.parent().unwrap_or(Path::new(""));
+    let read = |entry: &patch::series::Entry| {
+        let path = dir.join(&entry.name);
+        if entry.reverse {
+            let why = format!("`{}` is applied in reverse (-R)", entry.name);
+            return Err(QueueError::Import { name: series.display().to_string(), why }.into());
+        }
+        Ok(Coming { bytes: fs::read(&path)?, path, level: Some(entry.strip) })
+    };
+    Quilt::parse(&fs::read_text(series)?)?.entries().map(read).collect()
+}
+
+/// Reads the patch files of a directory, by name.
+fn directory(dir: &Path) -> Result<Vec<Coming>, Error> {
+    let entries = std::fs::read_dir(dir).map_err(|source| fs::FsError::Read { path: dir.to_path_buf(), source })?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.retain(|p| p.is_file() && p.extension().is_some_and(|e| e == "patch" || e == "diff"));
+    paths.sort();
+    let mut coming = Vec::new();
+    for path in paths {
+        let bytes = fs::read(&path)?;
+        if !is_cover_letter(&bytes) {
+            coming.push(Coming { bytes, path, level: None });
+        }
+    }
+    Ok(coming)
+}
+
+/// Reads the patches of a mailbox, or the one of a patch file.
+fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
+    let pieces = mailbox::split(bytes);
+    let single = pieces.len() <= 1;
+    let mut coming = Vec::new();
+    for piece in pieces {
+        // What `export` put around a patch goes again, so that the patch comes back to the byte.
+        let bytes = match piece.strip_prefix(NO_COMMIT) {
+            Some(inner) => inner.strip_suffix(b"\n").filter(|p| p.ends_with(b"\n")).unwrap_or(inner),
+            None => piece,
+        };
+        if single || !is_cover_letter(bytes) {
+            coming.push(Coming { path: path.to_path_buf(), bytes: bytes.to_vec(), level: None });
+        }
+    }
+    Ok(coming)
+}
+
+/// Says whether a message changes no file.
+fn is_cover_letter(bytes: &[u8]) -> bool {
+    PatchFile::parse(bytes).map_or_else(
+        |e| matches!(e, patch::Error::Empty { .. } | patch::Error::NotAPatch { .. }),
+        |p| p.files().is_empty(),
+    )
+}
+
+impl Outcome for Imported {
+    const SCHEMA: &'static str = "overlayctl.import/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        show_files(&mut document, self.dry_run, &self.files, &[]);
+        if !self.diff.is_empty() {
+            document.push(Block::Diff(self.diff.clone()));
+        }
+        if self.already > 0 {
+            document.line(format!(
+                "{} of them {} in the queue already",
+                self.already,
+                if self.already == 1 { "is" } else { "are" }
+            ));
+        }
+        if !self.dry_run && !self.patches.is_empty() {
+            document.blank();
+            let next = format!("overlayctl check {}", self.attr);
+            document.line(Text::new().plain("Next: ").with(Role::Command, next).plain(" says whether they apply"));
+        }
+        document
+    }
+}

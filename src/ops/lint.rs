@@ -1,0 +1,122 @@
+//! `lint --patches`: what the headers of the queues should say and do not, and which CVEs the queues fix.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::queue::series::{Entry, Overlays};
+use super::{Error, Outcome};
+use crate::base::diagnostic::{Coded as _, Verdict};
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath};
+use crate::patch::PatchFile;
+use crate::patch::lint::{self, Rules, Upstream};
+use crate::view::{Document, Role, Text};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Linted {
+    /// Whether nothing was found.
+    pub clean: bool,
+    /// The packages.
+    pub packages: Vec<Package>,
+}
+
+/// A package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// The CVEs that its queue fixes.
+    pub cves: BTreeSet<String>,
+    /// Its patches, in order.
+    pub patches: Vec<Patch>,
+}
+
+/// A patch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// Its file.
+    pub path: PathBuf,
+    /// Where it stands with upstream.
+    pub upstream_status: Upstream,
+    /// The CVEs that it names.
+    pub cves: BTreeSet<String>,
+    /// What is the matter.
+    pub findings: Vec<lint::Finding>,
+}
+
+/// Lints the patches of queues; of all that are patched when `attrs` is empty.
+///
+/// # Errors
+/// Those of reading the queues.
+pub fn lint(workspace: &Workspace, attrs: &[String]) -> Result<Linted, Error> {
+    let overlays = Overlays::read(workspace, None)?;
+    let attrs = match attrs {
+        [] => overlays.packages(workspace),
+        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
+    };
+    let mut packages = Vec::new();
+    for attr in attrs {
+        let series = overlays.queue(workspace, &attr)?;
+        let patches: Vec<Patch> = series.patches.iter().map(patch).collect();
+        let cves = patches.iter().flat_map(|p| p.cves.iter().cloned()).collect();
+        packages.push(Package { attr, cves, patches });
+    }
+    let clean = packages.iter().all(|p| p.patches.iter().all(|p| p.findings.is_empty()));
+    Ok(Linted { clean, packages })
+}
+
+fn patch(entry: &Entry) -> Patch {
+    let name = entry.name();
+    let (findings, cves) = match PatchFile::parse(&entry.bytes) {
+        Ok(parsed) => (lint::lint(&name, &parsed, &Rules::default()), lint::cves(&name, &parsed)),
+        Err(error) => {
+            let line = error.place().and_then(|p| p.line_col).map_or(0, |at| at.line);
+            let finding =
+                lint::Finding { code: error.code(), message: error.to_string(), line, hint: "it is no usable patch" };
+            (vec![finding], BTreeSet::new())
+        }
+    };
+    Patch { path: entry.path.clone(), upstream_status: lint::upstream_status(&entry.bytes), cves, findings }
+}
+
+impl Outcome for Linted {
+    const SCHEMA: &'static str = "overlayctl.lint-patches/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        let mut count = 0;
+        for patch in self.packages.iter().flat_map(|p| &p.patches) {
+            for finding in &patch.findings {
+                count += 1;
+                let line = if finding.line > 0 { format!(":{}", finding.line) } else { String::new() };
+                document.line(Text::new().with(Role::Warn, finding.code).plain(format!(
+                    " {}{line}: {}",
+                    patch.path.display(),
+                    finding.message
+                )));
+                if verbose {
+                    document.line(Text::new().with(Role::Dim, format!("       {}", finding.hint)));
+                }
+            }
+        }
+        let patches: usize = self.packages.iter().map(|p| p.patches.len()).sum();
+        let patches = super::queue::patches(patches);
+        match count {
+            0 => {
+                document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}")))
+            }
+            n => document.line(format!("{} in {patches}", super::impact::plural(n, "finding"))),
+        }
+        document
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        (!self.clean).then_some(Verdict::No)
+    }
+}

@@ -1,0 +1,327 @@
+//! `rebase`: queues onto the sources of another nixpkgs, by a three-way merge with the old source as base.
+//!
+//! Each package gets a repository in `.overlayctl/rebase/ATTR` that holds the old source with the queue as commits, and
+//! the new source; every commit is merged onto the new line. What conflicts is left in its worktree with markers. The
+//! queues and overlays are written when all packages are done, not before.
+
+mod session;
+mod show;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::queue::commits::{self, Keep, Known};
+use super::queue::error::Error as QueueError;
+use super::queue::rewrite::{self, Wanted};
+use super::queue::series::{Overlays, Series};
+use super::queue::session as edits;
+use super::source::{self, Source};
+use super::{Error, check::Failure};
+use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath, Facts};
+use session::{Fate, Session};
+
+/// What `rebase` is asked for.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A new rebase.
+    Begin {
+        /// The packages, as typed; all that are patched when empty.
+        attrs: Vec<String>,
+        /// The nixpkgs whose sources the queues apply to; the workspace's when absent.
+        from: Option<String>,
+        /// The nixpkgs whose sources they shall apply to.
+        to: String,
+        /// Whether nothing is written and nothing is left.
+        dry_run: bool,
+    },
+    /// The conflicts are resolved.
+    Continue,
+    /// The patches that conflict are dropped.
+    Skip,
+    /// Everything is left as it was.
+    Abort,
+}
+
+/// How a rebase stands.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebased {
+    /// The packages.
+    pub packages: Vec<Package>,
+    /// Whether the queues were written: every package is done.
+    pub written: bool,
+    /// Whether it was given up.
+    pub aborted: bool,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// The files that changed.
+    pub files: Vec<PathBuf>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// Its name and version before.
+    pub from: Option<String>,
+    /// Its name and version afterwards.
+    pub to: Option<String>,
+    /// Whether both have the same source, so that nothing has to be done.
+    pub same_source: bool,
+    /// The worktree, while there is a conflict in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Its patches.
+    pub patches: Vec<Patch>,
+    /// Why it could not be rebased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A patch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says it does.
+    pub subject: String,
+    /// What became of it.
+    pub state: State,
+    /// The files that conflict.
+    pub files: Vec<String>,
+}
+
+/// What became of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It merges.
+    Rebased,
+    /// The new source has it: it is dropped.
+    Merged,
+    /// It was skipped: it is dropped.
+    Skipped,
+    /// It conflicts.
+    Conflict,
+    /// One before it conflicts.
+    Waiting,
+}
+
+/// Begins or goes on with a rebase.
+///
+/// # Errors
+/// [`QueueError::Rebase`] when one is under way (or none), [`QueueError::Uncommitted`]-like refusals of unresolved files;
+/// what is wrong with one package is in its row.
+pub fn rebase(workspace: &Workspace, request: &Request, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+    match request {
+        Request::Begin { attrs, from, to, dry_run } => begin(workspace, attrs, from.as_deref(), to, *dry_run, progress),
+        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), progress),
+        Request::Abort => {
+            let sessions = under_way(workspace)?;
+            let mut rebased = rows(sessions);
+            rebased.aborted = true;
+            fs::remove_tree(&session::root(workspace))?;
+            Ok(rebased)
+        }
+    }
+}
+
+fn under_way(workspace: &Workspace) -> Result<Vec<Session>, Error> {
+    let sessions = Session::all(workspace)?;
+    if sessions.is_empty() {
+        let hint = "`overlayctl rebase --to NIXPKGS` begins one".into();
+        return Err(QueueError::Rebase { why: "no rebase is under way".into(), hint }.into());
+    }
+    Ok(sessions)
+}
+
+fn rows(sessions: Vec<Session>) -> Rebased {
+    Rebased {
+        packages: sessions.iter().map(Session::row).collect(),
+        written: false,
+        aborted: false,
+        dry_run: false,
+        files: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn begin(
+    workspace: &Workspace,
+    attrs: &[String],
+    from: Option<&str>,
+    to: &str,
+    dry_run: bool,
+    progress: &mut dyn Progress,
+) -> Result<Rebased, Error> {
+    if !Session::all(workspace)?.is_empty() {
+        let hint = "--continue after resolving, --skip to drop the patch, --abort to leave everything as it was".into();
+        return Err(QueueError::Rebase { why: "a rebase is under way already".into(), hint }.into());
+    }
+    let overlays = Overlays::read(workspace, None)?;
+    let attrs = match attrs {
+        [] => overlays.packages(workspace),
+        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
+    };
+    for attr in &attrs {
+        edits::refuse_unfinished(workspace, attr)?;
+    }
+    let old = source::of_packages(workspace, from, &attrs, progress)?;
+    let new = source::of_packages(workspace, Some(to), &attrs, progress)?;
+    progress.stage("merging");
+    // A session that cannot be written is none: what a killed run left is taken away first.
+    fs::remove_tree(&session::root(workspace))?;
+    let mut rebased = rows(Vec::new());
+    let mut sessions = Vec::new();
+    for ((attr, old), new) in attrs.into_iter().zip(old).zip(new) {
+        match begin_package(workspace, &overlays, &attr, old, new, &mut rebased.warnings) {
+            Ok(Begun::Same(row)) => rebased.packages.push(row),
+            Ok(Begun::Session(session)) => sessions.push(*session),
+            Err(error) => rebased.packages.push(Package {
+                attr,
+                from: None,
+                to: None,
+                same_source: false,
+                dir: None,
+                patches: Vec::new(),
+                failure: Some(Failure { code: error.code(), message: error.to_string(), hint: error.hint() }),
+            }),
+        }
+    }
+    rebased.dry_run = dry_run;
+    settle(workspace, sessions, rebased)
+}
+
+enum Begun {
+    Same(Package),
+    Session(Box<Session>),
+}
+
+fn begin_package(
+    workspace: &Workspace,
+    overlays: &Overlays,
+    attr: &AttrPath,
+    old: Result<Source, Error>,
+    new: Result<Source, Error>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Begun, Error> {
+    let series = overlays.queue(workspace, attr)?;
+    let (old, new) = (old?, new?);
+    warnings.extend(new.warnings.iter().cloned());
+    if old.from == new.from && old.own_patches == new.own_patches {
+        return Ok(Begun::Same(Package {
+            attr: attr.clone(),
+            from: Some(old.name),
+            to: Some(new.name),
+            same_source: true,
+            dir: None,
+            patches: Vec::new(),
+            failure: None,
+        }));
+    }
+    let mut session = Session::make(workspace, &series, &old, &new)?;
+    session.advance()?;
+    Ok(Begun::Session(Box::new(session)))
+}
+
+fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+    let mut sessions = under_way(workspace)?;
+    // All are looked at before any goes on, so that one that is not resolved stops nothing halfway.
+    if !skip {
+        for session in &sessions {
+            session.check_resolved()?;
+        }
+    }
+    progress.stage("merging");
+    for session in &mut sessions {
+        if skip {
+            session.skip()?
+        } else {
+            session.resolved()?
+        }
+        session.advance()?;
+    }
+    settle(workspace, sessions, rows(Vec::new()))
+}
+
+/// Writes the queues when every package is done; says how it stands.
+fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -> Result<Rebased, Error> {
+    let done = sessions.iter().all(Session::done);
+    rebased.packages.extend(sessions.iter().map(Session::row));
+    rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
+    if rebased.dry_run {
+        drop(sessions);
+        fs::remove_tree(&session::root(workspace))?;
+        return Ok(rebased);
+    }
+    if !done {
+        return Ok(rebased);
+    }
+    // What could go wrong is found before the first write.
+    let overlays = Overlays::read(workspace, None)?;
+    let queues = sessions.iter().map(|s| queue(workspace, &overlays, s)).collect::<Result<Vec<_>, _>>()?;
+    for (session, (_, wanted)) in sessions.iter().zip(queues) {
+        // Read again: the queue before may have changed the same overlay.
+        let overlays = Overlays::read(workspace, None)?;
+        let series = overlays.series(workspace, &session.attr()?)?;
+        let nothing = || Ok((Facts::default(), Vec::new()));
+        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, nothing)?;
+        rebased.warnings.extend(plan.warnings.iter().cloned());
+        rebased.files.extend(plan.commit(workspace)?);
+    }
+    rebased.written = true;
+    drop(sessions);
+    fs::remove_tree(&session::root(workspace))?;
+    // A file that two queues changed is shown once.
+    rebased.files.sort();
+    rebased.files.dedup();
+    Ok(rebased)
+}
+
+/// Returns the queue of a package as the rebase leaves it, and checks that its overlay can follow.
+fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Result<(Series, Vec<Wanted>), Error> {
+    let series = overlays.series(workspace, &session.attr()?)?;
+    session.check_queue(workspace, &series)?;
+    let known = series
+        .patches
+        .iter()
+        .zip(&session.state.patches)
+        .map(|(entry, planned)| Ok(Known { bytes: &entry.bytes, commit: session.commit(&planned.recorded.commit)? }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let (base, tip) = (session.base()?, session.tip()?);
+    let commits = session.worktree.line(base, tip)?;
+    let written = commits::to_patches(&session.worktree, base, &commits, &known, session.state.strip, Keep::Exact)?;
+    let wanted: Vec<Wanted> = written
+        .into_iter()
+        .map(|w| Wanted {
+            from: w.known.and_then(|i| series.patches.get(i)).map(|e| e.path.clone()),
+            bytes: w.bytes,
+            subject: w.subject,
+            rename: false,
+        })
+        .collect();
+    rewrite::plan(workspace, overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+    Ok((series, wanted))
+}
+
+impl Fate {
+    fn state(&self) -> State {
+        match self {
+            Fate::Rebased => State::Rebased,
+            Fate::Merged => State::Merged,
+            Fate::Skipped => State::Skipped,
+            Fate::Conflict { .. } => State::Conflict,
+            Fate::Waiting => State::Waiting,
+        }
+    }
+}

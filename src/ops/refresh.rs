@@ -1,0 +1,115 @@
+//! `refresh`: rewrites the patches whose context moved, so that they fit at their lines; nothing else in them changes.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::finish::show_files;
+use super::progress::Progress;
+use super::queue::error::Error as QueueError;
+use super::queue::rewrite::{self, Wanted};
+use super::queue::series::Overlays;
+use super::queue::{applying, session};
+use super::source;
+use super::{Error, Outcome};
+use crate::base::diagnostic::Warning;
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath, Facts};
+use crate::patch::{self, Refreshed as New};
+use crate::view::Document;
+
+/// What `refresh` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The packages, as typed; all that are patched when empty.
+    pub attrs: Vec<String>,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether patches that need fuzz are rewritten too.
+    pub allow_fuzz: bool,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+}
+
+/// What was rewritten.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// Whether nothing had to be done.
+    pub unchanged: bool,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// How many patches were looked at.
+    pub patches: usize,
+    /// The files that change.
+    pub files: Vec<PathBuf>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Refreshes queues.
+///
+/// # Errors
+/// [`QueueError::DoesNotApply`] for the first patch that does not apply, or only with fuzz; nothing has changed then.
+pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Refreshed, Error> {
+    let overlays = Overlays::read(workspace, None)?;
+    let attrs = match options.attrs.as_slice() {
+        [] => overlays.packages(workspace),
+        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
+    };
+    let sources = source::of_packages(workspace, options.nixpkgs.as_deref(), &attrs, progress)?;
+    let mut done =
+        Refreshed { unchanged: true, dry_run: options.dry_run, patches: 0, files: Vec::new(), warnings: Vec::new() };
+    let mut plans = Vec::new();
+    for (attr, source) in attrs.iter().zip(sources) {
+        session::refuse_unfinished(workspace, attr)?;
+        let series = overlays.queue(workspace, attr)?;
+        let source = source?;
+        let mut tree = applying::base(&attr.to_string(), &source)?;
+        let mut wanted = Vec::new();
+        for (entry, kept) in series.patches.iter().zip(rewrite::keep(&series)) {
+            let fuzz = if options.allow_fuzz { patch::Options::default().fuzz } else { 0 };
+            let how = patch::Options { strip: source.strip, fuzz, ..patch::Options::default() };
+            let bytes = match patch::refresh(&tree, &entry.parse()?, &how)? {
+                New::Unchanged => kept.bytes.clone(),
+                New::Rewritten(bytes) => bytes,
+                New::Rejected(outcome) => {
+                    let refused = QueueError::DoesNotApply {
+                        attr: attr.to_string(),
+                        patch: entry.name(),
+                        why: applying::why(&outcome),
+                    };
+                    return Err(refused.into());
+                }
+            };
+            applying::step(&mut tree, &bytes, source.strip)?;
+            wanted.push(Wanted { bytes, ..kept });
+        }
+        done.patches += wanted.len();
+        let nothing = || Ok((Facts::default(), Vec::new()));
+        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, nothing)?;
+        done.files.extend(plan.batch.changes());
+        plans.push(plan);
+    }
+    done.unchanged = done.files.is_empty();
+    if !options.dry_run {
+        // The patches keep their names, so the overlays stay; each queue is one batch.
+        for plan in plans {
+            plan.commit(workspace)?;
+        }
+    }
+    Ok(done)
+}
+
+impl Outcome for Refreshed {
+    const SCHEMA: &'static str = "overlayctl.refresh/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.unchanged {
+            document.line(format!("{}, nothing to refresh", super::queue::patches(self.patches)));
+        }
+        show_files(&mut document, self.dry_run, &self.files, &[]);
+        document
+    }
+}

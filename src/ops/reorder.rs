@@ -1,0 +1,149 @@
+//! `move`, `rename`, `reorder`: the order and the names of a queue, files and overlay together.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::finish::show_files;
+use super::queue::rewrite::{self, Wanted};
+use super::queue::series::{Overlays, Series};
+use super::queue::session;
+use super::{Error, Outcome};
+use crate::base::diagnostic::Warning;
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath, Facts};
+use crate::patch::{self, queue::QueueName};
+use crate::view::{Block, Document, Role, Text};
+
+/// What is to happen to the queue.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A patch goes to another place, from 1.
+    Move {
+        /// The patch, as typed.
+        patch: String,
+        /// The place.
+        to: usize,
+    },
+    /// A patch's file gets another name, made from this text.
+    Rename {
+        /// The patch, as typed.
+        patch: String,
+        /// The text.
+        to: String,
+    },
+    /// The patches stand in this order; those that are not named keep theirs behind.
+    Order(Vec<String>),
+}
+
+/// What became of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reordered {
+    /// The package.
+    pub attr: AttrPath,
+    /// Whether it was so already.
+    pub unchanged: bool,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// The queue, in order.
+    pub patches: Vec<PathBuf>,
+    /// The files that change.
+    pub files: Vec<PathBuf>,
+    /// Those that go.
+    pub removed: Vec<PathBuf>,
+    /// The change of the overlay as a unified diff.
+    pub diff: String,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Changes the order or the names of a queue.
+///
+/// # Errors
+/// [`super::queue::error::Error::NoSuchPatch`], [`super::queue::error::Error::OverlayOrder`], [`Error::Patch`] for a place
+/// that is not there; nothing has changed then.
+pub fn reorder(workspace: &Workspace, attr: &str, change: &Change, dry_run: bool) -> Result<Reordered, Error> {
+    let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    session::refuse_unfinished(workspace, &attr)?;
+    let overlays = Overlays::read(workspace, None)?;
+    let series = overlays.queue(workspace, &attr)?;
+    let wanted = wanted(&series, change)?;
+    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+    let files = plan.batch.changes();
+    let reordered = Reordered {
+        attr,
+        unchanged: files.is_empty(),
+        dry_run,
+        patches: plan.paths.clone(),
+        files,
+        removed: plan.removed.clone(),
+        diff: plan.diff.clone(),
+        warnings: plan.warnings.clone(),
+    };
+    if !dry_run {
+        plan.commit(workspace)?;
+    }
+    Ok(reordered)
+}
+
+fn wanted(series: &Series, change: &Change) -> Result<Vec<Wanted>, Error> {
+    let mut kept: Vec<Option<Wanted>> = rewrite::keep(series).into_iter().map(Some).collect();
+    let order: Vec<usize> = match change {
+        Change::Move { patch, to } => {
+            let from = series.find(patch)?;
+            let places: Vec<String> = (0..kept.len()).map(|i| i.to_string()).collect();
+            let moved = patch::queue::moved(&places, from, to.saturating_sub(1))?;
+            moved.iter().filter_map(|i| i.parse().ok()).collect()
+        }
+        Change::Rename { patch, to } => {
+            let at = series.find(patch)?;
+            if let Some(Some(wanted)) = kept.get_mut(at) {
+                rename(wanted, to);
+            }
+            (0..kept.len()).collect()
+        }
+        Change::Order(names) => {
+            let mut order = Vec::new();
+            for name in names {
+                let at = series.find(name)?;
+                if order.contains(&at) {
+                    return Err(Error::Usage {
+                        message: format!("`{name}` is named twice"),
+                        hint: "name each patch once; those that are not named stay behind".into(),
+                    });
+                }
+                order.push(at);
+            }
+            let rest: Vec<usize> = (0..kept.len()).filter(|i| !order.contains(i)).collect();
+            order.extend(rest);
+            order
+        }
+    };
+    Ok(order.into_iter().filter_map(|i| kept.get_mut(i)?.take()).collect())
+}
+
+/// Gives a patch another name: `fix the thing`, or a whole file name.
+fn rename(wanted: &mut Wanted, to: &str) {
+    let stem = to.strip_suffix(".patch").or_else(|| to.strip_suffix(".diff")).unwrap_or(to);
+    wanted.subject = QueueName::parse(&format!("{stem}.patch")).map_or_else(|| stem.to_string(), |name| name.slug);
+    wanted.rename = true;
+}
+
+impl Outcome for Reordered {
+    const SCHEMA: &'static str = "overlayctl.reorder/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.unchanged {
+            document
+                .line(Text::new().with(Role::Name, self.attr.to_string()).plain(": it is so already; nothing changed"));
+            return document;
+        }
+        show_files(&mut document, self.dry_run, &self.files, &self.removed);
+        if !self.diff.is_empty() {
+            document.push(Block::Diff(self.diff.clone()));
+        }
+        document
+    }
+}

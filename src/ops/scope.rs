@@ -1,0 +1,237 @@
+//! What a patch costs as an overlay of every stage and of the target stage only, in numbers, before it is written.
+//!
+//! Every change of a package has the same rebuild set, so a variable that no builder knows stands for the patch. The target
+//! stage is told by a guard on the platforms, which gives the same sets as `crossOverlays` and reaches `pkgsStatic` too.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::impact::{builds, plural};
+use super::progress::Progress;
+use super::targets::{self, Selection};
+use super::{Error, Outcome, engine};
+use crate::config::Workspace;
+use crate::graph::{Counts, Delta, Graph, Root as GraphRoot, StoreDir};
+use crate::nix::{self, EvalFailure, Fragment, Overlay, Root, Side};
+use crate::overlay::{self, AttrPath};
+use crate::view::{Block, Document, Role, Table, Text};
+
+/// What both scopes cost.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Costs {
+    /// The package.
+    pub attr: String,
+    /// The cost for all targets together, as an overlay of every stage.
+    pub all: Cost,
+    /// As an overlay of the target stage only.
+    pub host: Cost,
+    /// Whether every target is native, so that the target stage does not exist apart and `host` would do nothing.
+    pub native: bool,
+    /// Each target.
+    pub targets: Vec<TargetCost>,
+    /// Targets that do not evaluate.
+    pub failures: Vec<(String, String)>,
+}
+
+/// What one scope costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// How much is rebuilt.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Whether the target is rebuilt itself (for several: whether one is), so that the patch reaches it.
+    pub reaches: bool,
+}
+
+/// What both scopes cost for one target.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetCost {
+    /// The target.
+    pub target: String,
+    /// As an overlay of every stage.
+    pub all: Cost,
+    /// As an overlay of the target stage only.
+    pub host: Cost,
+}
+
+/// Evaluates the targets as they are and with a change of `attr` in both scopes.
+///
+/// # Errors
+/// [`Error::Usage`] for a package in a scope of its own; [`Error::Eval`] when no target evaluates on all three sides, and
+/// those of the workspace and of Nix.
+pub fn costs(
+    workspace: &Workspace,
+    attr: &str,
+    selection: &Selection,
+    progress: &mut dyn Progress,
+) -> Result<Costs, Error> {
+    let path = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+    let [name] = path.names() else {
+        return Err(Error::Usage {
+            message: format!(
+                "`{attr}` is in a scope of its own: what a scope costs is told for attributes of the package set"
+            ),
+            hint: "write the patch and ask `overlayctl impact --package`".into(),
+        });
+    };
+    let groups = targets::resolve(workspace, selection)?;
+    let nix = engine::nix(workspace)?;
+    let name = nix::attr_path_text(std::slice::from_ref(name));
+    let changed = format!("prev.{name}.overrideAttrs (old: {{ overlayctlScope = \"1\"; }})");
+    let host = format!("if prev.stdenv.hostPlatform != prev.stdenv.buildPlatform then {changed} else prev.{name}");
+    let mut sides = Vec::new();
+    for group in &groups {
+        let paths: Vec<Vec<String>> = group.targets.iter().map(|target| target.attr.names().to_vec()).collect();
+        for value in [None, Some(&changed), Some(&host)] {
+            let mut set = group.patched.clone();
+            if let Some(value) = value {
+                let overlay = Fragment::parse(format!("final: prev: {{ {name} = {value}; }}"))?;
+                set.overlays.push(Overlay::Expression(overlay));
+            }
+            sides.push(Side {
+                name: "the package set".into(),
+                root: Root::Packages(Box::new(set)),
+                targets: paths.clone(),
+            });
+        }
+    }
+    progress.stage(&format!(
+        "evaluating {} in both scopes",
+        plural(groups.iter().map(|g| g.targets.len()).sum(), "target")
+    ));
+    let mut results = nix.instantiate(&sides)?.into_iter();
+    let mut found: Vec<(String, [String; 3])> = Vec::new();
+    let mut failed: Vec<(String, EvalFailure)> = Vec::new();
+    for group in &groups {
+        let mut three = || results.next().unwrap_or_default().into_iter();
+        let (mut plain, mut all, mut host) = (three(), three(), three());
+        for target in &group.targets {
+            let all_three: Option<Result<[String; 3], EvalFailure>> = (|| {
+                Some((plain.next()?, all.next()?, host.next()?))
+                    .map(|(plain, all, host)| Ok([plain?.drv_path, all?.drv_path, host?.drv_path]))
+            })();
+            match all_three {
+                Some(Ok(drvs)) => found.push((target.name.clone(), drvs)),
+                Some(Err(failure)) => failed.push((target.name.clone(), failure)),
+                None => {}
+            }
+        }
+    }
+    if found.is_empty() {
+        let first = failed.into_iter().next();
+        return Err(
+            first.map_or(Error::NoTargets, |(target, failure)| Error::Eval { target, failure: Box::new(failure) })
+        );
+    }
+    progress.stage("reading the derivations");
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let graph = |side: usize, only: Option<usize>| -> Result<Graph, Error> {
+        let roots: Vec<GraphRoot> = found
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| only.is_none_or(|only| only == *at))
+            .filter_map(|(_, (name, drvs))| {
+                Some(GraphRoot { attr: Some(name.clone()), drv_path: drvs.get(side)?.clone() })
+            })
+            .collect();
+        Ok(Graph::read(&roots, &store)?)
+    };
+    let compare = |only: Option<usize>| -> Result<(Cost, Cost), Error> {
+        let plain = graph(0, only)?;
+        let cost = |side| -> Result<Cost, Error> {
+            let after = graph(side, only)?;
+            let delta = Delta::between(&plain, &after);
+            let reaches = after.roots().any(|root| delta.is_rebuilt(root.node));
+            Ok(Cost { counts: delta.counts(), reaches })
+        };
+        Ok((cost(1)?, cost(2)?))
+    };
+    let (all, host) = compare(None)?;
+    let mut targets = Vec::new();
+    for (at, (name, _)) in found.iter().enumerate() {
+        let (all, host) = if found.len() == 1 { (all, host) } else { compare(Some(at))? };
+        targets.push(TargetCost { target: name.clone(), all, host });
+    }
+    // The guard changes nothing at all: either no target needs the package, or there is no target stage.
+    let native = host.counts.builds == 0 && all_native(&nix, &groups)?;
+    let failures = failed.into_iter().map(|(target, failure)| (target, failure.message)).collect();
+    Ok(Costs { attr: attr.to_owned(), all, host, native, targets, failures })
+}
+
+/// Says whether every target runs on the platform that builds it.
+fn all_native(nix: &nix::Nix, groups: &[targets::Group]) -> Result<bool, Error> {
+    for group in groups {
+        let mut server = nix.eval_server()?;
+        server.bind("root", &group.plain.to_nix()?)?;
+        for target in &group.targets {
+            let mut set = super::predict::set_of(target.attr.names());
+            set.insert(0, "root".into());
+            let set = nix::attr_path_text(&set);
+            let platforms = format!("{set}.stdenv.hostPlatform.config == {set}.stdenv.buildPlatform.config");
+            if server.eval_json(&platforms)?.ok() != Some(serde_json::Value::Bool(true)) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+impl Costs {
+    /// Returns in a line what a person has to know before choosing; `None` when there is nothing to choose.
+    pub fn advice(&self) -> Option<String> {
+        let (all, host) = (builds(self.all.counts), builds(self.host.counts));
+        if self.native {
+            return Some(format!("every target is native: --scope host would do nothing (every stage: {all})"));
+        }
+        if self.all.counts.builds == 0 {
+            return Some(format!("no target needs {}: nothing would be rebuilt", self.attr));
+        }
+        if !self.all.reaches {
+            return Some(format!("{all}, and none of them is a target: the patch would not reach what runs there"));
+        }
+        match (self.host.reaches, self.host.counts == self.all.counts) {
+            (_, true) => None,
+            (true, false) => Some(format!("for the target stage only (--scope host) {host}, for every stage {all}")),
+            (false, false) => Some(format!(
+                "the target rebuilds only because tools that build it do: {all} for every stage, {host} for the target stage only \
+                 (--scope host), where the patch does not reach it"
+            )),
+        }
+    }
+}
+
+impl Outcome for Costs {
+    const SCHEMA: &'static str = "overlayctl.scope-costs/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        for (target, why) in &self.failures {
+            document.line(
+                Text::new().with(Role::Bad, "does not evaluate ").with(Role::Name, target).plain(format!(": {why}")),
+            );
+        }
+        let cell = |cost: Cost| {
+            let role = if cost.reaches { Role::Plain } else { Role::Dim };
+            let reach = if cost.reaches { "" } else { ", target not reached" };
+            Text::new().with(role, format!("{}{reach}", builds(cost.counts)))
+        };
+        let mut rows: Vec<Vec<Text>> = self
+            .targets
+            .iter()
+            .map(|one| vec![Text::new().with(Role::Name, &one.target), cell(one.all), cell(one.host)])
+            .collect();
+        if self.targets.len() > 1 {
+            rows.push(vec![Text::new().with(Role::Heading, "together"), cell(self.all), cell(self.host)]);
+        }
+        let header =
+            vec![format!("a change of {}", self.attr), "every stage (all)".into(), "target stage only (host)".into()];
+        document.push(Block::Table(Table { header, rows }));
+        if let Some(advice) = self.advice() {
+            document.line(advice);
+        }
+        document
+    }
+}

@@ -1,0 +1,221 @@
+//! `status`: the queues at a glance: each patch's upstream status, whether it applies, its age, its owner.
+//!
+//! Must not change anything. Sources are fetched, unless that is not wanted.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::check::{self, State};
+use super::progress::Progress;
+use super::queue::date;
+use super::queue::series::{Entry, Overlays};
+use super::{Error, Outcome};
+use crate::base::diagnostic::Warning;
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath};
+use crate::patch::PatchFile;
+use crate::patch::lint::{self, Upstream};
+use crate::view::{Block, Document, Role, Table, Text};
+
+/// What `status` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The packages, as typed; all that are patched when empty.
+    pub attrs: Vec<String>,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether sources are left alone, so that it is not known whether the patches apply.
+    pub offline: bool,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// The queues.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The packages.
+    pub packages: Vec<Package>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// What nixpkgs has: name and version.
+    pub name: Option<String>,
+    /// The CVEs that its queue fixes.
+    pub cves: BTreeSet<String>,
+    /// Its patches, in order.
+    pub patches: Vec<Patch>,
+    /// Why it is not known whether they apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<check::Failure>,
+}
+
+/// A patch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it says it does.
+    pub subject: String,
+    /// Where it stands with upstream.
+    pub upstream_status: Upstream,
+    /// Whether it applies; `None` when that was not looked at.
+    pub applies: Option<State>,
+    /// Its age by its `Date:`, in days.
+    pub age_days: Option<i64>,
+    /// Who answers for it: the last who signed it off, else its author.
+    pub owner: Option<String>,
+}
+
+/// Looks at the queues of a workspace.
+///
+/// # Errors
+/// Those of the workspace; of Nix only when a package set was named.
+pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Status, Error> {
+    let overlays = Overlays::read(workspace, None)?;
+    let attrs = match options.attrs.as_slice() {
+        [] => overlays.packages(workspace),
+        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
+    };
+    let mut warnings = Vec::new();
+    let mut checked = Vec::new();
+    if !options.offline && !attrs.is_empty() {
+        let how = check::Options {
+            attrs: attrs.iter().map(ToString::to_string).collect(),
+            nixpkgs: options.nixpkgs.clone(),
+            allow_fuzz: true,
+        };
+        match check::check(workspace, &how, progress) {
+            Ok(done) => {
+                warnings.extend(done.warnings);
+                checked = done.packages;
+            }
+            Err(error) if options.nixpkgs.is_some() => return Err(error),
+            Err(error) => warnings.push(Warning {
+                code: "OV1006",
+                message: format!("Nix was not asked, so it is not known whether the patches apply: {error}"),
+                place: None,
+                hint: None,
+            }),
+        }
+    }
+    let mut packages = Vec::new();
+    for attr in attrs {
+        let series = overlays.queue(workspace, &attr)?;
+        let at = checked.iter().position(|p| p.attr == attr);
+        let found = at.map(|at| checked.swap_remove(at));
+        let state = |i: usize| Some(found.as_ref()?.patches.get(i)?.state);
+        let mut cves = BTreeSet::new();
+        for entry in &series.patches {
+            cves.extend(PatchFile::parse(&entry.bytes).map(|p| lint::cves(&entry.name(), &p)).unwrap_or_default());
+        }
+        packages.push(Package {
+            patches: series.patches.iter().enumerate().map(|(i, e)| patch(e, state(i), options.now)).collect(),
+            attr,
+            cves,
+            name: found.as_ref().and_then(|f| f.name.clone()),
+            failure: found.and_then(|f| f.failure),
+        });
+    }
+    Ok(Status { packages, warnings })
+}
+
+fn patch(entry: &Entry, applies: Option<State>, now: i64) -> Patch {
+    let headers = PatchFile::parse(&entry.bytes).map(|p| p.headers()).unwrap_or_default();
+    let signed = headers.values("Signed-off-by").last().map(str::to_string);
+    let written = headers.date.as_deref().and_then(date::read);
+    Patch {
+        path: entry.path.clone(),
+        subject: entry.subject(),
+        upstream_status: lint::upstream_status(&entry.bytes),
+        applies,
+        age_days: written.map(|(seconds, _)| (now - seconds).div_euclid(86_400)),
+        owner: signed.or(headers.author),
+    }
+}
+
+/// Says an age in few characters.
+fn age(days: i64) -> String {
+    match days {
+        ..0 => "in the future".into(),
+        0..60 => super::impact::plural(usize::try_from(days).unwrap_or(0), "day"),
+        60..730 => format!("{} months", days / 30),
+        _ => format!("{} years", days / 365),
+    }
+}
+
+impl Outcome for Status {
+    const SCHEMA: &'static str = "overlayctl.status/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.packages.is_empty() {
+            document.line("nothing is patched");
+            return document;
+        }
+        let header = ["package", "patch", "upstream", "applies", "age", "owner"];
+        let mut table = Table { header: header.map(String::from).to_vec(), rows: Vec::new() };
+        for package in &self.packages {
+            for (i, patch) in package.patches.iter().enumerate() {
+                let (attr, name) = match i {
+                    0 => (package.attr.to_string(), format!(" {}", package.name.clone().unwrap_or_default())),
+                    _ => (String::new(), String::new()),
+                };
+                let (role, upstream) = match &patch.upstream_status {
+                    Upstream::Known { status, .. } => (Role::Plain, status.word()),
+                    Upstream::Malformed { .. } => (Role::Warn, "malformed"),
+                    Upstream::Missing => (Role::Warn, "not said"),
+                };
+                let (fit, applies) = match (patch.applies, &package.failure) {
+                    (Some(state @ (State::Clean | State::Offset)), _) => (Role::Good, state.words()),
+                    (Some(state @ State::Fuzz), _) => (Role::Warn, state.words()),
+                    (Some(state), _) => (Role::Bad, state.words()),
+                    (None, Some(_)) => (Role::Bad, "not checked"),
+                    (None, None) => (Role::Dim, "not checked"),
+                };
+                // The name is enough on a line; the JSON has the mail too.
+                let owner = patch.owner.as_deref().map(|o| o.split(" <").next().unwrap_or(o).to_string());
+                table.rows.push(vec![
+                    Text::new().with(Role::Name, attr).with(Role::Dim, name),
+                    patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned().into(),
+                    Text::new().with(role, upstream),
+                    Text::new().with(fit, applies),
+                    patch.age_days.map(age).unwrap_or_default().into(),
+                    owner.unwrap_or_default().into(),
+                ]);
+            }
+        }
+        document.push(Block::Table(table));
+        for package in &self.packages {
+            if let Some(failure) = &package.failure {
+                let text = Text::new().with(Role::Bad, format!("{}: ", package.attr));
+                document.line(text.plain(failure.message.clone()));
+            }
+        }
+        let cves: BTreeSet<&str> = self.packages.iter().flat_map(|p| p.cves.iter().map(String::as_str)).collect();
+        if !cves.is_empty() {
+            document.line(format!("fixes {}", cves.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+        document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        assert_eq!([0, 1, 59, 61, 800].map(age), ["0 days", "1 day", "59 days", "2 months", "2 years"]);
+    }
+}

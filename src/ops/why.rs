@@ -1,0 +1,294 @@
+//! `why`: what makes a target rebuild: the root causes with the field that changed, the chains, the cascade in counts.
+
+mod cause;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::baseline::Baseline;
+use super::comparison::{self, TargetFailure};
+use super::impact::view::{chain_text, kind};
+use super::impact::{Named, builds, plural};
+use super::progress::Progress;
+use super::targets::Selection;
+use super::{Error, Outcome, engine};
+use crate::base::diagnostic::{Verdict, Warning};
+use crate::config::Workspace;
+use crate::graph::Source;
+use crate::graph::{Counts, Delta, Graph, NodeId, StoreDir};
+use crate::view::{Document, Role, Text};
+use cause::Cause;
+
+/// How many chains are listed when nothing is said.
+const CHAINS: usize = 20;
+/// How many groups of root causes are quoted when nothing is said.
+const CAUSES: usize = 3;
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The targets.
+    pub selection: Selection,
+    /// What the workspace is compared with.
+    pub baseline: Baseline,
+    /// Whether chains besides the critical and the shortest are listed, and at most how many.
+    pub all_chains: bool,
+    /// The most chains.
+    pub limit: Option<usize>,
+}
+
+/// Two stored graphs to compare instead of two evaluations.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The graph before.
+    pub before: PathBuf,
+    /// The graph after.
+    pub after: PathBuf,
+    /// The root of the store that has the derivations, to quote what changed.
+    pub store: PathBuf,
+    /// The attributes; the whole graph when there is none.
+    pub attrs: Vec<String>,
+    /// Whether chains besides the critical and the shortest are listed, and at most how many.
+    pub all_chains: bool,
+    /// The most chains.
+    pub limit: Option<usize>,
+}
+
+/// What makes targets rebuild.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    /// What the workspace is compared with.
+    pub compared_with: String,
+    /// The targets, each with its causes.
+    pub targets: Vec<Explained>,
+    /// Targets that do not evaluate.
+    pub failures: Vec<TargetFailure>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What makes one target rebuild.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// The target; absent for a whole graph.
+    pub target: Option<String>,
+    /// Its derivation on the patched side.
+    pub drv_path: Option<String>,
+    /// Whether it is rebuilt.
+    pub rebuilt: bool,
+    /// How many are rebuilt for it.
+    pub counts: Counts,
+    /// The derivations whose change is their own.
+    pub root_causes: Vec<Cause>,
+    /// The rebuild set by kind of package, the most first.
+    pub by_kind: Vec<(String, usize)>,
+    /// How many are how far from a root cause.
+    pub by_depth: Vec<usize>,
+    /// A longest chain, root cause first.
+    pub critical_chain: Vec<Named>,
+    /// A shortest chain.
+    pub shortest_chain: Vec<Named>,
+    /// How many chains there are; `u64::MAX` stands for that many or more.
+    pub chain_count: u64,
+    /// The chains, when asked for; at most the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chains: Option<Vec<Vec<Named>>>,
+    /// Derivations whose outputs are known only after the build.
+    pub unknown_outputs: usize,
+}
+
+/// Explains why targets of the workspace are rebuilt.
+///
+/// # Errors
+/// As [`super::impact::impact`].
+pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Why, Error> {
+    let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
+    let root = engine::nix(workspace)?.store_root().unwrap_or_else(|| PathBuf::from("/"));
+    let store = StoreDir::open(&root)?;
+    let delta = Delta::between(&comparison.before, &comparison.after);
+    let limit = options.all_chains.then(|| options.limit.unwrap_or(CHAINS));
+    let mut targets = Vec::new();
+    for target in &comparison.targets {
+        if let Some(id) = comparison.after.find(&target.after) {
+            targets.push(explain(&delta, Some((target.name.clone(), id)), &store, limit));
+        }
+    }
+    Ok(Why {
+        compared_with: options.baseline.to_string(),
+        targets,
+        failures: comparison.failures,
+        warnings: comparison.warnings,
+    })
+}
+
+/// Explains the difference of two stored graphs.
+///
+/// # Errors
+/// Those of opening the graphs and the store, and of an attribute that the graph after does not have.
+pub fn why_stored(stored: &Stored) -> Result<Why, Error> {
+    let (before, after) = rayon::join(|| Graph::open(&stored.before), || Graph::open(&stored.after));
+    let (before, after) = (before?, after?);
+    let store = StoreDir::open(&stored.store)?;
+    let delta = Delta::between(&before, &after);
+    let limit = stored.all_chains.then(|| stored.limit.unwrap_or(CHAINS));
+    let targets = if stored.attrs.is_empty() {
+        vec![explain(&delta, None, &store, limit)]
+    } else {
+        let found: Result<Vec<_>, _> =
+            stored.attrs.iter().map(|attr| Ok((attr.clone(), after.attribute(attr)?))).collect();
+        let found = found.map_err(Error::Graph)?;
+        found.into_iter().map(|target| explain(&delta, Some(target), &store, limit)).collect()
+    };
+    let shown = |path: &Path| path.display().to_string();
+    Ok(Why { compared_with: shown(&stored.before), targets, failures: Vec::new(), warnings: Vec::new() })
+}
+
+/// Explains one target, or the whole graph.
+fn explain(delta: &Delta<'_>, target: Option<(String, NodeId)>, store: &dyn Source, limit: Option<usize>) -> Explained {
+    let after = delta.after();
+    let id = target.as_ref().map(|(_, id)| *id);
+    let rebuilt: Vec<NodeId> = match id {
+        None => delta.rebuilt().to_vec(),
+        Some(id) => rebuilt_below(delta, id),
+    };
+    let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_depth: Vec<usize> = Vec::new();
+    for id in &rebuilt {
+        *by_kind.entry(kind(after.node(*id).name())).or_default() += 1;
+        let depth = delta.depth(*id).unwrap_or_default() as usize;
+        by_depth.resize(by_depth.len().max(depth + 1), 0);
+        by_depth[depth] += 1;
+    }
+    let mut by_kind: Vec<(String, usize)> = by_kind.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    by_kind.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let causes: Vec<NodeId> = rebuilt.iter().copied().filter(|id| delta.is_root_cause(*id)).collect();
+    let named = |chain: Option<Vec<NodeId>>| Named::all(after, &chain.unwrap_or_default());
+    let critical = id.map_or_else(|| delta.longest_chain(), |id| delta.critical_chain(id));
+    let end = id.or_else(|| critical.as_ref()?.last().copied());
+    Explained {
+        drv_path: id.map(|id| after.node(id).drv_path().to_owned()),
+        rebuilt: id.map_or(!rebuilt.is_empty(), |id| delta.is_rebuilt(id)),
+        counts: after.counts_of(&rebuilt),
+        root_causes: causes.iter().map(|id| Cause::of(delta, *id, store)).collect(),
+        by_kind,
+        by_depth,
+        shortest_chain: named(end.and_then(|end| delta.shortest_chain(end))),
+        critical_chain: named(critical),
+        chain_count: end.map_or(0, |end| delta.count_chains(end)),
+        chains: limit
+            .zip(end)
+            .map(|(limit, end)| delta.all_chains(end).take(limit).map(|chain| Named::all(after, &chain)).collect()),
+        unknown_outputs: rebuilt.iter().filter(|id| after.node(**id).has_unknown_outputs()).count(),
+        target: target.map(|(name, _)| name),
+    }
+}
+
+/// Returns what is rebuilt for a target, rising. What only a fixed-output derivation needs is built for it too, should it
+/// have to be fetched, so the way goes through these as well.
+fn rebuilt_below(delta: &Delta<'_>, target: NodeId) -> Vec<NodeId> {
+    let after = delta.after();
+    let mut seen = vec![false; after.len()];
+    let mut todo = vec![target];
+    let mut found = Vec::new();
+    while let Some(id) = todo.pop() {
+        match seen.get_mut(id as usize) {
+            Some(seen) if !*seen => *seen = true,
+            _ => continue,
+        }
+        if delta.is_rebuilt(id) {
+            found.push(id);
+        }
+        todo.extend_from_slice(after.inputs(id));
+    }
+    found.sort_unstable();
+    found
+}
+
+impl Explained {
+    fn show(&self, compared_with: &str, verbose: bool, document: &mut Document) {
+        let name = self.target.as_deref().unwrap_or("the graph");
+        if !self.rebuilt {
+            let also = if self.counts.builds > 0 {
+                format!(" ({} below it for downloads only)", plural(self.counts.builds, "build"))
+            } else {
+                String::new()
+            };
+            document.line(
+                Text::new()
+                    .with(Role::Name, name)
+                    .plain(format!(" is not rebuilt compared with {compared_with}{also}")),
+            );
+            return;
+        }
+        document.line(
+            Text::new()
+                .with(Role::Name, name)
+                .plain(": ")
+                .with(Role::Heading, builds(self.counts))
+                .plain(format!(", because of {}", plural(self.root_causes.len(), "change"))),
+        );
+        cause::show(&self.root_causes, if verbose { usize::MAX } else { CAUSES }, verbose, document);
+        if self.counts.derivations > self.root_causes.len() {
+            let kinds: Vec<String> = self.by_kind.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            document.line(Text::new().with(Role::Dim, "cascade         ").plain(kinds.join(", ")));
+            let steps: Vec<String> = self.by_depth.iter().map(usize::to_string).collect();
+            let shown = if verbose || steps.len() <= 16 {
+                steps.join(" ")
+            } else {
+                format!(
+                    "{} ... ({} steps in all)",
+                    steps.iter().take(16).cloned().collect::<Vec<_>>().join(" "),
+                    steps.len()
+                )
+            };
+            document.line(Text::new().with(Role::Dim, "by distance     ").plain(shown));
+        }
+        let names = |chain: &[Named]| chain.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        let (critical, shortest) = (names(&self.critical_chain), names(&self.shortest_chain));
+        document.line(Text::new().with(Role::Dim, "critical chain  ").plain(chain_text(&critical, verbose)));
+        if shortest != critical {
+            document.line(Text::new().with(Role::Dim, "shortest chain  ").plain(chain_text(&shortest, verbose)));
+        }
+        if let Some(chains) = &self.chains {
+            document.blank();
+            for chain in chains {
+                document.line(Text::new().plain("  ").plain(chain_text(&names(chain), true)));
+            }
+            let left = self.chain_count.saturating_sub(chains.len() as u64);
+            if left > 0 {
+                let all =
+                    if self.chain_count == u64::MAX { "more than can be counted".into() } else { left.to_string() };
+                document.line(Text::new().with(Role::Dim, format!("  ... and {all} more (--limit N)")));
+            }
+        } else if self.chain_count > 2 {
+            let count =
+                if self.chain_count == u64::MAX { "2^64 or more".to_owned() } else { self.chain_count.to_string() };
+            document.line(Text::new().with(Role::Dim, format!("{count} chains in all (--all-chains lists them)")));
+        }
+        super::impact::view::unknown_outputs(self.unknown_outputs, document);
+    }
+}
+
+impl Outcome for Why {
+    const SCHEMA: &'static str = "overlayctl.why/1";
+
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        comparison::show_failures(&self.failures, &mut document);
+        for (i, target) in self.targets.iter().enumerate() {
+            if i > 0 {
+                document.blank();
+            }
+            target.show(&self.compared_with, verbose, &mut document);
+        }
+        document
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        (!self.failures.is_empty()).then_some(Verdict::Error)
+    }
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Holds `overlayctl impact` on a checkout of nixpkgs 19.09 against an independent oracle.
+#
+#   OVERLAYCTL_NIXPKGS_1909=CHECKOUT tests/exact-impact.sh [PACKAGE...]
+#
+# For each package and platform the package is patched by an overlay, and the rebuild set of three targets is compared
+# with what the closures of both sides (`nix-store -qR`, parsed in Python) give: none missing, none extra. A target that
+# does not evaluate with nix-instantiate has to be a failure for overlayctl too. Needs Nix and Python; builds nothing.
+set -euo pipefail
+nixpkgs=${OVERLAYCTL_NIXPKGS_1909:?say where a checkout of nixpkgs 19.09 is}
+nixpkgs=$(realpath "$nixpkgs")
+here=$(cd "$(dirname "$0")/.." && pwd)
+overlayctl=${OVERLAYCTL:-$here/target/debug/overlayctl}
+[ -x "$overlayctl" ] || { echo "build overlayctl first (cargo build), or say OVERLAYCTL=PATH" >&2; exit 2; }
+export NIX_CONFIG=$'substituters =\nexperimental-features = nix-command flakes'
+packages=("$@")
+[ ${#packages[@]} -gt 0 ] || packages=(musl zlib openssl busybox linuxHeaders python3)
+sets=(native aarch64-multiplatform aarch64-multiplatform-musl pkgsStatic)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+printf -- '--- a/README\n+++ b/README\n@@ -1 +1 @@\n-a\n+b\n' > "$scratch/fix.patch"
+
+cat > "$scratch/oracle.py" <<'PYTHON'
+import json, re, subprocess, sys
+impact, sides = json.load(open(sys.argv[1])), sys.argv[2:]
+def closure(drvs):
+    if not drvs: return {}
+    out = subprocess.run(["nix-store", "-qR", *drvs], check=True, capture_output=True, text=True).stdout.split()
+    graph = {}
+    for path in (p for p in out if p.endswith(".drv")):
+        text = open(path, errors="replace").read()
+        outputs = text[len("Derive(["):text.index("],[", 7)]
+        graph[path] = re.findall(r'\("([^"]*)","([^"]*)","([^"]*)","([^"]*)"\)', outputs)
+    return graph
+before, after = (closure([d for d in open(side).read().split() if d != "-"]) for side in sides)
+known = {o[1] for outs in before.values() for o in outs}
+want = {p for p, outs in after.items() if not all(o[2] for o in outs) and any(o[1] not in known for o in outs)}
+renamed = {p for p, outs in after.items() if all(o[2] for o in outs) and p not in before and all(o[1] in known for o in outs)}
+have = {r["drvPath"] for r in impact.get("rebuild", [])}
+have_renamed = {r["drvPath"] for r in impact.get("fixedOutputOnly", [])}
+failed = len([d for d in open(sides[1]).read().split() if d == "-"])
+said = len(impact.get("failures", [])) if "error" not in impact else failed
+ok = want == have and renamed == have_renamed and failed == said
+print(len(have), len(want), len(want - have), len(have - want), failed, "ok" if ok else "DIFFERENT")
+sys.exit(0 if ok else 1)
+PYTHON
+
+printf '%-13s %-28s %9s %9s %8s %6s %7s\n' patched set impact oracle missing extra failed
+status=0
+for package in "${packages[@]}"; do
+  # The third is one that the package reaches.
+  case $package in
+    busybox) targets=(curl ripgrep nix) ;;
+    *) targets=(curl ripgrep gdb) ;;
+  esac
+  cat > "$scratch/overlay.nix" <<NIX
+final: prev: { $package = prev.$package.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ ./fix.patch ]; }); }
+NIX
+  for set in "${sets[@]}"; do
+    case $set in
+      native) path=; args=() ;;
+      pkgsStatic) path=pkgsStatic.; args=(--static) ;;
+      *) path=pkgsCross.$set.; args=(--cross "$set") ;;
+    esac
+    for target in "${targets[@]}"; do
+      args+=(--target "$target")
+    done
+    "$overlayctl" -C "$scratch" impact --nixpkgs "$nixpkgs" "${args[@]}" --json > "$scratch/impact.json" || true
+    for side in before after; do
+      overlays=; [ $side = before ] || overlays="(import $scratch/overlay.nix)"
+      : > "$scratch/$side"
+      for target in "${targets[@]}"; do
+        expression="(import $nixpkgs { config = { }; overlays = [ $overlays ]; }).$path$target"
+        drv=$(nix-instantiate -E "$expression" 2> /dev/null || echo -)
+        echo "${drv%%!*}" >> "$scratch/$side"
+      done
+    done
+    line=$(python3 "$scratch/oracle.py" "$scratch/impact.json" "$scratch/before" "$scratch/after") || status=1
+    read -r have want missing extra failed verdict <<< "$line"
+    printf '%-13s %-28s %9s %9s %8s %6s %7s  %s\n' "$package" "$set" "$have" "$want" "$missing" "$extra" "$failed" "$verdict"
+  done
+done
+exit $status

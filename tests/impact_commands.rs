@@ -1,0 +1,259 @@
+//! `impact`, `why` and the kept graphs as processes, on a small package set of nixpkgs' shape. Real Nix, nothing is built.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use overlayctl::base::process::find_program;
+use serde_json::Value;
+
+const ZLIB: &str =
+    "final: prev: { zlib = prev.zlib.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ ./fix.patch ]; }); }\n";
+
+/// A workspace beside a copy of the small package set.
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+impl Scene {
+    /// Makes one with this overlay; `None`, and says so, where there is no Nix.
+    fn new(overlay: &str) -> Option<Scene> {
+        if find_program("nix-store").is_none() {
+            eprintln!("skipped: Nix is not installed");
+            return None;
+        }
+        let scene = Scene { dir: tempfile::tempdir().unwrap() };
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs"), &scene.nixpkgs());
+        scene.write("overlay.nix", overlay);
+        scene.write("fix.patch", "one\n");
+        let nixpkgs = scene.nixpkgs();
+        scene.write("overlayctl.toml", &format!("nixpkgs = {:?}\n", nixpkgs.display().to_string()));
+        Some(scene)
+    }
+
+    fn nixpkgs(&self) -> PathBuf {
+        self.dir.path().join("nixpkgs")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.dir.path().join("board").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_overlayctl"))
+            .args(line.split(' '))
+            .current_dir(self.dir.path().join("board"))
+            .env("HOME", self.dir.path())
+            .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
+            .output()
+            .unwrap()
+    }
+
+    fn text(&self, line: &str) -> String {
+        let output = self.run(line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.text(&format!("{line} --json"))).unwrap()
+    }
+
+    fn refused(&self, line: &str, code: &str) {
+        let output = self.run(line);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(code), "{line}: {text}");
+    }
+
+    fn commit(&self) {
+        let repository = git2::Repository::init(self.dir.path().join("board")).unwrap();
+        let mut index = repository.index().unwrap();
+        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+        index.write().unwrap();
+        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+        let who = git2::Signature::now("A", "a@example.org").unwrap();
+        let parent = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
+        repository.commit(Some("HEAD"), &who, &who, "m", &tree, &parent.iter().collect::<Vec<_>>()).unwrap();
+    }
+}
+
+fn names(list: &Value) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn set(list: &Value) -> BTreeSet<String> {
+    list.as_array().unwrap().iter().map(|one| one["drvPath"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_kept_answers_the_same_and_only_while_the_set_stays() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let line = "impact --target pkgsCross.arm.curl --target curl";
+    let first = scene.json(line);
+    assert!(names(&first["rebuild"]).contains(&"curl-aarch64-unknown-linux-gnu-8".to_owned()), "{first}");
+    let kept = scene.json("cache list");
+    assert_eq!(kept["graphs"].as_array().unwrap().len(), 1);
+    assert_eq!(scene.json(line), first, "from the cache");
+
+    // A file that is only read, not evaluated, counts as well: the builder is copied, and a new one changes everything.
+    let builder = scene.nixpkgs().join("builder.sh");
+    let text = fs::read_to_string(&builder).unwrap();
+    fs::write(&builder, text + "# changed\n").unwrap();
+    let other = scene.json(line);
+    assert_eq!(names(&other["rebuild"]), names(&first["rebuild"]));
+    assert!(set(&other["rebuild"]).is_disjoint(&set(&first["rebuild"])));
+
+    // A damaged file is not believed, and replaced.
+    let file = PathBuf::from(kept["graphs"][0]["file"].as_str().unwrap());
+    fs::write(&file, b"ovgraph\nnonsense").unwrap();
+    assert!(scene.text("cache list").contains("damaged"));
+    assert_eq!(scene.json(line), other);
+    assert!(!scene.text("cache list").contains("damaged"));
+    assert_eq!(scene.json("cache clear")["removed"], 1);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_set_that_leads_elsewhere_is_not_kept() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let elsewhere = scene.dir.path().join("elsewhere");
+    fs::rename(scene.nixpkgs(), &elsewhere).unwrap();
+    fs::create_dir(scene.nixpkgs()).unwrap();
+    fs::write(scene.nixpkgs().join("default.nix"), "import ../elsewhere\n").unwrap();
+    assert_eq!(scene.json("impact --target curl")["counts"]["builds"].as_u64().map(|n| n > 0), Some(true));
+    assert_eq!(scene.json("cache list")["graphs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn the_change_since_a_revision_and_the_patches_of_one_package() {
+    let openssl = "openssl = prev.openssl.overrideAttrs (old: { patches = [ ./ssl.patch ]; });";
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    scene.write("ssl.patch", "two\n");
+    scene.commit();
+    let line = "impact --target curl --target openssl";
+    assert_eq!(scene.json(&format!("{line} --against HEAD"))["counts"]["builds"], 0, "nothing changed since");
+    scene.write("overlay.nix", &ZLIB.replace("{ zlib", &format!("{{ {openssl} zlib")));
+    assert_eq!(names(&scene.json(&format!("{line} --against HEAD"))["rebuild"]), ["openssl-1.0"]);
+    assert_eq!(names(&scene.json(&format!("{line} --package openssl"))["rebuild"]), ["openssl-1.0"]);
+    let zlib = scene.json(&format!("{line} --package zlib"));
+    assert!(names(&zlib["rebuild"]).contains(&"zlib-1.0".to_owned()), "{zlib}");
+    assert!(!names(&zlib["rebuild"]).contains(&"openssl-1.0".to_owned()), "{zlib}");
+    let cover: Vec<&str> =
+        zlib["cover"]["attributes"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    assert_eq!(cover, ["curl"]);
+    scene.refused("impact --target curl --against nowhere", "OV0703");
+    scene.refused("impact --target curl --package perl", "OV1010");
+    // The working tree is as it was.
+    assert!(scene.dir.path().join("board/ssl.patch").is_file());
+
+    // The content of a patch alone: the root cause says which file, by its hash.
+    scene.commit();
+    scene.write("fix.patch", "another\n");
+    let why = scene.text("why curl --against HEAD");
+    assert!(why.contains("zlib-1.0") && why.contains("- fix.patch") && why.contains("+ fix.patch"), "{why}");
+    assert!(why.lines().count() <= 20, "{why}");
+}
+
+#[test]
+fn prediction_and_scopes_agree_with_what_is_evaluated() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let exact = scene.json("impact --cross arm --target curl");
+    scene.write("overlay.nix", "final: prev: { }\n");
+    let predicted = scene.json("impact zlib --predict --cross arm --target curl");
+    assert_eq!(names(&predicted["rebuild"]), names(&exact["rebuild"]));
+    assert_eq!(predicted["counts"], exact["counts"]);
+    scene.refused("impact zlibb --predict --target curl", "OV1011");
+
+    let costs = scene.json("impact zlib --scopes --cross arm --target curl");
+    assert_eq!(costs["all"]["builds"], exact["counts"]["builds"]);
+    assert!(costs["host"]["builds"].as_u64() < costs["all"]["builds"].as_u64(), "{costs}");
+    assert_eq!((&costs["host"]["reaches"], &costs["native"]), (&true.into(), &false.into()));
+    let native = scene.json("impact zlib --scopes --target curl");
+    assert_eq!((&native["native"], &native["host"]["builds"]), (&true.into(), &0.into()));
+}
+
+#[test]
+fn the_whole_set_again_only_where_a_change_can_reach() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let line = "impact --all --cross arm --eval-workers 2";
+    let first = scene.json(line);
+    assert_eq!((&first["exhaustive"], first["evaluatedBefore"].as_u64() > Some(50)), (&true.into(), true), "{first}");
+    assert!(names(&first["rebuild"]).iter().any(|name| name.starts_with("curl-")));
+    let second = scene.json(line);
+    assert_eq!((&second["exhaustive"], &second["evaluatedBefore"]), (&false.into(), &0.into()));
+    assert!(second["evaluatedAfter"].as_u64() < first["evaluatedAfter"].as_u64());
+    for key in ["counts", "rebuild", "attributes", "cover"] {
+        assert_eq!(second[key], first[key], "{key}");
+    }
+    assert_eq!(scene.json(&format!("{line} --exhaustive"))["rebuild"], first["rebuild"]);
+    // A name that is new may be used by anything, and one that fails is recorded and is no end.
+    scene.write("overlay.nix", "final: prev: { fresh = 1; curl = throw \"no curl\"; }\n");
+    let broken = scene.json(line);
+    assert_eq!(broken["exhaustive"], true);
+    assert_eq!(broken["warnings"][0]["code"], "OV1081");
+    assert!(broken["broken"].as_array().unwrap().contains(&"curl".into()), "{}", broken["broken"]);
+    assert!(broken["failures"]["curl"].as_str().unwrap().contains("no curl"));
+}
+
+#[test]
+fn targets_of_the_workspace_itself() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    scene.write(
+        "release.nix",
+        "let pkgs = import ../nixpkgs { overlays = [ (import ./overlay.nix) ]; }; in { image = pkgs.curl; bare = pkgs.stubborn; }\n",
+    );
+    // `../nixpkgs` is beside the workspace, so it has to be beside its copy.
+    let nixpkgs = scene.nixpkgs().display().to_string();
+    let release = fs::read_to_string(scene.dir.path().join("board/release.nix")).unwrap();
+    scene.write("release.nix", &release.replace("../nixpkgs", &nixpkgs));
+    let impact = scene.json("impact --target ./release.nix#image --target ./release.nix#bare");
+    assert!(names(&impact["rebuild"]).contains(&"zlib-1.0".to_owned()), "{impact}");
+    assert_eq!(impact["targets"][1]["rebuilt"], false);
+    assert_eq!(impact["counts"], scene.json("impact --target curl")["counts"]);
+    scene.refused("impact --target ./none.nix#image", "OV1002");
+}
+
+#[test]
+fn what_is_built_during_evaluation_is_said_or_refused() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    scene.write(
+        "release.nix",
+        &format!(
+            "let pkgs = import {} {{ }}; made = derivation {{ name = \"made\"; system = builtins.currentSystem; builder = \"/no/such\"; }};
+             in {{ a = pkgs.curl // (import made); }}\n",
+            scene.nixpkgs().display()
+        ),
+    );
+    let refused = scene.run("impact --target ./release.nix#a --no-import-from-derivation");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("OV1003"));
+    // It cannot be built, which is the point: that it would be is said before.
+    let tried = scene.run("impact --target ./release.nix#a");
+    let text = String::from_utf8_lossy(&tried.stderr).into_owned();
+    assert!(text.contains("a needs made built during evaluation") && text.contains("OV1003"), "{text}");
+}
