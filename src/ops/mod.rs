@@ -533,6 +533,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \
                out. Perhaps another nixpkgs is meant (--nixpkgs PATH).",
+    },
+    Explanation {
         code: "OV1151",
         title: "no machine could build what is left",
         text: "None of the remote builders answered or has the system and the features that are needed, and nothing may be built here \
@@ -631,9 +633,9 @@ impl Coded for Error {
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
                 Some(format!("near names: {}", failure.near.join(", ")))
             }
-            Error::NoMachine { .. } => {
-                Some("try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into())
-            }
+            Error::NoMachine { .. } => Some(
+                "try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into(),
+            ),
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
             Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),
             Error::WhichOverlay { candidates, .. } => {
