@@ -384,7 +384,13 @@ impl BuildState {
 
     /// Returns the last words about a connection that ended before its time.
     fn lost_connection(&self) -> Option<String> {
-        let words = ["unexpected end-of-file", "Broken pipe", "Connection reset", "Connection closed", "cannot open connection"];
+        let words = [
+            "unexpected end-of-file",
+            "Broken pipe",
+            "Connection reset",
+            "Connection closed",
+            "cannot open connection",
+        ];
         let lost = |text: &&String| words.iter().any(|w| text.contains(w));
         let text = self.messages.iter().rev().filter(|(level, _)| *level == 0).map(|(_, text)| text).find(lost)?;
         Some(text.lines().next()?.trim_start_matches("error:").trim().to_string())

@@ -146,6 +146,9 @@ impl Nix {
     }
 }
 
+/// Aliases, the one of them that an overlay has to bind, and those that stay as they are then.
+type Aliases = (Vec<String>, Option<String>, Vec<String>);
+
 /// Questions about `root` and `d` of one server.
 struct Asking<'a> {
     server: &'a mut EvalServer,
@@ -227,7 +230,7 @@ impl Asking<'_> {
 
     /// Returns the other first segments with the same package below them, the one that an overlay has to bind, and those
     /// that stay as they are then.
-    fn aliases(&mut self, first: &str, rest: &[String]) -> Result<(Vec<String>, Option<String>, Vec<String>), Error> {
+    fn aliases(&mut self, first: &str, rest: &[String]) -> Result<Aliases, Error> {
         let own = stem(first);
         let near: Vec<String> = self
             .root_names()?
@@ -249,7 +252,10 @@ impl Asking<'_> {
             let marked: Vec<String> = all
                 .iter()
                 .map(|other| {
-                    format!("(if q.{} ? overlayctlProbe then \"1\" else \"0\")", attr_path_text(&[other.clone()]))
+                    format!(
+                        "(if q.{} ? overlayctlProbe then \"1\" else \"0\")",
+                        attr_path_text(std::slice::from_ref(other))
+                    )
                 })
                 .collect();
             format!(

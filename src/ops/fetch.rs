@@ -90,6 +90,17 @@ pub(super) fn fetch(
             "an overlay that fetched it would recurse without end",
         ));
     }
+    // What is to be built besides the patch is the fetcher itself: not for a hash.
+    let builds = nix.dry_run(&[&drv])?.will_build.iter().filter(|built| **built != drv).count();
+    if builds > 0 {
+        return file(kept(
+            "OV1128",
+            format!(
+                "for the hash of fetchpatch {builds} derivations would have to be built, so the patch is kept as a file of the queue"
+            ),
+            "with a binary cache at hand the fetcher would be there",
+        ));
+    }
     match hash(&nix, &drv)? {
         Ok(hash) => Ok(Fetched {
             bytes,

@@ -633,9 +633,9 @@ impl Coded for Error {
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
                 Some(format!("near names: {}", failure.near.join(", ")))
             }
-            Error::NoMachine { .. } => {
-                Some("try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into())
-            }
+            Error::NoMachine { .. } => Some(
+                "try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into(),
+            ),
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
             Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),
             Error::WhichOverlay { candidates, .. } => {

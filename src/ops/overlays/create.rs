@@ -58,7 +58,8 @@ pub(in crate::ops) fn create(workspace: &Workspace, path: Option<&Path>) -> Resu
         .filter(|file| file.is_file())
         .collect();
     let found_by_name = workspace.file().is_none() && is_custom(workspace, &path);
-    let wiring = (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name).then(|| {
+    let is_loaded = is_loaded(&path);
+    let wiring = (!is_loaded && (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name)).then(|| {
         let from = wired_by_hand.first().cloned().unwrap_or_else(|| workspace.path("default.nix"));
         let relative = super::super::queue::relative(&from, &path).unwrap_or_else(|_| path.display().to_string());
         let module = from.ends_with("configuration.nix");
@@ -85,6 +86,13 @@ fn is_custom(workspace: &Workspace, path: &Path) -> bool {
     let composed = workspace.path("overlays/default.nix");
     let in_folder = path.parent() == Some(&workspace.path("overlays")) && (path == composed || !composed.is_file());
     in_folder || ["overlay.nix", "overlays.nix"].iter().any(|name| path == workspace.path(name))
+}
+
+/// Says whether a file beside the new one, or above it for `NAME/default.nix`, loads every overlay of its folder.
+fn is_loaded(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let above = if path.ends_with("default.nix") { folder.parent().unwrap_or(Path::new("")) } else { folder };
+    super::open(&above.join("default.nix")).is_ok_and(|file| file.composition().folder.is_some())
 }
 
 /// Adds the overlay to the list in `overlayctl.toml`: one insertion, every other byte stays.

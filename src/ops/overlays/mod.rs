@@ -198,7 +198,7 @@ impl Found {
         };
         all.iter().any(|other| {
             let other = self.functions.get(*other).map(|(file, _)| *file).filter(|other| other != file);
-            other.and_then(|other| self.files.get(other)).is_some_and(|other| names_file(text, other.path()).is_some())
+            other.and_then(|other| self.files.get(other)).is_some_and(|other| names_file(text, other.path()))
         })
     }
 
@@ -229,19 +229,18 @@ impl Found {
     }
 }
 
-/// Returns the offset at which the text of `file` names the file `path`, or the folder whose `default.nix` it is.
-pub(super) fn names_file(file: &OverlayFile, path: &Path) -> Option<usize> {
+/// Says whether the text of `file` names the file `path`, or the folder whose `default.nix` it is.
+fn names_file(file: &OverlayFile, path: &Path) -> bool {
     let folder = file.path().parent().unwrap_or(Path::new(""));
     let real = |path: &Path| path.canonicalize().ok();
-    let wanted = real(path)?;
+    let Some(wanted) = real(path) else { return false };
     let in_folder = wanted.ends_with("default.nix").then(|| wanted.parent().map(Path::to_path_buf)).flatten();
-    let literal = path_literals(file.text()).into_iter().find(|literal| {
+    path_literals(file.text()).into_iter().any(|literal| {
         let leads = |base: &Path| {
             real(&base.join(literal.trim_start_matches('/'))).is_some_and(|to| to == wanted || Some(to) == in_folder)
         };
         leads(folder) || literal.starts_with('/') && folder.ancestors().any(leads)
-    })?;
-    file.text().find(&literal)
+    })
 }
 
 fn which(root: &Path, attr: &AttrPath, candidates: Vec<usize>, found: &Found) -> Error {

@@ -2,9 +2,9 @@
 //!
 //! The order is known from `overlays` in `overlayctl.toml` and from a file that names both in a list.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Found, names_file};
+use super::Found;
 use crate::base::diagnostic::Warning;
 use crate::base::span::Place;
 use crate::config::Workspace;
@@ -66,7 +66,15 @@ fn is_after(workspace: &Workspace, found: &Found, one: usize, other: usize) -> b
     let composers =
         ["default.nix", "overlays.nix", "flake.nix", "overlays/default.nix"].map(|name| workspace.path(name));
     composers.iter().filter_map(|path| super::open(path).ok()).any(|composer| {
-        matches!((names_file(&composer, &one), names_file(&composer, &other)), (Some(one), Some(other)) if one > other)
+        let folder = composer.path().parent().unwrap_or(Path::new("")).to_path_buf();
+        let files = composer.composition().files;
+        let at = |wanted: &PathBuf| {
+            files.iter().position(|file| {
+                let named = folder.join(&file.relative);
+                same(&named, wanted) || same(&named.join("default.nix"), wanted)
+            })
+        };
+        matches!((at(&one), at(&other)), (Some(one), Some(other)) if one > other)
     })
 }
 
