@@ -12,7 +12,7 @@ use super::history::History;
 use super::live::Live;
 use super::progress::Progress;
 use super::targets::Selection;
-use super::{Error, Outcome, engine};
+use super::{Error, Outcome, engine, state};
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::store_path;
 use crate::config::Workspace;
@@ -162,6 +162,7 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         report_file::write(&built, &options.reports)?;
         return Ok(built);
     }
+    state::dir(workspace)?;
     let expected = built.plan.expected_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let mut keeper = keep::Keeper::new(&nix, &comparison.after, history, logs.clone());
     let mut live = Live::new(&comparison, &delta, &built.plan, expected, progress);

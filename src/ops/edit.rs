@@ -12,7 +12,7 @@ use super::queue::error::Error as QueueError;
 use super::queue::series::{Overlays, Series};
 use super::queue::session::{self, Recorded, Session, State};
 use super::source::{self, Source};
-use super::{Error, Outcome};
+use super::{Error, Outcome, state};
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::config::Workspace;
@@ -86,7 +86,7 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     let source = source::of_package(workspace, options.nixpkgs.as_deref(), &attr, progress)?;
     progress.stage("making the worktree");
     // Made beside its place and renamed, so that a worktree that is there is a whole one.
-    let parent = workspace.state_dir().join("edit");
+    let parent = state::dir(workspace)?.join("edit");
     fs::create_dir(&parent)?;
     let fail = |source| fs::FsError::Write { path: parent.clone(), source };
     let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent).map_err(fail)?;

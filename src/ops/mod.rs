@@ -39,6 +39,7 @@ pub mod reorder;
 pub mod run;
 pub mod scope;
 pub mod source;
+mod state;
 pub mod status;
 pub mod targets;
 pub mod toolchain;

@@ -104,7 +104,11 @@ impl Scene {
             path = std::env::join_paths(all).unwrap();
         }
         command.current_dir(&self.root).args(args).stdin(Stdio::null());
-        command.env("PATH", path).env("XDG_STATE_HOME", self.dir.path().join("state")).env("NO_COLOR", "1");
+        command
+            .env("PATH", path)
+            .env("XDG_STATE_HOME", self.dir.path().join("state"))
+            .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("NO_COLOR", "1");
         command
     }
 
