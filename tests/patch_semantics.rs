@@ -102,19 +102,27 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
         items.join("\n")
     );
     std::fs::write(&file, expression).unwrap();
+    // All at once, which shares what they share; one by one where that fails.
+    let evaluate = |case: Option<usize>| {
+        let mut run = Command::new("nix-instantiate");
+        run.args(["--eval", "--strict", "--json", "--read-write-mode"]).arg(&file).env("NIX_CONFIG", CONFIG);
+        if let Some(i) = case {
+            run.args(["-A", &format!("c{i}")]);
+        }
+        let output = run.output().unwrap();
+        match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
+            Ok(value) if output.status.success() => Ok(value),
+            _ => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    };
+    let together = evaluate(None).ok();
     for (i, dir) in &scenes {
         let case = &cases[*i];
-        let output = Command::new("nix-instantiate")
-            .args(["--eval", "--strict", "--json", "--read-write-mode", "-A", &format!("c{i}")])
-            .arg(&file)
-            .env("NIX_CONFIG", CONFIG)
-            .output()
-            .unwrap();
         let text = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
-        let value: serde_json::Value = match serde_json::from_slice(&output.stdout) {
-            Ok(value) if output.status.success() => value,
-            _ => {
-                failures.push(format!("{}: {}\n{text}", case.attr, String::from_utf8_lossy(&output.stderr)));
+        let value = match together.as_ref().map_or_else(|| evaluate(Some(*i)), |all| Ok(all[format!("c{i}")].clone())) {
+            Ok(value) => value,
+            Err(error) => {
+                failures.push(format!("{}: {error}\n{text}", case.attr));
                 continue;
             }
         };
@@ -148,9 +156,9 @@ fn nixpkgs_1909() {
         &nixpkgs,
         &[
             case("musl", &["pkgsCross.aarch64-multiplatform-musl.musl"], &["bzip2"]),
-            case("zlib", &["pkgsCross.aarch64-multiplatform.zlib"], &["musl"]),
+            case("zlib", &["pkgsCross.aarch64-multiplatform.zlib"], &[]),
             case("python3", &["python37", "python3Packages.python"], &["python2"]),
-            case("openssl", &["openssl_1_1"], &["zlib"]),
+            case("openssl", &["openssl_1_0_2"], &["zlib"]),
             case(
                 "python3Packages.requests",
                 &["python37Packages.requests", "python3.pkgs.requests"],
