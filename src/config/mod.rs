@@ -249,7 +249,10 @@ impl Workspace {
                 files.push(file);
             }
         }
-        files.into_iter().map(|o| self.path(o)).filter(|file| !known.contains(file)).collect()
+        // The package set itself is no overlay, whatever its files look like.
+        let set = self.settings.nixpkgs.as_deref().map(|value| self.path(value)).filter(|path| path.exists());
+        let is_ours = |file: &PathBuf| !known.contains(file) && set.as_ref().is_none_or(|set| !file.starts_with(set));
+        files.into_iter().map(|o| self.path(o)).filter(is_ours).collect()
     }
 
     /// Returns the files that are applied to the target stage only (`crossOverlays`).
@@ -327,6 +330,19 @@ mod tests {
         let error = Workspace::open(Some(dir.path())).unwrap_err();
         assert_eq!(error.code(), "OV0602");
         assert!(error.place().unwrap().to_string().ends_with("overlayctl.toml:2:1"), "{:?}", error.place());
+    }
+
+    #[test]
+    fn the_package_set_of_a_workspace_is_no_overlay_of_it() {
+        let dir = dir_with(&[
+            ("overlayctl.toml", "nixpkgs = \"./set\"\noverlays = [\"overlay.nix\"]\n"),
+            ("overlay.nix", "final: prev: { }"),
+            ("set/all-packages.nix", "final: prev: { musl = prev.musl; }"),
+            ("more/overlay.nix", "final: prev: { musl = prev.musl; }"),
+        ]);
+        let workspace = Workspace::open(Some(dir.path())).unwrap();
+        let further = workspace.further_overlay_candidates(&workspace.overlay_candidates());
+        assert_eq!(further, [dir.path().join("more/overlay.nix")]);
     }
 
     #[test]
