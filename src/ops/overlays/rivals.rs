@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Found;
 use crate::base::diagnostic::Warning;
+use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::overlay::{AttrPath, OverlayFile, OverlayFn};
@@ -14,17 +15,20 @@ use crate::overlay::{AttrPath, OverlayFile, OverlayFn};
 /// what is there.
 pub(in crate::ops) fn warnings(workspace: &Workspace, chosen: &Place, attr: &AttrPath) -> Vec<Warning> {
     let mut found = Found::default();
-    if found.add(&workspace.overlay_candidates(), &|_| false).is_err() {
+    // Parsing costs more than all else here, and a text without the name binds nothing.
+    let keys = super::keys(attr);
+    let mut files = workspace.overlay_candidates();
+    files.retain(|path| fs::read_text(path).is_ok_and(|text| keys.iter().any(|key| text.contains(key.as_str()))));
+    if found.add(&files, &|_| false).is_err() {
         return Vec::new();
     }
-    let own = found.files.iter().position(|file| same(&file.path().to_path_buf(), &chosen.path));
     let mut out = Vec::new();
     for at in found.binding(attr) {
         let Some((file, function)) = found.functions.get(at) else { continue };
-        let is_later = match own {
-            Some(own) if own == *file => function.place.span.map(|s| s.start) > chosen.span.map(|s| s.start),
-            Some(own) => is_after(workspace, &found, *file, own),
-            None => false,
+        let Some(path) = found.files.get(*file).map(|file| file.path().to_path_buf()) else { continue };
+        let is_later = match same(&path, &chosen.path) {
+            true => function.place.span.map(|s| s.start) > chosen.span.map(|s| s.start),
+            false => is_after(workspace, &path, &chosen.path),
         };
         let Some(text) = found.files.get(*file).filter(|_| is_later) else { continue };
         if builds_on(text, function, attr) {
@@ -53,13 +57,11 @@ fn same(a: &PathBuf, b: &PathBuf) -> bool {
 }
 
 /// Says whether the overlay file `one` is known to be applied after the file `other`.
-fn is_after(workspace: &Workspace, found: &Found, one: usize, other: usize) -> bool {
+fn is_after(workspace: &Workspace, one: &PathBuf, other: &PathBuf) -> bool {
     let typed: Vec<PathBuf> = workspace.settings().overlays.iter().map(|o| workspace.path(o)).collect();
-    let path = |i: usize| found.files.get(i).map(|file| file.path().to_path_buf());
-    let (Some(one), Some(other)) = (path(one), path(other)) else { return false };
     let in_list =
         |path: &PathBuf| typed.iter().position(|typed| same(typed, path) || same(&typed.join("default.nix"), path));
-    if let (Some(one), Some(other)) = (in_list(&one), in_list(&other)) {
+    if let (Some(one), Some(other)) = (in_list(one), in_list(other)) {
         return one > other;
     }
     // A file that only composes is no candidate itself: the neighbours and the entry points are looked at.
@@ -74,7 +76,7 @@ fn is_after(workspace: &Workspace, found: &Found, one: usize, other: usize) -> b
                 same(&named, wanted) || same(&named.join("default.nix"), wanted)
             })
         };
-        matches!((at(&one), at(&other)), (Some(one), Some(other)) if one > other)
+        matches!((at(one), at(other)), (Some(one), Some(other)) if one > other)
     })
 }
 
@@ -93,7 +95,6 @@ fn builds_on(file: &OverlayFile, function: &OverlayFn, attr: &AttrPath) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::fs;
     use crate::base::span::Span;
 
     fn later(files: &[(&str, &str)], chosen: &str) -> usize {
