@@ -13,7 +13,7 @@ dir=$(cd "$dir" && pwd)
 state=$dir/.apt
 mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/download"
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep '/debian/*$' | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { echo "this machine's apt names no Debian archive" >&2; exit 1; }
 key=/usr/share/keyrings/debian-archive-keyring.gpg
 : > "$state/sources.list"
 for suite in bullseye bookworm trixie sid; do
