@@ -1,5 +1,6 @@
 //! Progress on standard error: drawn in place on a terminal, plain lines with a heartbeat elsewhere.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ const MOST_ROWS: usize = 8;
 pub(super) struct Live {
     all: MultiProgress,
     stage: ProgressBar,
+    chain: ProgressBar,
     rows: Vec<ProgressBar>,
 }
 
@@ -26,25 +28,18 @@ impl Live {
     pub(super) fn new() -> Live {
         let all = MultiProgress::new();
         let stage = all.add(ProgressBar::new_spinner());
-        stage.set_style(style("{spinner} {msg}"));
-        Live { all, stage, rows: Vec::new() }
+        stage.set_style(style("{spinner} {wide_msg}"));
+        let chain = all.add(ProgressBar::new_spinner());
+        chain.set_style(style("  {wide_msg}"));
+        Live { all, stage, chain, rows: Vec::new() }
     }
 
     fn draw(&mut self, now: &Picture) {
-        let mut head = format!("{} of {} built, {}", now.built, now.total, duration(now.elapsed));
-        if let Some(expected) = now.expected {
-            head.push_str(&format!(" of about {}", duration(expected)));
-        }
-        if now.failed > 0 {
-            head.push_str(&format!(", {} failed", now.failed));
-        }
-        if !now.chain.is_empty() {
-            let mark = |(name, done): &(String, bool)| if *done { format!("✓{name}") } else { name.clone() };
-            head.push_str("   ");
-            head.push_str(&now.chain.iter().map(mark).collect::<Vec<_>>().join(" → "));
-        }
-        self.stage.set_message(head);
+        let width = width();
+        self.stage.set_message(head(now));
         self.stage.tick();
+        self.chain.set_message(fit_chain(&now.chain, width.saturating_sub(2)));
+        self.chain.tick();
         let shown = now.running.len().min(MOST_ROWS);
         while self.rows.len() > shown {
             if let Some(row) = self.rows.pop() {
@@ -58,7 +53,7 @@ impl Live {
             self.rows.push(row);
         }
         for (row, running) in self.rows.iter().zip(&now.running) {
-            row.set_message(describe(running));
+            row.set_message(describe(running, width / 2));
             row.tick();
         }
     }
@@ -93,6 +88,7 @@ impl Drop for Live {
         for row in &self.rows {
             row.finish_and_clear();
         }
+        self.chain.finish_and_clear();
         self.stage.finish_and_clear();
         let _ = self.all.clear();
     }
@@ -129,7 +125,7 @@ impl Progress for Plain {
 
     fn tick(&mut self, now: &Picture) {
         if self.last.elapsed() >= HEARTBEAT {
-            let running: Vec<String> = now.running.iter().map(describe).collect();
+            let running: Vec<String> = now.running.iter().map(|r| describe(r, usize::MAX)).collect();
             self.say(&format!(
                 "[{}/{}] {} so far: {}",
                 now.built,
@@ -194,8 +190,76 @@ fn line(step: &Step) -> String {
     }
 }
 
-fn describe(running: &Running) -> String {
-    let mut text = running.name.clone();
+/// Returns how wide the terminal is, in columns.
+fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+    if size == 0 { 80 } else { size }
+}
+
+/// Returns the line above all: how far it is, and how long.
+fn head(now: &Picture) -> String {
+    let mut head = format!("{} of {} built", now.built, now.total);
+    for (count, words) in [(now.failed, "failed"), (now.waiting, "to come")] {
+        if count > 0 {
+            head.push_str(&format!(", {count} {words}"));
+        }
+    }
+    head.push_str(&format!("   {}", duration(now.elapsed)));
+    match now.expected {
+        Some(expected) if now.elapsed <= expected => head.push_str(&format!(" of about {}", duration(expected))),
+        Some(expected) => head.push_str(&format!(", earlier builds took {}", duration(expected))),
+        None => {}
+    }
+    head
+}
+
+/// Shortens a name in its middle: what a derivation is stands at the front, version and platform at the end.
+fn shorten(name: &str, most: usize) -> String {
+    let count = name.chars().count();
+    if count <= most || most < 3 {
+        return name.to_string();
+    }
+    let tail = (most - 1) / 3;
+    let head: String = name.chars().take(most - 1 - tail).collect();
+    let end: String = name.chars().skip(count - tail).collect();
+    format!("{head}…{end}")
+}
+
+/// Returns the chain in one line of at most `width` columns: where it stands and the target always, of the rest what fits.
+fn fit_chain(chain: &[(String, bool)], width: usize) -> String {
+    let Some(last) = chain.len().checked_sub(1) else { return String::new() };
+    let at = chain.iter().position(|(_, done)| !done).unwrap_or(last);
+    let render = |shown: &BTreeSet<usize>, longest: usize| {
+        let mut parts = Vec::new();
+        let mut next = 0;
+        for index in shown {
+            if *index > next {
+                parts.push("…".to_string());
+            }
+            next = index + 1;
+            if let Some((name, done)) = chain.get(*index) {
+                parts.push(format!("{}{}", if *done { "✓" } else { "" }, shorten(name, longest)));
+            }
+        }
+        parts.join(" → ")
+    };
+    let mut shown = BTreeSet::from([at, last]);
+    let longest = (width / 3).max(8);
+    // What comes next tells more than what was.
+    let nearest = (1..=chain.len()).flat_map(|far| [Some(at + far), at.checked_sub(far)]).flatten();
+    for index in nearest.filter(|index| *index < last) {
+        let mut more = shown.clone();
+        more.insert(index);
+        if render(&more, longest).chars().count() > width {
+            break;
+        }
+        shown = more;
+    }
+    render(&shown, longest)
+}
+
+fn describe(running: &Running, longest: usize) -> String {
+    let mut text = shorten(&running.name, longest);
     if let Some(host) = &running.host {
         text.push_str(&format!(" on {}", machine(host)));
     }
@@ -230,6 +294,28 @@ mod tests {
             (said(500), said(65_000), said(3_720_000)),
             ("0.5 s".into(), "1 min 05 s".into(), "1 h 02 min".into())
         );
+    }
+
+    #[test]
+    fn a_chain_is_cut_to_the_width_around_where_it_stands() {
+        let names = ["libc", "binutils", "gcc", "gcc-wrapper", "stdenv", "rustc", "vendor", "program"];
+        let chain = |done: usize| -> Vec<(String, bool)> {
+            names.iter().enumerate().map(|(i, name)| (name.to_string(), i < done)).collect()
+        };
+        assert_eq!(fit_chain(&chain(2), 200).matches('→').count(), 7);
+        assert_eq!(fit_chain(&chain(3), 60), "… → ✓gcc → gcc-wrapper → stdenv → rustc → … → program");
+        assert_eq!(fit_chain(&chain(8), 31), "… → ✓rustc → ✓vendor → ✓program");
+        assert_eq!(fit_chain(&[], 30), "");
+        let long: Vec<(String, bool)> = (0..5).map(|i| ("x".repeat(90) + &i.to_string(), i < 2)).collect();
+        for width in 50..200 {
+            assert!(fit_chain(&long, width).chars().count() <= width, "{width}: {}", fit_chain(&long, width));
+        }
+    }
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(shorten("musl-1.2.3", 20), "musl-1.2.3");
+        assert_eq!(shorten("gcc-unwrapped-aarch64-unknown-linux-musl-13.2", 20), "gcc-unwrapped…l-13.2");
     }
 
     #[test]

@@ -179,14 +179,21 @@ impl Nix {
     ) -> Result<BuildReport, Error> {
         let exec = self.build_call(request);
         let began = Instant::now();
-        let mut state = BuildState::new();
+        let mut state = BuildState::with_goals(request.goals.iter().map(|goal| goal.drv_path.as_str()));
         let ended = exec.stream_with_ticks(&mut |line| match line {
             Some((_, line)) => {
-                if let Some(change) = state.apply(&Message::read(line), began.elapsed()) {
+                let message = Message::read(line);
+                while let Some(change) = state.quiet_end(Some(&message), began.elapsed()) {
+                    on_event(&Event::Change(change), &state);
+                }
+                if let Some(change) = state.apply(&message, began.elapsed()) {
                     on_event(&Event::Change(change), &state);
                 }
             }
             None => {
+                while let Some(change) = state.quiet_end(None, began.elapsed()) {
+                    on_event(&Event::Change(change), &state);
+                }
                 state.now = began.elapsed();
                 on_event(&Event::Tick, &state);
             }

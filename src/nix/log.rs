@@ -39,6 +39,8 @@ pub mod result {
     pub const SET_PHASE: u64 = 104;
     /// Done, expected, running, failed.
     pub const PROGRESS: u64 = 105;
+    /// How much of something is expected in all.
+    pub const SET_EXPECTED: u64 = 106;
     /// A line of the post-build hook's log.
     pub const POST_BUILD_LOG_LINE: u64 = 107;
 }

@@ -4,7 +4,7 @@
 //! Whether a build that stopped was built or failed is known from the counters that Nix sends right before (done, failed)
 //! and from its error messages, whichever comes first. Must not read a clock or start anything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +159,10 @@ pub struct BuildState {
     planning: Planning,
     /// What the counters said last of a build that ended: `Some(true)` failed.
     hint: Option<bool>,
+    /// What is wanted: Nix keeps the activities of these open until the end of the run.
+    goals: BTreeSet<Arc<str>>,
+    /// How many builds the counters counted as done whose activities have not stopped.
+    quiet: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -182,6 +186,44 @@ impl BuildState {
     /// Makes the state before anything happened.
     pub fn new() -> BuildState {
         BuildState::default()
+    }
+
+    /// As [`BuildState::new`], for a run in which these derivations are wanted.
+    pub fn with_goals<'a>(goals: impl IntoIterator<Item = &'a str>) -> BuildState {
+        BuildState { goals: goals.into_iter().map(Arc::from).collect(), ..BuildState::default() }
+    }
+
+    /// Finds a wanted derivation that was built although its activity goes on: what the counters told and no stop
+    /// followed. To be called before each message is applied (`None` while there is none), until it finds nothing more.
+    ///
+    /// Nix stops the activity of what it was asked for at the end of the run only, however long other builds take.
+    pub fn quiet_end(&mut self, message: Option<&Message<'_>>, now: Duration) -> Option<Change> {
+        // Counters and the stop that belongs to them come in one go.
+        let in_between = match message {
+            Some(Message::Stop { .. }) => true,
+            Some(Message::Result { kind, .. }) => matches!(*kind, result::PROGRESS | result::SET_EXPECTED),
+            _ => false,
+        };
+        if self.quiet == 0 || in_between {
+            return None;
+        }
+        let running = |drv: &&Arc<str>| self.builds.get(*drv).is_some_and(|b| b.status == Status::Running);
+        let candidates: Vec<Arc<str>> = self.goals.iter().filter(running).cloned().collect();
+        // More than one may be meant: then the stop will tell.
+        let drv = candidates.first().filter(|_| candidates.len() <= self.quiet).cloned();
+        let Some(drv) = drv else {
+            if candidates.is_empty() {
+                self.quiet = 0;
+            }
+            return None;
+        };
+        self.quiet -= 1;
+        self.hint = None;
+        self.now = now;
+        let build = self.builds.get_mut(&drv)?;
+        build.status = Status::Built;
+        build.ended = Some(now);
+        Some(Change::Ended(drv))
     }
 
     /// Takes one message that came `now` after the start.
@@ -259,7 +301,10 @@ impl BuildState {
                 let build = self.builds.get_mut(&drv)?;
                 build.activities = build.activities.saturating_sub(1);
                 let hint = self.hint.take();
-                if build.activities > 0 {
+                if hint == Some(false) {
+                    self.quiet = self.quiet.saturating_sub(1);
+                }
+                if build.activities > 0 || matches!(build.status, Status::Built | Status::Failed) {
                     return None;
                 }
                 build.status = match hint {
@@ -305,6 +350,7 @@ impl BuildState {
                     self.hint = Some(true);
                 } else if int(0) > *done {
                     self.hint = Some(false);
+                    self.quiet += usize::try_from(int(0) - *done).unwrap_or_default();
                 }
                 (*done, *failed) = (int(0), int(3));
                 None
@@ -375,7 +421,7 @@ impl BuildState {
             build.failure = Some(failure);
         }
         let was = build.status;
-        if build.activities == 0 && was != Status::Blocked {
+        if (build.activities == 0 || self.goals.contains(&drv)) && was != Status::Blocked {
             build.status = Status::Failed;
             build.ended.get_or_insert(now);
         }
@@ -484,6 +530,41 @@ mod tests {
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Started(_))).count(), 3);
         assert_eq!(changes.iter().filter(|c| matches!(c, Change::Ended(_))).count(), 3);
         assert!(state.fetches.iter().any(|f| f.path.ends_with("-ok1") && f.ended));
+    }
+
+    #[test]
+    fn a_wanted_build_ends_when_it_ends_though_its_activity_goes_on() {
+        let started = |id: u32, drv: &str| {
+            format!(r#"@nix {{"action":"start","id":{id},"type":105,"fields":["/nix/store/{drv}.drv","",1,1],"text":""}}"#)
+        };
+        let counted = |done: u32, running: u32| {
+            format!(r#"@nix {{"action":"result","id":1,"type":105,"fields":[{done},2,{running},0]}}"#)
+        };
+        let log = [
+            r#"@nix {"action":"start","id":1,"type":104,"fields":[],"text":""}"#.to_string(),
+            started(2, "wanted"),
+            counted(0, 1),
+            counted(1, 0),
+            started(3, "other"),
+            counted(1, 1),
+            counted(2, 0),
+            r#"@nix {"action":"stop","id":3}"#.to_string(),
+            r#"@nix {"action":"stop","id":2}"#.to_string(),
+        ];
+        let mut state = BuildState::with_goals(["/nix/store/wanted.drv"]);
+        let mut ended = Vec::new();
+        for (i, line) in log.iter().enumerate() {
+            let (message, now) = (Message::read(line.as_bytes()), Duration::from_secs(i as u64));
+            while let Some(Change::Ended(drv)) = state.quiet_end(Some(&message), now) {
+                ended.push((i, drv.to_string()));
+            }
+            if let Some(Change::Ended(drv)) = state.apply(&message, now) {
+                ended.push((i, drv.to_string()));
+            }
+        }
+        assert_eq!(ended, [(4, "/nix/store/wanted.drv".to_string()), (7, "/nix/store/other.drv".to_string())]);
+        assert_eq!(state.count(Status::Built), 2);
+        assert_eq!(state.builds["/nix/store/wanted.drv"].elapsed(state.now), Some(Duration::from_secs(3)));
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub(super) fn document(built: &Built, verbose: bool) -> Document {
         sum.push_str(&format!("; {} that the overlays do not touch", plural(others, "other build")));
     }
     document.line(Text::new().with(Role::Heading, sum).plain(format!(", in {}", seconds(built.seconds))));
+    if built.rebuild.iter().any(|fate| fate.log.is_some()) {
+        document.line(Text::new().with(Role::Dim, format!("logs in {}", built.logs.display())));
+    }
     if built.interrupted {
         document.line(Text::new().with(Role::Warn, "interrupted: what is finished stays; run it again to go on"));
     }
@@ -70,7 +73,9 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
     if fates.is_empty() {
         return;
     }
-    let mut table = Table { header: ["rebuild set", "", "took", "log"].map(String::from).to_vec(), rows: Vec::new() };
+    // The logs all have the names of their derivations; where they are is said once, below.
+    let header: &[&str] = if verbose { &["rebuild set", "", "took", "log"] } else { &["rebuild set", "", "took"] };
+    let mut table = Table { header: header.iter().map(ToString::to_string).collect(), rows: Vec::new() };
     let shown = if verbose { fates.len() } else { fates.len().min(ROWS) };
     for fate in &fates[..shown] {
         let (role, words) = match fate.outcome {
@@ -84,12 +89,16 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
         };
         let words =
             fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {}", machine(host)));
-        table.rows.push(vec![
-            fate.name.clone().into(),
+        let mut row = vec![
+            if verbose { fate.name.clone() } else { shorten(&fate.name) }.into(),
             Text::new().with(role, words),
             fate.seconds.map(seconds).unwrap_or_default().into(),
-            Text::new().with(Role::Dim, fate.log.as_ref().map(|l| l.display().to_string()).unwrap_or_default()),
-        ]);
+        ];
+        if verbose {
+            let log = fate.log.as_ref().map(|l| l.display().to_string()).unwrap_or_default();
+            row.push(Text::new().with(Role::Dim, log));
+        }
+        table.rows.push(row);
     }
     document.push(Block::Table(table));
     if shown < fates.len() {
@@ -164,6 +173,18 @@ fn fetches(plan: &Plan, verbose: bool, document: &mut Document) {
         document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.fetch.len() - shown)));
     }
     document.blank();
+}
+
+/// Shortens a long name in its middle; --verbose shows it whole.
+fn shorten(name: &str) -> String {
+    const MOST: usize = 56;
+    let count = name.chars().count();
+    if count <= MOST {
+        return name.to_string();
+    }
+    let head: String = name.chars().take(MOST * 2 / 3).collect();
+    let tail: String = name.chars().skip(count - MOST / 3).collect();
+    format!("{head}…{tail}")
 }
 
 /// Returns a size as people say it.
