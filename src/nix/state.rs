@@ -535,7 +535,9 @@ mod tests {
     #[test]
     fn a_wanted_build_ends_when_it_ends_though_its_activity_goes_on() {
         let started = |id: u32, drv: &str| {
-            format!(r#"@nix {{"action":"start","id":{id},"type":105,"fields":["/nix/store/{drv}.drv","",1,1],"text":""}}"#)
+            format!(
+                r#"@nix {{"action":"start","id":{id},"type":105,"fields":["/nix/store/{drv}.drv","",1,1],"text":""}}"#
+            )
         };
         let counted = |done: u32, running: u32| {
             format!(r#"@nix {{"action":"result","id":1,"type":105,"fields":[{done},2,{running},0]}}"#)
