@@ -161,8 +161,14 @@ pub struct BuildState {
     hint: Option<bool>,
     /// What is wanted: Nix keeps the activities of these open until the end of the run.
     goals: BTreeSet<Arc<str>>,
-    /// How many builds the counters counted as done whose activities have not stopped.
-    quiet: usize,
+    /// How many builds the counters counted as done, and as failed, whose activities have not stopped.
+    quiet: Quiet,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Quiet {
+    done: usize,
+    failed: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -193,7 +199,7 @@ impl BuildState {
         BuildState { goals: goals.into_iter().map(Arc::from).collect(), ..BuildState::default() }
     }
 
-    /// Finds a wanted derivation that was built although its activity goes on: what the counters told and no stop
+    /// Finds a wanted derivation that was built, or failed, although its activity goes on: what the counters told and no stop
     /// followed. To be called before each message is applied (`None` while there is none), until it finds nothing more.
     ///
     /// Nix stops the activity of what it was asked for at the end of the run only, however long other builds take.
@@ -204,24 +210,31 @@ impl BuildState {
             Some(Message::Result { kind, .. }) => matches!(*kind, result::PROGRESS | result::SET_EXPECTED),
             _ => false,
         };
-        if self.quiet == 0 || in_between {
+        let ended = self.quiet.done + self.quiet.failed;
+        if ended == 0 || in_between {
             return None;
         }
         let running = |drv: &&Arc<str>| self.builds.get(*drv).is_some_and(|b| b.status == Status::Running);
         let candidates: Vec<Arc<str>> = self.goals.iter().filter(running).cloned().collect();
-        // More than one may be meant: then the stop will tell.
-        let drv = candidates.first().filter(|_| candidates.len() <= self.quiet).cloned();
-        let Some(drv) = drv else {
-            if candidates.is_empty() {
-                self.quiet = 0;
-            }
+        let Some(drv) = candidates.first().cloned() else {
+            self.quiet = Quiet::default();
             return None;
         };
-        self.quiet -= 1;
+        // When several may be meant, their stops will tell.
+        let status = match self.quiet {
+            _ if candidates.len() > ended => return None,
+            Quiet { failed: 0, .. } => Status::Built,
+            Quiet { done: 0, .. } => Status::Failed,
+            _ => return None,
+        };
+        match status {
+            Status::Built => self.quiet.done -= 1,
+            _ => self.quiet.failed -= 1,
+        }
         self.hint = None;
         self.now = now;
         let build = self.builds.get_mut(&drv)?;
-        build.status = Status::Built;
+        build.status = status;
         build.ended = Some(now);
         Some(Change::Ended(drv))
     }
@@ -301,8 +314,10 @@ impl BuildState {
                 let build = self.builds.get_mut(&drv)?;
                 build.activities = build.activities.saturating_sub(1);
                 let hint = self.hint.take();
-                if hint == Some(false) {
-                    self.quiet = self.quiet.saturating_sub(1);
+                match hint {
+                    Some(false) => self.quiet.done = self.quiet.done.saturating_sub(1),
+                    Some(true) => self.quiet.failed = self.quiet.failed.saturating_sub(1),
+                    None => {}
                 }
                 if build.activities > 0 || matches!(build.status, Status::Built | Status::Failed) {
                     return None;
@@ -346,11 +361,13 @@ impl BuildState {
                 Some(Change::Phase(drv, name))
             }
             (Activity::Builds { done, failed }, result::PROGRESS) => {
+                let more = |now: u64, before: u64| usize::try_from(now.saturating_sub(before)).unwrap_or_default();
                 if int(3) > *failed {
                     self.hint = Some(true);
+                    self.quiet.failed += more(int(3), *failed);
                 } else if int(0) > *done {
                     self.hint = Some(false);
-                    self.quiet += usize::try_from(int(0) - *done).unwrap_or_default();
+                    self.quiet.done += more(int(0), *done);
                 }
                 (*done, *failed) = (int(0), int(3));
                 None

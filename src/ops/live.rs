@@ -59,6 +59,8 @@ impl<'p> Live<'p> {
                     name: name(drv),
                     reason: b.failure.as_ref().map_or_else(|| "its builder failed".into(), |f| f.reason.to_string()),
                 }),
+                // Nix did not say how it ended; the report will.
+                Some(b) if b.status != Status::Built => None,
                 Some(b) => Some(Step::Built {
                     drv_path: drv.to_string(),
                     name: name(drv),

@@ -47,8 +47,8 @@ impl<'a> Keeper<'a> {
         }
         for (drv_path, result) in &report.results {
             match result.outcome {
-                nix::Outcome::Built => self.keep(drv_path, result.elapsed),
-                nix::Outcome::Failed => self.keep(drv_path, None),
+                // Nor did it say when it ended, so its duration is not known.
+                nix::Outcome::Built | nix::Outcome::Failed => self.keep(drv_path, None),
                 _ => {}
             }
         }
