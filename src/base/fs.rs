@@ -219,6 +219,47 @@ pub fn lock(path: &Path) -> Result<Lock, FsError> {
     Ok(Lock { _file: file })
 }
 
+/// A file that is written bit by bit and takes its place as a whole; dropped before, it leaves nothing behind.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    target: PathBuf,
+    staged: io::BufWriter<tempfile::NamedTempFile>,
+}
+
+impl NewFile {
+    /// Begins a file that will stand at `path`; missing directories are made.
+    ///
+    /// # Errors
+    /// [`FsError::Write`].
+    pub fn begin(path: &Path) -> Result<NewFile, FsError> {
+        let fail = |source| FsError::Write { path: path.to_path_buf(), source };
+        let target = resolve(path).map_err(fail)?;
+        let staged = io::BufWriter::with_capacity(1 << 16, stage(&target, &[]).map_err(fail)?);
+        Ok(NewFile { path: path.to_path_buf(), target, staged })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`FsError::Write`].
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        let path = &self.path;
+        self.staged.write_all(bytes).map_err(|source| FsError::Write { path: path.clone(), source })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`FsError::Write`]; what stood there before then stands there still.
+    pub fn finish(self) -> Result<(), FsError> {
+        let NewFile { path, target, staged } = self;
+        let done = staged.into_inner().map_err(io::IntoInnerError::into_error);
+        let done = done.and_then(|staged| staged.persist(&target).map_err(|e| e.error));
+        done.map(drop).map_err(|source| FsError::Write { path, source })
+    }
+}
+
 /// Makes a directory and those above it.
 ///
 /// # Errors

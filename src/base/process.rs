@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long a child has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long a log may gather in the pipe between two reads: Nix writes line by line, and to wake up for each would cost
+/// more than all that is done with it.
+const GATHER: Duration = Duration::from_millis(1);
 /// How often a wait looks at the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -160,7 +163,7 @@ impl Exec {
     pub fn run_with_input(&self, input: &[u8]) -> Result<Finished, ProcessError> {
         let mut out = Vec::new();
         let mut err = Vec::new();
-        let status = self.pump(input, &mut |event| match event {
+        let status = self.pump(input, Duration::ZERO, &mut |event| match event {
             Some((Stream::Out, bytes)) => out.extend_from_slice(bytes),
             Some((Stream::Err, bytes)) => err.extend_from_slice(bytes),
             None => {}
@@ -181,7 +184,7 @@ impl Exec {
     /// # Errors
     /// As [`Exec::run_with_input`].
     pub fn stream(&self, on_line: &mut dyn FnMut(Stream, &[u8])) -> Result<ExitStatus, ProcessError> {
-        self.pump(&[], &mut |event| {
+        self.pump(&[], Duration::ZERO, &mut |event| {
             if let Some((stream, line)) = event {
                 on_line(stream, line);
             }
@@ -194,7 +197,7 @@ impl Exec {
     /// # Errors
     /// As [`Exec::run_with_input`].
     pub fn stream_with_ticks(&self, on_event: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
-        self.pump(&[], on_event)
+        self.pump(&[], GATHER, on_event)
     }
 
     /// Runs it with the terminal handed over: our own standard streams, our process group.
@@ -205,11 +208,11 @@ impl Exec {
         self.command().status().map_err(|source| ProcessError::Start { program: self.program.clone(), source })
     }
 
-    fn pump(&self, input: &[u8], sink: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
+    fn pump(&self, input: &[u8], gather: Duration, sink: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut running = self.spawn(stdin)?;
         let deadline = self.limit.map(|limit| Instant::now() + limit);
-        let chunks = running.chunks();
+        let chunks = running.chunks_gathered(gather);
         let to_child = running.child.stdin.take();
         std::thread::scope(|scope| {
             if let Some(mut pipe) = to_child {
@@ -250,7 +253,7 @@ const MAX_LINE: usize = 1 << 20;
 pub type Chunk = (Stream, Vec<u8>);
 
 /// Hands on what comes in chunks of whole lines: one message a line would cost more than reading the line.
-fn read_chunks(mut pipe: impl Read, stream: Stream, send: &mpsc::SyncSender<Chunk>) {
+fn read_chunks(mut pipe: impl Read, stream: Stream, gather: Duration, send: &mpsc::SyncSender<Chunk>) {
     let mut pending = Vec::new();
     let mut buffer = vec![0u8; 1 << 16];
     loop {
@@ -269,6 +272,10 @@ fn read_chunks(mut pipe: impl Read, stream: Stream, send: &mpsc::SyncSender<Chun
             if send.send((stream, std::mem::replace(&mut pending, rest))).is_err() {
                 return;
             }
+        }
+        // A pipe that is well filled is read on at once, so that nobody who writes has to wait.
+        if !gather.is_zero() && got < buffer.len() / 4 {
+            std::thread::sleep(gather);
         }
     }
     if !pending.is_empty() {
@@ -311,14 +318,18 @@ impl Running {
 
     /// Takes both output streams and returns the channel on which they come, closed when both have ended.
     pub fn chunks(&mut self) -> mpsc::Receiver<Chunk> {
+        self.chunks_gathered(Duration::ZERO)
+    }
+
+    fn chunks_gathered(&mut self, gather: Duration) -> mpsc::Receiver<Chunk> {
         let (send, receive) = mpsc::sync_channel(256);
         // The threads end with the pipes, or with the first chunk after the receiver is gone.
         if let Some(out) = self.child.stdout.take() {
             let send = send.clone();
-            std::thread::spawn(move || read_chunks(out, Stream::Out, &send));
+            std::thread::spawn(move || read_chunks(out, Stream::Out, gather, &send));
         }
         if let Some(err) = self.child.stderr.take() {
-            std::thread::spawn(move || read_chunks(err, Stream::Err, &send));
+            std::thread::spawn(move || read_chunks(err, Stream::Err, gather, &send));
         }
         receive
     }

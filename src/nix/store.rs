@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::{Error, program_name};
 use super::program::Nix;
-use crate::base::process::{Exec, strip_controls};
+use crate::base::process::{Exec, Stream, strip_controls};
 
 /// How many paths go into one call: an argument vector has a limit.
 const PATHS_A_CALL: usize = 2000;
@@ -128,16 +128,30 @@ impl Nix {
     /// # Errors
     /// Those of running `nix-store`.
     pub fn build_log(&self, path: &str) -> Result<Option<String>, Error> {
+        let mut log = Vec::new();
+        let there = self.read_log(path, &mut |line| log.extend_from_slice(line))?;
+        Ok(there.then(|| String::from_utf8_lossy(&log).into_owned()))
+    }
+
+    /// Hands on the log of a derivation's build line by line, whatever its size; returns whether the store has one.
+    ///
+    /// # Errors
+    /// Those of running `nix-store`.
+    pub fn read_log(&self, path: &str, on_line: &mut dyn FnMut(&[u8])) -> Result<bool, Error> {
         let exec = self.store_call().args(["--read-log", path]).limit(Duration::from_secs(600));
-        let finished = exec.run()?;
-        if finished.status.success() {
-            return Ok(Some(String::from_utf8_lossy(&finished.stdout).into_owned()));
+        let mut said = Vec::new();
+        let status = exec.stream(&mut |stream, line| match stream {
+            Stream::Out => on_line(line),
+            Stream::Err => said.extend_from_slice(line),
+        })?;
+        let printed = String::from_utf8_lossy(&said);
+        if status.success() {
+            return Ok(true);
         }
-        let printed = String::from_utf8_lossy(&finished.stderr);
         if printed.contains("is not available") || printed.contains("is not valid") {
-            return Ok(None);
+            return Ok(false);
         }
-        Err(self.explained(Error::of_command(&exec.program, &finished)))
+        Err(self.explained(Error::of_text(&exec.program, &printed)))
     }
 
     /// Makes `link` a link to a path of the store that keeps it from garbage collection.

@@ -1,6 +1,8 @@
 //! What is said of a build that failed: where in the chain, in which phase, the log's end, what it blocks, and the patch
 //! when it is one that did it.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 
 use crate::base::process::strip_controls;
@@ -10,6 +12,8 @@ use crate::nix::{self, BuildReport, Nix};
 use crate::ops::Error;
 use crate::ops::comparison::Comparison;
 
+/// How many of the last lines of a log are looked at for the patch that failed.
+const LOOKED_AT: usize = 2000;
 /// How many of the last lines of a log are shown.
 const TAIL: usize = 15;
 
@@ -59,12 +63,8 @@ pub(super) fn describe(nix: &Nix, comparison: &Comparison, report: &BuildReport)
     let mut failures = Vec::new();
     for (drv_path, result) in report.results.iter().filter(|(_, r)| r.outcome == nix::Outcome::Failed) {
         // After Ctrl-C nothing is started any more; what came of the log while it was built has to do.
-        let log = if report.interrupted { None } else { nix.build_log(drv_path)? };
-        let mut tail: Vec<String> = match &log {
-            // Nix keeps its own lines (phases) in the log.
-            Some(log) => strip_controls(log).lines().filter(|l| !l.starts_with("@nix {")).map(str::to_string).collect(),
-            None => result.tail.clone(),
-        };
+        let log = if report.interrupted { None } else { end_of_log(nix, drv_path)? };
+        let mut tail = log.unwrap_or_else(|| result.tail.clone());
         let patch = failing_patch(&tail);
         tail.drain(..tail.len().saturating_sub(TAIL));
         let id = after.find(drv_path);
@@ -84,11 +84,28 @@ pub(super) fn describe(nix: &Nix, comparison: &Comparison, report: &BuildReport)
     Ok(failures)
 }
 
+/// Returns the last lines of a log, as they can be shown.
+fn end_of_log(nix: &Nix, drv_path: &str) -> Result<Option<Vec<String>>, Error> {
+    let mut end = VecDeque::with_capacity(LOOKED_AT);
+    let there = nix.read_log(drv_path, &mut |line| {
+        // Nix keeps its own lines (phases) in the log.
+        if line.starts_with(b"@nix {") {
+            return;
+        }
+        if end.len() == LOOKED_AT {
+            end.pop_front();
+        }
+        end.push_back(line.to_vec());
+    })?;
+    let shown = |line: Vec<u8>| strip_controls(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+    Ok(there.then(|| end.into_iter().map(shown).collect()))
+}
+
 /// Returns the shortest way from a derivation up to a target, as names.
 fn chain_to_target(graph: &Graph, from: NodeId) -> Vec<String> {
     let roots: Vec<NodeId> = graph.roots().map(|root| root.node).collect();
     let mut came_from: std::collections::BTreeMap<NodeId, NodeId> = [(from, from)].into();
-    let mut queue: std::collections::VecDeque<NodeId> = [from].into();
+    let mut queue: VecDeque<NodeId> = [from].into();
     while let Some(at) = queue.pop_front() {
         if roots.contains(&at) {
             let mut chain: Vec<NodeId> =

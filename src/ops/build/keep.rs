@@ -77,8 +77,16 @@ impl<'a> Keeper<'a> {
 
     /// Copies a log out of the store, so that it outlives a garbage collection.
     fn log(&self, drv_path: &str) -> Result<(), Error> {
-        if let Some(log) = self.nix.build_log(drv_path)? {
-            fs::write(&log_file(&self.logs, drv_path), log.as_bytes())?;
+        let mut file = fs::NewFile::begin(&log_file(&self.logs, drv_path))?;
+        let mut written = Ok(());
+        let there = self.nix.read_log(drv_path, &mut |line| {
+            if written.is_ok() {
+                written = file.add(line);
+            }
+        })?;
+        written?;
+        if there {
+            file.finish()?;
         }
         Ok(())
     }
