@@ -434,6 +434,41 @@ fn a_program_for_another_machine_is_red() {
     }
 }
 
+/// Files that a board starts before any program: an arm64 kernel image, device trees, a raw boot loader.
+#[test]
+fn a_kernel_is_verified_as_far_as_that_goes() {
+    let Some(scene) = Scene::with(&overlay("kernel")) else { return };
+    let mut image = vec![0; 4096];
+    image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    let tree = scene.dir.path().join("tree");
+    fs::create_dir_all(tree.join("dtbs")).unwrap();
+    fs::write(tree.join("Image"), &image).unwrap();
+    fs::write(tree.join("u-boot.bin"), b"\xfe\x0f\x1d\xf8raw").unwrap();
+    for name in ["a.dtb", "b.dtb"] {
+        fs::write(tree.join("dtbs").join(name), b"\xd0\x0d\xfe\xed").unwrap();
+    }
+    let settings = format!(
+        "nixpkgs = {:?}\noverlays = [\"overlay.nix\"]\nconfig = {{ tree = {:?} }}\n[nix.options]\nsandbox = \"false\"\nsubstituters = \"\"\n",
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs").display().to_string(),
+        tree.display().to_string()
+    );
+    scene.write("overlayctl.toml", &settings);
+    let target = ["pkgsCross.arm.kernel"];
+    scene.build(&target);
+    let verified = scene.verify(&target);
+    let program = at(&verified, Level::Program);
+    assert_eq!(program.verdict, Verdict::NotApplicable, "{program:#?}");
+    assert!(program.why.contains("1 x Linux kernel image for 64-bit arm, 2 x device tree"), "{}", program.why);
+    assert_eq!(at(&verified, Level::Contents).verdict, Verdict::NotApplicable);
+    all_green(&verified);
+    // The same kernel on another board does not start.
+    let wrong = ["pkgsCross.riscv.kernel"];
+    scene.build(&wrong);
+    let verified = scene.verify(&wrong);
+    let program = at(&verified, Level::Program);
+    assert_eq!((program.verdict, program.cause), (Verdict::Failed, Some(Cause::WrongProgram)), "{program:#?}");
+}
+
 #[test]
 fn a_program_linked_with_another_copy_is_red_in_the_contents_only() {
     if find_program("gcc").is_none() || !Path::new("/usr/bin/patch").exists() {
