@@ -228,8 +228,10 @@ fn build_during_evaluation(
         let why = again.first().and_then(|at| results.get(*at)?.as_ref().err()).map(|failure| failure.message.clone());
         // Of Nix's sentence only what is to be built is of interest.
         let why = why.unwrap_or_default();
-        let built =
-            why.split(['\'', '`', ' ']).find(|word| word.ends_with(".drv")).map_or(why.as_str(), store_path::drv_name);
+        let built = why
+            .split(['\'', '`', ' ', '^'])
+            .find(|word| word.ends_with(".drv"))
+            .map_or(why.as_str(), store_path::drv_name);
         let message = format!("{} needs {built} built during evaluation (import-from-derivation)", names.join(", "));
         if !warnings.iter().any(|warning| warning.message == message) {
             progress.stage(&message);
