@@ -1,16 +1,14 @@
 #!/bin/bash
-# Runs the tests that use Nix with three versions of it: the one on PATH (Debian bookworm's is 2.8.0), trixie's (2.26.3)
-# and sid's (2.34.8). The other two are set up beside it, without a chroot, each with a store of its own.
+# Runs the test suite with three versions of Nix: the one on PATH (Debian bookworm's is 2.8.0), trixie's (2.26.3) and
+# sid's (2.34.8). The other two are set up beside it, without a chroot, and work on the same store.
 #
 # usage: tests/nix-versions.sh [ARGUMENTS OF cargo test]
 #
-# Needs root (a store elsewhere builds in a sandbox) and mmdebstrap. OVERLAYCTL_NIX_DIR is where the versions go and stay;
+# Needs mmdebstrap; as root the test with a remote builder runs too. OVERLAYCTL_NIX_DIR is where the versions go and stay;
 # no directory above it may be writable for everyone: ~/.cache/overlayctl-nix when not said.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${OVERLAYCTL_NIX_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/overlayctl-nix}
-tests=("$@")
-[ ${#tests[@]} -gt 0 ] || tests=(--test nix_real --test nix_interrupt --test build_reports --test build_survives)
 mkdir -p "$dir"
 
 # set_up RELEASE: Debian's nix-bin with its libraries in $dir/RELEASE, started through its own loader by $dir/RELEASE-bin/*.
@@ -31,27 +29,25 @@ END
 }
 
 status=0
-run() {
-  local name=$1
-  shift
-  echo "=== $name"
-  env "$@" cargo test --locked "${tests[@]}" || { status=1; failed+=("$name"); }
-}
 failed=()
+# run NAME DIRECTORY SETTINGS ARGUMENTS...: the tests with the programs of a directory in front of all others.
+run() {
+  local name=$1 bin=$2 settings=$3
+  shift 3
+  echo "=== $name"
+  env PATH="${bin:+$bin:}$PATH" NIX_CONFIG="$settings" cargo test --locked --no-fail-fast "$@" || { status=1; failed+=("$name"); }
+}
 
-run "$(nix --version)" NIX_CONFIG="experimental-features = nix-command flakes
+common="experimental-features = nix-command flakes
 substituters ="
+run "$(nix --version)" "" "$common" "$@"
 for release in trixie sid; do
   set_up "$release"
-  mkdir -p "$dir/$release-store"
-  run "$("$dir/$release-bin/nix" --version) ($release)" \
-    OVERLAYCTL_NIX_BIN="$dir/$release-bin" OVERLAYCTL_TEST_STORE="$dir/$release-store" \
-    NIX_CONFIG="experimental-features = nix-command flakes
-substituters =
-build-hook =
-build-users-group =
-sandbox = true
-sandbox-paths = /bin /usr /lib /lib64"
+  bin=$dir/$release-bin
+  # Started through a loader the program does not find itself, so it is told where the helper for remote builders is.
+  run "$("$bin/nix" --version) ($release)" "$bin" "$common
+build-hook = $bin/nix __build-remote
+sandbox-paths = /bin /usr /lib /lib64" "$@"
 done
 [ "$status" -eq 0 ] && echo "the same tests pass with each" || echo "FAILED with: ${failed[*]}"
 exit "$status"

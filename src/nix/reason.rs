@@ -150,6 +150,7 @@ fn read_reason(text: &str) -> Reason {
     if text.contains("required to build")
         || text.contains("Failed to find a machine")
         || text.contains("Required system")
+        || text.contains("local builds are disabled")
     {
         return Reason::NoMachine { message: first_line() };
     }
@@ -182,6 +183,15 @@ mod tests {
                 assert!(matches!(failure.reason, Reason::TimedOut { .. }), "{version}");
             }
         }
+    }
+
+    /// 2.34 tells of each derivation what 2.8 says once for all: that nothing here may build and nobody else can.
+    #[test]
+    fn no_machine_is_no_failure_of_a_builder() {
+        let text = "error: Cannot build '/nix/store/a.drv'.\n       Reason: local builds are disabled (max-jobs = 0)\n       Hint: set";
+        let (drv, failure) = read_failure(text).unwrap();
+        assert_eq!(drv, "/nix/store/a.drv");
+        assert!(matches!(failure.reason, Reason::NoMachine { .. }), "{failure:?}");
     }
 
     #[test]

@@ -453,6 +453,7 @@ impl BuildState {
             "Connection reset",
             "Connection closed",
             "cannot open connection",
+            "disconnected unexpectedly",
         ];
         let lost = |text: &&String| words.iter().any(|w| text.contains(w));
         let text = self.messages.iter().rev().filter(|(level, _)| *level == 0).map(|(_, text)| text).find(lost)?;

@@ -191,10 +191,19 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         let paths: Vec<&str> = built.targets.iter().map(|t| t.out_path.as_str()).collect();
         nix.copy_to(store, &paths)?;
     }
+    // Newer Nix names every derivation that no machine could build; no builder of theirs failed.
+    let no_builder = report
+        .results
+        .values()
+        .filter(|r| r.outcome == nix::Outcome::Failed)
+        .all(|r| r.failure.as_ref().is_some_and(|failure| matches!(failure.reason, nix::Reason::NoMachine { .. })));
+    if no_builder
+        && !built.interrupted
+        && let Some(told) = no_machine(&report)
+    {
+        return Err(Error::NoMachine { told });
+    }
     if built.failures.is_empty() && !built.interrupted {
-        if let Some(told) = no_machine(&report) {
-            return Err(Error::NoMachine { told });
-        }
         report.check()?;
     }
     Ok(built)
