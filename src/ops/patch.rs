@@ -127,21 +127,19 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         None => typed,
     };
     let mut batch = Batch::new(workspace.root());
-    let (file, select, wired, wiring) = match created {
+    let (overlay, wired, wiring) = match created {
         Some(created) => {
             let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
-            (created.file, Select::Only, created.settings, wiring)
+            let chosen = overlays::Chosen { file: created.file, select: Select::Only, others: None };
+            (chosen, created.settings, wiring)
         }
-        None => {
-            let (file, select) = overlays::choose(workspace, options.overlay.as_ref(), &attr)?;
-            (file, select, None, None)
-        }
+        None => (overlays::choose(workspace, options.overlay.as_ref(), &attr)?, None, None),
     };
     let queue_dir = queue::dir(workspace, &attr);
     let mut names = queue::files(&queue_dir)?;
     let mut patches = Vec::new();
     let mut elements = Vec::new();
-    let overlay_path = file.path().to_path_buf();
+    let overlay_path = overlay.file.path().to_path_buf();
     let as_path = |patch: &QueuedPatch| -> Result<PatchElement, Error> {
         Ok(PatchElement::Path {
             relative: queue::relative(&overlay_path, &patch.path)?,
@@ -176,14 +174,14 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         scope: options.scope,
         facts,
     };
-    let mut planned = file.add_patches(&overlays::Disk, select, &request)?;
+    let mut planned = overlay.file.add_patches(&overlays::Disk, overlay.select, &request)?;
     warnings.append(&mut planned.warnings);
     if options.new_overlay.is_some() {
         for change in &mut planned.changes {
             change.old = String::new();
         }
     } else {
-        warnings.extend(overlays::rival_warnings(workspace, &planned.function, &attr));
+        warnings.extend(overlays::rival_warnings(workspace, overlay, &planned.function, &attr));
     }
     if let Some((path, old, new)) = wired {
         planned.changes.push(FileChange { path, edits: TextEdits::default(), old, new });

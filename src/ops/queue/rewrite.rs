@@ -110,7 +110,7 @@ pub fn plan(
     let change = match series.bound.as_slice() {
         [] if paths.is_empty() => None,
         [] => {
-            let (file, select) = overlays::choose(workspace, choice, &series.attr)?;
+            let overlays::Chosen { file, select, .. } = overlays::choose(workspace, choice, &series.attr)?;
             let (facts, warnings) = facts()?;
             rewrite.warnings.extend(warnings);
             let request = PatchRequest {
