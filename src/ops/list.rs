@@ -1,5 +1,6 @@
 //! `list`: what is patched, where, by which patches.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -57,7 +58,7 @@ pub fn list(workspace: &Workspace, attr: Option<&str>) -> Result<Listed, Error> 
     let only = attr.map(AttrPath::parse).transpose().map_err(overlay::Error::from)?;
     let named = !workspace.settings().overlays.is_empty();
     let mut packages = Vec::new();
-    let mut used = Vec::new();
+    let mut used = HashSet::new();
     let mut warnings = Vec::new();
     for path in workspace.overlay_candidates() {
         let file = match overlays::open(&path) {
@@ -107,7 +108,7 @@ fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
 }
 
 /// Returns the files of the queues that no overlay names.
-fn unused(workspace: &Workspace, used: &[PathBuf]) -> Vec<PathBuf> {
+fn unused(workspace: &Workspace, used: &HashSet<PathBuf>) -> Vec<PathBuf> {
     let mut unused = Vec::new();
     let dirs = std::fs::read_dir(workspace.patches_dir()).into_iter().flatten();
     let mut dirs: Vec<PathBuf> =

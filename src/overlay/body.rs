@@ -2,7 +2,7 @@
 //!
 //! Must not plan edits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rnix::ast::{self, Attr, BinOpKind, Entry, Expr, HasEntry};
 use rowan::ast::AstNode;
@@ -69,13 +69,15 @@ pub(super) struct Body {
     /// The body without the layers around it (`let`, `with`, `assert`), parentheses kept.
     pub(super) core: Expr,
     pub(super) operands: Vec<Operand>,
+    /// Every definition by its key, where many are asked for.
+    index: Option<HashMap<String, Vec<Found>>>,
 }
 
 /// Reads a body.
 pub(super) fn read(whole: Expr) -> Body {
     let core = core_of(whole.clone());
     let operands = operands(&core, 6);
-    Body { whole, core, operands }
+    Body { whole, core, operands, index: None }
 }
 
 /// Takes layers off, and parentheses only where a layer is within them.
@@ -192,36 +194,49 @@ impl Operand {
 impl Body {
     /// Returns every visible definition of `key`, in the order in which they count: the last one wins.
     pub(super) fn find(&self, key: &str) -> Vec<Found> {
+        if let Some(index) = &self.index {
+            return index.get(key).cloned().unwrap_or_default();
+        }
         let mut out = Vec::new();
-        for (operand, part) in self.operands.iter().enumerate() {
-            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
-                Known::Set(set) => (std::slice::from_ref(set), false),
-                Known::Conditional(sets) => (sets, true),
-                Known::Opaque => continue,
-            };
-            for set in sets {
-                for definition in definitions(set, key) {
-                    out.push(Found { operand, conditional, set: set.clone(), definition });
-                }
+        for (operand, conditional, set) in self.sets() {
+            for definition in definitions(set, key) {
+                out.push(Found { operand, conditional, set: set.clone(), definition });
             }
         }
         out
+    }
+
+    /// Reads every definition once, for who asks for every key: each [`Body::find`] walks all sets otherwise.
+    pub(super) fn indexed(mut self) -> Body {
+        let mut index: HashMap<String, Vec<Found>> = HashMap::new();
+        for (operand, conditional, set) in self.sets() {
+            for (key, definition) in set.entries().flat_map(all_definitions) {
+                index.entry(key).or_default().push(Found { operand, conditional, set: set.clone(), definition });
+            }
+        }
+        self.index = Some(index);
+        self
+    }
+
+    /// Returns the known sets: the operand of each and whether it counts only under a condition.
+    fn sets(&self) -> impl Iterator<Item = (usize, bool, &ast::AttrSet)> {
+        self.operands.iter().enumerate().flat_map(|(operand, part)| {
+            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
+                Known::Set(set) => (std::slice::from_ref(set), false),
+                Known::Conditional(sets) => (sets, true),
+                Known::Opaque => (&[], false),
+            };
+            sets.iter().map(move |set| (operand, conditional, set))
+        })
     }
 
     /// Returns the keys that are visible, each once, in the order of the text.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let mut seen: HashSet<String> = HashSet::new();
-        for part in &self.operands {
-            let sets: &[ast::AttrSet] = match &part.known {
-                Known::Set(set) => std::slice::from_ref(set),
-                Known::Conditional(sets) => sets,
-                Known::Opaque => &[],
-            };
-            for name in sets.iter().flat_map(set_keys) {
-                if seen.insert(name.clone()) {
-                    out.push(name);
-                }
+        for name in self.sets().flat_map(|(_, _, set)| set_keys(set)) {
+            if seen.insert(name.clone()) {
+                out.push(name);
             }
         }
         out
@@ -277,6 +292,30 @@ pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
         }
     }
     out
+}
+
+/// Returns what an entry of a set defines, by key.
+fn all_definitions(entry: Entry) -> Vec<(String, Definition)> {
+    match entry {
+        Entry::AttrpathValue(binding) => {
+            let Some(path) = binding.attrpath() else { return Vec::new() };
+            let names = path_names(&path);
+            let Some(Some(key)) = names.first().cloned() else { return Vec::new() };
+            let definition = match binding.value() {
+                Some(value) if names.len() == 1 => Definition::Value(binding, value),
+                _ => Definition::Dotted(binding),
+            };
+            vec![(key, definition)]
+        }
+        Entry::Inherit(inherit) => {
+            let from = inherit.from().and_then(|f| f.expr());
+            let mut keys: Vec<String> = inherit.attrs().filter_map(|a| attr_name(&a)).collect();
+            // A name that stands twice is one definition.
+            keys.sort();
+            keys.dedup();
+            keys.into_iter().map(|key| (key, Definition::Inherit(inherit.clone(), from.clone()))).collect()
+        }
+    }
 }
 
 /// Returns the names that a set defines more than once in a way that Nix refuses.

@@ -2,6 +2,7 @@
 //!
 //! Must not touch the disk.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rnix::SyntaxNode;
@@ -17,7 +18,7 @@ use super::request::{
     Change, Element, Facts, FileChange, Files, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned, Select,
 };
 use super::value::element_key;
-use crate::base::span::{Place, Span, line_col};
+use crate::base::span::{Lines, Place, Span, line_col};
 use crate::syntax::{self, AttrPath, Tree, trivia};
 
 /// A file that may hold overlays: its path as the user named it, its text and its tree.
@@ -191,6 +192,9 @@ impl OverlayFile {
     /// Returns every package that the file's overlays patch, in the order of the text.
     pub fn patched_packages(&self) -> Vec<PatchedPackage> {
         let mut out = Vec::new();
+        let mut seen = HashSet::new();
+        let lines = Lines::of(&self.text);
+        let told = |span: Span| lines.place(&self.path, span);
         for function in self.all() {
             if !matches!(function.kind, FnKind::Packages | FnKind::PackageOverrides | FnKind::Unknown | FnKind::Scope) {
                 continue;
@@ -209,19 +213,18 @@ impl OverlayFile {
                             path,
                             url,
                             conditional,
-                            place: self.place(place),
+                            place: told(place),
                         }
                     })
                     .collect();
-                let place = self.place(patched.binding);
-                if out.iter().any(|p: &PatchedPackage| p.place == place && p.attr.last() == patched.attr.last()) {
+                if !seen.insert((patched.binding, patched.attr.last().to_string())) {
                     continue;
                 }
                 out.push(PatchedPackage {
                     attr: patched.attr,
                     elements,
-                    place,
-                    function: self.place(function.place()),
+                    place: told(patched.binding),
+                    function: told(function.place()),
                 });
             }
         }

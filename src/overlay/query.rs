@@ -25,7 +25,7 @@ pub(super) struct Patched {
 /// Returns every package whose patches the function sets, nested scopes included.
 pub(super) fn patched(function: &Function, text: &str) -> Vec<Patched> {
     let Some(whole) = function.body() else { return Vec::new() };
-    patched_body(&body::read(whole), text)
+    patched_body(&body::read(whole).indexed(), text)
 }
 
 fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
@@ -59,8 +59,10 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
 
 fn of_site(site: &Site, text: &str) -> Vec<Patched> {
     match site {
-        Site::Inner(function) => function.body().map(|b| patched_body(&body::read(b), text)).unwrap_or_default(),
-        Site::Merged(set, _) => patched_body(&body::read(Expr::AttrSet(set.clone())), text),
+        Site::Inner(function) => {
+            function.body().map(|b| patched_body(&body::read(b).indexed(), text)).unwrap_or_default()
+        }
+        Site::Merged(set, _) => patched_body(&body::read(Expr::AttrSet(set.clone())).indexed(), text),
     }
 }
 
