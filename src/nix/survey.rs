@@ -55,7 +55,9 @@ pub struct Survey {
     pub aliases: Vec<String>,
     /// The first segment that an overlay has to bind so that the most of them change: an alias when the given one does not do.
     pub owner: Option<String>,
-    /// The aliases that do not change with the owner.
+    /// The aliases that do not change with the owner, and that an overlay can bind beside it: each name changes once then.
+    pub also: Vec<String>,
+    /// The aliases that change neither way.
     pub apart: Vec<String>,
     /// Whether it has no source of its own, so that a patch there would be ignored.
     pub is_wrapper: bool,
@@ -94,6 +96,7 @@ impl Nix {
             interpreter: None,
             aliases: Vec::new(),
             owner: None,
+            also: Vec::new(),
             apart: Vec::new(),
             is_wrapper: false,
             unwrapped: None,
@@ -132,8 +135,11 @@ impl Nix {
             && let Some(first) = survey.interpreter.as_ref().or(path.first())
         {
             let rest = if survey.interpreter.is_some() { &[] } else { path.get(1..).unwrap_or_default() };
-            let given = asking.aliases(first, rest)?;
-            (survey.aliases, survey.owner, survey.apart) = given;
+            let found = asking.aliases(first, rest)?;
+            survey.aliases = found.names;
+            survey.owner = found.owner;
+            survey.also = found.also;
+            survey.apart = found.apart;
         }
         let is_libc = path.last().is_some_and(|name| LIBCS.contains(&name.as_str()))
             || survey.facts.pname.as_deref().is_some_and(|name| LIBCS.contains(&name));
@@ -146,8 +152,14 @@ impl Nix {
     }
 }
 
-/// Aliases, the one of them that an overlay has to bind, and those that stay as they are then.
-type Aliases = (Vec<String>, Option<String>, Vec<String>);
+/// The other names of a package, and what an overlay has to bind so that it changes under each.
+#[derive(Debug, Default)]
+struct Aliases {
+    names: Vec<String>,
+    owner: Option<String>,
+    also: Vec<String>,
+    apart: Vec<String>,
+}
 
 /// Questions about `root` and `d` of one server.
 struct Asking<'a> {
@@ -243,40 +255,41 @@ impl Asking<'_> {
         };
         let wanted = path(first, rest);
         let aliases = self.those(&near, |name| format!("{}.drvPath == {wanted}.drvPath", path(name, rest)))?;
-        if aliases.is_empty() || !self.holds("root ? extend")? {
-            return Ok((aliases, None, Vec::new()));
+        let mut found = Aliases { names: aliases, ..Aliases::default() };
+        if found.names.is_empty() || !self.holds("root ? extend")? {
+            return Ok(found);
         }
-        let all: Vec<String> = std::iter::once(first.to_string()).chain(aliases.iter().cloned()).collect();
-        let reach = |name: &str| {
-            let key = attr_path_text(&[name.to_string()]);
-            let marked: Vec<String> = all
-                .iter()
-                .map(|other| {
-                    format!(
-                        "(if q.{} ? overlayctlProbe then \"1\" else \"0\")",
-                        attr_path_text(std::slice::from_ref(other))
-                    )
-                })
-                .collect();
-            format!(
-                "let q = root.extend (_: prev: {{ {key} = prev.{key} // {{ overlayctlProbe = true; }}; }}); in {}",
-                marked.join(" + ")
-            )
-        };
-        let questions: Vec<String> = all.iter().map(|name| reach(name)).collect();
-        let answers = self.texts(&questions)?;
+        let all: Vec<String> = std::iter::once(first.to_string()).chain(found.names.iter().cloned()).collect();
+        let questions: Vec<String> = all.iter().map(|name| reach(&[name], &all)).collect();
+        let answers: Vec<String> = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default).collect();
         // The first of those that reach the most, so that the one that was named wins a tie; it has to be reached itself.
-        let mut best: Option<(usize, String)> = None;
-        for (name, reached) in all.iter().zip(answers.into_iter().map(Option::unwrap_or_default)) {
-            let count = reached.matches('1').count();
-            let better = best.as_ref().is_none_or(|(_, best)| best.matches('1').count() < count);
+        let mut best: Option<(&String, &String)> = None;
+        for (name, reached) in all.iter().zip(&answers) {
+            let better = best.is_none_or(|(_, best)| best.matches('1').count() < reached.matches('1').count());
             if reached.starts_with('1') && better {
-                best = Some((all.iter().position(|n| n == name).unwrap_or(0), reached));
+                best = Some((name, reached));
             }
         }
-        let Some((owner, reached)) = best else { return Ok((aliases, None, Vec::new())) };
-        let apart = all.iter().zip(reached.chars()).filter(|(_, c)| *c != '1').map(|(name, _)| name.clone()).collect();
-        Ok((aliases, all.get(owner).cloned(), apart))
+        let Some((owner, reached)) = best else { return Ok(found) };
+        found.owner = Some(owner.clone());
+        // Names that stand alone are bound as well, as long as that reaches no name twice.
+        let mut bound = vec![owner];
+        let mut reached = reached.clone();
+        for (at, name) in all.iter().enumerate() {
+            if reached.as_bytes().get(at) == Some(&b'1') {
+                continue;
+            }
+            let more: Vec<&String> = bound.iter().copied().chain([name]).collect();
+            let answer = self.texts(&[reach(&more, &all)])?.into_iter().next().flatten().unwrap_or_default();
+            let is_once = answer.len() == all.len() && answer.bytes().all(|b| matches!(b, b'0' | b'1'));
+            if is_once && answer.as_bytes().get(at) == Some(&b'1') && !lost(&reached, &answer) {
+                bound = more;
+                reached = answer;
+                found.also.push(name.clone());
+            }
+        }
+        found.apart = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
+        Ok(found)
     }
 
     fn root_names(&mut self) -> Result<Vec<String>, Error> {
@@ -340,6 +353,25 @@ impl Asking<'_> {
         })?;
         Ok((!owners.is_empty()).then(|| TargetLibc { target: attr_path_text(target), owners }))
     }
+}
+
+/// Returns the question how often each of `all` is marked in an overlay that marks those of `bound`: a digit for each.
+fn reach(bound: &[&String], all: &[String]) -> String {
+    let key = |name: &String| attr_path_text(std::slice::from_ref(name));
+    let marks: Vec<String> = bound
+        .iter()
+        .map(|name| {
+            let key = key(name);
+            format!("{key} = prev.{key} // {{ overlayctlProbe = (prev.{key}.overlayctlProbe or 0) + 1; }};")
+        })
+        .collect();
+    let counts: Vec<String> = all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", key(name))).collect();
+    format!("let q = root.extend (_: prev: {{ {} }}); in {}", marks.join(" "), counts.join(" + "))
+}
+
+/// Says whether a name that was reached is not any more.
+fn lost(before: &str, after: &str) -> bool {
+    before.bytes().zip(after.bytes()).any(|(before, after)| before == b'1' && after != b'1')
 }
 
 /// Returns a name without what tells versions apart: `perl528Packages` and `perlPackages` are one.

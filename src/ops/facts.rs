@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) survey: Option<Survey>,
     /// The attribute that has to be bound instead, so that every name of the package has the patch.
     pub(super) owner: Option<AttrPath>,
+    /// Names of the same package that have to be bound beside it.
+    pub(super) also: Vec<AttrPath>,
     /// What the user should know.
     pub(super) warnings: Vec<Warning>,
 }
@@ -139,14 +141,20 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         });
     }
     let is_python = survey.interpreter.is_some();
-    let other = survey
-        .owner
-        .clone()
-        .filter(|owner| Some(owner) != survey.interpreter.as_ref() && (is_python || owner != attr.first()));
+    let named = |first: &String| {
+        AttrPath::from_names(std::iter::once(first.clone()).chain(attr.names().iter().skip(1).cloned()))
+    };
     let interpreter = if is_python { survey.owner.clone().or_else(|| survey.interpreter.clone()) } else { None };
-    let owner = other
-        .filter(|_| !is_python)
-        .and_then(|first| AttrPath::from_names(std::iter::once(first).chain(attr.names().iter().skip(1).cloned())));
+    let owner = match &interpreter {
+        // The packages of an interpreter are those of its own set, by whatever name that was given.
+        Some(interpreter) => named(&format!("{interpreter}Packages")).filter(|owner| is_versioned(owner.first())),
+        None => survey.owner.as_ref().and_then(named),
+    }
+    .filter(|owner| owner != attr);
+    let (also, apart) = match is_python {
+        true => (Vec::new(), survey.also.iter().chain(&survey.apart).cloned().collect::<Vec<_>>()),
+        false => (survey.also.iter().filter_map(named).collect(), survey.apart.clone()),
+    };
     if let Some(owner) = &owner {
         warnings.push(Warning {
             code: "OV1122",
@@ -167,9 +175,8 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: Some("this set has no way to override a package for the others in it".into()),
         });
     }
-    if !survey.apart.is_empty() {
-        let names: Vec<String> = survey
-            .apart
+    if !apart.is_empty() {
+        let names: Vec<String> = apart
             .iter()
             .map(|name| {
                 let rest = if is_python { &[] } else { attr.names().get(1..).unwrap_or_default() };
@@ -197,7 +204,14 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     // A package that does not evaluate says nothing about being one.
     let derivation = facts.failure.is_none().then_some(facts.is_derivation);
     let facts = Facts { scope, interpreter, patches, derivation };
-    Ok(Known { facts, survey: Some(survey), owner, warnings })
+    Ok(Known { facts, survey: Some(survey), owner, also, warnings })
+}
+
+/// Says whether a name is that of one version's set: `python37Packages`, and not `python3MinimalPackages`.
+fn is_versioned(set: &str) -> bool {
+    let stem = set.strip_suffix("Packages").unwrap_or_default();
+    let digits = stem.strip_prefix("python").or_else(|| stem.strip_prefix("pypy"));
+    digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Returns what a patch that touches `files` does to how the package is built.

@@ -5,12 +5,14 @@
 
 mod create;
 mod rivals;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(super) use create::create;
 pub(super) use rivals::warnings as rival_warnings;
+pub(super) use steps::Steps;
 
 use super::Error;
 use crate::base::fs;
@@ -92,15 +94,22 @@ pub(super) fn choose(workspace: &Workspace, choice: Option<&Choice>, attr: &Attr
     Ok(Chosen { file, select, others: Some(known) })
 }
 
+impl Chosen {
+    /// Says whether the overlay binds `attr`, or the set that it is in, itself already.
+    pub(super) fn binds(&self, attr: &AttrPath) -> bool {
+        let meant = |f: &OverlayFn| match self.select {
+            Select::Offset(at) => f.place.span.is_some_and(|span| span.start == at),
+            Select::Line(line) => f.place.line_col.is_some_and(|at| at.line == line),
+            Select::Only => true,
+        };
+        let keys = keys(attr);
+        self.file.functions().iter().any(|f| meant(f) && f.keys.iter().any(|key| keys.contains(key)))
+    }
+}
+
 /// Says whether the overlay that would be chosen binds `attr` itself already.
 pub(super) fn binds(workspace: &Workspace, choice: Option<&Choice>, attr: &AttrPath) -> bool {
-    let Ok(Chosen { file, select, .. }) = choose(workspace, choice, attr) else { return false };
-    let meant = |f: &OverlayFn| match select {
-        Select::Offset(at) => f.place.span.is_some_and(|span| span.start == at),
-        Select::Line(line) => f.place.line_col.is_some_and(|at| at.line == line),
-        Select::Only => true,
-    };
-    file.functions().iter().any(|f| meant(f) && f.keys.iter().any(|key| key == attr.first()))
+    choose(workspace, choice, attr).is_ok_and(|chosen| chosen.binds(attr))
 }
 
 /// Opens the overlay that the user named; a file that only composes others stands for them.
