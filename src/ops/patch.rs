@@ -175,6 +175,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         position: options.position.map(|p| p.saturating_sub(1)),
         scope: options.scope,
         facts,
+        attribute: None,
     };
     let mut planned = file.add_patches(&overlays::Disk, select, &request)?;
     warnings.append(&mut planned.warnings);
