@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use overlayctl::base::diagnostic::Coded;
-use overlayctl::overlay::{Error, NoFiles, OverlayFile, PatchElement, PatchRequest, Planned, Scope, Select};
+use overlayctl::overlay::{
+    Error, NoFiles, OverlayFile, PatchAttribute, PatchElement, PatchRequest, Planned, Scope, Select,
+};
 use overlayctl::syntax::AttrPath;
 
 fn parse(text: &str) -> OverlayFile {
@@ -536,4 +538,66 @@ fn nested_scopes_go_the_way_that_is_there() {
     ] {
         added(text, attr);
     }
+}
+
+/// A request for a patch of `Cargo.lock`.
+fn cargo(attr: &str, hash: Option<&str>) -> PatchRequest {
+    let attribute = Some(PatchAttribute::CargoPatches { hash: hash.map(str::to_string) });
+    PatchRequest { attribute, ..request(attr) }
+}
+
+#[test]
+fn cargo_patches_go_through_the_builder() {
+    let new = added_with("final: prev: {\n  a = 1;\n}\n", &cargo("ripgrep", Some("cargoHash")));
+    let expected = r#"final: prev: {
+  a = 1;
+  ripgrep = prev.ripgrep.override (old: {
+    rustPlatform = old.rustPlatform // {
+      buildRustPackage = args: old.rustPlatform.buildRustPackage (args // {
+        cargoPatches = (args.cargoPatches or [ ]) ++ [
+          ../patches/fix.patch
+        ];
+        cargoHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+      });
+    };
+  });
+}
+"#;
+    assert_eq!(new, expected);
+    let mut second = cargo("ripgrep", Some("cargoHash"));
+    second.elements = vec![PatchElement::path("../patches/second.patch")];
+    let two = added_with(&new, &second);
+    assert_eq!(two, new.replace("fix.patch\n", "fix.patch\n          ../patches/second.patch\n"));
+    // Whatever the value is, and with no hash.
+    for value in ["prev.ripgrep", "prev.ripgrep.overrideAttrs (old: { doCheck = false; })", "f prev.ripgrep"] {
+        added_with(&format!("final: prev: {{ ripgrep = {value}; }}"), &cargo("ripgrep", None));
+    }
+}
+
+#[test]
+fn cargo_patches_of_a_package_of_the_overlays_own_stand_in_it() {
+    let text = "final: prev: {\n  tool = final.rustPlatform.buildRustPackage rec {\n    pname = \"tool\";\n    cargoHash = \"\";\n  };\n}\n";
+    let new = added_with(text, &cargo("tool", Some("cargoHash")));
+    assert_eq!(
+        new,
+        text.replace(
+            "cargoHash = \"\";\n",
+            "cargoHash = \"\";\n    cargoPatches = [\n      ../patches/fix.patch\n    ];\n"
+        )
+    );
+    let there = text.replace("cargoHash", "cargoPatches = [ ./a.patch ];\n    cargoHash");
+    let new = added_with(&there, &cargo("tool", None));
+    assert!(new.contains("[ ./a.patch ../patches/fix.patch ]"), "{new}");
+}
+
+#[test]
+fn extra_patches_are_an_argument() {
+    let request = PatchRequest { attribute: Some(PatchAttribute::ExtraPatches), ..request("ubootRaspberryPi4_64bit") };
+    let new = added_with("final: prev: { }", &request);
+    assert!(
+        new.contains(
+            "prev.ubootRaspberryPi4_64bit.override (old: {\n    extraPatches = (old.extraPatches or [ ]) ++ ["
+        ),
+        "{new}"
+    );
 }

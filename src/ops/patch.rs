@@ -181,6 +181,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         position: options.position.map(|p| p.saturating_sub(1)),
         scope: options.scope,
         facts,
+        attribute: None,
     };
     also.retain(|other| is_ours(&overlay, other, &queue_dir));
     let mut steps = Steps::on(&overlay.file);

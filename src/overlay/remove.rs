@@ -15,7 +15,7 @@ use super::functions::Function;
 use super::layout::{operand_like, remove_entry, selectable};
 use super::query::{self, Patched};
 use super::request::{Facts, PatchElement};
-use super::value::{LIST_KEYS, PatchList};
+use super::value::{LIST_KEYS, PatchList, rust_package};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::{AttrPath, trivia};
@@ -107,6 +107,14 @@ impl Removal<'_> {
     /// Takes away what was written around a list that would be empty; says whether there was such.
     fn collapse(&mut self, found: &PatchList, function: &Function, key: &str) -> Result<bool, EditError> {
         let list = found.list.syntax();
+        if let Some(entry) = list.parent().and_then(ast::AttrpathValue::cast)
+            && found.key == "cargoPatches"
+            && let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast)
+            && set.syntax().parent().and_then(Expr::cast).and_then(|call| rust_package(&call)).as_ref() == Some(&set)
+        {
+            remove_entry(self.text, &set, span(&entry), &mut self.edits)?;
+            return Ok(true);
+        }
         let Some(concat) = list.parent().and_then(ast::BinOp::cast) else { return Ok(false) };
         if concat.operator() != Some(BinOpKind::Concat) || concat.rhs().is_none_or(|r| r.syntax() != list) {
             return Ok(false);
@@ -172,6 +180,9 @@ impl Removal<'_> {
     /// Takes `patches = ...;` out of the set of an override, and the override with it when nothing else is there.
     fn list_entry(&mut self, entry: &ast::AttrpathValue, function: &Function, key: &str) -> Result<(), EditError> {
         let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
+        if let Some((call, base)) = rust_override(&set, entry) {
+            return self.call(&call, &base, function, key);
+        }
         let others = set.entries().count() > 1 || trivia::comments(set.syntax()).next().is_some();
         let Some(lambda) = enclosing_lambda(set.syntax()) else {
             return remove_entry(self.text, &set, span(entry), &mut self.edits);
@@ -438,6 +449,28 @@ fn override_call(lambda: &ast::Lambda) -> Option<(SyntaxNode, super::ast::Base)>
     let (base, method) = split_select(&select)?;
     (super::value::ATTRS_METHODS.contains(&method.as_str()) || method == "override")
         .then(|| (apply.syntax().clone(), base))
+}
+
+/// The `override` call around `args // { cargoPatches = ...; cargoHash = ...; }`, when it holds nothing else.
+fn rust_override(set: &ast::AttrSet, entry: &ast::AttrpathValue) -> Option<(SyntaxNode, super::ast::Base)> {
+    let hash = |other: &ast::AttrpathValue| {
+        other.attrpath().is_some_and(|p| matches!(p.syntax().text().to_string().as_str(), "cargoHash" | "cargoSha256"))
+    };
+    let plain = |set: &ast::AttrSet| trivia::comments(set.syntax()).next().is_none();
+    let written = |e: ast::Entry| match e {
+        ast::Entry::AttrpathValue(other) => &other == entry || hash(&other),
+        ast::Entry::Inherit(_) => false,
+    };
+    if !plain(set) || !set.entries().all(written) {
+        return None;
+    }
+    let arguments = set.syntax().ancestors().skip(1).filter_map(ast::AttrSet::cast).nth(1)?;
+    let platform = set.syntax().ancestors().skip(1).find_map(ast::AttrSet::cast)?;
+    if [&arguments, &platform].iter().any(|s| s.entries().count() != 1 || !plain(s)) {
+        return None;
+    }
+    (super::value::cargo_set(&arguments)?.syntax() == set.syntax())
+        .then(|| override_call(&enclosing_lambda(arguments.syntax())?))?
 }
 
 fn outer_parens(node: &SyntaxNode) -> SyntaxNode {

@@ -119,6 +119,7 @@ pub fn plan(
                 position: None,
                 scope: Scope::All,
                 facts,
+                attribute: None,
             };
             let planned = file.add_patches(&Disk, select, &request)?;
             rewrite.warnings.extend(planned.warnings);
@@ -259,6 +260,7 @@ impl List<'_> {
             position: Some(at),
             scope: Scope::All,
             facts: Facts::default(),
+            attribute: None,
         };
         let planned = self.file.add_patches(&Disk, self.select(), &request)?;
         self.take(planned.changes)

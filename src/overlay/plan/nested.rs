@@ -5,9 +5,9 @@
 use rnix::ast::{BinOpKind, Expr};
 use rowan::ast::AstNode;
 
-use super::{
-    Candidate, Level, Planning, candidates, catches, refuse_body, rename_where_used, visible, writing, written,
-};
+use super::attribute::{writing, written};
+use super::key::{catches, refuse_body, rename_where_used, visible};
+use super::{Candidate, Level, Planning, candidates};
 use crate::base::edit::TextEdits;
 use crate::overlay::ast::{mentions, span};
 use crate::overlay::body::{self, Definition};
