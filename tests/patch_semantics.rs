@@ -40,6 +40,10 @@ fn overlayctl(dir: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
 /// A workspace with these files and the patch `fix.patch`.
 fn workspace(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -145,6 +149,16 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
         if !all("found", 1.into()) || !all("same", true.into()) {
             failures.push(format!("{}: {value}\n{text}", case.attr));
         }
+        // By the name that was typed, whatever the overlay calls it.
+        let list = overlayctl(dir.path(), &["list", case.attr, "--nixpkgs", set, "--json"]);
+        if !String::from_utf8_lossy(&list.stdout).contains("0001-fix-it.patch") {
+            failures.push(format!("list {}: {}\n{text}", case.attr, said(&list)));
+        }
+        let undo = overlayctl(dir.path(), &["unpatch", case.attr, "--nixpkgs", set]);
+        let left = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        if left != case.overlay || dir.path().join("patches").join(case.attr).exists() {
+            failures.push(format!("unpatch {}: {}\n{left}", case.attr, said(&undo)));
+        }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -159,6 +173,11 @@ fn nixpkgs_1909() {
             case("zlib", &["pkgsCross.aarch64-multiplatform.zlib"], &[]),
             case("python3", &["python37", "python3Packages.python"], &["python2"]),
             case("openssl", &["openssl_1_0_2"], &["zlib"]),
+            // Each is defined apart, with another name of one of them beside it.
+            case("postgresql", &["postgresql96", "postgresql_9_6"], &["postgresql_11"]),
+            case("postgresql96", &["postgresql", "postgresql_9_6"], &["postgresql_11"]),
+            case("llvm", &["llvm_5"], &["llvm_7"]),
+            case("boost", &["boost167"], &["boost166"]),
             case(
                 "python3Packages.requests",
                 &["python37Packages.requests", "python3.pkgs.requests"],

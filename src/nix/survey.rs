@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::expression::{Root, attr_path_text, quoted};
 use super::facts::PackageFacts;
-use super::instantiate::below_root;
+use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
 use super::server::EvalServer;
 
@@ -150,6 +150,22 @@ impl Nix {
         }
         Ok(survey)
     }
+
+    /// Says of each of `others` whether it is the same derivation as the package at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Eval`] when the package set itself does not evaluate, and those of the evaluator.
+    pub fn same_packages(&self, root: &Root, path: &[String], others: &[Vec<String>]) -> Result<Vec<bool>, Error> {
+        let mut server = self.eval_server()?;
+        bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        let wanted = below_root(path);
+        let questions: Vec<String> = others
+            .iter()
+            .map(|other| format!("if {}.drvPath == {wanted}.drvPath then \"1\" else \"\"", below_root(other)))
+            .collect();
+        let answers = Asking { server: &mut server }.texts(&questions)?;
+        Ok(answers.into_iter().map(|answer| answer.as_deref() == Some("1")).collect())
+    }
 }
 
 /// The other names of a package, and what an overlay has to bind so that it changes under each.
@@ -259,8 +275,10 @@ impl Asking<'_> {
         if found.names.is_empty() || !self.holds("root ? extend")? {
             return Ok(found);
         }
+        // What is made with `.override` of a package that was changed has the change too; a set is merged.
+        let is_package = rest.is_empty() && self.holds(&format!("{wanted} ? overrideAttrs"))?;
         let all: Vec<String> = std::iter::once(first.to_string()).chain(found.names.iter().cloned()).collect();
-        let questions: Vec<String> = all.iter().map(|name| reach(&[name], &all)).collect();
+        let questions: Vec<String> = all.iter().map(|name| reach(&[name], &all, is_package)).collect();
         let answers: Vec<String> = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default).collect();
         // The first of those that reach the most, so that the one that was named wins a tie; it has to be reached itself.
         let mut best: Option<(&String, &String)> = None;
@@ -272,21 +290,25 @@ impl Asking<'_> {
         }
         let Some((owner, reached)) = best else { return Ok(found) };
         found.owner = Some(owner.clone());
-        // Names that stand alone are bound as well, as long as that reaches no name twice.
+        // Names that stand alone are bound as well, the one that reaches the most first, as long as none is reached twice.
         let mut bound = vec![owner];
         let mut reached = reached.clone();
-        for (at, name) in all.iter().enumerate() {
-            if reached.as_bytes().get(at) == Some(&b'1') {
-                continue;
+        loop {
+            let left: Vec<&String> = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(n, _)| n).collect();
+            let with = |name| bound.iter().copied().chain([name]).collect::<Vec<&String>>();
+            let questions: Vec<String> = left.iter().map(|name| reach(&with(name), &all, is_package)).collect();
+            let answers = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default);
+            let once = |answer: &String| answer.len() == all.len() && answer.bytes().all(|b| matches!(b, b'0' | b'1'));
+            let count = |answer: &String| answer.matches('1').count();
+            let more = left.iter().zip(answers).filter(|(_, answer)| once(answer) && !lost(&reached, answer));
+            // The first of the best.
+            let Some((name, answer)) = more.rev().max_by_key(|(_, answer)| count(answer)) else { break };
+            if count(&answer) <= count(&reached) {
+                break;
             }
-            let more: Vec<&String> = bound.iter().copied().chain([name]).collect();
-            let answer = self.texts(&[reach(&more, &all)])?.into_iter().next().flatten().unwrap_or_default();
-            let is_once = answer.len() == all.len() && answer.bytes().all(|b| matches!(b, b'0' | b'1'));
-            if is_once && answer.as_bytes().get(at) == Some(&b'1') && !lost(&reached, &answer) {
-                bound = more;
-                reached = answer;
-                found.also.push(name.clone());
-            }
+            bound.push(name);
+            found.also.push((*name).clone());
+            reached = answer;
         }
         found.apart = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
         Ok(found)
@@ -356,13 +378,20 @@ impl Asking<'_> {
 }
 
 /// Returns the question how often each of `all` is marked in an overlay that marks those of `bound`: a digit for each.
-fn reach(bound: &[&String], all: &[String]) -> String {
+fn reach(bound: &[&String], all: &[String], is_package: bool) -> String {
     let key = |name: &String| attr_path_text(std::slice::from_ref(name));
     let marks: Vec<String> = bound
         .iter()
         .map(|name| {
             let key = key(name);
-            format!("{key} = prev.{key} // {{ overlayctlProbe = (prev.{key}.overlayctlProbe or 0) + 1; }};")
+            match is_package {
+                true => format!(
+                    "{key} = prev.{key}.overrideAttrs (old: {{ overlayctlProbe = (old.overlayctlProbe or 0) + 1; }});"
+                ),
+                false => {
+                    format!("{key} = prev.{key} // {{ overlayctlProbe = (prev.{key}.overlayctlProbe or 0) + 1; }};")
+                }
+            }
         })
         .collect();
     let counts: Vec<String> = all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", key(name))).collect();

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::facts::{self, Known};
 use super::overlays::Steps;
-use super::unpatch::on_disk;
 use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
@@ -236,12 +235,8 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
 /// user bound under that name is a package of its own.
 fn is_ours(overlay: &overlays::Chosen, other: &AttrPath, queue_dir: &Path) -> bool {
     let file = &overlay.file;
-    let in_queue = |e: &overlay::Element| on_disk(e, file.path()).is_some_and(|path| is_below(&path, queue_dir));
-    !overlay.binds(other) || file.patched_packages().iter().any(|p| p.attr == *other && p.elements.iter().any(in_queue))
-}
-
-fn is_below(path: &Path, dir: &Path) -> bool {
-    dir.canonicalize().is_ok_and(|dir| path.starts_with(dir))
+    let ours = |package: &overlay::PatchedPackage| overlays::in_queue(file, package, queue_dir).next().is_some();
+    !overlay.binds(other) || file.patched_packages().iter().any(|package| package.attr == *other && ours(package))
 }
 
 /// Refuses a package that is named in a set which is made from the whole package set again: an overlay holds in all.

@@ -35,7 +35,9 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
         let scope = if key == "pythonPackagesExtensions" || key == "python3" {
             "python3Packages".to_string()
         } else {
-            key.clone()
+            // An interpreter of one version holds the packages of its set: python37Packages.
+            let set = format!("{key}Packages");
+            scopes::python_interpreter(&set).filter(|interpreter| *interpreter == key).map_or(key.clone(), |_| set)
         };
         if key != scope && body.keys().contains(&scope) {
             continue;

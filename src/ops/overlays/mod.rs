@@ -18,7 +18,7 @@ use super::Error;
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::{Workspace, path_literals};
-use crate::overlay::{AttrPath, Files, FnKind, OverlayFile, OverlayFn, Select};
+use crate::overlay::{AttrPath, Element, Files, FnKind, OverlayFile, OverlayFn, PatchedPackage, Select};
 
 /// An overlay that the user named: a file and, if need be, the line of the function's first argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,28 @@ pub(super) struct Chosen {
     pub(super) select: Select,
     /// The other files that may hold overlays, where they were looked for.
     pub(super) others: Option<Vec<PathBuf>>,
+}
+
+/// Returns those patches of a package that are files of the queue in `queue_dir`, and their paths there.
+pub(super) fn in_queue<'a>(
+    file: &'a OverlayFile,
+    package: &'a PatchedPackage,
+    queue_dir: &'a Path,
+) -> impl Iterator<Item = (&'a Element, PathBuf)> {
+    let real = queue_dir.canonicalize().ok();
+    package.elements.iter().filter_map(move |element| {
+        let path = on_disk(element, file.path())?;
+        let below = real.as_ref().is_some_and(|dir| path.parent() == Some(dir.as_path()));
+        below.then(|| (element, queue_dir.join(path.file_name().unwrap_or_default())))
+    })
+}
+
+/// Returns the file that an element names.
+pub(super) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
+    let written = element.path.as_deref()?;
+    let dir = overlay.parent().unwrap_or(Path::new(""));
+    let path = dir.join(written).canonicalize().ok()?;
+    path.is_file().then_some(path)
 }
 
 /// Finds the overlay in which `attr` is to be patched: the one named, else the only one that binds it already, else the
