@@ -264,6 +264,66 @@ fn kernel() {
     );
 }
 
+/// A patch of Cargo.lock is one of `cargoPatches`: the derivation has it once, and the fetcher of its dependencies as well.
+#[test]
+fn cargo_lock() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let set = nixpkgs.to_str().unwrap();
+    let lock = PATCH.replace("/x\n", "/Cargo.lock\n");
+    let dir = workspace(&[("overlay.nix", EMPTY), ("fix-it.patch", &lock)]);
+    let run = overlayctl(dir.path(), &["patch", "ripgrep", "fix-it.patch", "--nixpkgs", set]);
+    assert!(run.status.success() && said(&run).contains("OV1125"), "{}", said(&run));
+    let expression = format!(
+        "let set = overlays: import {set} {{ config = {{ }}; system = \"x86_64-linux\"; inherit overlays; }}; \
+         p = (set [ (import {}) ]).ripgrep; plain = (set [ ]).ripgrep; \
+         count = builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) p.patches); \
+         in [ count (p.cargoDeps.drvPath != plain.cargoDeps.drvPath) (p.cargoSha256 != plain.cargoSha256) (p.src == plain.src) ]",
+        dir.path().join("overlay.nix").display()
+    );
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+        .env("NIX_CONFIG", CONFIG)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[1,true,true,true]", "{}", said(&output));
+    assert!(overlayctl(dir.path(), &["unpatch", "ripgrep"]).status.success());
+    assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), EMPTY);
+}
+
+/// U-Boot has patches of its own, which stay; so do the `extraPatches` of one that the overlay builds itself.
+#[test]
+fn u_boot() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let own = "final: prev: {\n  board = final.buildUBoot {\n    defconfig = \"qemu_arm_defconfig\";\n    extraPatches = [ ./fix.patch ];\n    \
+               filesToInstall = [ \"u-boot.bin\" ];\n    extraMeta.platforms = [ \"aarch64-linux\" ];\n  };\n}\n";
+    for (attr, overlay, length) in [("ubootQemuAarch64", EMPTY, 2), ("board", own, 3)] {
+        let dir = workspace(&[("overlay.nix", overlay), ("fix-it.patch", PATCH)]);
+        let set = nixpkgs.to_str().unwrap();
+        let run = overlayctl(dir.path(), &["patch", attr, "fix-it.patch", "--nixpkgs", set]);
+        assert!(run.status.success(), "{}", said(&run));
+        let text = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        let expression = format!(
+            "let p = (import {set} {{ config = {{ }}; system = \"x86_64-linux\"; overlays = [ (import {}) ]; \
+             crossSystem.config = \"aarch64-unknown-linux-gnu\"; }}).{attr}; \
+             in [ (builtins.length p.patches) (builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) p.patches)) ]",
+            dir.path().join("overlay.nix").display()
+        );
+        let output = Command::new("nix-instantiate")
+            .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+            .env("NIX_CONFIG", CONFIG)
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            format!("[{length},1]"),
+            "{}\n{text}",
+            said(&output)
+        );
+        assert!(overlayctl(dir.path(), &["unpatch", attr]).status.success());
+        assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), overlay);
+    }
+}
+
 /// The right attribute: wrappers are refused by name, the C library's owner is told, and nothing is written then.
 #[test]
 fn right_attribute() {

@@ -391,7 +391,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), dir.path().join("folder")).unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
         std::os::unix::fs::symlink("own.nix", dir.path().join("overlay.nix")).unwrap();
-        assert_eq!(shown(reachable(dir.path(), &entry_points(dir.path()), &BTreeSet::new())), ["overlay.nix", "own.nix"]);
+        assert_eq!(
+            shown(reachable(dir.path(), &entry_points(dir.path()), &BTreeSet::new())),
+            ["overlay.nix", "own.nix"]
+        );
         assert_eq!(shown(everywhere(dir.path(), Path::new("patches"), &BTreeSet::new())), ["overlay.nix", "own.nix"]);
     }
 }

@@ -69,8 +69,17 @@ pub struct Survey {
     pub autoreconf: Option<bool>,
     /// The attributes with dependencies that are fetched by a hash.
     pub vendored: Vec<String>,
+    /// Whether patches reach its Cargo dependencies as `cargoPatches`, and how those are fetched.
+    pub cargo: Option<Cargo>,
     /// The C libraries of the targets that were named.
     pub libcs: Vec<TargetLibc>,
+}
+
+/// How the dependencies of a package of `buildRustPackage` are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cargo {
+    /// The attribute that holds their hash; `None` where there is none (`cargoLock`).
+    pub hash: Option<String>,
 }
 
 /// The attributes that may be a C library.
@@ -103,6 +112,7 @@ impl Nix {
             is_kernel: false,
             autoreconf: None,
             vendored: Vec::new(),
+            cargo: None,
             libcs: Vec::new(),
             facts,
         };
@@ -128,6 +138,9 @@ impl Nix {
             )?;
         let has = VENDORED.map(|name| format!("if d ? {name} then {} else \"\"", quoted(name)));
         survey.vendored = asking.texts(&has)?.into_iter().flatten().filter(|name| !name.is_empty()).collect();
+        if survey.vendored.iter().any(|name| name == "cargoDeps") {
+            survey.cargo = asking.cargo()?;
+        }
         if let [set, package] = path {
             (survey.way, survey.interpreter) = asking.way(set, package)?;
         }
@@ -207,6 +220,22 @@ impl Asking<'_> {
             names.iter().map(|name| format!("if {} then \"1\" else \"\"", expression(name))).collect();
         let answers = self.texts(&questions)?;
         Ok(names.iter().zip(answers).filter(|(_, a)| a.as_deref() == Some("1")).map(|(n, _)| n.clone()).collect())
+    }
+
+    /// Returns how the Cargo dependencies of `d` are fetched, if `cargoPatches` reach them through an override of `rustPlatform`.
+    fn cargo(&mut self) -> Result<Option<Cargo>, Error> {
+        let probe = "(builtins.toFile \"overlayctl-probe.patch\" \"\")";
+        let reaches = format!(
+            "let e = d.override (old: {{ rustPlatform = old.rustPlatform // {{ buildRustPackage = args: \
+             old.rustPlatform.buildRustPackage (args // {{ cargoPatches = (args.cargoPatches or [ ]) ++ [ {probe} ]; }}); }}; }}); \
+             in builtins.elem {probe} (e.patches or [ ]) && e.cargoDeps.drvPath != d.cargoDeps.drvPath"
+        );
+        if !self.holds(&format!("({reaches})"))? {
+            return Ok(None);
+        }
+        let hashes = ["cargoHash", "cargoSha256"].map(String::from);
+        let there = self.those(&hashes, |name| format!("(d.{name} or \"\") != \"\""))?;
+        Ok(Some(Cargo { hash: there.into_iter().next() }))
     }
 
     /// Returns how packages of a set are overridden.
@@ -294,7 +323,8 @@ impl Asking<'_> {
         let mut bound = vec![owner];
         let mut reached = reached.clone();
         loop {
-            let left: Vec<&String> = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(n, _)| n).collect();
+            let left: Vec<&String> =
+                all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(n, _)| n).collect();
             let with = |name| bound.iter().copied().chain([name]).collect::<Vec<&String>>();
             let questions: Vec<String> = left.iter().map(|name| reach(&with(name), &all, is_package)).collect();
             let answers = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default);
@@ -310,7 +340,8 @@ impl Asking<'_> {
             found.also.push((*name).clone());
             reached = answer;
         }
-        found.apart = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
+        found.apart =
+            all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
         Ok(found)
     }
 
@@ -394,7 +425,8 @@ fn reach(bound: &[&String], all: &[String], is_package: bool) -> String {
             }
         })
         .collect();
-    let counts: Vec<String> = all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", key(name))).collect();
+    let counts: Vec<String> =
+        all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", key(name))).collect();
     format!("let q = root.extend (_: prev: {{ {} }}); in {}", marks.join(" "), counts.join(" + "))
 }
 

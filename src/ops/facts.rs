@@ -4,7 +4,7 @@ use super::{Error, engine, overlays, targets};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
-use crate::overlay::{AttrPath, Facts, OldPatches, ScopeMethod};
+use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeMethod};
 
 /// What is known about a package that is to be patched.
 #[derive(Debug, Default)]
@@ -214,11 +214,21 @@ fn is_versioned(set: &str) -> bool {
     digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Returns the attribute that a patch of `files` has to be written to, where that is not the usual one.
+pub(super) fn attribute(survey: Option<&Survey>, files: &[String]) -> Option<PatchAttribute> {
+    let cargo = survey?.cargo.as_ref()?;
+    named(files, &["Cargo.lock"])?;
+    Some(PatchAttribute::CargoPatches { hash: cargo.hash.clone() })
+}
+
+/// Returns the first of the files with one of these names.
+fn named(files: &[String], names: &[&str]) -> Option<String> {
+    files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned()
+}
+
 /// Returns what a patch that touches `files` does to how the package is built.
 pub(super) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[String]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let named =
-        |names: &[&str]| files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned();
     let locks = [
         "Cargo.lock",
         "go.mod",
@@ -230,13 +240,26 @@ pub(super) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[Stri
         "gradle.lockfile",
     ];
     let vendors = survey.is_none_or(|survey| !survey.vendored.is_empty());
-    if let Some(lock) = named(&locks).filter(|_| vendors) {
+    if let Some(lock) = named(files, &locks).filter(|_| vendors) {
         let rust = lock.ends_with("Cargo.lock");
+        let written = attribute(survey, files);
+        let told = match &written {
+            Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
+                "the patch touches {lock}: it is given to `{attr}` as cargoPatches, and {hash} has to become the one that the build tells"
+            ),
+            Some(_) => format!("the patch touches {lock}: it is given to `{attr}` as cargoPatches"),
+            None => format!(
+                "the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"
+            ),
+        };
         warnings.push(Warning {
             code: "OV1125",
-            message: format!("the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"),
+            message: told,
             place: None,
             hint: Some(match rust {
+                _ if written.is_some() => {
+                    format!("`overlayctl build {attr}` stops at the false hash and says the right one")
+                }
                 true => "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
                          is called, or override `cargoDeps` as well"
                     .into(),

@@ -16,9 +16,9 @@ use crate::base::fs::Batch;
 use crate::config::Workspace;
 use crate::git;
 pub use crate::overlay::Scope;
+use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
 pub(super) use stored::{checked, checked_bytes};
 use stored::{enqueue, touched_files};
-use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
 
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
@@ -180,7 +180,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         position: options.position.map(|p| p.saturating_sub(1)),
         scope: options.scope,
         facts,
-        attribute: None,
+        attribute: facts::attribute(survey.as_ref(), &touched),
     };
     also.retain(|other| is_ours(&overlay, other, &queue_dir));
     let mut steps = Steps::on(&overlay.file);

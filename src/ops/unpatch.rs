@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::patch::diff;
 use super::overlays::Steps;
+use super::patch::diff;
 use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
@@ -240,7 +240,9 @@ fn meant(file: &OverlayFile, package: &PatchedPackage, queue_dir: &Path, named: 
 fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
     if let Some(url) = &element.url {
         let last = file_name(url);
-        return url == named || last == named || last.strip_suffix(".patch").or(last.strip_suffix(".diff")) == Some(named);
+        return url == named
+            || last == named
+            || last.strip_suffix(".patch").or(last.strip_suffix(".diff")) == Some(named);
     }
     let path = overlays::on_disk(element, file.path());
     let name = element.path.as_deref().and_then(|p| Path::new(p).file_name()).map(|n| n.to_string_lossy().into_owned());

@@ -30,10 +30,11 @@ impl Outcome for Patched {
         }
         if !self.also.is_empty() {
             let names: Vec<String> = self.also.iter().map(|name| format!("`{name}`")).collect();
-            document.line(Text::new().with(Role::Dim, "also    ").plain(format!(
-                "{}: the same package, and defined apart",
-                names.join(", ")
-            )));
+            document.line(
+                Text::new()
+                    .with(Role::Dim, "also    ")
+                    .plain(format!("{}: the same package, and defined apart", names.join(", "))),
+            );
         }
         for path in &self.made_visible {
             document.line(

@@ -45,7 +45,11 @@ pub(in crate::ops) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
 ///
 /// # Errors
 /// As [`checked`].
-pub(in crate::ops) fn checked_bytes(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
+pub(in crate::ops) fn checked_bytes(
+    path: &Path,
+    bytes: &[u8],
+    level: Option<usize>,
+) -> Result<(Vec<u8>, String), Error> {
     let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
     let parsed = PatchFile::parse(bytes).map_err(in_file)?;
     if parsed.crlf() {
