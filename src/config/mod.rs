@@ -9,7 +9,7 @@ mod search;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-pub use discover::{Found, NixpkgsSource};
+pub use discover::{Found, NixpkgsSource, may_have_search_path};
 pub use file::{Board, Settings};
 pub use search::path_literals;
 

@@ -289,6 +289,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
                stays unless it is named, by its address or the last part of it; or unless it is all that there is.",
     },
     Explanation {
+        code: "OV1134",
+        title: "what the scopes cost is not known",
+        text: "With `--scope` the cost of the patch is told for every stage and for the target stage only, before it is written. That \
+               takes targets (`targets` or boards with `packages` in overlayctl.toml) that evaluate. The patch is written all the same.",
+    },
+    Explanation {
         code: "OV1132",
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \

@@ -2,7 +2,7 @@
 
 use super::{Error, engine, overlays, targets};
 use crate::base::diagnostic::Warning;
-use crate::config::Workspace;
+use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
 use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
 use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeMethod};
 
@@ -53,6 +53,13 @@ pub(super) fn survey(
         };
         Known { warnings: vec![warning], ..Known::default() }
     };
+    let unnamed = nixpkgs.is_none() && workspace.settings().nixpkgs.is_none();
+    if unnamed
+        && workspace.nixpkgs(None).is_ok_and(|source| source == NixpkgsSource::SearchPath)
+        && !may_have_search_path()
+    {
+        return Ok(not_asked("the workspace names no nixpkgs, and there is none in NIX_PATH".into()));
+    }
     let mut set = match targets::plain_set(workspace, nixpkgs) {
         Ok(set) => set,
         Err(error) if nixpkgs.is_none() => return Ok(not_asked(error.to_string())),
@@ -82,7 +89,7 @@ pub(super) fn survey(
 }
 
 /// Returns what the workspace ships, as paths from the plain package set; boards with a `cross-system` of their own have none.
-fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
+pub(super) fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
     let settings = workspace.settings();
     let mut out: Vec<Vec<String>> =
         settings.targets.iter().filter_map(|t| Some(AttrPath::parse(t).ok()?.names().to_vec())).collect();
@@ -93,18 +100,6 @@ fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
         out.push(cross.chain(fixed).chain(package.names().iter().cloned()).collect());
     }
     out
-}
-
-/// Says whether everything that the workspace is known to ship is built for the machine that builds it.
-pub(super) fn is_native(workspace: &Workspace) -> bool {
-    let settings = workspace.settings();
-    let crossed = settings
-        .boards
-        .values()
-        .any(|board| board.platform.is_some() || board.cross_system.is_some() || board.is_static);
-    let shipped = shipped(workspace);
-    let named = !shipped.is_empty();
-    named && !crossed && shipped.iter().all(|path| path.first().is_some_and(|first| !first.starts_with("pkgs")))
 }
 
 fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {

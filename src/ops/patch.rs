@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::facts::{self, Known};
 use super::overlays::Steps;
+use super::progress::Progress;
+use super::scope::{self, Costs};
 use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
@@ -37,8 +39,8 @@ pub struct Options {
     pub dry_run: bool,
     /// The place in the queue, from 1.
     pub position: Option<usize>,
-    /// Where the patches hold.
-    pub scope: Scope,
+    /// Where the patches hold; in every stage when it was not said.
+    pub scope: Option<Scope>,
     /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether Nix is not asked about the package.
@@ -73,6 +75,9 @@ pub struct Patched {
     /// How the new overlay is to be wired in by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wiring: Option<Wiring>,
+    /// What the patch costs in both scopes, where a scope was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -104,10 +109,11 @@ pub struct QueuedPatch {
 /// # Errors
 /// [`Error::Patch`] for a file that is no usable patch, [`Error::Overlay`] for an overlay that cannot be edited, and
 /// those of finding and writing; nothing has changed then.
-pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error> {
+pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Patched, Error> {
     let typed = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     refuse_set(&typed)?;
-    if options.scope == Scope::Host && facts::is_native(workspace) {
+    let scope = options.scope.unwrap_or_default();
+    if scope == Scope::Host && scope::is_native(workspace) {
         return Err(Error::NothingCross);
     }
     let mut touched = Vec::new();
@@ -133,6 +139,13 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         }
         None => typed,
     };
+    let costs = match options.scope {
+        Some(_) if !options.offline => weigh(workspace, options, &attr, progress, &mut warnings)?,
+        _ => None,
+    };
+    if scope == Scope::Host && costs.as_ref().is_some_and(|costs| costs.native) {
+        return Err(Error::NothingCross);
+    }
     let mut batch = Batch::new(workspace.root());
     let (overlay, wired, wiring) = match created {
         Some(created) => {
@@ -178,7 +191,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         attr: attr.clone(),
         elements,
         position: options.position.map(|p| p.saturating_sub(1)),
-        scope: options.scope,
+        scope,
         facts,
         attribute: facts::attribute(survey.as_ref(), &touched),
     };
@@ -227,8 +240,42 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         diff: diff(&changes),
         made_visible,
         wiring,
+        costs,
         warnings,
     })
+}
+
+/// Says what the patch costs in both scopes, before it is written; that this cannot be said is a warning.
+fn weigh(
+    workspace: &Workspace,
+    options: &Options,
+    attr: &AttrPath,
+    progress: &mut dyn Progress,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Costs>, Error> {
+    let Some(mut selection) = scope::shipped(workspace) else {
+        warnings.push(Warning {
+            code: "OV1134",
+            message: "no target is named, so what the scopes cost is not known".into(),
+            place: None,
+            hint: Some("name what is shipped in overlayctl.toml: `targets`, or a board with `packages`".into()),
+        });
+        return Ok(None);
+    };
+    selection.nixpkgs = options.nixpkgs.clone();
+    match scope::costs(workspace, &attr.to_string(), &selection, progress) {
+        Ok(costs) => Ok(Some(costs)),
+        Err(error) if options.nixpkgs.is_some() && matches!(error, Error::Config(_)) => Err(error),
+        Err(error) => {
+            warnings.push(Warning {
+                code: "OV1134",
+                message: format!("what the scopes cost is not known: {error}"),
+                place: None,
+                hint: None,
+            });
+            Ok(None)
+        }
+    }
 }
 
 /// Says whether the overlay binds another name of the package not at all, or as one that has patches of its queue: what the

@@ -7,8 +7,12 @@ use crate::view::{Block, Document, Role, Text};
 impl Outcome for Patched {
     const SCHEMA: &'static str = "overlayctl.patch/1";
 
-    fn document(&self, _verbose: bool) -> Document {
+    fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
+        if let Some(costs) = &self.costs {
+            document.append(costs.document(verbose));
+            document.blank();
+        }
         if self.unchanged {
             document.line(
                 Text::new().with(Role::Name, self.attr.to_string()).plain(" is already as asked; nothing changed"),
