@@ -200,8 +200,7 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     if new == old {
         return Err("the edit changes nothing".into());
     }
-    let path = planning.file.path();
-    let file = OverlayFile::parse(path, new.clone()).map_err(|e| format!("the new text does not parse: {e}"))?;
+    let file = planning.file.edited(&candidate.edits, &new).map_err(|e| format!("the new text does not parse: {e}"))?;
     let (after, before) = (file.root(), planning.file.root());
     if body::duplicates_near(&after, &candidate.edits, true) > body::duplicates_near(&before, &candidate.edits, false) {
         return Err("an attribute would be defined twice".into());
