@@ -2,7 +2,8 @@
 //!
 //! Must not plan edits.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use rnix::ast::{self, Attr, BinOpKind, Entry, Expr, HasEntry};
 use rowan::ast::AstNode;
@@ -69,13 +70,15 @@ pub(super) struct Body {
     /// The body without the layers around it (`let`, `with`, `assert`), parentheses kept.
     pub(super) core: Expr,
     pub(super) operands: Vec<Operand>,
+    /// The definitions by key, where many keys are asked for.
+    index: OnceCell<HashMap<String, Vec<Found>>>,
 }
 
 /// Reads a body.
 pub(super) fn read(whole: Expr) -> Body {
     let core = core_of(whole.clone());
     let operands = operands(&core, 6);
-    Body { whole, core, operands }
+    Body { whole, core, operands, index: OnceCell::new() }
 }
 
 /// Takes layers off, and parentheses only where a layer is within them.
@@ -192,36 +195,51 @@ impl Operand {
 impl Body {
     /// Returns every visible definition of `key`, in the order in which they count: the last one wins.
     pub(super) fn find(&self, key: &str) -> Vec<Found> {
+        if let Some(index) = self.index.get() {
+            return index.get(key).cloned().unwrap_or_default();
+        }
         let mut out = Vec::new();
-        for (operand, part) in self.operands.iter().enumerate() {
-            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
-                Known::Set(set) => (std::slice::from_ref(set), false),
-                Known::Conditional(sets) => (sets, true),
-                Known::Opaque => continue,
-            };
-            for set in sets {
-                for definition in definitions(set, key) {
-                    out.push(Found { operand, conditional, set: set.clone(), definition });
-                }
+        for (operand, conditional, set) in self.sets() {
+            for definition in definitions(set, key) {
+                out.push(Found { operand, conditional, set: set.clone(), definition });
             }
         }
         out
+    }
+
+    /// Reads every key at once, so that [`Body::find`] need not go through the sets each time.
+    pub(super) fn indexed(self) -> Body {
+        self.index.get_or_init(|| {
+            let mut index: HashMap<String, Vec<Found>> = HashMap::new();
+            for (operand, conditional, set) in self.sets() {
+                for (key, definition) in all_definitions(set) {
+                    index.entry(key).or_default().push(Found { operand, conditional, set: set.clone(), definition });
+                }
+            }
+            index
+        });
+        self
+    }
+
+    /// The sets whose keys are known: the operand of each, and whether it counts on a condition only.
+    fn sets(&self) -> impl Iterator<Item = (usize, bool, &ast::AttrSet)> {
+        self.operands.iter().enumerate().flat_map(|(operand, part)| {
+            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
+                Known::Set(set) => (std::slice::from_ref(set), false),
+                Known::Conditional(sets) => (sets, true),
+                Known::Opaque => (&[], false),
+            };
+            sets.iter().map(move |set| (operand, conditional, set))
+        })
     }
 
     /// Returns the keys that are visible, each once, in the order of the text.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let mut seen: HashSet<String> = HashSet::new();
-        for part in &self.operands {
-            let sets: &[ast::AttrSet] = match &part.known {
-                Known::Set(set) => std::slice::from_ref(set),
-                Known::Conditional(sets) => sets,
-                Known::Opaque => &[],
-            };
-            for name in sets.iter().flat_map(set_keys) {
-                if seen.insert(name.clone()) {
-                    out.push(name);
-                }
+        for name in self.sets().flat_map(|(_, _, set)| set_keys(set)) {
+            if seen.insert(name.clone()) {
+                out.push(name);
             }
         }
         out
@@ -241,6 +259,30 @@ pub(super) fn set_keys(set: &ast::AttrSet) -> Vec<String> {
                 out.extend(v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a)))
             }
             Entry::Inherit(i) => out.extend(i.attrs().filter_map(|a| attr_name(&a))),
+        }
+    }
+    out
+}
+
+/// Returns every definition of a set with its key, in the order of the text.
+fn all_definitions(set: &ast::AttrSet) -> Vec<(String, Definition)> {
+    let mut out = Vec::new();
+    for entry in set.entries() {
+        match entry {
+            Entry::AttrpathValue(binding) => {
+                let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
+                let Some(Some(key)) = names.first().cloned() else { continue };
+                out.push(match binding.value() {
+                    Some(value) if names.len() == 1 => (key, Definition::Value(binding, value)),
+                    _ => (key, Definition::Dotted(binding)),
+                });
+            }
+            Entry::Inherit(inherit) => {
+                let from = inherit.from().and_then(|f| f.expr());
+                let mut names: Vec<String> = inherit.attrs().filter_map(|a| attr_name(&a)).collect();
+                names.dedup();
+                out.extend(names.into_iter().map(|n| (n, Definition::Inherit(inherit.clone(), from.clone()))));
+            }
         }
     }
     out

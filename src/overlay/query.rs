@@ -25,10 +25,11 @@ pub(super) struct Patched {
 /// Returns every package whose patches the function sets, nested scopes included.
 pub(super) fn patched(function: &Function, text: &str) -> Vec<Patched> {
     let Some(whole) = function.body() else { return Vec::new() };
-    patched_body(&body::read(whole), text)
+    patched_body(body::read(whole), text)
 }
 
-fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
+fn patched_body(body: Body, text: &str) -> Vec<Patched> {
+    let body = &body.indexed();
     let mut out = Vec::new();
     for key in body.keys() {
         out.extend(of_key(body, &key));
@@ -37,7 +38,7 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
         } else {
             key.clone()
         };
-        if key != scope && body.keys().contains(&scope) {
+        if key != scope && !body.find(&scope).is_empty() {
             continue;
         }
         for site in scopes::sites(body, &scope, &Facts::default(), text) {
@@ -59,8 +60,8 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
 
 fn of_site(site: &Site, text: &str) -> Vec<Patched> {
     match site {
-        Site::Inner(function) => function.body().map(|b| patched_body(&body::read(b), text)).unwrap_or_default(),
-        Site::Merged(set, _) => patched_body(&body::read(Expr::AttrSet(set.clone())), text),
+        Site::Inner(function) => function.body().map(|b| patched_body(body::read(b), text)).unwrap_or_default(),
+        Site::Merged(set, _) => patched_body(body::read(Expr::AttrSet(set.clone())), text),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod make;
 mod reparse;
 mod tree;
 pub mod trivia;
+pub mod walk;
 
 pub use attr_path::AttrPath;
 pub use error::{EXPLANATIONS, Error};
