@@ -310,12 +310,13 @@ impl OverlayFile {
 
     fn remove_here(&self, function: &Function, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
         let facts = Facts::default();
-        let (edits, binding) = remove::edits(self, function, attr.names(), which, &facts)?;
+        let names = &super::scopes::canonical(attr.names());
+        let (edits, binding) = remove::edits(self, function, names, which, &facts)?;
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
         let file = self.edited(&edits, &new).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
-        if body::duplicates_near(&file.root(), &edits, true) > body::duplicates_near(&self.root(), &edits, false) {
+        if body::defines_twice(&self.root(), &file.root(), &edits) {
             return Err(unverified("an attribute would be defined twice".into()));
         }
         let shift = edits.iter().filter(|e| e.span.end <= function.place().start).fold(0isize, |sum, e| {
@@ -323,7 +324,7 @@ impl OverlayFile {
         });
         let offset = function.place().start.saturating_add_signed(shift);
         if let Some(function) = file.function_at(offset) {
-            let bindings = query::bindings_of(&function, attr.names(), &facts, file.text());
+            let bindings = query::bindings_of(&function, names, &facts, file.text());
             for element in which {
                 if query::count(&bindings, element).0 != 0 {
                     return Err(unverified(format!("`{}` is still there", element.identity())));

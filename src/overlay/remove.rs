@@ -16,7 +16,7 @@ use super::functions::Function;
 use super::layout::{operand_like, remove_entry, selectable};
 use super::query::{self, Patched};
 use super::request::{Facts, PatchElement};
-use super::value::{LIST_KEYS, PatchList, rust_package};
+use super::value::{LIST_KEYS, PatchList};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::{AttrPath, trivia};
@@ -109,9 +109,8 @@ impl Removal<'_> {
     fn collapse(&mut self, found: &PatchList, function: &Function, key: &str) -> Result<bool, EditError> {
         let list = found.list.syntax();
         if let Some(entry) = list.parent().and_then(ast::AttrpathValue::cast)
-            && found.key == "cargoPatches"
             && let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast)
-            && set.syntax().parent().and_then(Expr::cast).and_then(|call| rust_package(&call)).as_ref() == Some(&set)
+            && super::value::is_built(&set)
         {
             remove_entry(self.text, &set, span(&entry), &mut self.edits)?;
             return Ok(true);
@@ -240,7 +239,7 @@ impl Removal<'_> {
         let value = outer_parens(call);
         let text = &self.text[base.span.range()];
         if let Some(entry) = value.parent().and_then(ast::AttrpathValue::cast) {
-            if self.is_prev(base, key) {
+            if self.is_prev(base, key) && !was_alias(call) {
                 return self.whole_binding(&entry, function);
             }
         } else if let Some(branch) = value.parent().and_then(ast::IfElse::cast)
@@ -337,6 +336,15 @@ impl Removal<'_> {
 /// Says whether a name is `stem` or `stem` with a number.
 fn renamed(name: &str, stem: &str) -> bool {
     name.strip_prefix(stem).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Says whether an override was put around a value that was the package itself.
+fn was_alias(call: &SyntaxNode) -> bool {
+    let argument = ast::Apply::cast(call.clone()).and_then(|a| a.argument()).map(super::ast::unparen);
+    match argument {
+        Some(Expr::Lambda(lambda)) => super::ast::parameter_names(&lambda) == [super::value::ALIAS_PARAM],
+        _ => false,
+    }
 }
 
 /// The lambda whose result a set is, layers and parentheses between them allowed.

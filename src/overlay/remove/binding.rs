@@ -12,8 +12,8 @@ use crate::base::span::Span;
 use crate::overlay::ast::{dotted, path_names, span, split_select};
 use crate::overlay::body;
 use crate::overlay::functions::Function;
-use crate::overlay::layout::{operand_like, remove_entry};
-use crate::syntax::trivia;
+use crate::overlay::layout::{entry_spans, operand_like, remove_entry, stood_open};
+use crate::syntax::{make, trivia};
 
 impl Removal<'_> {
     /// Takes a binding out, and what was written around its set when it was alone there.
@@ -99,6 +99,12 @@ impl Removal<'_> {
         }
         let (Some(open), Some(close)) = (set.l_curly_token(), set.r_curly_token()) else { return Ok(()) };
         let interior = Span::new(trivia::token_span(&open).end, trivia::token_span(&close).start);
+        let entries = entry_spans(set);
+        if let (Some(first), Some(last)) = (entries.first(), entries.last())
+            && stood_open(self.text, Span::new(first.start, last.end), interior.end)
+        {
+            return self.edits.delete(Span::new(interior.start, last.end));
+        }
         let tight = self.text[interior.range()].contains("or []");
         self.edits.replace(interior, if tight { "" } else { " " })
     }
@@ -159,7 +165,8 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
     {
         return Some(ScopeBinding::Around(span(&value), span(&old)));
     }
-    let fresh = key != "pythonPackagesExtensions" && head == format!("{}.{key}", head.split('.').next().unwrap_or(""))
+    let path = |text: &str| text.split('.').all(make::is_identifier);
+    let fresh = key != "pythonPackagesExtensions" && head.ends_with(&format!(".{key}")) && path(head)
         || head.starts_with('(') && head.contains(&format!(".{key}or")) && !head.contains(".override")
         || head.contains(".override(old:{") && head.contains(".lib.composeExtensions(old.");
     if !fresh {
