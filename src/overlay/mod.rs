@@ -8,6 +8,7 @@ mod ast;
 mod body;
 mod composition;
 mod derivation;
+mod entries;
 mod error;
 mod file;
 mod functions;

@@ -21,6 +21,7 @@ use super::layout::Style;
 use super::query;
 use super::remove;
 use super::request::{Change, FileChange, PatchElement, PatchRequest, Planned, Scope};
+use super::scopes;
 
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
@@ -93,7 +94,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
     if request.elements.is_empty() {
         return Err(Error::Request { reason: "no patch is given".into() });
     }
-    let names = request.attr.names();
+    let names = &scopes::canonical(request.attr.names());
     let bindings = query::bindings_of(function, names, &request.facts, file.text());
     let mut missing: Vec<PatchElement> = Vec::new();
     let mut warnings = Vec::new();
@@ -200,15 +201,14 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     if new == old {
         return Err("the edit changes nothing".into());
     }
-    let path = planning.file.path();
-    let file = OverlayFile::parse(path, new.clone()).map_err(|e| format!("the new text does not parse: {e}"))?;
+    let file = planning.file.edited(&candidate.edits, &new).map_err(|e| format!("the new text does not parse: {e}"))?;
     let (after, before) = (file.root(), planning.file.root());
-    if body::duplicates_near(&after, &candidate.edits, true) > body::duplicates_near(&before, &candidate.edits, false) {
+    if body::defines_twice(&before, &after, &candidate.edits) {
         return Err("an attribute would be defined twice".into());
     }
     let at = moved(&candidate.edits, function.place().start);
     let Some(function) = file.function_at(at) else { return Err("the overlay is not found in the new text".into()) };
-    let names = planning.request.attr.names();
+    let names = &scopes::canonical(planning.request.attr.names());
     let bindings = query::bindings_of(&function, names, &planning.request.facts, &new);
     for element in &planning.request.elements {
         match query::count(&bindings, element).0 {

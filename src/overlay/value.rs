@@ -15,7 +15,7 @@ use super::ast::{
 use super::body::{Definition, definitions};
 
 pub(super) use edits::value_edits;
-pub(super) use writing::{CargoHash, Writing};
+pub(super) use writing::{ALIAS_PARAM, CargoHash, OPENED_PARAM, Writing};
 
 /// Methods whose argument computes new attributes of the derivation from the old ones.
 pub(super) const ATTRS_METHODS: &[&str] =
@@ -143,19 +143,50 @@ pub(super) fn cargo_set(arguments: &ast::AttrSet) -> Option<ast::AttrSet> {
     last_set(args.last()?)
 }
 
-/// Returns the attributes that a value hands to `buildRustPackage` itself.
-pub(super) fn rust_package(value: &Expr) -> Option<ast::AttrSet> {
+/// Functions that make a package of a set of attributes, and the attribute in which they take patches.
+const BUILDERS: &[(&str, &str)] = &[
+    ("mkDerivation", "patches"),
+    ("buildPythonPackage", "patches"),
+    ("buildPythonApplication", "patches"),
+    ("buildGoModule", "patches"),
+    ("buildGoPackage", "patches"),
+    ("buildRustPackage", "patches"),
+    ("buildNpmPackage", "patches"),
+    ("buildPerlPackage", "patches"),
+    ("buildDunePackage", "patches"),
+    ("buildUBoot", "extraPatches"),
+];
+
+/// Returns the attributes that a value hands to a builder itself, and the attribute of them that holds patches.
+pub(super) fn built(value: &Expr) -> Option<(ast::AttrSet, &'static str)> {
     let (head, args) = call(&peel(value.clone()))?;
-    if !function_name(&head).is_some_and(|n| RUST_BUILDERS.contains(&n.as_str())) {
-        return None;
+    let name = function_name(&head)?;
+    let (_, key) = BUILDERS.iter().find(|(builder, _)| *builder == name)?;
+    let [only] = args.as_slice() else { return None };
+    let mut set = unparen(only.clone());
+    if let Expr::Lambda(lambda) = &set {
+        set = peel(lambda.body()?);
     }
-    match args.as_slice() {
-        [only] => match unparen(only.clone()) {
-            Expr::AttrSet(set) => Some(set),
-            _ => None,
-        },
+    match set {
+        Expr::AttrSet(set) => Some((set, key)),
         _ => None,
     }
+}
+
+/// Returns the attributes that a value hands to `buildRustPackage` itself.
+pub(super) fn rust_package(value: &Expr) -> Option<ast::AttrSet> {
+    let (head, _) = call(&peel(value.clone()))?;
+    let rust = function_name(&head).is_some_and(|n| RUST_BUILDERS.contains(&n.as_str()));
+    built(value).filter(|_| rust).map(|(set, _)| set)
+}
+
+/// Says whether a set is what a builder is called with.
+pub(super) fn is_built(set: &ast::AttrSet) -> bool {
+    let call = set.syntax().ancestors().skip(1).find(|n| {
+        use rnix::SyntaxKind::*;
+        !matches!(n.kind(), NODE_PAREN | NODE_LAMBDA | NODE_LET_IN | NODE_WITH | NODE_ASSERT)
+    });
+    call.and_then(Expr::cast).and_then(|call| built(&call)).is_some_and(|(found, _)| &found == set)
 }
 
 /// A list of patches found in a value.
@@ -262,8 +293,11 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
             }
         }
     }
-    if let Some(set) = rust_package(&innermost) {
-        push_lists(&set, "cargoPatches", conditional, out);
+    if let Some((set, key)) = built(&innermost) {
+        push_lists(&set, key, conditional, out);
+        if rust_package(&innermost).is_some() {
+            push_lists(&set, "cargoPatches", conditional, out);
+        }
     }
     if let Expr::BinOp(merge) = &innermost
         && merge.operator() == Some(BinOpKind::Update)

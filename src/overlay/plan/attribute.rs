@@ -4,7 +4,7 @@
 
 use super::{Level, Planning};
 use crate::overlay::request::{PatchAttribute, ScopeMethod, Written};
-use crate::overlay::value::{CargoHash, Writing};
+use crate::overlay::value::{ALIAS_PARAM, CargoHash, Writing};
 use crate::syntax::make;
 
 /// Returns the attribute that is written: the one that is asked for, else the package's usual one.
@@ -14,6 +14,10 @@ pub(super) fn attribute_of(key: &str, planning: &Planning<'_>) -> PatchAttribute
     }
     let kernel = match planning.request.facts.scope {
         Some(method) => method == ScopeMethod::KernelPatches,
+        // `linuxPackages.kernel`, and the kernels by their own names.
+        None if key == "kernel" => {
+            planning.request.attr.names().iter().rev().nth(1).is_some_and(|scope| scope.starts_with("linux"))
+        }
         None => key == "linux" || key.strip_prefix("linux_").is_some_and(|r| r != "headers"),
     };
     if kernel { PatchAttribute::KernelPatches } else { PatchAttribute::Patches }
@@ -30,8 +34,8 @@ pub(super) fn writing<'a>(
         name == level.prev
             || level.function.is_some_and(|f| f.first().as_deref() == Some(name) || f.second().as_deref() == Some(name))
     };
-    let param =
-        ["old", "oldAttrs", "attrs"].iter().find(|n| !taken(n)).map_or("oldAttrs'".to_string(), |n| (*n).to_string());
+    let param = ["old", "o", "previous"].iter().find(|n| !taken(n)).map_or("old'".to_string(), |n| (*n).to_string());
+    let alias_param = (!taken(ALIAS_PARAM)).then(|| ALIAS_PARAM.to_string());
     let (method, list_key, cargo) = match attribute_of(key, planning) {
         PatchAttribute::Patches => ("overrideAttrs", "patches", None),
         PatchAttribute::KernelPatches => ("override", "kernelPatches", None),
@@ -45,6 +49,7 @@ pub(super) fn writing<'a>(
         position: planning.request.position,
         old: planning.request.facts.patches,
         param,
+        alias_param,
         method,
         list_key,
         cargo,

@@ -10,6 +10,7 @@ use super::key::guard;
 use super::{Candidate, Level, Planning};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
+use crate::base::span::Span;
 use crate::overlay::ast::{self as tree, mentions, span, unparen};
 use crate::overlay::body::{self, Definition, Found};
 use crate::overlay::derivation::{not_derivation, vendored};
@@ -30,11 +31,8 @@ pub(super) fn existing_key(
     let attr = &planning.request.attr;
     let place = last.definition.span();
     let refuse = |what: &'static str| Error::NotDerivation { attr: attr.clone(), what, at: planning.spot(place) };
-    if let Definition::Value(_, value) = &last.definition
-        && planning.request.facts.derivation != Some(true)
-        && let Some(what) = not_derivation(value, 16)
-    {
-        return Err(refuse(what));
+    if let Definition::Value(_, value) = &last.definition {
+        refuse_value(planning, value, place)?;
     }
     if crate::overlay::derivation::scope_name(key) && planning.request.facts.derivation != Some(true) {
         return Err(refuse("a set of packages"));
@@ -69,7 +67,7 @@ pub(super) fn existing_key(
     }
     match &last.definition {
         Definition::Value(_, value) => {
-            let alias = tree::dotted(value).is_some_and(|d| d.last().map(String::as_str) == Some(key));
+            let alias = is_alias(value, key);
             if planning.request.scope == Scope::Host {
                 host_value(planning, level, value, writing, &warnings, out);
             } else {
@@ -115,6 +113,19 @@ pub(super) fn existing_key(
     }
     wrap_body(planning, level, key, writing, false, warnings, out);
     Ok(())
+}
+
+/// Refuses a value that certainly is no derivation, unless Nix said that it is one.
+pub(super) fn refuse_value(planning: &Planning<'_>, value: &Expr, place: Span) -> Result<(), Error> {
+    match not_derivation(value, 16).filter(|_| planning.request.facts.derivation != Some(true)) {
+        Some(what) => Err(Error::NotDerivation { attr: planning.request.attr.clone(), what, at: planning.spot(place) }),
+        None => Ok(()),
+    }
+}
+
+/// Says whether a value is the package itself by another name: `prev.musl`.
+pub(super) fn is_alias(value: &Expr, key: &str) -> bool {
+    tree::dotted(value).is_some_and(|d| d.last().map(String::as_str) == Some(key))
 }
 
 /// What `inherit key;` takes from around the set.

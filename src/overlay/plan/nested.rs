@@ -6,6 +6,7 @@ use rnix::ast::{BinOpKind, Expr};
 use rowan::ast::AstNode;
 
 use super::attribute::{writing, written};
+use super::existing::{is_alias, refuse_value};
 use super::key::{catches, refuse_body, rename_where_used, visible};
 use super::{Candidate, Level, Planning, candidates};
 use crate::base::edit::TextEdits;
@@ -16,6 +17,7 @@ use crate::overlay::functions::Function;
 use crate::overlay::layout::{Style, insert_entry, operand_like};
 use crate::overlay::request::Facts;
 use crate::overlay::scopes::{self, Site};
+use crate::overlay::value::value_edits;
 use crate::syntax::{AttrPath, make, trivia};
 
 pub(super) fn scope_candidates(
@@ -43,17 +45,19 @@ pub(super) fn scope_candidates(
             out.extend(more.into_iter().filter(|c| c.how != "wrapped-body" || matches!(site, Site::Inner(_))));
         }
     }
-    if rest.len() > 1 {
-        if out.is_empty() {
-            let attr = AttrPath::single(scope);
-            return Err(Error::UnknownScope { scope: attr, at: planning.spot(span(&level.body.whole)) });
-        }
+    let exact: Vec<String> = std::iter::once(scope.to_string()).chain(rest.iter().cloned()).collect();
+    let body = &level.body;
+    let dotted = body.find(scope).into_iter().rev().find(
+        |f| matches!(&f.definition, Definition::Dotted(entry) if scopes::path_of(entry).as_ref() == Some(&exact)),
+    );
+    let Some((name, inner)) = rest.split_last() else { return Ok(out) };
+    if let Some(found) = dotted {
+        dotted_key(planning, &level, name, &found, &mut out)?;
         return Ok(out);
     }
-    let Some(name) = rest.first() else { return Ok(out) };
     let first = level.function.and_then(Function::first);
     let style = &planning.style;
-    let Some(recipe) = scopes::recipe(scope, facts, first.as_deref(), &level.prev, style) else {
+    let Some(recipe) = scopes::deep_recipe(scope, inner, facts, first.as_deref(), &level.prev, style) else {
         if out.is_empty() {
             return Err(Error::UnknownScope {
                 scope: AttrPath::single(scope),
@@ -62,7 +66,6 @@ pub(super) fn scope_candidates(
         }
         return Ok(out);
     };
-    let body = &level.body;
     if level.function.is_some() {
         refuse_body(planning, body)?;
     }
@@ -126,6 +129,32 @@ pub(super) fn scope_candidates(
         rename_where_used(&level, candidate);
     }
     Ok(out)
+}
+
+/// `scope.name = value;`: the value is edited as any.
+fn dotted_key(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    name: &str,
+    found: &body::Found,
+    out: &mut Vec<Candidate>,
+) -> Result<(), Error> {
+    let Definition::Dotted(entry) = &found.definition else { return Ok(()) };
+    let later = level.body.operands.iter().skip(found.operand + 1).any(body::Operand::opaque);
+    let Some(value) = entry.value().filter(|_| !found.conditional && !later) else {
+        let attr = planning.request.attr.clone();
+        return Err(Error::DottedSibling { attr, at: planning.spot(found.definition.span()) });
+    };
+    refuse_value(planning, &value, found.definition.span())?;
+    let elements = written(planning, name, &level.prev);
+    let writing = writing(planning, level, name, &elements);
+    for edit in value_edits(&value, is_alias(&value, name), &writing) {
+        out.push(Candidate { edits: edit.edits, how: edit.how, added: false, warnings: Vec::new() });
+    }
+    for candidate in out.iter_mut() {
+        rename_where_used(level, candidate);
+    }
+    Ok(())
 }
 
 type InnerValue<'a> = dyn Fn(&str, &str, bool, &Style) -> String + 'a;

@@ -3,11 +3,11 @@
 //! Must not choose the key or the overlay.
 
 use rnix::SyntaxNode;
-use rnix::ast::{self, BinOpKind, Expr, InterpolPart, Param};
+use rnix::ast::{self, BinOpKind, Expr, HasEntry, InterpolPart, Param};
 use rowan::ast::AstNode;
 
 use super::writing::Writing;
-use super::{Carrier, Override, cargo_set, overrides, rust_package};
+use super::{Carrier, Override, built, cargo_set, overrides, rust_package};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::overlay::ast::{Bound, chain, mentions, peel, span, unparen, uses, written_path};
@@ -37,6 +37,14 @@ pub(in crate::overlay) fn value_edits(value: &Expr, self_alias: bool, writing: &
         }
         _ => value.clone(),
     };
+    // A name of its own says that the alias was there, so that the inverse leaves it.
+    if self_alias
+        && layout::selectable(&target)
+        && let Some(param) = &writing.alias_param
+        && let Ok(edits) = wrap(&target, false, &Writing { param: param.clone(), ..writing.clone() })
+    {
+        out.push(ValueEdit { edits, how: "wrapped" });
+    }
     if let Ok(edits) = wrap(&target, self_alias, writing) {
         out.push(ValueEdit { edits, how: "wrapped" });
     }
@@ -71,6 +79,12 @@ fn in_place(value: &Expr, writing: &Writing<'_>) -> Option<ValueEdit> {
     let calls = overrides(value);
     if writing.cargo.is_some() {
         return cargo_in_place(value, &calls, writing);
+    }
+    if calls.is_empty()
+        && writing.list_key == "patches"
+        && let Some((set, key)) = built(value)
+    {
+        return in_built(&set, &Writing { list_key: key, ..writing.clone() });
     }
     // The outermost call that sets the list decides; below it an addition would be overwritten or doubled.
     for found in &calls {
@@ -117,16 +131,21 @@ fn cargo_in_place(value: &Expr, calls: &[Override], writing: &Writing<'_>) -> Op
             return edit;
         }
     }
-    let set = rust_package(value)?;
-    if let Some(edit) = existing_entry(&set, writing) {
+    in_built(&rust_package(value)?, writing)
+}
+
+/// The list among the attributes that the overlay gives to a builder itself, or a new one there.
+fn in_built(set: &ast::AttrSet, writing: &Writing<'_>) -> Option<ValueEdit> {
+    if let Some(edit) = existing_entry(set, writing) {
         return edit;
     }
-    if !crate::overlay::body::keys_known(&set) {
+    let catches = set.rec_token().is_some() && !uses(set.syntax(), writing.list_key).is_empty();
+    if catches || !crate::overlay::body::keys_known(set) || set.entries().next().is_none() {
         return None;
     }
     let mut edits = TextEdits::new();
     let list = |indent: &str, one_line: bool, style: &Style| writing.list(indent, one_line, style);
-    insert_entry(writing.text, &set, writing.list_key, &list, &writing.style, &mut edits).ok()?;
+    insert_entry(writing.text, set, writing.list_key, &list, &writing.style, &mut edits).ok()?;
     Some(ValueEdit { edits, how: "added-list" })
 }
 

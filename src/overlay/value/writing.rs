@@ -24,7 +24,14 @@ impl CargoHash {
     }
 }
 
+/// The parameter of an override around `prev.musl` where that was the value before: without it the binding goes.
+pub(in crate::overlay) const ALIAS_PARAM: &str = "oldAttrs";
+
+/// The parameter of an override in a set that was empty with its braces on two lines.
+pub(in crate::overlay) const OPENED_PARAM: &str = "attrs";
+
 /// What the edits of a value need to know.
+#[derive(Clone)]
 pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) text: &'a str,
     pub(in crate::overlay) style: Style,
@@ -34,6 +41,8 @@ pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) old: OldPatches,
     /// The parameter name that new overrides use.
     pub(in crate::overlay) param: String,
+    /// [`ALIAS_PARAM`], where it can be used.
+    pub(in crate::overlay) alias_param: Option<String>,
     /// The method that new overrides use.
     pub(in crate::overlay) method: &'static str,
     /// The key that holds the list.
@@ -84,7 +93,8 @@ impl Writing<'_> {
         if let Some(hash) = &self.cargo {
             return self.rust_overridden(base, hash, indent, one_line, style);
         }
-        let (nl, unit, param, method, key) = (style.newline, &style.unit, &self.param, self.method, self.list_key);
+        let param = if style.opened { OPENED_PARAM } else { self.param.as_str() };
+        let (nl, unit, method, key) = (style.newline, &style.unit, self.method, self.list_key);
         let selected = format!("{param}.{key}");
         if one_line {
             return format!("{base}.{method} ({param}: {{ {key} = {}; }})", self.value(&selected, "", true, style));
@@ -99,7 +109,7 @@ impl Writing<'_> {
     /// `BASE.override (old: { rustPlatform = ...; })`: the arguments of `buildRustPackage` can only be changed on their
     /// way to it, for the fetcher of the dependencies has them before the derivation is made.
     fn rust_overridden(&self, base: &str, hash: &CargoHash, indent: &str, one_line: bool, style: &Style) -> String {
-        let param = &self.param;
+        let param = if style.opened { OPENED_PARAM } else { self.param.as_str() };
         let args = if param == "args" { "args'" } else { "args" };
         let list = |indent: &str, one_line: bool| {
             let old = format!("({args}.cargoPatches or {})", style.empty_list());
