@@ -264,6 +264,46 @@ fn kernel() {
     );
 }
 
+/// `--scope host` in a set of packages: the guard asks the package set, and what builds is left alone.
+#[test]
+fn host_in_a_set() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let set = nixpkgs.to_str().unwrap();
+    let mut items = Vec::new();
+    let mut scenes = Vec::new();
+    for (i, attr) in ["python3Packages.six", "perlPackages.URI", "xorg.libX11", "qt5.qtbase", "zlib"].iter().enumerate()
+    {
+        let dir = workspace(&[
+            ("overlay.nix", EMPTY),
+            ("overlayctl.toml", "targets = [\"pkgsCross.aarch64-multiplatform.hello\"]"),
+        ]);
+        let run = overlayctl(dir.path(), &["patch", attr, "fix.patch", "--nixpkgs", set, "--scope", "host"]);
+        assert!(run.status.success(), "{}", said(&run));
+        items.push(format!(
+            "(let p = set [ (import {}) ]; in map count [ p.pkgsCross.aarch64-multiplatform.{attr} p.{attr} ] ++ [ {i} ])",
+            dir.path().join("overlay.nix").display()
+        ));
+        scenes.push((dir, *attr));
+    }
+    let expression = format!(
+        "let set = overlays: import {set} {{ config = {{ }}; system = \"x86_64-linux\"; inherit overlays; }}; \
+         count = p: builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) (p.patches or [ ])); \
+         in [ {} ]",
+        items.join(" ")
+    );
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+        .env("NIX_CONFIG", CONFIG)
+        .output()
+        .unwrap();
+    let wanted: Vec<String> = (0..scenes.len()).map(|i| format!("[1,0,{i}]")).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("[{}]", wanted.join(",")), "{}", said(&output));
+    for (dir, attr) in scenes {
+        let undo = overlayctl(dir.path(), &["unpatch", attr, "--nixpkgs", set]);
+        assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), EMPTY, "{}", said(&undo));
+    }
+}
+
 /// A patch of Cargo.lock is one of `cargoPatches`: the derivation has it once, and the fetcher of its dependencies as well.
 #[test]
 fn cargo_lock() {

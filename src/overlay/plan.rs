@@ -53,6 +53,9 @@ struct Level<'a> {
     body: Body,
     /// The text that gives the packages as they are before: `prev`, `prev.xorg`.
     prev: String,
+    /// The text that gives the package set whose platforms a guard asks: that of the outermost level, for a set within it
+    /// has no `stdenv`.
+    set: String,
     /// The parameter to rename so that `prev` can be written.
     rename: Option<(Span, String)>,
 }
@@ -72,7 +75,7 @@ impl Planning<'_> {
 
     fn level<'f>(&self, function: &'f Function) -> Option<Level<'f>> {
         let (prev, rename) = usable_second(function)?;
-        Some(Level { function: Some(function), body: body::read(function.body()?), prev, rename })
+        Some(Level { function: Some(function), body: body::read(function.body()?), set: prev.clone(), prev, rename })
     }
 }
 

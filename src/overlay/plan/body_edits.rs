@@ -82,7 +82,7 @@ pub(super) fn new_set(
     let style = &planning.style;
     let nl = style.newline;
     let inside = format!("{indent}{}", style.unit);
-    let value = new_value(planning, writing, base, &level.prev, &inside, false, style);
+    let value = new_value(planning, writing, base, &level.set, &inside, false, style);
     format!("{{{nl}{inside}{} = {value};{nl}{indent}}}", make::attr_name(key))
 }
 

@@ -151,7 +151,7 @@ pub(super) fn host_value(
     if let Expr::IfElse(branch) = tree::peel(value.clone())
         && let (Some(condition), Some(then)) = (branch.condition(), branch.body())
         && planning.text()[span(&condition).range()].split_whitespace().collect::<Vec<_>>().join(" ")
-            == guard(&level.prev)
+            == guard(&level.set)
     {
         for edit in value_edits(&then, false, writing) {
             out.push(Candidate { edits: edit.edits, how: edit.how, added: false, warnings: warnings.to_vec() });
@@ -171,7 +171,7 @@ pub(super) fn host_value(
             place.end,
             format!(
                 "; in{nl}{indent}if {} then{nl}{deeper}{overridden}{nl}{indent}else{nl}{deeper}{name}",
-                guard(&level.prev)
+                guard(&level.set)
             ),
         )
     });

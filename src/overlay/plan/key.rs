@@ -141,7 +141,7 @@ pub(super) fn in_set(
 ) -> Result<TextEdits, EditError> {
     let mut edits = TextEdits::new();
     let value = |indent: &str, one_line: bool, style: &Style| {
-        new_value(planning, writing, base, &level.prev, indent, one_line, style)
+        new_value(planning, writing, base, &level.set, indent, one_line, style)
     };
     insert_entry(planning.text(), set, key, &value, &planning.style, &mut edits)?;
     Ok(edits)

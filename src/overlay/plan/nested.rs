@@ -7,7 +7,7 @@ use rowan::ast::AstNode;
 
 use super::attribute::{writing, written};
 use super::existing::{is_alias, refuse_value};
-use super::key::{catches, refuse_body, rename_where_used, visible};
+use super::key::{catches, new_value, refuse_body, rename_where_used, visible};
 use super::{Candidate, Level, Planning, candidates};
 use crate::base::edit::TextEdits;
 use crate::overlay::ast::{mentions, span};
@@ -15,7 +15,7 @@ use crate::overlay::body::{self, Definition};
 use crate::overlay::error::Error;
 use crate::overlay::functions::Function;
 use crate::overlay::layout::{Style, insert_entry, operand_like};
-use crate::overlay::request::Facts;
+use crate::overlay::request::{Facts, Scope};
 use crate::overlay::scopes::{self, Site};
 use crate::overlay::value::value_edits;
 use crate::syntax::{AttrPath, make, trivia};
@@ -36,11 +36,17 @@ pub(super) fn scope_candidates(
                 function: None,
                 body: body::read(Expr::AttrSet(set.clone())),
                 prev: base.clone(),
+                set: level.set.clone(),
                 rename: None,
             }),
         };
         if let Some(inner) = inner {
-            let inner_level = inner;
+            // A guard needs the package set, which an inner argument of the same name hides.
+            let hidden = inner.function.is_some() && inner.prev == level.set;
+            if hidden && planning.request.scope == Scope::Host {
+                continue;
+            }
+            let inner_level = Level { set: level.set.clone(), ..inner };
             let more = candidates(planning, inner_level, rest)?;
             out.extend(more.into_iter().filter(|c| c.how != "wrapped-body" || matches!(site, Site::Inner(_))));
         }
@@ -72,12 +78,15 @@ pub(super) fn scope_candidates(
     let elements = written(planning, name, &recipe.inner_prev);
     let writing = writing(planning, &level, name, &elements);
     let inner_value = |base: &str, indent: &str, one_line: bool, style: &Style| {
-        let entry = writing.overridden(base, &format!("{indent}{}", style.unit), one_line, style);
+        let inside = format!("{indent}{}", style.unit);
+        let entry = new_value(planning, &writing, base, &level.set, &inside, one_line, style);
         let name = make::attr_name(name);
         if one_line {
             format!("{{ {name} = {entry}; }}")
         } else {
-            format!("{{{nl}{indent}{unit}{name} = {entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
+            // A guard begins on a line of its own.
+            let gap = if entry.starts_with(['\n', '\r']) { "" } else { " " };
+            format!("{{{nl}{indent}{unit}{name} ={gap}{entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
         }
     };
     let inner_base = make::select(&recipe.inner_prev, name);
