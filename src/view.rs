@@ -138,6 +138,11 @@ impl Document {
         self.line(Text::new().with(Role::Heading, text));
     }
 
+    /// Adds all of another document.
+    pub fn append(&mut self, other: Document) {
+        self.blocks.extend(other.blocks);
+    }
+
     /// Adds any block.
     pub fn push(&mut self, block: Block) {
         self.blocks.push(block);

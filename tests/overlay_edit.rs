@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use overlayctl::base::diagnostic::Coded;
-use overlayctl::overlay::{Error, NoFiles, OverlayFile, PatchElement, PatchRequest, Planned, Scope, Select};
+use overlayctl::overlay::{
+    Error, NoFiles, OverlayFile, PatchAttribute, PatchElement, PatchRequest, Planned, Scope, Select,
+};
 use overlayctl::syntax::AttrPath;
 
 fn parse(text: &str) -> OverlayFile {
@@ -73,10 +75,12 @@ fn an_empty_set_is_opened_and_closed_again() {
         let new = added(&format!("final: prev: {empty}\n"), "musl");
         assert_eq!(new, format!("final: prev: {{\n{}}}\n", MUSL.replace("[ ])", &format!("{list})"))));
     }
+    for (empty, param, rest) in [("{\n}", "attrs", ""), ("{\n\n}", "old", "\n"), ("{\n\n\n}", "old", "\n\n")] {
+        let new = added(&format!("final: prev: {empty}\n"), "musl");
+        assert_eq!(new, format!("final: prev: {{\n{}{rest}}}\n", MUSL.replace("old", param)));
+    }
     // Odd ones as well, whatever they become.
-    for odd in
-        ["{\n}", "{\n\n}", "{  }", "{ /* x */ }", "{ # x\n}", "{\n  # a = 1;\n}", "rec { }", "({ })", "{ } // { }"]
-    {
+    for odd in ["{  }", "{ /* x */ }", "{ # x\n}", "{\n  # a = 1;\n}", "rec { }", "({ })", "{ } // { }"] {
         added(&format!("final: prev: {odd}"), "musl");
     }
 }
@@ -263,8 +267,21 @@ const VALUES: &[(&str, &str)] = &[
     ("final.callPackage ./musl { }", "(final.callPackage ./musl { }).OVERRIDE"),
     ("import ./musl prev", "(import ./musl prev).OVERRIDE"),
     ("prev.muslcc", "prev.muslcc.OVERRIDE"),
-    ("prev.musl", "(prev.musl).OVERRIDE"),
+    ("prev.musl", "prev.musl.ALIAS"),
     ("(prev.musl)", "((prev.musl)).OVERRIDE"),
+    ("musl", "musl.ALIAS"),
+    // What a builder is given is the package's own text.
+    (
+        "final.stdenv.mkDerivation { a = 1; }",
+        "final.stdenv.mkDerivation { a = 1; patches = [ ../patches/fix.patch ]; }",
+    ),
+    (
+        "final.stdenv.mkDerivation (finalAttrs: { patches = [ ./a.patch ]; })",
+        "final.stdenv.mkDerivation (finalAttrs: { patches = [ ./a.patch ../patches/fix.patch ]; })",
+    ),
+    ("prev.buildUBoot { extraPatches = [ ./a ]; }", "prev.buildUBoot { extraPatches = [ ./a ../patches/fix.patch ]; }"),
+    ("mkDerivation { patches = [ ]; }", "(mkDerivation { patches = [ ]; }).OVERRIDE"),
+    ("mkDerivation args", "(mkDerivation args).OVERRIDE"),
     ("if c then prev.musl else prev.muslcc", "(if c then prev.musl else prev.muslcc).OVERRIDE"),
     ("prev.musl or prev.muslcc", "(prev.musl or prev.muslcc).OVERRIDE"),
     ("prev.musl // { x = 1; }", "(prev.musl).OVERRIDE // { x = 1; }"),
@@ -285,10 +302,10 @@ fn every_kind_of_value() {
     for (before, after) in VALUES {
         let text = format!("final: prev: {{ musl = {before}; }}\n");
         let new = added(&text, "musl");
-        let after = after.replace(
-            "OVERRIDE",
-            "overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ ../patches/fix.patch ]; })",
-        );
+        let call = |old: &str| {
+            format!("overrideAttrs ({old}: {{ patches = ({old}.patches or [ ]) ++ [ ../patches/fix.patch ]; }})")
+        };
+        let after = after.replace("OVERRIDE", &call("old")).replace("ALIAS", &call("oldAttrs"));
         let style = if text.contains("[]") { after.replace("[ ]", "[]") } else { after };
         // `patches ? [ ]` that is there and unused cannot be told from one that was added.
         if !before.contains("{ patches ? [ ]") && !before.contains("prev.musl // ") {
@@ -536,4 +553,87 @@ fn nested_scopes_go_the_way_that_is_there() {
     ] {
         added(text, attr);
     }
+}
+
+/// A request for a patch of `Cargo.lock`.
+fn cargo(attr: &str, hash: Option<&str>) -> PatchRequest {
+    let attribute = Some(PatchAttribute::CargoPatches { hash: hash.map(str::to_string) });
+    PatchRequest { attribute, ..request(attr) }
+}
+
+#[test]
+fn cargo_patches_go_through_the_builder() {
+    let new = added_with("final: prev: {\n  a = 1;\n}\n", &cargo("ripgrep", Some("cargoHash")));
+    let expected = r#"final: prev: {
+  a = 1;
+  ripgrep = prev.ripgrep.override (old: {
+    rustPlatform = old.rustPlatform // {
+      buildRustPackage = args: old.rustPlatform.buildRustPackage (args // {
+        cargoPatches = (args.cargoPatches or [ ]) ++ [
+          ../patches/fix.patch
+        ];
+        cargoHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+      });
+    };
+  });
+}
+"#;
+    assert_eq!(new, expected);
+    let mut second = cargo("ripgrep", Some("cargoHash"));
+    second.elements = vec![PatchElement::path("../patches/second.patch")];
+    let two = added_with(&new, &second);
+    assert_eq!(two, new.replace("fix.patch\n", "fix.patch\n          ../patches/second.patch\n"));
+    // Whatever the value is, and with no hash.
+    for value in ["prev.ripgrep", "prev.ripgrep.overrideAttrs (old: { doCheck = false; })", "f prev.ripgrep"] {
+        added_with(&format!("final: prev: {{ ripgrep = {value}; }}"), &cargo("ripgrep", None));
+    }
+}
+
+#[test]
+fn cargo_patches_of_a_package_of_the_overlays_own_stand_in_it() {
+    let text = "final: prev: {\n  tool = final.rustPlatform.buildRustPackage rec {\n    pname = \"tool\";\n    cargoHash = \"\";\n  };\n}\n";
+    let new = added_with(text, &cargo("tool", Some("cargoHash")));
+    assert_eq!(
+        new,
+        text.replace(
+            "cargoHash = \"\";\n",
+            "cargoHash = \"\";\n    cargoPatches = [\n      ../patches/fix.patch\n    ];\n"
+        )
+    );
+    let there = text.replace("cargoHash", "cargoPatches = [ ./a.patch ];\n    cargoHash");
+    let new = added_with(&there, &cargo("tool", None));
+    assert!(new.contains("[ ./a.patch ../patches/fix.patch ]"), "{new}");
+}
+
+#[test]
+fn sets_within_sets_and_dotted_keys() {
+    let new = added("final: prev: { }\n", "haskell.packages.ghc96.aeson");
+    let way = "haskell = prev.haskell // { packages = prev.haskell.packages // { ghc96 = prev.haskell.packages.ghc96.extend (_scopeFinal: scopePrev: {\n";
+    assert!(new.contains(way) && new.contains("  aeson = scopePrev.aeson.overrideAttrs (old: {"), "{new}");
+    let text = "final: prev: {\n  haskell = prev.haskell // {\n    packages = prev.haskell.packages // {\n      ghc94 = f;\n    };\n  };\n}\n";
+    let new = added(text, "haskell.packages.ghc96.aeson");
+    assert!(new.contains("      ghc96 = prev.haskell.packages.ghc96.extend (_scopeFinal: scopePrev: {\n"), "{new}");
+    let new = added("final: prev: { }\n", "linuxPackages_latest.kernel");
+    assert!(new.contains("kernel = scopePrev.kernel.override (old: {"), "{new}");
+    assert!(new.contains("kernelPatches = (old.kernelPatches or [ ]) ++ ["), "{new}");
+    for value in ["prev.hello", "prev.xorg.libX11", "prev.xorg.libX11.override { }", "f prev.xorg.libX11"] {
+        let new = added(&format!("final: prev: {{\n  xorg.libX11 = {value};\n  xorg.a = 1;\n}}\n"), "xorg.libX11");
+        assert!(new.contains("overrideAttrs"), "{new}");
+    }
+    assert_eq!(code("final: prev: { xorg.libX11 = null; }", "xorg.libX11"), "OV0107");
+    // Another name of a set with a way of its own.
+    let planned = add("final: prev: { }\n", &request("python3.pkgs.requests")).unwrap();
+    assert!(planned.changes[0].new.contains("pythonPackagesExtensions"), "{}", planned.changes[0].new);
+}
+
+#[test]
+fn extra_patches_are_an_argument() {
+    let request = PatchRequest { attribute: Some(PatchAttribute::ExtraPatches), ..request("ubootRaspberryPi4_64bit") };
+    let new = added_with("final: prev: { }", &request);
+    assert!(
+        new.contains(
+            "prev.ubootRaspberryPi4_64bit.override (old: {\n    extraPatches = (old.extraPatches or [ ]) ++ ["
+        ),
+        "{new}"
+    );
 }

@@ -7,7 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use overlayctl::overlay::{Facts, NoFiles, OverlayFile, PatchElement, PatchRequest, Scope, ScopeMethod, Select};
+use overlayctl::overlay::{
+    Facts, NoFiles, OverlayFile, PatchAttribute, PatchElement, PatchRequest, Scope, ScopeMethod, Select,
+};
 use overlayctl::syntax::AttrPath;
 
 /// Nix, as these tests run it: no network, no configuration of the machine.
@@ -34,6 +36,7 @@ struct Case {
     overlay: &'static str,
     attr: &'static str,
     facts: Facts,
+    attribute: Option<PatchAttribute>,
     scope: Scope,
     /// An expression over `pkgs` that holds for the edited overlay as it did for the one before.
     kept: &'static str,
@@ -44,7 +47,17 @@ struct Case {
 }
 
 fn case(name: &'static str, attr: &'static str, overlay: &'static str) -> Case {
-    Case { name, overlay, attr, facts: Facts::default(), scope: Scope::All, kept: "true", siblings: &[], also: &[] }
+    Case {
+        name,
+        overlay,
+        attr,
+        facts: Facts::default(),
+        attribute: None,
+        scope: Scope::All,
+        kept: "true",
+        siblings: &[],
+        also: &[],
+    }
 }
 
 fn by(method: ScopeMethod) -> Facts {
@@ -65,6 +78,7 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
             PatchRequest::new(AttrPath::parse(case.attr).unwrap(), vec![PatchElement::path("./fix.patch")]);
         request.facts = case.facts.clone();
         request.scope = case.scope;
+        request.attribute = case.attribute.clone();
         let planned = match file.add_patches(&NoFiles, Select::Only, &request) {
             Ok(planned) => planned,
             Err(e) => {
@@ -389,6 +403,17 @@ fn on_nixpkgs_19_09() {
         Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["libsForQt5.libdbusmenu"], ..case("qt", "libsForQt5.qca-qt5", "final: prev: { }") },
         Case { facts: by(ScopeMethod::Extend), siblings: &["linuxPackages.cpupower"], ..case("kernel modules", "linuxPackages.acpi_call", "final: prev: { }") },
         case("kernel", "linux_4_19", "final: prev: { }"),
+        Case {
+            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoSha256".into()) }),
+            kept: "count pkgs.ripgrep.cargoDeps.patches == 1 && pkgs.ripgrep.cargoDeps.outputHash != plain.ripgrep.cargoDeps.outputHash",
+            siblings: &["fd", "rustc"],
+            ..case("Cargo.lock", "ripgrep", "final: prev: { }")
+        },
+        Case {
+            attribute: Some(PatchAttribute::CargoPatches { hash: None }),
+            kept: "count pkgs.ripgrep.cargoDeps.patches == 1 && pkgs.ripgrep.marker == \"x\"",
+            ..case("Cargo.lock, overridden already", "ripgrep", "final: prev: { ripgrep = prev.ripgrep.overrideAttrs (o: { marker = \"x\"; }); }")
+        },
     ]);
     check(&path, &cases);
 }

@@ -40,6 +40,10 @@ fn overlayctl(dir: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
 /// A workspace with these files and the patch `fix.patch`.
 fn workspace(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -145,6 +149,16 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
         if !all("found", 1.into()) || !all("same", true.into()) {
             failures.push(format!("{}: {value}\n{text}", case.attr));
         }
+        // By the name that was typed, whatever the overlay calls it.
+        let list = overlayctl(dir.path(), &["list", case.attr, "--nixpkgs", set, "--json"]);
+        if !String::from_utf8_lossy(&list.stdout).contains("0001-fix-it.patch") {
+            failures.push(format!("list {}: {}\n{text}", case.attr, said(&list)));
+        }
+        let undo = overlayctl(dir.path(), &["unpatch", case.attr, "--nixpkgs", set]);
+        let left = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        if left != case.overlay || dir.path().join("patches").join(case.attr).exists() {
+            failures.push(format!("unpatch {}: {}\n{left}", case.attr, said(&undo)));
+        }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -159,6 +173,11 @@ fn nixpkgs_1909() {
             case("zlib", &["pkgsCross.aarch64-multiplatform.zlib"], &[]),
             case("python3", &["python37", "python3Packages.python"], &["python2"]),
             case("openssl", &["openssl_1_0_2"], &["zlib"]),
+            // Each is defined apart, with another name of one of them beside it.
+            case("postgresql", &["postgresql96", "postgresql_9_6"], &["postgresql_11"]),
+            case("postgresql96", &["postgresql", "postgresql_9_6"], &["postgresql_11"]),
+            case("llvm", &["llvm_5"], &["llvm_7"]),
+            case("boost", &["boost167"], &["boost166"]),
             case(
                 "python3Packages.requests",
                 &["python37Packages.requests", "python3.pkgs.requests"],
@@ -243,6 +262,106 @@ fn kernel() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// `--scope host` in a set of packages: the guard asks the package set, and what builds is left alone.
+#[test]
+fn host_in_a_set() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let set = nixpkgs.to_str().unwrap();
+    let mut items = Vec::new();
+    let mut scenes = Vec::new();
+    for (i, attr) in ["python3Packages.six", "perlPackages.URI", "xorg.libX11", "qt5.qtbase", "zlib"].iter().enumerate()
+    {
+        let dir = workspace(&[
+            ("overlay.nix", EMPTY),
+            ("overlayctl.toml", "targets = [\"pkgsCross.aarch64-multiplatform.hello\"]"),
+        ]);
+        let run = overlayctl(dir.path(), &["patch", attr, "fix.patch", "--nixpkgs", set, "--scope", "host"]);
+        assert!(run.status.success(), "{}", said(&run));
+        items.push(format!(
+            "(let p = set [ (import {}) ]; in map count [ p.pkgsCross.aarch64-multiplatform.{attr} p.{attr} ] ++ [ {i} ])",
+            dir.path().join("overlay.nix").display()
+        ));
+        scenes.push((dir, *attr));
+    }
+    let expression = format!(
+        "let set = overlays: import {set} {{ config = {{ }}; system = \"x86_64-linux\"; inherit overlays; }}; \
+         count = p: builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) (p.patches or [ ])); \
+         in [ {} ]",
+        items.join(" ")
+    );
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+        .env("NIX_CONFIG", CONFIG)
+        .output()
+        .unwrap();
+    let wanted: Vec<String> = (0..scenes.len()).map(|i| format!("[1,0,{i}]")).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("[{}]", wanted.join(",")), "{}", said(&output));
+    for (dir, attr) in scenes {
+        let undo = overlayctl(dir.path(), &["unpatch", attr, "--nixpkgs", set]);
+        assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), EMPTY, "{}", said(&undo));
+    }
+}
+
+/// A patch of Cargo.lock is one of `cargoPatches`: the derivation has it once, and the fetcher of its dependencies as well.
+#[test]
+fn cargo_lock() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let set = nixpkgs.to_str().unwrap();
+    let lock = PATCH.replace("/x\n", "/Cargo.lock\n");
+    let dir = workspace(&[("overlay.nix", EMPTY), ("fix-it.patch", &lock)]);
+    let run = overlayctl(dir.path(), &["patch", "ripgrep", "fix-it.patch", "--nixpkgs", set]);
+    assert!(run.status.success() && said(&run).contains("OV1125"), "{}", said(&run));
+    let expression = format!(
+        "let set = overlays: import {set} {{ config = {{ }}; system = \"x86_64-linux\"; inherit overlays; }}; \
+         p = (set [ (import {}) ]).ripgrep; plain = (set [ ]).ripgrep; \
+         count = builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) p.patches); \
+         in [ count (p.cargoDeps.drvPath != plain.cargoDeps.drvPath) (p.cargoSha256 != plain.cargoSha256) (p.src == plain.src) ]",
+        dir.path().join("overlay.nix").display()
+    );
+    let output = Command::new("nix-instantiate")
+        .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+        .env("NIX_CONFIG", CONFIG)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[1,true,true,true]", "{}", said(&output));
+    assert!(overlayctl(dir.path(), &["unpatch", "ripgrep"]).status.success());
+    assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), EMPTY);
+}
+
+/// U-Boot has patches of its own, which stay; so do the `extraPatches` of one that the overlay builds itself.
+#[test]
+fn u_boot() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let own = "final: prev: {\n  board = final.buildUBoot {\n    defconfig = \"qemu_arm_defconfig\";\n    extraPatches = [ ./fix.patch ];\n    \
+               filesToInstall = [ \"u-boot.bin\" ];\n    extraMeta.platforms = [ \"aarch64-linux\" ];\n  };\n}\n";
+    for (attr, overlay, length) in [("ubootQemuAarch64", EMPTY, 2), ("board", own, 3)] {
+        let dir = workspace(&[("overlay.nix", overlay), ("fix-it.patch", PATCH)]);
+        let set = nixpkgs.to_str().unwrap();
+        let run = overlayctl(dir.path(), &["patch", attr, "fix-it.patch", "--nixpkgs", set]);
+        assert!(run.status.success(), "{}", said(&run));
+        let text = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        let expression = format!(
+            "let p = (import {set} {{ config = {{ }}; system = \"x86_64-linux\"; overlays = [ (import {}) ]; \
+             crossSystem.config = \"aarch64-unknown-linux-gnu\"; }}).{attr}; \
+             in [ (builtins.length p.patches) (builtins.length (builtins.filter (p: builtins.match \".*0001-fix-it.patch\" (toString p) != null) p.patches)) ]",
+            dir.path().join("overlay.nix").display()
+        );
+        let output = Command::new("nix-instantiate")
+            .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
+            .env("NIX_CONFIG", CONFIG)
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            format!("[{length},1]"),
+            "{}\n{text}",
+            said(&output)
+        );
+        assert!(overlayctl(dir.path(), &["unpatch", attr]).status.success());
+        assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), overlay);
+    }
 }
 
 /// The right attribute: wrappers are refused by name, the C library's owner is told, and nothing is written then.

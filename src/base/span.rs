@@ -70,6 +70,26 @@ pub fn line_col(text: &str, offset: usize) -> LineCol {
     }
 }
 
+/// Where the lines of a text begin: for asking for many places of one text.
+#[derive(Debug, Clone)]
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Finds the lines of `text`.
+    pub fn of(text: &str) -> Lines {
+        Lines(std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect())
+    }
+
+    /// Returns what [`line_col`] returns for the same text.
+    pub fn line_col(&self, text: &str, offset: usize) -> LineCol {
+        let line = self.0.partition_point(|start| *start <= offset.min(text.len()));
+        let start = line.checked_sub(1).and_then(|i| self.0.get(i)).copied().unwrap_or(0);
+        // Up to the offset only, so that the rest of the text is not looked at.
+        let within = line_col(text.get(start..).unwrap_or(""), offset.saturating_sub(start));
+        LineCol { line, column: within.column }
+    }
+}
+
 /// Returns the bytes of line `line` (from 1) of `text`, without its line end; `None` past the last line.
 pub fn line_span(text: &str, line: usize) -> Option<Span> {
     let mut start = 0;
@@ -129,6 +149,16 @@ mod tests {
         assert_eq!(line_col(text, 999), LineCol { line: 3, column: 1 });
         // Inside a character: the character that holds the byte.
         assert_eq!(line_col(text, 4), LineCol { line: 2, column: 1 });
+    }
+
+    #[test]
+    fn an_index_of_lines_says_the_same() {
+        for text in ["", "\n", "ab\nä€c\n\r\n x", "ä"] {
+            let lines = Lines::of(text);
+            for offset in 0..text.len() + 2 {
+                assert_eq!(lines.line_col(text, offset), line_col(text, offset), "{text:?} {offset}");
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,35 @@ impl std::fmt::Display for NixpkgsSource {
     }
 }
 
+/// Says whether `<nixpkgs>` may lead somewhere: in NIX_PATH, in the channels that Nix looks at without it, or by a setting.
+///
+/// Starting Nix only to hear that there is none takes longer than everything else that a preview does.
+pub fn may_have_search_path() -> bool {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let set = |file: PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains("nix-path"));
+    let is_set = std::env::var("NIX_CONFIG").is_ok_and(|text| text.contains("nix-path"))
+        || set(PathBuf::from("/etc/nix/nix.conf"))
+        || set(home.join(".config/nix/nix.conf"))
+        || std::env::var_os("NIX_CONF_DIR").is_some()
+        || std::env::var_os("NIX_USER_CONF_FILES").is_some();
+    is_set || leads_to_nixpkgs(std::env::var("NIX_PATH").ok().as_deref(), &home)
+}
+
+fn leads_to_nixpkgs(nix_path: Option<&str>, home: &Path) -> bool {
+    match nix_path {
+        Some(path) => path.split(':').filter(|entry| !entry.is_empty()).any(|entry| match entry.split_once('=') {
+            Some((name, _)) => name == "nixpkgs",
+            // An address is cut at its colon; what it leads to is not known.
+            None => !entry.starts_with('/') || Path::new(entry).join("nixpkgs").exists(),
+        }),
+        None => ["/nix/var/nix/profiles/per-user/root/channels"]
+            .map(PathBuf::from)
+            .into_iter()
+            .chain([".nix-defexpr/channels", ".local/state/nix/defexpr/channels"].map(|dir| home.join(dir)))
+            .any(|dir| dir.join("nixpkgs").exists()),
+    }
+}
+
 /// What a folder holds that a workspace can be wired to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -103,4 +132,24 @@ fn nix_files(dir: &Path, below: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_path_is_read_as_nix_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        assert!(leads_to_nixpkgs(Some("x=/a:nixpkgs=/b"), home));
+        assert!(leads_to_nixpkgs(Some("nixpkgs=https://example.org/x.tar.gz"), home));
+        assert!(!leads_to_nixpkgs(Some("x=/a"), home));
+        assert!(!leads_to_nixpkgs(Some(""), home));
+        let channels = home.join(".nix-defexpr/channels");
+        assert!(!leads_to_nixpkgs(Some(&channels.display().to_string()), home));
+        crate::base::fs::write(&channels.join("nixpkgs/default.nix"), b"").unwrap();
+        assert!(leads_to_nixpkgs(Some(&channels.display().to_string()), home));
+        assert!(leads_to_nixpkgs(None, home));
+    }
 }

@@ -6,9 +6,10 @@ mod discover;
 mod file;
 mod search;
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-pub use discover::{Found, NixpkgsSource};
+pub use discover::{Found, NixpkgsSource, may_have_search_path};
 pub use file::{Board, Settings};
 pub use search::path_literals;
 
@@ -232,19 +233,23 @@ impl Workspace {
         } else {
             named.iter().chain(&self.settings.cross_overlays).map(PathBuf::from).collect()
         };
-        let mut files: Vec<PathBuf> =
-            search::reachable(self.root(), &seeds).into_iter().map(|o| self.path(o)).collect();
+        let found = search::reachable(self.root(), &seeds, &BTreeSet::new());
+        let mut files: Vec<PathBuf> = found.into_iter().map(|o| self.path(o)).collect();
         // What was named is a candidate whatever it looks like, in the order of the list.
         let typed: Vec<PathBuf> = named.iter().map(|o| self.path(o)).collect();
         files.retain(|file| !typed.contains(file));
         typed.into_iter().chain(files).collect()
     }
 
-    /// Returns the other files of the workspace that hold overlays as far as their text shows: what the entry points
-    /// lead to first. The search is bounded, so that a large tree costs no more than a moment.
+    /// Returns the other files of the workspace that hold overlays as far as their text shows, when those of
+    /// [`Workspace::overlay_candidates`] are `known`: what the entry points lead to first. The search is bounded, so that a
+    /// large tree costs no more than a moment.
     pub fn further_overlay_candidates(&self, known: &[PathBuf]) -> Vec<PathBuf> {
-        let mut files = search::reachable(self.root(), &search::entry_points(self.root()));
-        for file in search::everywhere(self.root(), &self.patches_dir()) {
+        let root = fs::tidy(&self.root);
+        let seen: BTreeSet<PathBuf> =
+            known.iter().filter_map(|path| Some(path.strip_prefix(&root).ok()?.to_path_buf())).collect();
+        let mut files = search::reachable(self.root(), &search::entry_points(self.root()), &seen);
+        for file in search::everywhere(self.root(), &self.patches_dir(), &seen) {
             if !files.contains(&file) {
                 files.push(file);
             }

@@ -4,7 +4,8 @@
 //! who can parse. Nothing outside the workspace is found, no symbolic link to a folder is followed, and every search is
 //! bounded. Must not parse Nix.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// The largest file that is read, in bytes: a megabyte is more than any overlay written by hand has.
@@ -15,6 +16,8 @@ const MAX_FILES: usize = 2_000;
 const MAX_BYTES: u64 = 32 << 20;
 /// The most entries of folders that a search looks at.
 const MAX_ENTRIES: usize = 20_000;
+/// With more path literals than this in one text its folder is listed once, instead of asking for each.
+const MANY: usize = 64;
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 10;
 
@@ -63,10 +66,11 @@ pub(super) fn entry_points(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the files that `seeds` lead to, themselves included, whose text looks as if it held an overlay.
-pub(super) fn reachable(root: &Path, seeds: &[PathBuf]) -> Vec<PathBuf> {
+/// Returns the files that `seeds` lead to, themselves included, whose text looks as if it held an overlay; without those of
+/// `known`, whose path literals were followed before.
+pub(super) fn reachable(root: &Path, seeds: &[PathBuf], known: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut budget = Budget::default();
-    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut seen: BTreeSet<PathBuf> = known.clone();
     let mut todo: Vec<PathBuf> = seeds.iter().rev().cloned().collect();
     let mut found = Vec::new();
     while let Some(path) = todo.pop() {
@@ -76,27 +80,25 @@ pub(super) fn reachable(root: &Path, seeds: &[PathBuf]) -> Vec<PathBuf> {
             continue;
         }
         let Some(text) = budget.read(&root.join(&path)) else { continue };
-        let mut next = Vec::new();
-        for literal in path_literals(&text) {
-            lead(root, &path, &text, &literal, &mut budget, &mut next);
-        }
+        let next = leads(root, &path, &text, &mut budget);
         if may_hold_overlay(&text) {
             found.push(path);
         }
-        next.retain(|path| normal(path).is_some_and(|path| !seen.contains(&path)));
-        todo.extend(next.into_iter().rev());
+        todo.extend(next.into_iter().rev().filter(|path| !seen.contains(path)));
     }
     found
 }
 
-/// Returns every file of the workspace whose text looks as if it held an overlay; examples and tests come not at all.
-pub(super) fn everywhere(root: &Path, patches: &Path) -> Vec<PathBuf> {
+/// Returns every file of the workspace whose text looks as if it held an overlay; examples, tests and those of `known` come
+/// not at all.
+pub(super) fn everywhere(root: &Path, patches: &Path, known: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut budget = Budget::default();
     let mut files = Vec::new();
     below(root, Path::new(""), &mut budget, &mut files);
     files.retain(|path| {
         let example = |c: Component| EXAMPLES.iter().any(|name| c.as_os_str() == *name);
-        !path.components().any(example)
+        !known.contains(path)
+            && !path.components().any(example)
             && !root.join(path).starts_with(patches)
             && is_inside(root, path)
             && budget.read(&root.join(path)).is_some_and(|text| may_hold_overlay(&text))
@@ -165,9 +167,38 @@ fn is_foreign(root: &Path, folder: &Path) -> bool {
         || root.join(folder).join("pkgs/top-level").is_dir()
 }
 
-/// Adds the files that a path literal of `from` leads to.
-fn lead(root: &Path, from: &Path, text: &str, literal: &str, budget: &mut Budget, next: &mut Vec<PathBuf>) {
+/// Returns the files that the path literals of `from` lead to, each once.
+fn leads(root: &Path, from: &Path, text: &str, budget: &mut Budget) -> Vec<PathBuf> {
     let folder = from.parent().unwrap_or(Path::new(""));
+    let literals = path_literals(text);
+    // Thousands of `callPackage ./x` lead nowhere that is an overlay; most of them to what is not there at all.
+    let there = (literals.len() > MANY).then(|| names(&root.join(folder)));
+    let is_there = |literal: &str| {
+        let first = literal.strip_prefix("./").map(|rest| rest.split('/').find(|part| !part.is_empty()));
+        let (Some(there), Some(Some(first))) = (&there, first) else { return true };
+        matches!(first, "." | "..") || there.contains(std::ffi::OsStr::new(first))
+    };
+    let mut asked = HashSet::new();
+    let mut next = Vec::new();
+    for literal in literals {
+        if next.len() >= MAX_FILES {
+            break;
+        }
+        if asked.insert(literal) && is_there(literal) {
+            lead(root, folder, text, literal, budget, &mut next);
+        }
+    }
+    next
+}
+
+/// Returns what a folder holds, by name.
+fn names(folder: &Path) -> HashSet<OsString> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
+}
+
+/// Adds the files that a path literal of a file in `folder` leads to.
+fn lead(root: &Path, folder: &Path, text: &str, literal: &str, budget: &mut Budget, next: &mut Vec<PathBuf>) {
     let bases: &[&Path] = if literal.starts_with('/') { &[Path::new(""), folder] } else { &[folder] };
     for base in bases {
         let Some(path) = normal(&base.join(literal.trim_start_matches('/'))) else { continue };
@@ -222,15 +253,16 @@ fn is_inside(root: &Path, path: &Path) -> bool {
 
 /// Returns the path literals of a Nix text: `./x`, `../x`, and `/x` where it follows a folder's variable, as in
 /// `"${self}/x"` and `self + "/x"`. What stands in comments is among them.
-pub fn path_literals(text: &str) -> Vec<String> {
+pub fn path_literals(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
-    let is_path = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'/');
+    let is_path = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'/');
     let mut out = Vec::new();
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == b'/')) {
-        let slash = at + found;
-        let start = (0..slash).rev().take_while(|i| bytes.get(*i).is_some_and(|b| is_path(*b))).last().unwrap_or(slash);
-        let end = (slash..bytes.len()).find(|i| bytes.get(*i).is_none_or(|b| !is_path(*b))).unwrap_or(bytes.len());
+    while let Some(slash) = bytes.get(at..).and_then(|rest| memchr::memchr(b'/', rest)).map(|found| at + found) {
+        let before = bytes.get(..slash).unwrap_or_default();
+        let rest = bytes.get(slash..).unwrap_or_default();
+        let start = before.iter().rposition(|b| !is_path(b)).map_or(0, |other| other + 1);
+        let end = rest.iter().position(|b| !is_path(b)).map_or(bytes.len(), |length| slash + length);
         at = end.max(slash + 1);
         let Some(literal) = text.get(start..end) else { continue };
         let relative = literal.starts_with("./") || literal.starts_with("../");
@@ -238,7 +270,7 @@ pub fn path_literals(text: &str) -> Vec<String> {
             && literal.len() > 1
             && start.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(|b| matches!(b, b'"' | b'}'));
         if relative || joined {
-            out.push(literal.to_string());
+            out.push(literal);
         }
     }
     out
@@ -252,7 +284,7 @@ fn may_hold_overlay(text: &str) -> bool {
 fn has_two_arguments(bytes: &[u8]) -> bool {
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\'');
     let mut at = 0;
-    while let Some(colon) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == b':')).map(|i| at + i) {
+    while let Some(colon) = bytes.get(at..).and_then(|rest| memchr::memchr(b':', rest)).map(|i| at + i) {
         at = colon + 1;
         let before = bytes.get(..colon).unwrap_or_default().trim_ascii_end().last();
         if before.is_none_or(|b| !is_name(*b)) {
@@ -291,7 +323,7 @@ mod tests {
         dir
     }
 
-    fn names(paths: Vec<PathBuf>) -> Vec<String> {
+    fn shown(paths: Vec<PathBuf>) -> Vec<String> {
         paths.into_iter().map(|path| path.display().to_string()).collect()
     }
 
@@ -331,9 +363,9 @@ mod tests {
             ("sub/z.nix", overlay),
             ("deep/z.nix", overlay),
         ]);
-        let found = reachable(dir.path(), &entry_points(dir.path()));
-        assert_eq!(names(found), ["modules/nixpkgs.nix", "lib/o.nix", "nix/loaded/x.nix", "nix/loaded/y/default.nix"]);
-        let mut all = names(everywhere(dir.path(), Path::new("patches")));
+        let found = reachable(dir.path(), &entry_points(dir.path()), &BTreeSet::new());
+        assert_eq!(shown(found), ["modules/nixpkgs.nix", "lib/o.nix", "nix/loaded/x.nix", "nix/loaded/y/default.nix"]);
+        let mut all = shown(everywhere(dir.path(), Path::new("patches"), &BTreeSet::new()));
         all.sort();
         assert_eq!(
             all,
@@ -359,7 +391,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), dir.path().join("folder")).unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
         std::os::unix::fs::symlink("own.nix", dir.path().join("overlay.nix")).unwrap();
-        assert_eq!(names(reachable(dir.path(), &entry_points(dir.path()))), ["overlay.nix", "own.nix"]);
-        assert_eq!(names(everywhere(dir.path(), Path::new("patches"))), ["overlay.nix", "own.nix"]);
+        assert_eq!(
+            shown(reachable(dir.path(), &entry_points(dir.path()), &BTreeSet::new())),
+            ["overlay.nix", "own.nix"]
+        );
+        assert_eq!(shown(everywhere(dir.path(), Path::new("patches"), &BTreeSet::new())), ["overlay.nix", "own.nix"]);
     }
 }

@@ -50,4 +50,4 @@ pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};
-pub use survey::{SetWay, Survey, TargetLibc};
+pub use survey::{Cargo, SetWay, Survey, TargetLibc};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::expression::{Root, attr_path_text, quoted};
 use super::facts::PackageFacts;
-use super::instantiate::below_root;
+use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
 use super::server::EvalServer;
 
@@ -55,7 +55,9 @@ pub struct Survey {
     pub aliases: Vec<String>,
     /// The first segment that an overlay has to bind so that the most of them change: an alias when the given one does not do.
     pub owner: Option<String>,
-    /// The aliases that do not change with the owner.
+    /// The aliases that do not change with the owner, and that an overlay can bind beside it: each name changes once then.
+    pub also: Vec<String>,
+    /// The aliases that change neither way.
     pub apart: Vec<String>,
     /// Whether it has no source of its own, so that a patch there would be ignored.
     pub is_wrapper: bool,
@@ -67,8 +69,17 @@ pub struct Survey {
     pub autoreconf: Option<bool>,
     /// The attributes with dependencies that are fetched by a hash.
     pub vendored: Vec<String>,
+    /// Whether patches reach its Cargo dependencies as `cargoPatches`, and how those are fetched.
+    pub cargo: Option<Cargo>,
     /// The C libraries of the targets that were named.
     pub libcs: Vec<TargetLibc>,
+}
+
+/// How the dependencies of a package of `buildRustPackage` are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cargo {
+    /// The attribute that holds their hash; `None` where there is none (`cargoLock`).
+    pub hash: Option<String>,
 }
 
 /// The attributes that may be a C library.
@@ -94,12 +105,14 @@ impl Nix {
             interpreter: None,
             aliases: Vec::new(),
             owner: None,
+            also: Vec::new(),
             apart: Vec::new(),
             is_wrapper: false,
             unwrapped: None,
             is_kernel: false,
             autoreconf: None,
             vendored: Vec::new(),
+            cargo: None,
             libcs: Vec::new(),
             facts,
         };
@@ -125,6 +138,9 @@ impl Nix {
             )?;
         let has = VENDORED.map(|name| format!("if d ? {name} then {} else \"\"", quoted(name)));
         survey.vendored = asking.texts(&has)?.into_iter().flatten().filter(|name| !name.is_empty()).collect();
+        if survey.vendored.iter().any(|name| name == "cargoDeps") {
+            survey.cargo = asking.cargo()?;
+        }
         if let [set, package] = path {
             (survey.way, survey.interpreter) = asking.way(set, package)?;
         }
@@ -132,8 +148,11 @@ impl Nix {
             && let Some(first) = survey.interpreter.as_ref().or(path.first())
         {
             let rest = if survey.interpreter.is_some() { &[] } else { path.get(1..).unwrap_or_default() };
-            let given = asking.aliases(first, rest)?;
-            (survey.aliases, survey.owner, survey.apart) = given;
+            let found = asking.aliases(first, rest)?;
+            survey.aliases = found.names;
+            survey.owner = found.owner;
+            survey.also = found.also;
+            survey.apart = found.apart;
         }
         let is_libc = path.last().is_some_and(|name| LIBCS.contains(&name.as_str()))
             || survey.facts.pname.as_deref().is_some_and(|name| LIBCS.contains(&name));
@@ -144,10 +163,32 @@ impl Nix {
         }
         Ok(survey)
     }
+
+    /// Says of each of `others` whether it is the same derivation as the package at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Eval`] when the package set itself does not evaluate, and those of the evaluator.
+    pub fn same_packages(&self, root: &Root, path: &[String], others: &[Vec<String>]) -> Result<Vec<bool>, Error> {
+        let mut server = self.eval_server()?;
+        bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        let wanted = below_root(path);
+        let questions: Vec<String> = others
+            .iter()
+            .map(|other| format!("if {}.drvPath == {wanted}.drvPath then \"1\" else \"\"", below_root(other)))
+            .collect();
+        let answers = Asking { server: &mut server }.texts(&questions)?;
+        Ok(answers.into_iter().map(|answer| answer.as_deref() == Some("1")).collect())
+    }
 }
 
-/// Aliases, the one of them that an overlay has to bind, and those that stay as they are then.
-type Aliases = (Vec<String>, Option<String>, Vec<String>);
+/// The other names of a package, and what an overlay has to bind so that it changes under each.
+#[derive(Debug, Default)]
+struct Aliases {
+    names: Vec<String>,
+    owner: Option<String>,
+    also: Vec<String>,
+    apart: Vec<String>,
+}
 
 /// Questions about `root` and `d` of one server.
 struct Asking<'a> {
@@ -179,6 +220,22 @@ impl Asking<'_> {
             names.iter().map(|name| format!("if {} then \"1\" else \"\"", expression(name))).collect();
         let answers = self.texts(&questions)?;
         Ok(names.iter().zip(answers).filter(|(_, a)| a.as_deref() == Some("1")).map(|(n, _)| n.clone()).collect())
+    }
+
+    /// Returns how the Cargo dependencies of `d` are fetched, if `cargoPatches` reach them through an override of `rustPlatform`.
+    fn cargo(&mut self) -> Result<Option<Cargo>, Error> {
+        let probe = "(builtins.toFile \"overlayctl-probe.patch\" \"\")";
+        let reaches = format!(
+            "let e = d.override (old: {{ rustPlatform = old.rustPlatform // {{ buildRustPackage = args: \
+             old.rustPlatform.buildRustPackage (args // {{ cargoPatches = (args.cargoPatches or [ ]) ++ [ {probe} ]; }}); }}; }}); \
+             in builtins.elem {probe} (e.patches or [ ]) && e.cargoDeps.drvPath != d.cargoDeps.drvPath"
+        );
+        if !self.holds(&format!("({reaches})"))? {
+            return Ok(None);
+        }
+        let hashes = ["cargoHash", "cargoSha256"].map(String::from);
+        let there = self.those(&hashes, |name| format!("(d.{name} or \"\") != \"\""))?;
+        Ok(Some(Cargo { hash: there.into_iter().next() }))
     }
 
     /// Returns how packages of a set are overridden.
@@ -243,40 +300,49 @@ impl Asking<'_> {
         };
         let wanted = path(first, rest);
         let aliases = self.those(&near, |name| format!("{}.drvPath == {wanted}.drvPath", path(name, rest)))?;
-        if aliases.is_empty() || !self.holds("root ? extend")? {
-            return Ok((aliases, None, Vec::new()));
+        let mut found = Aliases { names: aliases, ..Aliases::default() };
+        if found.names.is_empty() || !self.holds("root ? extend")? {
+            return Ok(found);
         }
-        let all: Vec<String> = std::iter::once(first.to_string()).chain(aliases.iter().cloned()).collect();
-        let reach = |name: &str| {
-            let key = attr_path_text(&[name.to_string()]);
-            let marked: Vec<String> = all
-                .iter()
-                .map(|other| {
-                    format!(
-                        "(if q.{} ? overlayctlProbe then \"1\" else \"0\")",
-                        attr_path_text(std::slice::from_ref(other))
-                    )
-                })
-                .collect();
-            format!(
-                "let q = root.extend (_: prev: {{ {key} = prev.{key} // {{ overlayctlProbe = true; }}; }}); in {}",
-                marked.join(" + ")
-            )
-        };
-        let questions: Vec<String> = all.iter().map(|name| reach(name)).collect();
-        let answers = self.texts(&questions)?;
+        // What is made with `.override` of a package that was changed has the change too; a set is merged.
+        let is_package = rest.is_empty() && self.holds(&format!("{wanted} ? overrideAttrs"))?;
+        let all: Vec<String> = std::iter::once(first.to_string()).chain(found.names.iter().cloned()).collect();
+        let questions: Vec<String> = all.iter().map(|name| reach(&[name], &all, is_package)).collect();
+        let answers: Vec<String> = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default).collect();
         // The first of those that reach the most, so that the one that was named wins a tie; it has to be reached itself.
-        let mut best: Option<(usize, String)> = None;
-        for (name, reached) in all.iter().zip(answers.into_iter().map(Option::unwrap_or_default)) {
-            let count = reached.matches('1').count();
-            let better = best.as_ref().is_none_or(|(_, best)| best.matches('1').count() < count);
+        let mut best: Option<(&String, &String)> = None;
+        for (name, reached) in all.iter().zip(&answers) {
+            let better = best.is_none_or(|(_, best)| best.matches('1').count() < reached.matches('1').count());
             if reached.starts_with('1') && better {
-                best = Some((all.iter().position(|n| n == name).unwrap_or(0), reached));
+                best = Some((name, reached));
             }
         }
-        let Some((owner, reached)) = best else { return Ok((aliases, None, Vec::new())) };
-        let apart = all.iter().zip(reached.chars()).filter(|(_, c)| *c != '1').map(|(name, _)| name.clone()).collect();
-        Ok((aliases, all.get(owner).cloned(), apart))
+        let Some((owner, reached)) = best else { return Ok(found) };
+        found.owner = Some(owner.clone());
+        // Names that stand alone are bound as well, the one that reaches the most first, as long as none is reached twice.
+        let mut bound = vec![owner];
+        let mut reached = reached.clone();
+        loop {
+            let left: Vec<&String> =
+                all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(n, _)| n).collect();
+            let with = |name| bound.iter().copied().chain([name]).collect::<Vec<&String>>();
+            let questions: Vec<String> = left.iter().map(|name| reach(&with(name), &all, is_package)).collect();
+            let answers = self.texts(&questions)?.into_iter().map(Option::unwrap_or_default);
+            let once = |answer: &String| answer.len() == all.len() && answer.bytes().all(|b| matches!(b, b'0' | b'1'));
+            let count = |answer: &String| answer.matches('1').count();
+            let more = left.iter().zip(answers).filter(|(_, answer)| once(answer) && !lost(&reached, answer));
+            // The first of the best.
+            let Some((name, answer)) = more.rev().max_by_key(|(_, answer)| count(answer)) else { break };
+            if count(&answer) <= count(&reached) {
+                break;
+            }
+            bound.push(name);
+            found.also.push((*name).clone());
+            reached = answer;
+        }
+        found.apart =
+            all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
+        Ok(found)
     }
 
     fn root_names(&mut self) -> Result<Vec<String>, Error> {
@@ -340,6 +406,33 @@ impl Asking<'_> {
         })?;
         Ok((!owners.is_empty()).then(|| TargetLibc { target: attr_path_text(target), owners }))
     }
+}
+
+/// Returns the question how often each of `all` is marked in an overlay that marks those of `bound`: a digit for each.
+fn reach(bound: &[&String], all: &[String], is_package: bool) -> String {
+    let key = |name: &String| attr_path_text(std::slice::from_ref(name));
+    let marks: Vec<String> = bound
+        .iter()
+        .map(|name| {
+            let key = key(name);
+            match is_package {
+                true => format!(
+                    "{key} = prev.{key}.overrideAttrs (old: {{ overlayctlProbe = (old.overlayctlProbe or 0) + 1; }});"
+                ),
+                false => {
+                    format!("{key} = prev.{key} // {{ overlayctlProbe = (prev.{key}.overlayctlProbe or 0) + 1; }};")
+                }
+            }
+        })
+        .collect();
+    let counts: Vec<String> =
+        all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", key(name))).collect();
+    format!("let q = root.extend (_: prev: {{ {} }}); in {}", marks.join(" "), counts.join(" + "))
+}
+
+/// Says whether a name that was reached is not any more.
+fn lost(before: &str, after: &str) -> bool {
+    before.bytes().zip(after.bytes()).any(|(before, after)| before == b'1' && after != b'1')
 }
 
 /// Returns a name without what tells versions apart: `perl528Packages` and `perlPackages` are one.

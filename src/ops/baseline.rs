@@ -65,7 +65,7 @@ impl Baseline {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let copy = copy_of(workspace)?;
                 if !unpatch(&copy.workspace, Some(&attr))? {
-                    return Err(Error::NotPatched { attr, patch: None });
+                    return Err(Error::NotPatched { attr, patch: None, patched: Vec::new() });
                 }
                 Ok(Some(copy))
             }

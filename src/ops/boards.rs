@@ -72,7 +72,7 @@ pub enum State {
 /// # Errors
 /// Those of the workspace and of Nix; a package that does not evaluate is in the outcome.
 pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn Progress) -> Result<Boards, Error> {
-    let patched = list::list(workspace, None)?.packages.into_iter().map(|p| p.attr.to_string()).collect();
+    let patched = list::list(workspace, None, None)?.packages.into_iter().map(|p| p.attr.to_string()).collect();
     let names: Vec<String> = workspace.settings().boards.keys().cloned().collect();
     let with_targets = |name: &&String| {
         let board = &workspace.settings().boards[*name];

@@ -78,6 +78,8 @@ pub enum Error {
         attr: overlay::AttrPath,
         /// The patch, as typed.
         patch: Option<String>,
+        /// What is patched.
+        patched: Vec<String>,
     },
     /// The attribute does not exist.
     #[error("nixpkgs has no attribute `{attr}`")]
@@ -288,7 +290,12 @@ impl Coded for Error {
                 });
                 Some(format!("say which, for example --overlay {}", example.unwrap_or_default()))
             }
-            Error::NotPatched { .. } => Some("`overlayctl list` shows what is patched".into()),
+            Error::NotPatched { attr, patched, .. } => Some(match patched.as_slice() {
+                [] => "`overlayctl list` shows what is patched".into(),
+                names if names.contains(&attr.to_string()) => format!("`overlayctl list {attr}` shows its patches"),
+                names if names.len() <= 8 => format!("what is patched: {}", names.join(", ")),
+                _ => "`overlayctl list` shows what is patched".into(),
+            }),
             Error::NoSuchAttribute { near, .. } if !near.is_empty() => {
                 Some(format!("did you mean {}?", near.join(", ")))
             }

@@ -226,7 +226,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1123",
         title: "another attribute is the same package and does not get the patch",
-        text: "Both come from one definition, and neither is defined through the other, so an overlay has to bind each.",
+        text: "Both come from one definition, and neither is defined through the other, so an overlay has to bind each. Where it \
+               can, the patch is written for both; here that would have reached one of them twice or not at all.",
     },
     Explanation {
         code: "OV1124",
@@ -280,6 +281,18 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a log or a duration could not be kept",
         text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \
                .overlayctl/logs, or the time for the next estimate, is missing.",
+    },
+    Explanation {
+        code: "OV1133",
+        title: "a patch that is fetched stays",
+        text: "`unpatch PACKAGE` takes off the patches of the package's queue. One that is fetched may have been there before, so it \
+               stays unless it is named, by its address or the last part of it; or unless it is all that there is.",
+    },
+    Explanation {
+        code: "OV1134",
+        title: "what the scopes cost is not known",
+        text: "With `--scope` the cost of the patch is told for every stage and for the target stage only, before it is written. That \
+               takes targets (`targets` or boards with `packages` in overlayctl.toml) that evaluate. The patch is written all the same.",
     },
     Explanation {
         code: "OV1132",

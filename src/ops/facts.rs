@@ -2,9 +2,9 @@
 
 use super::{Error, engine, overlays, targets};
 use crate::base::diagnostic::Warning;
-use crate::config::Workspace;
+use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
 use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
-use crate::overlay::{AttrPath, Facts, OldPatches, ScopeMethod};
+use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeMethod};
 
 /// What is known about a package that is to be patched.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) survey: Option<Survey>,
     /// The attribute that has to be bound instead, so that every name of the package has the patch.
     pub(super) owner: Option<AttrPath>,
+    /// Names of the same package that have to be bound beside it.
+    pub(super) also: Vec<AttrPath>,
     /// What the user should know.
     pub(super) warnings: Vec<Warning>,
 }
@@ -51,6 +53,13 @@ pub(super) fn survey(
         };
         Known { warnings: vec![warning], ..Known::default() }
     };
+    let unnamed = nixpkgs.is_none() && workspace.settings().nixpkgs.is_none();
+    if unnamed
+        && workspace.nixpkgs(None).is_ok_and(|source| source == NixpkgsSource::SearchPath)
+        && !may_have_search_path()
+    {
+        return Ok(not_asked("the workspace names no nixpkgs, and there is none in NIX_PATH".into()));
+    }
     let mut set = match targets::plain_set(workspace, nixpkgs) {
         Ok(set) => set,
         Err(error) if nixpkgs.is_none() => return Ok(not_asked(error.to_string())),
@@ -80,7 +89,7 @@ pub(super) fn survey(
 }
 
 /// Returns what the workspace ships, as paths from the plain package set; boards with a `cross-system` of their own have none.
-fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
+pub(super) fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
     let settings = workspace.settings();
     let mut out: Vec<Vec<String>> =
         settings.targets.iter().filter_map(|t| Some(AttrPath::parse(t).ok()?.names().to_vec())).collect();
@@ -91,18 +100,6 @@ fn shipped(workspace: &Workspace) -> Vec<Vec<String>> {
         out.push(cross.chain(fixed).chain(package.names().iter().cloned()).collect());
     }
     out
-}
-
-/// Says whether everything that the workspace is known to ship is built for the machine that builds it.
-pub(super) fn is_native(workspace: &Workspace) -> bool {
-    let settings = workspace.settings();
-    let crossed = settings
-        .boards
-        .values()
-        .any(|board| board.platform.is_some() || board.cross_system.is_some() || board.is_static);
-    let shipped = shipped(workspace);
-    let named = !shipped.is_empty();
-    named && !crossed && shipped.iter().all(|path| path.first().is_some_and(|first| !first.starts_with("pkgs")))
 }
 
 fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
@@ -139,14 +136,20 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         });
     }
     let is_python = survey.interpreter.is_some();
-    let other = survey
-        .owner
-        .clone()
-        .filter(|owner| Some(owner) != survey.interpreter.as_ref() && (is_python || owner != attr.first()));
+    let named = |first: &String| {
+        AttrPath::from_names(std::iter::once(first.clone()).chain(attr.names().iter().skip(1).cloned()))
+    };
     let interpreter = if is_python { survey.owner.clone().or_else(|| survey.interpreter.clone()) } else { None };
-    let owner = other
-        .filter(|_| !is_python)
-        .and_then(|first| AttrPath::from_names(std::iter::once(first).chain(attr.names().iter().skip(1).cloned())));
+    let owner = match &interpreter {
+        // The packages of an interpreter are those of its own set, by whatever name that was given.
+        Some(interpreter) => named(&format!("{interpreter}Packages")).filter(|owner| is_versioned(owner.first())),
+        None => survey.owner.as_ref().and_then(named),
+    }
+    .filter(|owner| owner != attr);
+    let (also, apart) = match is_python {
+        true => (Vec::new(), survey.also.iter().chain(&survey.apart).cloned().collect::<Vec<_>>()),
+        false => (survey.also.iter().filter_map(named).collect(), survey.apart.clone()),
+    };
     if let Some(owner) = &owner {
         warnings.push(Warning {
             code: "OV1122",
@@ -167,9 +170,8 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: Some("this set has no way to override a package for the others in it".into()),
         });
     }
-    if !survey.apart.is_empty() {
-        let names: Vec<String> = survey
-            .apart
+    if !apart.is_empty() {
+        let names: Vec<String> = apart
             .iter()
             .map(|name| {
                 let rest = if is_python { &[] } else { attr.names().get(1..).unwrap_or_default() };
@@ -197,14 +199,31 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     // A package that does not evaluate says nothing about being one.
     let derivation = facts.failure.is_none().then_some(facts.is_derivation);
     let facts = Facts { scope, interpreter, patches, derivation };
-    Ok(Known { facts, survey: Some(survey), owner, warnings })
+    Ok(Known { facts, survey: Some(survey), owner, also, warnings })
+}
+
+/// Says whether a name is that of one version's set: `python37Packages`, and not `python3MinimalPackages`.
+fn is_versioned(set: &str) -> bool {
+    let stem = set.strip_suffix("Packages").unwrap_or_default();
+    let digits = stem.strip_prefix("python").or_else(|| stem.strip_prefix("pypy"));
+    digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Returns the attribute that a patch of `files` has to be written to, where that is not the usual one.
+pub(super) fn attribute(survey: Option<&Survey>, files: &[String]) -> Option<PatchAttribute> {
+    let cargo = survey?.cargo.as_ref()?;
+    named(files, &["Cargo.lock"])?;
+    Some(PatchAttribute::CargoPatches { hash: cargo.hash.clone() })
+}
+
+/// Returns the first of the files with one of these names.
+fn named(files: &[String], names: &[&str]) -> Option<String> {
+    files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned()
 }
 
 /// Returns what a patch that touches `files` does to how the package is built.
 pub(super) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[String]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let named =
-        |names: &[&str]| files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned();
     let locks = [
         "Cargo.lock",
         "go.mod",
@@ -216,13 +235,26 @@ pub(super) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[Stri
         "gradle.lockfile",
     ];
     let vendors = survey.is_none_or(|survey| !survey.vendored.is_empty());
-    if let Some(lock) = named(&locks).filter(|_| vendors) {
+    if let Some(lock) = named(files, &locks).filter(|_| vendors) {
         let rust = lock.ends_with("Cargo.lock");
+        let written = attribute(survey, files);
+        let told = match &written {
+            Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
+                "the patch touches {lock}: it is given to `{attr}` as cargoPatches, and {hash} has to become the one that the build tells"
+            ),
+            Some(_) => format!("the patch touches {lock}: it is given to `{attr}` as cargoPatches"),
+            None => format!(
+                "the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"
+            ),
+        };
         warnings.push(Warning {
             code: "OV1125",
-            message: format!("the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"),
+            message: told,
             place: None,
             hint: Some(match rust {
+                _ if written.is_some() => {
+                    format!("`overlayctl build {attr}` stops at the false hash and says the right one")
+                }
                 true => "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
                          is called, or override `cargoDeps` as well"
                     .into(),

@@ -1,15 +1,16 @@
 //! `list`: what is patched, where, by which patches.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::unpatch::on_disk;
-use super::{Error, Outcome, overlays, queue};
+use super::overlays::on_disk;
+use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::{self, AttrPath, OverlayFile};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What the overlays of a workspace patch.
@@ -49,22 +50,33 @@ pub struct Patch {
     pub place: Place,
 }
 
-/// Lists what is patched; only `attr` when it is given.
+/// Lists what is patched; only `attr` when it is given, whatever name of the package that is.
 ///
 /// # Errors
 /// [`Error::Overlay`] for a named overlay file that cannot be read, and those of reading.
-pub fn list(workspace: &Workspace, attr: Option<&str>) -> Result<Listed, Error> {
-    let only = attr.map(AttrPath::parse).transpose().map_err(overlay::Error::from)?;
+pub fn list(workspace: &Workspace, attr: Option<&str>, nixpkgs: Option<&str>) -> Result<Listed, Error> {
+    let typed = attr.map(AttrPath::parse).transpose().map_err(overlay::Error::from)?;
     let named = !workspace.settings().overlays.is_empty();
     let mut packages = Vec::new();
-    let mut used = Vec::new();
+    let mut used = HashSet::new();
     let mut warnings = Vec::new();
+    let mut files = Vec::new();
     for path in workspace.overlay_candidates() {
-        let file = match overlays::open(&path) {
-            Ok(file) => file,
-            Err(_) if !named => continue,
+        match overlays::open(&path) {
+            Ok(file) => files.push(file),
+            Err(_) if !named => {}
             Err(error) => return Err(error),
+        }
+    }
+    let mut only = None;
+    if let Some(typed) = typed {
+        let is_there = |files: &[OverlayFile]| aliases::patched(files).iter().any(|package| package.attr == typed);
+        only = match is_there(&files) {
+            true => Some(typed),
+            false => Some(aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or(typed)),
         };
+    }
+    for file in &files {
         for package in file.patched_packages() {
             let mut patches = Vec::new();
             for element in &package.elements {
@@ -107,7 +119,7 @@ fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
 }
 
 /// Returns the files of the queues that no overlay names.
-fn unused(workspace: &Workspace, used: &[PathBuf]) -> Vec<PathBuf> {
+fn unused(workspace: &Workspace, used: &HashSet<PathBuf>) -> Vec<PathBuf> {
     let mut unused = Vec::new();
     let dirs = std::fs::read_dir(workspace.patches_dir()).into_iter().flatten();
     let mut dirs: Vec<PathBuf> =

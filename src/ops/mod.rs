@@ -2,6 +2,7 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
+mod aliases;
 pub mod all;
 pub mod baseline;
 pub mod boards;

@@ -1,21 +1,26 @@
 //! `patch`: a patch file into the queue of a package and into the overlay.
 
+mod show;
+mod stored;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::facts::{self, Known};
-use super::{Error, Outcome, fetch, overlays, queue};
+use super::overlays::Steps;
+use super::progress::Progress;
+use super::scope::{self, Costs};
+use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
-use crate::base::fs::{self, Batch};
+use crate::base::fs::Batch;
 use crate::config::Workspace;
 use crate::git;
 pub use crate::overlay::Scope;
 use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
-use crate::patch::queue::QueueName;
-use crate::patch::{self, PatchFile, normalise};
-use crate::view::{Block, Document, Role, Text};
+pub(super) use stored::{checked, checked_bytes};
+use stored::{enqueue, touched_files};
 
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
@@ -34,8 +39,8 @@ pub struct Options {
     pub dry_run: bool,
     /// The place in the queue, from 1.
     pub position: Option<usize>,
-    /// Where the patches hold.
-    pub scope: Scope,
+    /// Where the patches hold; in every stage when it was not said.
+    pub scope: Option<Scope>,
     /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether Nix is not asked about the package.
@@ -48,6 +53,9 @@ pub struct Options {
 pub struct Patched {
     /// The package.
     pub attr: AttrPath,
+    /// Other names of the same package, which got the patch as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AttrPath>,
     /// Whether nothing had to be done.
     pub unchanged: bool,
     /// Whether nothing was written.
@@ -67,6 +75,9 @@ pub struct Patched {
     /// How the new overlay is to be wired in by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wiring: Option<Wiring>,
+    /// What the patch costs in both scopes, where a scope was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -98,10 +109,11 @@ pub struct QueuedPatch {
 /// # Errors
 /// [`Error::Patch`] for a file that is no usable patch, [`Error::Overlay`] for an overlay that cannot be edited, and
 /// those of finding and writing; nothing has changed then.
-pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error> {
+pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Patched, Error> {
     let typed = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     refuse_set(&typed)?;
-    if options.scope == Scope::Host && facts::is_native(workspace) {
+    let scope = options.scope.unwrap_or_default();
+    if scope == Scope::Host && scope::is_native(workspace) {
         return Err(Error::NothingCross);
     }
     let mut touched = Vec::new();
@@ -112,7 +124,7 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         true => Known::default(),
         false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
     };
-    let Known { facts, survey, owner, mut warnings } = known;
+    let Known { facts, survey, owner, mut also, mut warnings } = known;
     let created = match &options.new_overlay {
         Some(path) => Some(overlays::create(workspace, path.as_deref())?),
         None => None,
@@ -122,26 +134,32 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         Some(owner) if created.is_some() || !overlays::binds(workspace, options.overlay.as_ref(), &typed) => owner,
         Some(_) => {
             warnings.retain(|warning| warning.code != "OV1122");
+            also.clear();
             typed
         }
         None => typed,
     };
+    let costs = match options.scope {
+        Some(_) if !options.offline => weigh(workspace, options, &attr, progress, &mut warnings)?,
+        _ => None,
+    };
+    if scope == Scope::Host && costs.as_ref().is_some_and(|costs| costs.native) {
+        return Err(Error::NothingCross);
+    }
     let mut batch = Batch::new(workspace.root());
-    let (file, select, wired, wiring) = match created {
+    let (overlay, wired, wiring) = match created {
         Some(created) => {
             let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
-            (created.file, Select::Only, created.settings, wiring)
+            let chosen = overlays::Chosen { file: created.file, select: Select::Only, others: None };
+            (chosen, created.settings, wiring)
         }
-        None => {
-            let (file, select) = overlays::choose(workspace, options.overlay.as_ref(), &attr)?;
-            (file, select, None, None)
-        }
+        None => (overlays::choose(workspace, options.overlay.as_ref(), &attr)?, None, None),
     };
     let queue_dir = queue::dir(workspace, &attr);
     let mut names = queue::files(&queue_dir)?;
     let mut patches = Vec::new();
     let mut elements = Vec::new();
-    let overlay_path = file.path().to_path_buf();
+    let overlay_path = overlay.file.path().to_path_buf();
     let as_path = |patch: &QueuedPatch| -> Result<PatchElement, Error> {
         Ok(PatchElement::Path {
             relative: queue::relative(&overlay_path, &patch.path)?,
@@ -173,22 +191,33 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
         attr: attr.clone(),
         elements,
         position: options.position.map(|p| p.saturating_sub(1)),
-        scope: options.scope,
+        scope,
         facts,
+        attribute: facts::attribute(survey.as_ref(), &touched),
     };
-    let mut planned = file.add_patches(&overlays::Disk, select, &request)?;
-    warnings.append(&mut planned.warnings);
+    also.retain(|other| is_ours(&overlay, other, &queue_dir));
+    let mut steps = Steps::on(&overlay.file);
+    let mut add = |attr: &AttrPath| {
+        let request = PatchRequest { attr: attr.clone(), ..request.clone() };
+        steps.take(|file, files| file.add_patches(files, overlay.select, &request))
+    };
+    let planned = add(&attr)?;
+    warnings.extend(planned.warnings);
+    for other in &also {
+        warnings.extend(add(other)?.warnings);
+    }
+    let mut changes = steps.changes();
     if options.new_overlay.is_some() {
-        for change in &mut planned.changes {
+        for change in &mut changes {
             change.old = String::new();
         }
     } else {
-        warnings.extend(overlays::rival_warnings(workspace, &planned.function, &attr));
+        warnings.extend(overlays::rival_warnings(workspace, overlay, &planned.function, &attr));
     }
     if let Some((path, old, new)) = wired {
-        planned.changes.push(FileChange { path, edits: TextEdits::default(), old, new });
+        changes.push(FileChange { path, edits: TextEdits::default(), old, new });
     }
-    for change in &planned.changes {
+    for change in &changes {
         batch.write(&change.path, change.new.as_bytes());
     }
     let unchanged = batch.changes().is_empty();
@@ -201,17 +230,60 @@ pub fn patch(workspace: &Workspace, options: &Options) -> Result<Patched, Error>
     }
     Ok(Patched {
         attr,
+        also,
         unchanged,
         dry_run: options.dry_run,
         change: planned.change,
         overlay: planned.function.to_string(),
         patches,
         files,
-        diff: diff(&planned.changes),
+        diff: diff(&changes),
         made_visible,
         wiring,
+        costs,
         warnings,
     })
+}
+
+/// Says what the patch costs in both scopes, before it is written; that this cannot be said is a warning.
+fn weigh(
+    workspace: &Workspace,
+    options: &Options,
+    attr: &AttrPath,
+    progress: &mut dyn Progress,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Costs>, Error> {
+    let Some(mut selection) = scope::shipped(workspace) else {
+        warnings.push(Warning {
+            code: "OV1134",
+            message: "no target is named, so what the scopes cost is not known".into(),
+            place: None,
+            hint: Some("name what is shipped in overlayctl.toml: `targets`, or a board with `packages`".into()),
+        });
+        return Ok(None);
+    };
+    selection.nixpkgs = options.nixpkgs.clone();
+    match scope::costs(workspace, &attr.to_string(), &selection, progress) {
+        Ok(costs) => Ok(Some(costs)),
+        Err(error) if options.nixpkgs.is_some() && matches!(error, Error::Config(_)) => Err(error),
+        Err(error) => {
+            warnings.push(Warning {
+                code: "OV1134",
+                message: format!("what the scopes cost is not known: {error}"),
+                place: None,
+                hint: None,
+            });
+            Ok(None)
+        }
+    }
+}
+
+/// Says whether the overlay binds another name of the package not at all, or as one that has patches of its queue: what the
+/// user bound under that name is a package of its own.
+fn is_ours(overlay: &overlays::Chosen, other: &AttrPath, queue_dir: &Path) -> bool {
+    let file = &overlay.file;
+    let ours = |package: &overlay::PatchedPackage| overlays::in_queue(file, package, queue_dir).next().is_some();
+    !overlay.binds(other) || file.patched_packages().iter().any(|package| package.attr == *other && ours(package))
 }
 
 /// Refuses a package that is named in a set which is made from the whole package set again: an overlay holds in all.
@@ -228,66 +300,6 @@ fn refuse_set(attr: &AttrPath) -> Result<(), Error> {
         _ if depth == 0 => Ok(()),
         inner => Err(Error::InPackageSet { attr: attr.clone(), inner }),
     }
-}
-
-/// Returns the files that a patch changes, as it names them for `-p1`.
-fn touched_files(bytes: &[u8]) -> Vec<String> {
-    let targets = PatchFile::parse(bytes).ok().and_then(|patch| patch.check(1).ok()).unwrap_or_default();
-    targets.iter().map(|target| target.path().to_string()).collect()
-}
-
-/// Plans the copy of a patch; a file whose bytes the queue has already keeps its name.
-fn enqueue(
-    queue_dir: &Path,
-    names: &mut Vec<String>,
-    bytes: Vec<u8>,
-    subject: String,
-    batch: &mut Batch,
-) -> QueuedPatch {
-    let same = |name: &&String| fs::read(&queue_dir.join(name)).is_ok_and(|old| old == bytes);
-    if let Some(name) = names.iter().find(same) {
-        return QueuedPatch { path: queue_dir.join(name), subject, new: false };
-    }
-    let name = QueueName::new(patch::queue::next_number(&*names), &subject).file_name();
-    batch.write(queue_dir.join(&name), bytes);
-    names.push(name.clone());
-    QueuedPatch { path: queue_dir.join(&name), subject, new: true }
-}
-
-/// Reads a patch file; returns its bytes as they go into the queue (for `-p1`) and its subject.
-///
-/// # Errors
-/// [`Error::Patch`] with the place of what is wrong.
-pub(super) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
-    checked_bytes(path, &fs::read(path)?, None)
-}
-
-/// Checks the bytes of a patch that came from `path`, which may be an address; with the `-pN` that its names are for, when that
-/// is known.
-///
-/// # Errors
-/// As [`checked`].
-pub(super) fn checked_bytes(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
-    let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
-    let parsed = PatchFile::parse(bytes).map_err(in_file)?;
-    if parsed.crlf() {
-        return Err(Error::CrlfPatch { path: path.to_path_buf() });
-    }
-    // A name that leaves the tree is that, whatever the -p level; one that is too short for -p1 is brought to it below.
-    match parsed.check(level.unwrap_or(1)) {
-        Ok(_) | Err(patch::Error::StripTooDeep { .. }) => {}
-        Err(error) => return Err(in_file(error)),
-    }
-    let stored = match level {
-        Some(level) => patch::normalise_from(&parsed, level),
-        None => normalise(&parsed),
-    }
-    .map_err(in_file)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let from_stem = QueueName::parse(&format!("{stem}.patch")).map_or(stem, |name| name.slug);
-    let subject = parsed.headers().subject.filter(|s| !s.trim().is_empty()).unwrap_or(from_stem);
-    PatchFile::parse(&stored).map_err(in_file)?.check(1).map_err(in_file)?;
-    Ok((stored, subject))
 }
 
 /// Returns the patch relative to the root of the flake, when the workspace is one.
@@ -315,55 +327,4 @@ pub(super) fn diff(changes: &[FileChange]) -> String {
         );
     }
     out
-}
-
-impl Outcome for Patched {
-    const SCHEMA: &'static str = "overlayctl.patch/1";
-
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.unchanged {
-            document.line(
-                Text::new().with(Role::Name, self.attr.to_string()).plain(" is already as asked; nothing changed"),
-            );
-            return document;
-        }
-        let would = if self.dry_run { "would write" } else { "wrote" };
-        for patch in self.patches.iter().filter(|patch| self.files.contains(&patch.path)) {
-            document.line(
-                Text::new()
-                    .with(Role::Good, format!("{would} "))
-                    .plain(patch.path.display().to_string())
-                    .with(Role::Dim, format!("  {}", patch.subject)),
-            );
-        }
-        if !self.diff.is_empty() {
-            document.line(Text::new().with(Role::Good, format!("{would} ")).plain(&self.overlay));
-            document.push(Block::Diff(self.diff.clone()));
-        }
-        for path in &self.made_visible {
-            document.line(
-                Text::new()
-                    .with(Role::Dim, "git     ")
-                    .plain(format!("{} is now known to git, so that the flake sees it", path.display())),
-            );
-        }
-        if let Some(wiring) = &self.wiring {
-            document.blank();
-            let files: Vec<String> = wiring.files.iter().map(|file| file.display().to_string()).collect();
-            let at = if files.is_empty() { "where nixpkgs is imported".to_string() } else { files.join(" or ") };
-            document.line(format!("The new overlay is used once it is wired in ({at}):"));
-            document.line(Text::new().plain("    ").with(Role::Command, &wiring.line));
-        }
-        if !self.dry_run {
-            document.blank();
-            document.line(
-                Text::new()
-                    .plain("Next: ")
-                    .with(Role::Command, "overlayctl impact --target TARGET")
-                    .plain(" says what that rebuilds"),
-            );
-        }
-        document
-    }
 }

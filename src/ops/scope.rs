@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::impact::{builds, plural};
 use super::progress::Progress;
 use super::targets::{self, Selection};
-use super::{Error, Outcome, engine};
+use super::{Error, Outcome, engine, facts};
+use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, Root as GraphRoot, StoreDir};
 use crate::nix::{self, EvalFailure, Fragment, Overlay, Root, Side};
-use crate::overlay::{self, AttrPath};
+use crate::overlay::{self, AttrPath, NoFiles, OverlayFile, PatchElement, PatchRequest, Scope, Select};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What both scopes cost.
@@ -60,8 +61,8 @@ pub struct TargetCost {
 /// Evaluates the targets as they are and with a change of `attr` in both scopes.
 ///
 /// # Errors
-/// [`Error::Usage`] for a package in a scope of its own; [`Error::Eval`] when no target evaluates on all three sides, and
-/// those of the workspace and of Nix.
+/// [`Error::Eval`] when no target evaluates on all three sides; for a package in a scope of its own those of asking about it
+/// and of editing; and those of the workspace and of Nix.
 pub fn costs(
     workspace: &Workspace,
     attr: &str,
@@ -69,28 +70,15 @@ pub fn costs(
     progress: &mut dyn Progress,
 ) -> Result<Costs, Error> {
     let path = AttrPath::parse(attr).map_err(overlay::Error::from)?;
-    let [name] = path.names() else {
-        return Err(Error::Usage {
-            message: format!(
-                "`{attr}` is in a scope of its own: what a scope costs is told for attributes of the package set"
-            ),
-            hint: "write the patch and ask `overlayctl impact --package`".into(),
-        });
-    };
+    let changes = Changes::of(workspace, selection, &path)?;
     let groups = targets::resolve(workspace, selection)?;
     let nix = engine::nix_for(workspace, selection)?;
-    let name = nix::attr_path_text(std::slice::from_ref(name));
-    let changed = format!("prev.{name}.overrideAttrs (old: {{ overlayctlScope = \"1\"; }})");
-    let host = format!("if prev.stdenv.hostPlatform != prev.stdenv.buildPlatform then {changed} else prev.{name}");
     let mut sides = Vec::new();
     for group in &groups {
         let paths: Vec<Vec<String>> = group.targets.iter().map(|target| target.attr.names().to_vec()).collect();
-        for value in [None, Some(&changed), Some(&host)] {
+        for change in [None, Some(&changes.all), Some(&changes.host)] {
             let mut set = group.patched.clone();
-            if let Some(value) = value {
-                let overlay = Fragment::parse(format!("final: prev: {{ {name} = {value}; }}"))?;
-                set.overlays.push(Overlay::Expression(overlay));
-            }
+            set.overlays.extend(change.cloned());
             sides.push(Side {
                 name: "the package set".into(),
                 root: Root::Packages(Box::new(set)),
@@ -159,6 +147,73 @@ pub fn costs(
     let native = host.counts.builds == 0 && all_native(&nix, &groups)?;
     let failures = failed.into_iter().map(|(target, failure)| (target, failure.message)).collect();
     Ok(Costs { attr: attr.to_owned(), all, host, native, targets, failures })
+}
+
+/// Overlays that change the package in both scopes.
+struct Changes {
+    all: Overlay,
+    host: Overlay,
+    /// Where they are, when they are files.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Changes {
+    fn of(workspace: &Workspace, selection: &Selection, path: &AttrPath) -> Result<Changes, Error> {
+        if let [name] = path.names() {
+            let name = nix::attr_path_text(std::slice::from_ref(name));
+            let changed = format!("prev.{name}.overrideAttrs (old: {{ overlayctlScope = \"1\"; }})");
+            let host =
+                format!("if prev.stdenv.hostPlatform != prev.stdenv.buildPlatform then {changed} else prev.{name}");
+            let overlay = |value: String| -> Result<Overlay, Error> {
+                Ok(Overlay::Expression(Fragment::parse(format!("final: prev: {{ {name} = {value}; }}"))?))
+            };
+            return Ok(Changes { all: overlay(changed)?, host: overlay(host)?, _folder: None });
+        }
+        // In a set of its own: the very edit that `patch` makes, in an overlay beside the user's.
+        let known = facts::survey(workspace, selection.nixpkgs.as_deref(), None, path)?;
+        let attr = known.owner.unwrap_or_else(|| path.clone());
+        let folder = tempfile::tempdir().map_err(|source| FsError::Write { path: std::env::temp_dir(), source })?;
+        fs::write(&folder.path().join("probe.patch"), b"")?;
+        let overlay = |name: &str, scope: Scope| -> Result<Overlay, Error> {
+            let file = folder.path().join(name);
+            let empty = OverlayFile::parse(&file, "final: prev: { }\n".into())?;
+            let request = PatchRequest {
+                scope,
+                facts: known.facts.clone(),
+                ..PatchRequest::new(attr.clone(), vec![PatchElement::path("./probe.patch")])
+            };
+            for change in empty.add_patches(&NoFiles, Select::Only, &request)?.changes {
+                fs::write(&change.path, change.new.as_bytes())?;
+            }
+            Ok(Overlay::File(targets::absolute(&file)?))
+        };
+        Ok(Changes {
+            all: overlay("all.nix", Scope::All)?,
+            host: overlay("host.nix", Scope::Host)?,
+            _folder: Some(folder),
+        })
+    }
+}
+
+/// What the workspace ships, when it says so: its boards, else its targets.
+pub(super) fn shipped(workspace: &Workspace) -> Option<Selection> {
+    let settings = workspace.settings();
+    let boards: Vec<String> =
+        settings.boards.iter().filter(|(_, board)| !board.packages.is_empty()).map(|(name, _)| name.clone()).collect();
+    let is_named = !boards.is_empty() || !settings.targets.is_empty();
+    is_named.then(|| Selection { boards, ..Selection::default() })
+}
+
+/// Says whether everything that the workspace is known to ship is built for the machine that builds it, as far as names tell.
+pub(super) fn is_native(workspace: &Workspace) -> bool {
+    let settings = workspace.settings();
+    let crossed = settings
+        .boards
+        .values()
+        .any(|board| board.platform.is_some() || board.cross_system.is_some() || board.is_static);
+    let shipped = facts::shipped(workspace);
+    let named = !shipped.is_empty();
+    named && !crossed && shipped.iter().all(|path| path.first().is_some_and(|first| !first.starts_with("pkgs")))
 }
 
 /// Says whether every target runs on the platform that builds it.

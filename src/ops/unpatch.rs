@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::overlays::Steps;
 use super::patch::diff;
-use super::{Error, Outcome, overlays, queue};
+use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
@@ -23,6 +24,8 @@ pub struct Options {
     pub overlay: Option<overlays::Choice>,
     /// Whether the patch file stays.
     pub keep_file: bool,
+    /// `--nixpkgs`: asked when the overlay does not bind the package by the name that was typed.
+    pub nixpkgs: Option<String>,
     /// Whether nothing is written.
     pub dry_run: bool,
 }
@@ -33,6 +36,9 @@ pub struct Options {
 pub struct Unpatched {
     /// The package.
     pub attr: AttrPath,
+    /// Other names of it that lose the patches as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AttrPath>,
     /// Whether nothing had to be done.
     pub unchanged: bool,
     /// Whether nothing was written.
@@ -49,32 +55,34 @@ pub struct Unpatched {
     pub warnings: Vec<Warning>,
 }
 
-/// Takes patches off a package.
+/// Takes patches off a package, whatever name of it is typed.
 ///
 /// # Errors
 /// [`Error::NotPatched`] when there is no such patch, [`Error::WhichOverlay`] when several overlays have it, and those
 /// of finding and writing; nothing has changed then.
 pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Error> {
-    let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
+    let typed = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
+    let files = files(workspace, options.overlay.as_ref(), &typed)?;
+    let nixpkgs = options.nixpkgs.as_deref();
+    let attr = aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or_else(|| typed.clone());
     let queue_dir = queue::dir(workspace, &attr);
-    let files = files(workspace, options.overlay.as_ref(), &attr)?;
     let line = options.overlay.as_ref().and_then(|choice| choice.line);
     let matching: Vec<(&OverlayFile, PatchedPackage, Vec<Element>)> = files
         .iter()
         .flat_map(|file| patched(file, &attr, line).into_iter().map(move |package| (file, package)))
         .filter_map(|(file, package)| {
-            let wanted: Vec<Element> = package
-                .elements
-                .iter()
-                .filter(|e| is_meant(e, file, &queue_dir, options.patch.as_deref()))
-                .cloned()
-                .collect();
+            let wanted = meant(file, &package, &queue_dir, options.patch.as_deref());
             (!wanted.is_empty()).then_some((file, package, wanted))
         })
         .collect();
     let [(file, package, wanted)] = matching.as_slice() else {
         return Err(match matching.is_empty() {
-            true => Error::NotPatched { attr, patch: options.patch.clone() },
+            true => {
+                let mut near: Vec<String> = aliases::patched(&files).iter().map(|p| p.attr.to_string()).collect();
+                near.sort();
+                near.dedup();
+                Error::NotPatched { attr: typed, patch: options.patch.clone(), patched: near }
+            }
             false => Error::WhichOverlay {
                 attr,
                 candidates: matching.into_iter().map(|(_, package, _)| package.function).collect(),
@@ -82,19 +90,39 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
             },
         });
     };
+    let mut warnings = Vec::new();
+    if attr != typed {
+        warnings.push(Warning {
+            code: "OV1122",
+            message: format!("`{typed}` is another name of `{attr}`, which the overlay patches"),
+            place: None,
+            hint: None,
+        });
+    }
+    let left = package.elements.iter().filter(|e| e.url.is_some() && !wanted.contains(e));
+    if options.patch.is_none() {
+        warnings.extend(left.map(|element| stays(&attr, element)));
+    }
     let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
+    let mut steps = Steps::on(file);
+    // Last bound, first undone: that gives the bytes back.
+    let also = beside(file, package, wanted, &queue_dir);
+    for (other, elements) in also.iter().rev() {
+        steps.take(|file, files| file.remove_patches(files, select, other, elements))?;
+    }
     let which: Vec<PatchElement> = wanted.iter().map(named).collect();
-    let planned = file.remove_patches(&overlays::Disk, select, &attr, &which)?;
+    let planned = steps.take(|file, files| file.remove_patches(files, select, &attr, &which))?;
+    warnings.extend(planned.warnings);
+    let changes = steps.changes();
     let mut batch = Batch::new(workspace.root());
-    for change in &planned.changes {
+    for change in &changes {
         batch.write(&change.path, change.new.as_bytes());
     }
     let mut removed = Vec::new();
     if !options.keep_file {
         // Only files of the queue: a patch that stands elsewhere is the user's.
-        removed.extend(
-            wanted.iter().filter_map(|e| on_disk(e, file.path())).filter_map(|path| in_queue(&path, &queue_dir)),
-        );
+        let queued = overlays::in_queue(file, package, &queue_dir);
+        removed.extend(queued.filter(|(element, _)| wanted.contains(element)).map(|(_, path)| path));
     }
     for path in &removed {
         batch.remove(path);
@@ -110,13 +138,14 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     }
     Ok(Unpatched {
         attr,
+        also: also.into_iter().map(|(attr, _)| attr).collect(),
         unchanged: files.is_empty(),
         dry_run: options.dry_run,
         change: Some(planned.change),
         files,
         removed,
-        diff: diff(&planned.changes),
-        warnings: planned.warnings,
+        diff: diff(&changes),
+        warnings,
     })
 }
 
@@ -125,14 +154,13 @@ fn files(workspace: &Workspace, choice: Option<&overlays::Choice>, attr: &AttrPa
     match choice {
         Some(choice) => Ok(vec![overlays::open(&choice.path)?]),
         None => {
-            let files = overlays::opened(&workspace.overlay_candidates());
+            let candidates = workspace.overlay_candidates();
+            let files = overlays::opened(&candidates);
             if files.iter().any(|file| !patched(file, attr, None).is_empty()) {
                 return Ok(files);
             }
-            Ok(files
-                .into_iter()
-                .chain(overlays::opened(&workspace.further_overlay_candidates(&workspace.overlay_candidates())))
-                .collect())
+            let further = overlays::opened(&workspace.further_overlay_candidates(&candidates));
+            Ok(files.into_iter().chain(further).collect())
         }
     }
 }
@@ -143,6 +171,48 @@ fn patched(file: &OverlayFile, attr: &AttrPath, line: Option<usize>) -> Vec<Patc
     file.patched_packages().into_iter().filter(|p| p.attr == *attr && on_line(p)).collect()
 }
 
+/// Returns the other names of the package that have the same files of its queue: `patch` bound them beside it.
+fn beside(
+    file: &OverlayFile,
+    package: &PatchedPackage,
+    wanted: &[Element],
+    queue_dir: &Path,
+) -> Vec<(AttrPath, Vec<PatchElement>)> {
+    let paths: Vec<PathBuf> = overlays::in_queue(file, package, queue_dir)
+        .filter(|(element, _)| wanted.contains(element))
+        .map(|(_, path)| path)
+        .collect();
+    let same_function = |other: &PatchedPackage| other.function == package.function && other.attr != package.attr;
+    file.patched_packages()
+        .into_iter()
+        .filter(same_function)
+        .filter_map(|other| {
+            let same: Vec<PatchElement> = overlays::in_queue(file, &other, queue_dir)
+                .filter(|(_, path)| paths.contains(path))
+                .map(|(element, _)| named(element))
+                .collect();
+            (!same.is_empty()).then(|| (other.attr.clone(), same))
+        })
+        .collect()
+}
+
+/// Tells of a patch that is fetched, and so in no queue.
+fn stays(attr: &AttrPath, element: &Element) -> Warning {
+    let url = element.url.clone().unwrap_or_default();
+    Warning {
+        code: "OV1133",
+        message: format!("`{attr}` keeps a patch that is fetched: {url}"),
+        place: Some(element.place.clone()),
+        hint: Some(format!("to take that off too: overlayctl unpatch {attr} {}", file_name(&url))),
+    }
+}
+
+/// Returns what stands after the last slash of an address.
+fn file_name(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
+}
+
 /// Returns an element as it is asked for again.
 fn named(element: &Element) -> PatchElement {
     match &element.url {
@@ -151,25 +221,30 @@ fn named(element: &Element) -> PatchElement {
     }
 }
 
-/// Returns the file that an element names.
-pub(super) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
-    let written = element.path.as_deref()?;
-    let dir = overlay.parent().unwrap_or(Path::new(""));
-    let path = dir.join(written).canonicalize().ok()?;
-    path.is_file().then_some(path)
+/// Returns the patches that the user means by number, file name, path or address. Without a name those of the package's
+/// queue, and where it has none there, those that are fetched.
+fn meant(file: &OverlayFile, package: &PatchedPackage, queue_dir: &Path, named: Option<&str>) -> Vec<Element> {
+    match named {
+        Some(named) => package.elements.iter().filter(|e| is_meant(e, file, named)).cloned().collect(),
+        None => {
+            let queued: Vec<Element> = overlays::in_queue(file, package, queue_dir).map(|(e, _)| e.clone()).collect();
+            if !queued.is_empty() {
+                return queued;
+            }
+            package.elements.iter().filter(|e| e.url.is_some()).cloned().collect()
+        }
+    }
 }
 
-/// Returns the path of a queue's file as the user would write it; `None` for any other file.
-fn in_queue(path: &Path, queue_dir: &Path) -> Option<PathBuf> {
-    let dir = queue_dir.canonicalize().ok()?;
-    (path.parent()? == dir).then(|| queue_dir.join(path.file_name().unwrap_or_default()))
-}
-
-/// Says whether an element is the patch that the user named by number, file name or path; without a name, whether it is
-/// a file of the package's queue.
-fn is_meant(element: &Element, file: &OverlayFile, queue_dir: &Path, named: Option<&str>) -> bool {
-    let path = on_disk(element, file.path());
-    let Some(named) = named else { return path.is_some_and(|path| in_queue(&path, queue_dir).is_some()) };
+/// Says whether an element is the patch that the user named.
+fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
+    if let Some(url) = &element.url {
+        let last = file_name(url);
+        return url == named
+            || last == named
+            || last.strip_suffix(".patch").or(last.strip_suffix(".diff")) == Some(named);
+    }
+    let path = overlays::on_disk(element, file.path());
     let name = element.path.as_deref().and_then(|p| Path::new(p).file_name()).map(|n| n.to_string_lossy().into_owned());
     let number = named.parse::<u32>().ok();
     let same_number = name
@@ -177,11 +252,7 @@ fn is_meant(element: &Element, file: &OverlayFile, queue_dir: &Path, named: Opti
         .and_then(crate::patch::queue::QueueName::parse)
         .is_some_and(|queued| number == Some(queued.number));
     let same_file = Path::new(named).canonicalize().ok().is_some_and(|meant| path == Some(meant));
-    same_number
-        || same_file
-        || name.as_deref() == Some(named)
-        || element.path.as_deref() == Some(named)
-        || element.url.as_deref() == Some(named)
+    same_number || same_file || name.as_deref() == Some(named) || element.path.as_deref() == Some(named)
 }
 
 impl Outcome for Unpatched {

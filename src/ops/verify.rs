@@ -316,7 +316,7 @@ fn wanted(packages: Vec<Package>, names: &[String]) -> Result<Vec<Package>, Erro
     let names: Vec<AttrPath> =
         names.iter().map(|n| AttrPath::parse(n)).collect::<Result<_, _>>().map_err(crate::overlay::Error::from)?;
     if let Some(name) = names.iter().find(|name| !packages.iter().any(|p| p.attr == **name)) {
-        return Err(Error::NotPatched { attr: name.clone(), patch: None });
+        return Err(Error::NotPatched { attr: name.clone(), patch: None, patched: Vec::new() });
     }
     let packages: Vec<Package> = packages.into_iter().filter(|p| names.is_empty() || names.contains(&p.attr)).collect();
     if packages.is_empty() { Err(Error::NothingPatched) } else { Ok(packages) }

@@ -80,10 +80,16 @@ pub(super) fn known_string(expr: &Expr, fuel: usize) -> Option<String> {
     }
 }
 
+/// Returns the text of an identifier, which is one token.
+pub(super) fn ident_text(ident: &ast::Ident) -> String {
+    let green = ident.syntax().green();
+    green.children().filter_map(|c| c.into_token()).map(|t| t.text()).collect()
+}
+
 /// Returns the name that an attribute has, when it can be known from the text.
 pub(super) fn attr_name(attr: &Attr) -> Option<String> {
     match attr {
-        Attr::Ident(ident) => Some(ident.syntax().text().to_string()),
+        Attr::Ident(ident) => Some(ident_text(ident)),
         Attr::Str(text) => known_string(&Expr::Str(text.clone()), 8),
         Attr::Dynamic(dynamic) => known_string(&dynamic.expr()?, 8),
     }

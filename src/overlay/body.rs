@@ -2,12 +2,14 @@
 //!
 //! Must not plan edits.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use rnix::ast::{self, Attr, BinOpKind, Entry, Expr, HasEntry};
 use rowan::ast::AstNode;
 
 use super::ast::{Bound, attr_name, bound, call, chain, function_name, path_names, peel, span, unparen};
+use super::entries::{candidates, entry, glances};
 use crate::base::edit::TextEdits;
 use crate::base::span::Span;
 
@@ -69,13 +71,15 @@ pub(super) struct Body {
     /// The body without the layers around it (`let`, `with`, `assert`), parentheses kept.
     pub(super) core: Expr,
     pub(super) operands: Vec<Operand>,
+    /// The definitions by key, where many keys are asked for.
+    index: OnceCell<HashMap<String, Vec<Found>>>,
 }
 
 /// Reads a body.
 pub(super) fn read(whole: Expr) -> Body {
     let core = core_of(whole.clone());
     let operands = operands(&core, 6);
-    Body { whole, core, operands }
+    Body { whole, core, operands, index: OnceCell::new() }
 }
 
 /// Takes layers off, and parentheses only where a layer is within them.
@@ -121,7 +125,7 @@ fn operands(expr: &Expr, fuel: usize) -> Vec<Operand> {
 
 /// The keys of a set are known when none is computed.
 pub(super) fn keys_known(set: &ast::AttrSet) -> bool {
-    set.entries().all(|e| match e {
+    candidates(set, |_| false).all(|e| match e {
         Entry::AttrpathValue(v) => v.attrpath().and_then(|p| p.attrs().next()).is_some_and(|a| attr_name(&a).is_some()),
         Entry::Inherit(i) => i.attrs().all(|a| attr_name(&a).is_some()),
     })
@@ -192,36 +196,51 @@ impl Operand {
 impl Body {
     /// Returns every visible definition of `key`, in the order in which they count: the last one wins.
     pub(super) fn find(&self, key: &str) -> Vec<Found> {
+        if let Some(index) = self.index.get() {
+            return index.get(key).cloned().unwrap_or_default();
+        }
         let mut out = Vec::new();
-        for (operand, part) in self.operands.iter().enumerate() {
-            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
-                Known::Set(set) => (std::slice::from_ref(set), false),
-                Known::Conditional(sets) => (sets, true),
-                Known::Opaque => continue,
-            };
-            for set in sets {
-                for definition in definitions(set, key) {
-                    out.push(Found { operand, conditional, set: set.clone(), definition });
-                }
+        for (operand, conditional, set) in self.sets() {
+            for definition in definitions(set, key) {
+                out.push(Found { operand, conditional, set: set.clone(), definition });
             }
         }
         out
+    }
+
+    /// Reads every key at once, so that [`Body::find`] need not go through the sets each time.
+    pub(super) fn indexed(self) -> Body {
+        self.index.get_or_init(|| {
+            let mut index: HashMap<String, Vec<Found>> = HashMap::new();
+            for (operand, conditional, set) in self.sets() {
+                for (key, definition) in all_definitions(set) {
+                    index.entry(key).or_default().push(Found { operand, conditional, set: set.clone(), definition });
+                }
+            }
+            index
+        });
+        self
+    }
+
+    /// The sets whose keys are known: the operand of each, and whether it counts on a condition only.
+    fn sets(&self) -> impl Iterator<Item = (usize, bool, &ast::AttrSet)> {
+        self.operands.iter().enumerate().flat_map(|(operand, part)| {
+            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
+                Known::Set(set) => (std::slice::from_ref(set), false),
+                Known::Conditional(sets) => (sets, true),
+                Known::Opaque => (&[], false),
+            };
+            sets.iter().map(move |set| (operand, conditional, set))
+        })
     }
 
     /// Returns the keys that are visible, each once, in the order of the text.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         let mut seen: HashSet<String> = HashSet::new();
-        for part in &self.operands {
-            let sets: &[ast::AttrSet] = match &part.known {
-                Known::Set(set) => std::slice::from_ref(set),
-                Known::Conditional(sets) => sets,
-                Known::Opaque => &[],
-            };
-            for name in sets.iter().flat_map(set_keys) {
-                if seen.insert(name.clone()) {
-                    out.push(name);
-                }
+        for name in self.sets().flat_map(|(_, _, set)| set_keys(set)) {
+            if seen.insert(name.clone()) {
+                out.push(name);
             }
         }
         out
@@ -235,12 +254,41 @@ impl Body {
 /// Returns the first names of a set's bindings.
 pub(super) fn set_keys(set: &ast::AttrSet) -> Vec<String> {
     let mut out = Vec::new();
-    for entry in set.entries() {
-        match entry {
-            Entry::AttrpathValue(v) => {
+    for glance in glances(set) {
+        if let Some(name) = glance.name.first() {
+            out.push(name.to_string());
+            continue;
+        }
+        match entry(set, &glance) {
+            Some(Entry::AttrpathValue(v)) => {
                 out.extend(v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a)))
             }
-            Entry::Inherit(i) => out.extend(i.attrs().filter_map(|a| attr_name(&a))),
+            Some(Entry::Inherit(i)) => out.extend(i.attrs().filter_map(|a| attr_name(&a))),
+            None => {}
+        }
+    }
+    out
+}
+
+/// Returns every definition of a set with its key, in the order of the text.
+fn all_definitions(set: &ast::AttrSet) -> Vec<(String, Definition)> {
+    let mut out = Vec::new();
+    for entry in set.entries() {
+        match entry {
+            Entry::AttrpathValue(binding) => {
+                let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
+                let Some(Some(key)) = names.first().cloned() else { continue };
+                out.push(match binding.value() {
+                    Some(value) if names.len() == 1 => (key, Definition::Value(binding, value)),
+                    _ => (key, Definition::Dotted(binding)),
+                });
+            }
+            Entry::Inherit(inherit) => {
+                let from = inherit.from().and_then(|f| f.expr());
+                let mut names: Vec<String> = inherit.attrs().filter_map(|a| attr_name(&a)).collect();
+                names.dedup();
+                out.extend(names.into_iter().map(|n| (n, Definition::Inherit(inherit.clone(), from.clone()))));
+            }
         }
     }
     out
@@ -249,15 +297,10 @@ pub(super) fn set_keys(set: &ast::AttrSet) -> Vec<String> {
 /// Returns the definitions of `key` in one set.
 pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
     let mut out = Vec::new();
-    for entry in set.entries() {
+    for entry in candidates(set, |name| name == key) {
         match entry {
             Entry::AttrpathValue(binding) => {
                 let Some(path) = binding.attrpath() else { continue };
-                if let Some(Attr::Ident(first)) = path.attrs().next()
-                    && first.syntax().text() != key
-                {
-                    continue;
-                }
                 let names = path_names(&path);
                 if names.first().and_then(Option::as_deref) != Some(key) {
                     continue;
@@ -279,18 +322,18 @@ pub(super) fn definitions(set: &ast::AttrSet, key: &str) -> Vec<Definition> {
     out
 }
 
-/// Returns the names that a set defines more than once in a way that Nix refuses.
-pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
+/// Returns those of the names that a set defines more than once in a way that Nix refuses.
+pub(super) fn duplicates(set: &ast::AttrSet, of: &HashSet<String>) -> Vec<String> {
     let mut whole: HashSet<String> = HashSet::new();
     let mut dotted: HashSet<Vec<String>> = HashSet::new();
     let mut dotted_first: HashSet<String> = HashSet::new();
     let mut twice = Vec::new();
-    for entry in set.entries() {
+    for entry in candidates(set, |name| of.contains(name)) {
         match entry {
             Entry::AttrpathValue(binding) => {
                 let Some(names) = binding.attrpath().map(|p| path_names(&p)) else { continue };
                 let Some(names) = names.into_iter().collect::<Option<Vec<String>>>() else { continue };
-                let Some(first) = names.first() else { continue };
+                let Some(first) = names.first().filter(|n| of.contains(*n)) else { continue };
                 // Two literal sets of one name are merged by Nix; that is old code, not what is written here.
                 let literal = matches!(binding.value().map(unparen), Some(Expr::AttrSet(_)));
                 if names.len() == 1 {
@@ -308,7 +351,7 @@ pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
                 }
             }
             Entry::Inherit(inherit) => {
-                for name in inherit.attrs().filter_map(|a| attr_name(&a)) {
+                for name in inherit.attrs().filter_map(|a| attr_name(&a)).filter(|n| of.contains(n)) {
                     if whole.contains(&name) {
                         twice.push(name.clone());
                     }
@@ -320,18 +363,34 @@ pub(super) fn duplicates(set: &ast::AttrSet) -> Vec<String> {
     twice
 }
 
-/// Counts the duplicates in the sets that edits touch; `after` says that the tree is the one with the edits made.
-pub(super) fn duplicates_near(root: &rnix::SyntaxNode, edits: &TextEdits, after: bool) -> usize {
+/// Says whether the edits define something twice that was not before. Only names that the edits touch can: of those the
+/// duplicates are counted in the sets around the edits, before and after.
+pub(super) fn defines_twice(before: &rnix::SyntaxNode, after: &rnix::SyntaxNode, edits: &TextEdits) -> bool {
+    let mut names = HashSet::new();
+    let new = touched(after, edits, true, &mut names);
+    let old = touched(before, edits, false, &mut names);
+    let count = |sets: &HashSet<ast::AttrSet>| sets.iter().map(|s| duplicates(s, &names).len()).sum::<usize>();
+    count(&new) > count(&old)
+}
+
+/// Returns the sets around and within the edits, and adds the names of the entries that they touch; `after` says that
+/// the tree is the one with the edits made.
+fn touched(
+    root: &rnix::SyntaxNode,
+    edits: &TextEdits,
+    after: bool,
+    names: &mut HashSet<String>,
+) -> HashSet<ast::AttrSet> {
     let mut sets: HashSet<ast::AttrSet> = HashSet::new();
     let mut shift = 0isize;
     for edit in edits.iter() {
         let start = if after { edit.span.start.saturating_add_signed(shift) } else { edit.span.start };
         let length = if after { edit.text.len() } else { edit.span.len() };
         shift += isize::try_from(edit.text.len()).unwrap_or(0) - isize::try_from(edit.span.len()).unwrap_or(0);
-        let (Ok(start), Ok(end)) = (rnix::TextSize::try_from(start), rnix::TextSize::try_from(start + length)) else {
+        let (Ok(from), Ok(to)) = (rnix::TextSize::try_from(start), rnix::TextSize::try_from(start + length)) else {
             continue;
         };
-        let range = rnix::TextRange::new(start, end);
+        let range = rnix::TextRange::new(from, to);
         if !root.text_range().contains_range(range) {
             continue;
         }
@@ -342,9 +401,28 @@ pub(super) fn duplicates_near(root: &rnix::SyntaxNode, edits: &TextEdits, after:
                 None => continue,
             },
         };
-        sets.extend(covering.ancestors().filter_map(ast::AttrSet::cast));
+        let within = Span::new(start, start + length);
+        let around: Vec<ast::AttrSet> = covering.ancestors().filter_map(ast::AttrSet::cast).collect();
+        for set in &around {
+            for glance in glances(set).filter(|g| g.span.start <= within.end && within.start <= g.span.end) {
+                names.extend(entry(set, &glance).into_iter().flat_map(|e| first_names(&e)));
+            }
+        }
+        sets.extend(around);
         let new = covering.children().filter(|c| c.text_range().intersect(range).is_some());
-        sets.extend(new.flat_map(|c| c.descendants()).filter_map(ast::AttrSet::cast));
+        for set in new.flat_map(|c| c.descendants()).filter_map(ast::AttrSet::cast) {
+            names.extend(set_keys(&set));
+            sets.insert(set);
+        }
     }
-    sets.iter().map(|s| duplicates(s).len()).sum()
+    sets
+}
+
+fn first_names(entry: &Entry) -> Vec<String> {
+    match entry {
+        Entry::AttrpathValue(v) => {
+            v.attrpath().and_then(|p| p.attrs().next()).and_then(|a| attr_name(&a)).into_iter().collect()
+        }
+        Entry::Inherit(i) => i.attrs().filter_map(|a| attr_name(&a)).collect(),
+    }
 }

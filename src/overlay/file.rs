@@ -2,7 +2,9 @@
 //!
 //! Must not touch the disk.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rnix::SyntaxNode;
 use rowan::ast::AstNode;
@@ -17,7 +19,8 @@ use super::request::{
     Change, Element, Facts, FileChange, Files, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned, Select,
 };
 use super::value::element_key;
-use crate::base::span::{Place, Span, line_col};
+use crate::base::edit::TextEdits;
+use crate::base::span::{LineCol, Lines, Place, Span};
 use crate::syntax::{self, AttrPath, Tree, trivia};
 
 /// A file that may hold overlays: its path as the user named it, its text and its tree.
@@ -25,6 +28,8 @@ pub struct OverlayFile {
     path: PathBuf,
     text: String,
     tree: Tree,
+    /// Made when the first place is asked for.
+    lines: OnceLock<Lines>,
 }
 
 impl std::fmt::Debug for OverlayFile {
@@ -40,7 +45,16 @@ impl OverlayFile {
     /// [`Error::Syntax`] when the text is no Nix expression or too large or too deep to be read.
     pub fn parse(path: &Path, text: String) -> Result<OverlayFile, Error> {
         let tree = syntax::parse(path, &text)?;
-        Ok(OverlayFile { path: path.to_path_buf(), text, tree })
+        Ok(OverlayFile { path: path.to_path_buf(), text, tree, lines: OnceLock::new() })
+    }
+
+    /// The file with edits made, whose text is `new`.
+    pub(super) fn edited(&self, edits: &TextEdits, new: &str) -> Result<OverlayFile, Error> {
+        let tree = syntax::parse_edited(&self.path, &self.tree, &self.text, edits, new)?;
+        match tree.errors().is_empty() {
+            true => Ok(OverlayFile { path: self.path.clone(), text: new.to_string(), tree, lines: OnceLock::new() }),
+            false => OverlayFile::parse(&self.path, new.to_string()),
+        }
     }
 
     /// Returns the path as it was given.
@@ -58,7 +72,12 @@ impl OverlayFile {
     }
 
     fn place(&self, span: Span) -> Place {
-        Place::in_text(&self.path, &self.text, span)
+        let line_col = self.line_col(span.start);
+        Place { path: self.path.clone(), span: Some(span), line_col: Some(line_col) }
+    }
+
+    fn line_col(&self, offset: usize) -> LineCol {
+        self.lines.get_or_init(|| Lines::of(&self.text)).line_col(&self.text, offset)
     }
 
     fn all(&self) -> Vec<Function> {
@@ -100,12 +119,12 @@ impl OverlayFile {
                 let at = |f: &&Function| f.place().start == offset || trivia::span(f.head.syntax()).start == offset;
                 all.iter().find(at).cloned().ok_or_else(|| Error::NotOnLine {
                     path: self.path.clone(),
-                    line: line_col(&self.text, offset).line,
+                    line: self.line_col(offset).line,
                     candidates: places(&all),
                 })
             }
             Select::Line(line) => {
-                let line_of = |offset: usize| line_col(&self.text, offset).line;
+                let line_of = |offset: usize| self.line_col(offset).line;
                 let on: Vec<&Function> = all.iter().filter(|f| line_of(f.place().start) == line).collect();
                 let on = if on.is_empty() {
                     // The line of the first parameter of all, or of the second argument, says as much.
@@ -191,6 +210,7 @@ impl OverlayFile {
     /// Returns every package that the file's overlays patch, in the order of the text.
     pub fn patched_packages(&self) -> Vec<PatchedPackage> {
         let mut out = Vec::new();
+        let mut seen: HashSet<(Span, String)> = HashSet::new();
         for function in self.all() {
             if !matches!(function.kind, FnKind::Packages | FnKind::PackageOverrides | FnKind::Unknown | FnKind::Scope) {
                 continue;
@@ -214,7 +234,7 @@ impl OverlayFile {
                     })
                     .collect();
                 let place = self.place(patched.binding);
-                if out.iter().any(|p: &PatchedPackage| p.place == place && p.attr.last() == patched.attr.last()) {
+                if !seen.insert((patched.binding, patched.attr.last().to_string())) {
                     continue;
                 }
                 out.push(PatchedPackage {
@@ -290,13 +310,13 @@ impl OverlayFile {
 
     fn remove_here(&self, function: &Function, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
         let facts = Facts::default();
-        let (edits, binding) = remove::edits(self, function, attr.names(), which, &facts)?;
+        let names = &super::scopes::canonical(attr.names());
+        let (edits, binding) = remove::edits(self, function, names, which, &facts)?;
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
-        let file = OverlayFile::parse(&self.path, new.clone())
-            .map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
-        if body::duplicates_near(&file.root(), &edits, true) > body::duplicates_near(&self.root(), &edits, false) {
+        let file = self.edited(&edits, &new).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        if body::defines_twice(&self.root(), &file.root(), &edits) {
             return Err(unverified("an attribute would be defined twice".into()));
         }
         let shift = edits.iter().filter(|e| e.span.end <= function.place().start).fold(0isize, |sum, e| {
@@ -304,7 +324,7 @@ impl OverlayFile {
         });
         let offset = function.place().start.saturating_add_signed(shift);
         if let Some(function) = file.function_at(offset) {
-            let bindings = query::bindings_of(&function, attr.names(), &facts, file.text());
+            let bindings = query::bindings_of(&function, names, &facts, file.text());
             for element in which {
                 if query::count(&bindings, element).0 != 0 {
                     return Err(unverified(format!("`{}` is still there", element.identity())));

@@ -2,10 +2,11 @@
 //!
 //! Must not decide what is written, only where its line ends and spaces are.
 
-use rnix::ast::{self, Entry, Expr, HasEntry};
+use rnix::ast::{self, Entry, Expr};
 use rowan::ast::AstNode;
 
 use super::ast::span;
+use super::entries::{Glance, Name, entry, glances};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::{make, trivia};
@@ -17,6 +18,8 @@ pub(super) struct Style {
     pub(super) unit: String,
     /// `[]` instead of `[ ]`.
     pub(super) tight: bool,
+    /// What is written goes into a set that was empty with its braces on two lines.
+    pub(super) opened: bool,
 }
 
 impl Style {
@@ -25,6 +28,7 @@ impl Style {
             newline: trivia::newline(text),
             unit: trivia::indent_unit(text),
             tight: text.contains("[]") && !text.contains("[ ]"),
+            opened: false,
         }
     }
 
@@ -42,7 +46,7 @@ pub(super) type MakeValue<'a> = dyn Fn(&str, bool, &Style) -> String + 'a;
 
 /// Says whether nothing between the braces breaks the line.
 pub(super) fn one_line(set: &ast::AttrSet) -> bool {
-    !set.syntax().children_with_tokens().filter_map(rnix::NodeOrToken::into_token).any(|t| t.text().contains('\n'))
+    !set.syntax().green().children().filter_map(|c| c.into_token()).any(|t| t.text().contains('\n'))
 }
 
 /// What stands between two entries.
@@ -71,12 +75,24 @@ pub(super) fn blank_between(text: &str, entries: &[Span], without: Option<Span>)
 
 /// Returns the spans of a set's entries.
 pub(super) fn entry_spans(set: &ast::AttrSet) -> Vec<Span> {
-    set.entries().map(|e| trivia::span(e.syntax())).collect()
+    glances(set).map(|g| g.span).collect()
 }
 
 /// `key = value;`, without a space where the value begins on the next line.
 fn binding(name: &str, value: &str) -> String {
     if value.starts_with(['\n', '\r']) { format!("{name} ={value};") } else { format!("{name} = {value};") }
+}
+
+/// The path of a binding as it is written; nothing for an `inherit`.
+fn written_name(text: &str, glance: &Glance<'_>) -> String {
+    if let Name::Single(name) = glance.name {
+        return name.to_string();
+    }
+    let written = &text[glance.span.range()];
+    let inherit = written
+        .strip_prefix("inherit")
+        .is_some_and(|r| !r.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\'' | '.')));
+    if inherit { String::new() } else { written.split('=').next().unwrap_or("").trim_end().to_string() }
 }
 
 /// Puts `key = value;` into a set.
@@ -93,8 +109,8 @@ pub(super) fn insert_entry(
 ) -> Result<(), EditError> {
     let name = make::attr_name(key);
     let nl = style.newline;
-    let entries: Vec<Entry> = set.entries().collect();
-    let spans = entry_spans(set);
+    let entries: Vec<Glance<'_>> = glances(set).collect();
+    let spans: Vec<Span> = entries.iter().map(|g| g.span).collect();
     let (Some(open), Some(close)) = (set.l_curly_token(), set.r_curly_token()) else {
         return Err(EditError::OutOfBounds(span(set)));
     };
@@ -106,6 +122,12 @@ pub(super) fn insert_entry(
         let interior = Span::new(open.end, close.start);
         let last_comment = trivia::comments(set.syntax()).last().map(|c| trivia::token_span(&c));
         return match last_comment {
+            None if text[interior.range()].contains('\n') => {
+                // The braces stay where they are; one line end of its own says nothing, so the parameter does.
+                let opened = trivia::lines_in(&text[interior.range()]) == 1;
+                let value = value(&inside, false, &Style { opened, ..style.clone() });
+                edits.insert(open.end, format!("{nl}{inside}{}", binding(&name, &value)))
+            }
             None => {
                 let style = Style { tight: interior.is_empty(), ..style.clone() };
                 let value = value(&inside, false, &style);
@@ -124,14 +146,8 @@ pub(super) fn insert_entry(
         };
     }
 
-    let names: Vec<String> = entries
-        .iter()
-        .map(|e| match e {
-            Entry::AttrpathValue(v) => v.attrpath().map(|p| p.syntax().text().to_string()).unwrap_or_default(),
-            Entry::Inherit(_) => String::new(),
-        })
-        .collect();
-    let range = sorted_range(text, set, &entries, &names, open, close);
+    let names: Vec<String> = entries.iter().map(|g| written_name(text, g)).collect();
+    let range = sorted_range(text, set, &entries, &names, close);
     let at = match &range {
         Some(range) => range.start + trivia::sorted_place(&names[range.clone()], key),
         None => entries.len(),
@@ -181,25 +197,25 @@ pub(super) fn insert_entry(
 fn sorted_range(
     text: &str,
     set: &ast::AttrSet,
-    entries: &[Entry],
+    entries: &[Glance<'_>],
     names: &[String],
-    open: Span,
     close: Span,
 ) -> Option<std::ops::Range<usize>> {
-    let spans = entry_spans(set);
     if let Some(start) = marker(text, set, "keep-sorted start", None) {
         let end = marker(text, set, "keep-sorted end", None).map_or(close.start, |m| m.start);
-        let first = spans.iter().position(|s| s.start > start.end)?;
-        let last = spans.iter().rposition(|s| s.end < end)? + 1;
+        let first = entries.iter().position(|g| g.span.start > start.end)?;
+        let last = entries.iter().rposition(|g| g.span.end < end)? + 1;
         if first < last && names[first..last].windows(2).all(|w| w[0].to_lowercase() <= w[1].to_lowercase()) {
             return Some(first..last);
         }
         return None;
     }
-    let _ = open;
-    let plain = entries
-        .iter()
-        .all(|e| matches!(e, Entry::AttrpathValue(v) if v.attrpath().is_some_and(|p| p.attrs().count() == 1)));
+    // A quoted name is one name as well.
+    let plain = entries.iter().all(|g| match g.name {
+        Name::Single(_) => true,
+        Name::Dotted(_) => false,
+        Name::Other => matches!(entry(set, g), Some(Entry::AttrpathValue(v)) if v.attrpath().is_some_and(|p| p.attrs().count() == 1)),
+    });
     (plain && trivia::sorted(names, 4)).then_some(0..entries.len())
 }
 
@@ -228,6 +244,9 @@ pub(super) fn remove_entry(
     };
     let (open, close) = (trivia::token_span(&open), trivia::token_span(&close));
     if spans.len() == 1 && trivia::comments(set.syntax()).next().is_none() {
+        if stood_open(text, entry, close.start) {
+            return edits.delete(Span::new(open.end, entry.end));
+        }
         let tight = text[entry.range()].contains("or []");
         return edits.replace(Span::new(open.end, close.start), if tight { "" } else { " " });
     }
@@ -239,6 +258,12 @@ pub(super) fn remove_entry(
         from += if before[..last].ends_with('\r') { last - 1 } else { last };
     }
     edits.delete(Span::new(from, entry.end))
+}
+
+/// Says whether what stands between the last entry that [`insert_entry`] put into a set and the brace was there before.
+pub(super) fn stood_open(text: &str, written: Span, close: usize) -> bool {
+    trivia::lines_in(&text[written.end..close]) > 1
+        || text[written.range()].contains(&format!("({}: {{", super::value::OPENED_PARAM))
 }
 
 /// Says whether an expression can take `.name` behind it as it is.

@@ -8,6 +8,7 @@ mod ast;
 mod body;
 mod composition;
 mod derivation;
+mod entries;
 mod error;
 mod file;
 mod functions;
@@ -25,8 +26,8 @@ pub use error::{EXPLANATIONS, Error, Spot};
 pub use file::OverlayFile;
 pub use functions::FnKind;
 pub use request::{
-    Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchElement, PatchRequest,
-    PatchedPackage, Planned, Scope, ScopeMethod, Select,
+    Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchAttribute, PatchElement,
+    PatchRequest, PatchedPackage, Planned, Scope, ScopeMethod, Select,
 };
 
 pub use crate::syntax::AttrPath;

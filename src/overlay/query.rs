@@ -25,19 +25,23 @@ pub(super) struct Patched {
 /// Returns every package whose patches the function sets, nested scopes included.
 pub(super) fn patched(function: &Function, text: &str) -> Vec<Patched> {
     let Some(whole) = function.body() else { return Vec::new() };
-    patched_body(&body::read(whole), text)
+    patched_body(body::read(whole), text)
 }
 
-fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
+fn patched_body(body: Body, text: &str) -> Vec<Patched> {
+    let body = &body.indexed();
     let mut out = Vec::new();
     for key in body.keys() {
         out.extend(of_key(body, &key));
+        out.extend(of_dotted(body, &key));
         let scope = if key == "pythonPackagesExtensions" || key == "python3" {
             "python3Packages".to_string()
         } else {
-            key.clone()
+            // An interpreter of one version holds the packages of its set: python37Packages.
+            let set = format!("{key}Packages");
+            scopes::python_interpreter(&set).filter(|interpreter| *interpreter == key).map_or(key.clone(), |_| set)
         };
-        if key != scope && body.keys().contains(&scope) {
+        if key != scope && !body.find(&scope).is_empty() {
             continue;
         }
         for site in scopes::sites(body, &scope, &Facts::default(), text) {
@@ -59,8 +63,8 @@ fn patched_body(body: &Body, text: &str) -> Vec<Patched> {
 
 fn of_site(site: &Site, text: &str) -> Vec<Patched> {
     match site {
-        Site::Inner(function) => function.body().map(|b| patched_body(&body::read(b), text)).unwrap_or_default(),
-        Site::Merged(set, _) => patched_body(&body::read(Expr::AttrSet(set.clone())), text),
+        Site::Inner(function) => function.body().map(|b| patched_body(body::read(b), text)).unwrap_or_default(),
+        Site::Merged(set, _) => patched_body(body::read(Expr::AttrSet(set.clone())), text),
     }
 }
 
@@ -89,14 +93,31 @@ fn in_body(body: &Body, names: &[String], facts: &Facts, text: &str) -> Vec<Patc
     match names {
         [] => Vec::new(),
         [key] => of_key(body, key),
-        [scope, rest @ ..] => scopes::sites(body, scope, facts, text)
-            .iter()
-            .flat_map(|site| match site {
-                Site::Inner(function) => bindings_of(function, rest, facts, text),
-                Site::Merged(set, _) => in_body(&body::read(Expr::AttrSet(set.clone())), rest, facts, text),
-            })
-            .collect(),
+        [scope, rest @ ..] => {
+            let mut out: Vec<Patched> = scopes::sites(body, scope, facts, text)
+                .iter()
+                .flat_map(|site| match site {
+                    Site::Inner(function) => bindings_of(function, rest, facts, text),
+                    Site::Merged(set, _) => in_body(&body::read(Expr::AttrSet(set.clone())), rest, facts, text),
+                })
+                .collect();
+            out.extend(of_dotted(body, scope).into_iter().filter(|p| p.attr.names() == names));
+            out
+        }
     }
+}
+
+/// The bindings `key.more = value;`, each with its whole path.
+fn of_dotted(body: &Body, key: &str) -> Vec<Patched> {
+    let found = body.find(key).into_iter();
+    found
+        .filter_map(|found| {
+            let Definition::Dotted(entry) = found.definition else { return None };
+            let attr = AttrPath::from_names(scopes::path_of(&entry)?)?;
+            let lists = patch_lists(&entry.value()?);
+            Some(Patched { attr, binding: span(&entry), conditional: found.conditional, lists })
+        })
+        .collect()
 }
 
 /// Says whether a list's element is the one that is asked for.

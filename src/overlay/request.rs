@@ -175,6 +175,26 @@ impl Written {
     }
 }
 
+/// The attribute that a package takes its patches from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "attribute", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PatchAttribute {
+    /// `patches` of the derivation.
+    Patches,
+    /// `kernelPatches`, an argument of a kernel: `{ name; patch; }` each.
+    KernelPatches,
+    /// `extraPatches`, an argument of what `buildUBoot` makes.
+    ExtraPatches,
+    /// `cargoPatches`, an argument of `buildRustPackage`: they are applied before the dependencies are fetched too, so
+    /// a patch of `Cargo.lock` has to be one.
+    CargoPatches {
+        /// The attribute that holds the hash of the dependencies (`cargoHash`, `cargoSha256`), which the patch changes:
+        /// it is written beside the list with a false hash, so that the build tells the new one. `None` writes none.
+        hash: Option<String>,
+    },
+}
+
 /// What is to be written.
 #[derive(Debug, Clone)]
 pub struct PatchRequest {
@@ -188,12 +208,14 @@ pub struct PatchRequest {
     pub scope: Scope,
     /// What is known about the package.
     pub facts: Facts,
+    /// The attribute that is written; the package's usual one when absent: `kernelPatches` of a kernel, else `patches`.
+    pub attribute: Option<PatchAttribute>,
 }
 
 impl PatchRequest {
     /// Makes a request for one package with no facts, at the end of its list, for every stage.
     pub fn new(attr: AttrPath, elements: Vec<PatchElement>) -> PatchRequest {
-        PatchRequest { attr, elements, position: None, scope: Scope::All, facts: Facts::default() }
+        PatchRequest { attr, elements, position: None, scope: Scope::All, facts: Facts::default(), attribute: None }
     }
 }
 

@@ -33,7 +33,9 @@ fn usual_method(scope: &str) -> Option<ScopeMethod> {
     if python_interpreter(scope).is_some() {
         return Some(ScopeMethod::PythonExtensions);
     }
-    if scope.starts_with("linuxPackages") || scope.starts_with("haskellPackages") || scope.starts_with("linuxKernel") {
+    let compiler = scope.strip_prefix("ghc").is_some_and(|v| v.bytes().all(|b| b.is_ascii_digit()));
+    let kernel = ["linuxPackages", "linux_"].iter().any(|stem| scope.starts_with(stem));
+    if kernel || compiler || scope.starts_with("haskellPackages") {
         return Some(ScopeMethod::Extend);
     }
     if matches!(
@@ -75,9 +77,45 @@ pub(super) fn python_interpreter(scope: &str) -> Option<String> {
         .then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
 }
 
+/// Returns the names under which an overlay binds a package: `python3.pkgs.X` is `python3Packages.X`.
+pub(super) fn canonical(names: &[String]) -> Vec<String> {
+    match names {
+        [interpreter, pkgs, rest @ ..]
+            if pkgs == "pkgs"
+                && !rest.is_empty()
+                && python_interpreter(&format!("{interpreter}Packages")).is_some() =>
+        {
+            std::iter::once(format!("{interpreter}Packages")).chain(rest.iter().cloned()).collect()
+        }
+        _ => names.to_vec(),
+    }
+}
+
+/// Returns the recipe for a scope within scopes (`haskell`, `packages`, `ghc96`): each set is merged over what was
+/// there, the last one is overridden in its own way.
+pub(super) fn deep_recipe(
+    scope: &str,
+    inner: &[String],
+    facts: &Facts,
+    first: Option<&str>,
+    prev: &str,
+    style: &Style,
+) -> Option<Recipe> {
+    let Some((next, rest)) = inner.split_first() else { return recipe(scope, facts, first, prev, style) };
+    let base = make::select(prev, scope);
+    let below = deep_recipe(next, rest, facts, first, &base, style).filter(|r| r.also.is_none())?;
+    Some(Recipe {
+        key: scope.to_string(),
+        open: format!("{base} // {{ {} = {}", make::attr_name(&below.key), below.open),
+        close: format!("{}; }}", below.close),
+        ..below
+    })
+}
+
 /// Returns the recipe for `scope`, given the names of the overlay's arguments; `None` when no way is known.
 pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str, style: &Style) -> Option<Recipe> {
-    let method = facts.scope.or_else(|| usual_method(scope))?;
+    // How the kernel itself is patched says nothing about the set that it is in.
+    let method = facts.scope.filter(|m| *m != ScopeMethod::KernelPatches).or_else(|| usual_method(scope))?;
     let base = make::select(prev, scope);
     recipe_on(scope, &base, method, facts, first, prev, style)
 }
@@ -152,6 +190,11 @@ pub(super) enum Site {
     Inner(Box<Function>),
     /// A set merged over the scope: `prev.xorg // { ... }`; the text of what it is merged over.
     Merged(ast::AttrSet, String),
+}
+
+/// Returns the names of a binding's path when all are known.
+pub(super) fn path_of(entry: &ast::AttrpathValue) -> Option<Vec<String>> {
+    path_names(&entry.attrpath()?).into_iter().collect()
 }
 
 /// The keys under which a scope may be overridden.

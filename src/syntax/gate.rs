@@ -4,11 +4,16 @@
 //! text is scanned first. A text that the scan proves shallow is parsed at once; a deeper one on a thread with a
 //! large stack; one past [`MAX_DEPTH`] not at all. Must not interpret the tree.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rnix::SyntaxKind::{self, *};
 
 use super::error::{Error, shown_line};
+use super::reparse;
+pub use super::tree::Tree;
+use crate::base::edit::TextEdits;
 use crate::base::span::{Place, Span};
 
 /// The most bytes that a file may have.
@@ -23,8 +28,15 @@ const SHALLOW: usize = 96;
 /// The stack of the thread that parses deeper texts, in bytes; only the pages that are touched cost anything.
 const DEEP_STACK: usize = 256 << 20;
 
-/// A parsed text without errors.
-pub type Tree = rnix::Parse<rnix::Root>;
+/// Texts from this size on are kept with their trees, in bytes.
+const KEPT_BYTES: usize = 32 << 10;
+
+/// How many of them are kept.
+const KEPT: usize = 4;
+
+/// The last large texts and their trees. A command asks for the same file several times, and a large tree takes as long
+/// to give back as a tenth of its parse: what is here is neither made twice nor ever taken down.
+static LARGE: Mutex<VecDeque<(String, Tree)>> = Mutex::new(VecDeque::new());
 
 /// Takes the bytes of a file as text.
 ///
@@ -58,6 +70,13 @@ pub fn parse_errors(path: &Path, text: &str) -> Result<Tree, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::TooLarge { path: path.to_path_buf(), bytes: text.len() });
     }
+    match kept(text) {
+        Some(tree) => Ok(tree),
+        None => whole(path, text).map(|tree| keep(text, tree)),
+    }
+}
+
+fn whole(path: &Path, text: &str) -> Result<Tree, Error> {
     if let Some(offset) = text.bytes().position(|b| b == 0) {
         return Err(Error::Nul { path: path.to_path_buf(), offset });
     }
@@ -70,7 +89,7 @@ pub fn parse_errors(path: &Path, text: &str) -> Result<Tree, Error> {
         return Err(Error::TooDeep { place, line: shown_line(text, deepest.offset) });
     }
     if deepest.depth <= SHALLOW {
-        return Ok(rnix::Root::parse(text));
+        return Ok(tree_of(rnix::Root::parse(text), deepest.depth));
     }
     let parsed = std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -79,7 +98,59 @@ pub fn parse_errors(path: &Path, text: &str) -> Result<Tree, Error> {
             .ok()
             .and_then(|thread| thread.join().ok())
     });
-    parsed.ok_or_else(|| Error::unparsable(path, text, deepest.offset, "the parser could not be run".into()))
+    match parsed {
+        Some(parsed) => Ok(tree_of(parsed, deepest.depth)),
+        None => Err(Error::unparsable(path, text, deepest.offset, "the parser could not be run".into())),
+    }
+}
+
+/// Parses the text that `edits` make of `old`, from the tree that `old` has where that is enough.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_edited(path: &Path, tree: &Tree, old: &str, edits: &TextEdits, new: &str) -> Result<Tree, Error> {
+    let within = new.len() <= MAX_BYTES && !edits.iter().any(|e| e.text.contains('\0'));
+    let quick = if within { reparse::reparse(tree, old, edits) } else { None };
+    match quick {
+        Some(quick) => {
+            debug_assert!(
+                whole(path, new).is_ok_and(|tree| tree.green == quick.green && tree.errors.is_empty()),
+                "the edited tree differs from a whole parse:\n{new}"
+            );
+            Ok(keep(new, quick))
+        }
+        None => parse(path, new),
+    }
+}
+
+fn tree_of(parsed: rnix::Parse<rnix::Root>, depth: usize) -> Tree {
+    let green = parsed.syntax().green().to_owned();
+    Tree { green, errors: parsed.errors().to_vec(), depth }
+}
+
+fn kept(text: &str) -> Option<Tree> {
+    if text.len() < KEPT_BYTES {
+        return None;
+    }
+    let large = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+    large.iter().find(|(kept, _)| kept == text).map(|(_, tree)| tree.clone())
+}
+
+fn keep(text: &str, tree: Tree) -> Tree {
+    if text.len() >= KEPT_BYTES {
+        let mut large = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+        if large.len() == KEPT {
+            large.pop_front();
+        }
+        large.push_back((text.to_string(), tree.clone()));
+    }
+    tree
+}
+
+/// Parses a text that is shallow; its depth comes with it.
+pub(super) fn shallow(text: &str) -> Option<(usize, rnix::Parse<rnix::Root>)> {
+    let depth = scan(text).depth;
+    (depth <= SHALLOW).then(|| (depth, rnix::Root::parse(text)))
 }
 
 struct Deepest {

@@ -6,8 +6,11 @@ mod attr_path;
 mod error;
 mod gate;
 pub mod make;
+mod reparse;
+mod tree;
 pub mod trivia;
+pub mod walk;
 
 pub use attr_path::AttrPath;
 pub use error::{EXPLANATIONS, Error};
-pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, decode, parse, parse_errors};
+pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, decode, parse, parse_edited, parse_errors};

@@ -14,11 +14,14 @@ use crate::ops::list;
 pub(crate) struct Args {
     /// Only this package
     attr: Option<String>,
+    /// The package set that is asked when the overlays have the package under another name
+    #[arg(long, value_name = "PATH", requires = "attr")]
+    nixpkgs: Option<String>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
-    let listed = list::list(&workspace, args.attr.as_deref())?;
+    let listed = list::list(&workspace, args.attr.as_deref(), args.nixpkgs.as_deref())?;
     context.warn(&listed.warnings);
     context.show(&listed)
 }

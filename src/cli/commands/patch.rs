@@ -41,13 +41,13 @@ pub(crate) struct Args {
     /// Puts the patches at this place of the queue, from 1, instead of its end
     #[arg(long, value_name = "N", value_parser = position)]
     position: Option<usize>,
-    /// Patches every stage, or only what runs on the target
-    #[arg(long, value_enum, default_value = "all")]
-    scope: ScopeArg,
+    /// Patches every stage (the default), or only what runs on the target; says first what both cost
+    #[arg(long, value_enum)]
+    scope: Option<ScopeArg>,
     /// The package set that is asked about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Does not ask Nix about the package (nor does --dry-run without --nixpkgs)
+    /// Does not ask Nix about the package: instant, and a wrong name or a wrapper goes unnoticed
     #[arg(long)]
     offline: bool,
 }
@@ -76,15 +76,16 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         new_overlay: args.new_overlay,
         dry_run: args.dry_run,
         position: args.position,
-        scope: match args.scope {
+        scope: args.scope.map(|scope| match scope {
             ScopeArg::All => Scope::All,
             ScopeArg::Host => Scope::Host,
-        },
-        // A preview is instant unless a package set to ask is named.
-        offline: args.offline || args.dry_run && args.nixpkgs.is_none(),
+        }),
+        offline: args.offline,
         nixpkgs: args.nixpkgs,
     };
-    let done = patch::patch(&workspace, &options)?;
+    let mut progress = context.progress();
+    let done = patch::patch(&workspace, &options, &mut *progress)?;
+    drop(progress);
     context.warn(&done.warnings);
     context.show(&done)
 }

@@ -12,11 +12,12 @@ use crate::ops::unpatch;
 #[command(after_help = "Examples:
   overlayctl unpatch musl 0001-fix-strerror.patch
   overlayctl unpatch musl              every patch of its queue
-  overlayctl unpatch musl 1 --keep-file")]
+  overlayctl unpatch musl 1 --keep-file
+  overlayctl unpatch jq 71c2ab5        one that is fetched, by the end of its address")]
 pub(crate) struct Args {
     /// The attribute path of the package
     attr: String,
-    /// The patch: its file name, its number, or its path; all of them when absent
+    /// The patch: its file name, its number, its path or its address; the whole queue when absent
     patch: Option<String>,
     /// The overlay: a file, or the function whose first argument stands on that line
     #[arg(long, value_name = "PATH[:LINE]")]
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// The package set that is asked when the overlay has the package under another name
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -37,6 +41,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         overlay: args.overlay.map(OverlayArg::choice),
         keep_file: args.keep_file,
         dry_run: args.dry_run,
+        nixpkgs: args.nixpkgs,
     };
     let done = unpatch::unpatch(&workspace, &options)?;
     context.warn(&done.warnings);

@@ -5,18 +5,20 @@
 
 mod create;
 mod rivals;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(super) use create::create;
 pub(super) use rivals::warnings as rival_warnings;
+pub(super) use steps::Steps;
 
 use super::Error;
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::{Workspace, path_literals};
-use crate::overlay::{AttrPath, Files, FnKind, OverlayFile, OverlayFn, Select};
+use crate::overlay::{AttrPath, Element, Files, FnKind, OverlayFile, OverlayFn, PatchedPackage, Select};
 
 /// An overlay that the user named: a file and, if need be, the line of the function's first argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,21 +57,49 @@ pub(super) fn opened(paths: &[PathBuf]) -> Vec<OverlayFile> {
     found.files
 }
 
+/// The overlay that is meant.
+pub(super) struct Chosen {
+    /// Its file.
+    pub(super) file: OverlayFile,
+    /// The function in it.
+    pub(super) select: Select,
+    /// The other files that may hold overlays, where they were looked for.
+    pub(super) others: Option<Vec<PathBuf>>,
+}
+
+/// Returns those patches of a package that are files of the queue in `queue_dir`, and their paths there.
+pub(super) fn in_queue<'a>(
+    file: &'a OverlayFile,
+    package: &'a PatchedPackage,
+    queue_dir: &'a Path,
+) -> impl Iterator<Item = (&'a Element, PathBuf)> {
+    let real = queue_dir.canonicalize().ok();
+    package.elements.iter().filter_map(move |element| {
+        let path = on_disk(element, file.path())?;
+        let below = real.as_ref().is_some_and(|dir| path.parent() == Some(dir.as_path()));
+        below.then(|| (element, queue_dir.join(path.file_name().unwrap_or_default())))
+    })
+}
+
+/// Returns the file that an element names.
+pub(super) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
+    let written = element.path.as_deref()?;
+    let dir = overlay.parent().unwrap_or(Path::new(""));
+    let path = dir.join(written).canonicalize().ok()?;
+    path.is_file().then_some(path)
+}
+
 /// Finds the overlay in which `attr` is to be patched: the one named, else the only one that binds it already, else the
 /// one of `overlayctl.toml`, else the only one there is.
 ///
 /// # Errors
 /// [`Error::NoOverlay`], [`Error::WhichOverlay`] listing each, and those of reading the files.
-pub(super) fn choose(
-    workspace: &Workspace,
-    choice: Option<&Choice>,
-    attr: &AttrPath,
-) -> Result<(OverlayFile, Select), Error> {
+pub(super) fn choose(workspace: &Workspace, choice: Option<&Choice>, attr: &AttrPath) -> Result<Chosen, Error> {
     if let Some(choice) = choice {
-        return named(choice, attr);
+        return named(choice, attr).map(|(file, select)| Chosen { file, select, others: None });
     }
     let mut found = Found::default();
-    let mut known = workspace.overlay_candidates();
+    let known = workspace.overlay_candidates();
     let typed: Vec<PathBuf> = workspace.settings().overlays.iter().map(|o| workspace.path(o)).collect();
     // A file that was only found by its text may be anything; one that was named has to be an overlay.
     found.add(&known, &|path| typed.contains(&path.to_path_buf()))?;
@@ -81,20 +111,27 @@ pub(super) fn choose(
         if !more.binding(attr).is_empty() || found.overlays().is_empty() {
             found = more;
         }
-        known.extend(further);
     }
-    found.into_chosen(workspace, attr, &typed)
+    let (file, select) = found.into_chosen(workspace, attr, &typed)?;
+    Ok(Chosen { file, select, others: Some(known) })
+}
+
+impl Chosen {
+    /// Says whether the overlay binds `attr`, or the set that it is in, itself already.
+    pub(super) fn binds(&self, attr: &AttrPath) -> bool {
+        let meant = |f: &OverlayFn| match self.select {
+            Select::Offset(at) => f.place.span.is_some_and(|span| span.start == at),
+            Select::Line(line) => f.place.line_col.is_some_and(|at| at.line == line),
+            Select::Only => true,
+        };
+        let keys = keys(attr);
+        self.file.functions().iter().any(|f| meant(f) && f.keys.iter().any(|key| keys.contains(key)))
+    }
 }
 
 /// Says whether the overlay that would be chosen binds `attr` itself already.
 pub(super) fn binds(workspace: &Workspace, choice: Option<&Choice>, attr: &AttrPath) -> bool {
-    let Ok((file, select)) = choose(workspace, choice, attr) else { return false };
-    let meant = |f: &OverlayFn| match select {
-        Select::Offset(at) => f.place.span.is_some_and(|span| span.start == at),
-        Select::Line(line) => f.place.line_col.is_some_and(|at| at.line == line),
-        Select::Only => true,
-    };
-    file.functions().iter().any(|f| meant(f) && f.keys.iter().any(|key| key == attr.first()))
+    choose(workspace, choice, attr).is_ok_and(|chosen| chosen.binds(attr))
 }
 
 /// Opens the overlay that the user named; a file that only composes others stands for them.
@@ -145,11 +182,15 @@ impl Found {
                 Err(_) if !has_to(path) => continue,
                 Err(error) => return Err(error),
             };
-            let at = self.files.len();
-            self.functions.extend(file.functions().into_iter().map(|f| (at, f)));
-            self.files.push(file);
+            self.hold(file);
         }
         Ok(())
+    }
+
+    fn hold(&mut self, file: OverlayFile) {
+        let at = self.files.len();
+        self.functions.extend(file.functions().into_iter().map(|f| (at, f)));
+        self.files.push(file);
     }
 
     /// Returns the positions of the functions in which a package may be bound.
@@ -282,10 +323,10 @@ mod tests {
         let (dir, workspace) = workspace(files);
         let shown = |path: &Path| path.strip_prefix(dir.path()).unwrap_or(path).display().to_string();
         match choose(&workspace, None, &AttrPath::parse(attr).unwrap()) {
-            Ok((file, Select::Offset(at))) => {
+            Ok(Chosen { file, select: Select::Offset(at), .. }) => {
                 Ok(format!("{}:{}", shown(file.path()), crate::base::span::line_col(file.text(), at).line))
             }
-            Ok((file, _)) => Ok(shown(file.path())),
+            Ok(Chosen { file, .. }) => Ok(shown(file.path())),
             Err(Error::WhichOverlay { candidates, .. }) => Err(candidates
                 .iter()
                 .map(|p| format!("{}:{}", shown(&p.path), p.line_col.map_or(0, |at| at.line)))

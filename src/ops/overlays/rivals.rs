@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Found;
+use super::{Chosen, Found};
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::base::span::Place;
@@ -12,13 +12,23 @@ use crate::config::Workspace;
 use crate::overlay::{AttrPath, OverlayFile, OverlayFn};
 
 /// Returns a warning for each overlay that is applied after the one at `chosen` and binds `attr` without building on
-/// what is there.
-pub(in crate::ops) fn warnings(workspace: &Workspace, chosen: &Place, attr: &AttrPath) -> Vec<Warning> {
+/// what is there. `overlay` is the file that was chosen, and what else is known of the choice.
+pub(in crate::ops) fn warnings(
+    workspace: &Workspace,
+    overlay: Chosen,
+    chosen: &Place,
+    attr: &AttrPath,
+) -> Vec<Warning> {
     let mut found = Found::default();
     // Parsing costs more than all else here, and a text without the name binds nothing.
     let keys = super::keys(attr);
-    let mut files = workspace.overlay_candidates();
-    files.retain(|path| fs::read_text(path).is_ok_and(|text| keys.iter().any(|key| text.contains(key.as_str()))));
+    let names_it = |text: &str| keys.iter().any(|key| text.contains(key.as_str()));
+    let mut files = overlay.others.unwrap_or_else(|| workspace.overlay_candidates());
+    files.retain(|path| *path != overlay.file.path() && fs::read_text(path).is_ok_and(|text| names_it(&text)));
+    if names_it(overlay.file.text()) {
+        found.seen.extend(overlay.file.path().canonicalize());
+        found.hold(overlay.file);
+    }
     if found.add(&files, &|_| false).is_err() {
         return Vec::new();
     }
@@ -96,6 +106,7 @@ fn builds_on(file: &OverlayFile, function: &OverlayFn, attr: &AttrPath) -> bool 
 mod tests {
     use super::*;
     use crate::base::span::Span;
+    use crate::overlay::Select;
 
     fn later(files: &[(&str, &str)], chosen: &str) -> usize {
         let dir = tempfile::tempdir().unwrap();
@@ -105,7 +116,8 @@ mod tests {
         let workspace = Workspace::open(Some(dir.path())).unwrap();
         let path = dir.path().join(chosen);
         let place = Place::in_text(&path, &fs::read_text(&path).unwrap(), Span::at(0));
-        warnings(&workspace, &place, &AttrPath::single("musl")).len()
+        let chosen = Chosen { file: super::super::open(&path).unwrap(), select: Select::Only, others: None };
+        warnings(&workspace, chosen, &place, &AttrPath::single("musl")).len()
     }
 
     #[test]

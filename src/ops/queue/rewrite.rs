@@ -110,7 +110,7 @@ pub fn plan(
     let change = match series.bound.as_slice() {
         [] if paths.is_empty() => None,
         [] => {
-            let (file, select) = overlays::choose(workspace, choice, &series.attr)?;
+            let overlays::Chosen { file, select, .. } = overlays::choose(workspace, choice, &series.attr)?;
             let (facts, warnings) = facts()?;
             rewrite.warnings.extend(warnings);
             let request = PatchRequest {
@@ -119,6 +119,7 @@ pub fn plan(
                 position: None,
                 scope: Scope::All,
                 facts,
+                attribute: None,
             };
             let planned = file.add_patches(&Disk, select, &request)?;
             rewrite.warnings.extend(planned.warnings);
@@ -259,6 +260,7 @@ impl List<'_> {
             position: Some(at),
             scope: Scope::All,
             facts: Facts::default(),
+            attribute: None,
         };
         let planned = self.file.add_patches(&Disk, self.select(), &request)?;
         self.take(planned.changes)

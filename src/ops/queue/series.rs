@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::super::unpatch::on_disk;
+use super::super::overlays::on_disk;
 use super::super::{Error, overlays};
 use super::error::Error as QueueError;
 use crate::base::fs;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::ops::{Error, overlays, queue, unpatch};
+use crate::ops::{Error, overlays, queue};
 use crate::overlay::{AttrPath, Element};
 
 /// A package that overlays patch.
@@ -108,7 +108,7 @@ struct OverlaySource {
 }
 
 fn patch(element: &Element, overlay: &Path, source: &OverlaySource, outside_flake: bool) -> Patch {
-    let file = unpatch::on_disk(element, overlay);
+    let file = overlays::on_disk(element, overlay);
     let written = element.path.as_deref().or(element.url.as_deref()).unwrap_or(&element.text);
     Patch {
         name: written.rsplit('/').next().unwrap_or(written).to_string(),

@@ -5,17 +5,19 @@
 use rnix::ast::{BinOpKind, Expr};
 use rowan::ast::AstNode;
 
-use super::{
-    Candidate, Level, Planning, candidates, catches, refuse_body, rename_where_used, visible, writing, written,
-};
+use super::attribute::{writing, written};
+use super::existing::{is_alias, refuse_value};
+use super::key::{catches, new_value, refuse_body, rename_where_used, visible};
+use super::{Candidate, Level, Planning, candidates};
 use crate::base::edit::TextEdits;
 use crate::overlay::ast::{mentions, span};
 use crate::overlay::body::{self, Definition};
 use crate::overlay::error::Error;
 use crate::overlay::functions::Function;
 use crate::overlay::layout::{Style, insert_entry, operand_like};
-use crate::overlay::request::Facts;
+use crate::overlay::request::{Facts, Scope};
 use crate::overlay::scopes::{self, Site};
+use crate::overlay::value::value_edits;
 use crate::syntax::{AttrPath, make, trivia};
 
 pub(super) fn scope_candidates(
@@ -34,26 +36,34 @@ pub(super) fn scope_candidates(
                 function: None,
                 body: body::read(Expr::AttrSet(set.clone())),
                 prev: base.clone(),
+                set: level.set.clone(),
                 rename: None,
             }),
         };
         if let Some(inner) = inner {
-            let inner_level = inner;
+            // A guard needs the package set, which an inner argument of the same name hides.
+            let hidden = inner.function.is_some() && inner.prev == level.set;
+            if hidden && planning.request.scope == Scope::Host {
+                continue;
+            }
+            let inner_level = Level { set: level.set.clone(), ..inner };
             let more = candidates(planning, inner_level, rest)?;
             out.extend(more.into_iter().filter(|c| c.how != "wrapped-body" || matches!(site, Site::Inner(_))));
         }
     }
-    if rest.len() > 1 {
-        if out.is_empty() {
-            let attr = AttrPath::single(scope);
-            return Err(Error::UnknownScope { scope: attr, at: planning.spot(span(&level.body.whole)) });
-        }
+    let exact: Vec<String> = std::iter::once(scope.to_string()).chain(rest.iter().cloned()).collect();
+    let body = &level.body;
+    let dotted = body.find(scope).into_iter().rev().find(
+        |f| matches!(&f.definition, Definition::Dotted(entry) if scopes::path_of(entry).as_ref() == Some(&exact)),
+    );
+    let Some((name, inner)) = rest.split_last() else { return Ok(out) };
+    if let Some(found) = dotted {
+        dotted_key(planning, &level, name, &found, &mut out)?;
         return Ok(out);
     }
-    let Some(name) = rest.first() else { return Ok(out) };
     let first = level.function.and_then(Function::first);
     let style = &planning.style;
-    let Some(recipe) = scopes::recipe(scope, facts, first.as_deref(), &level.prev, style) else {
+    let Some(recipe) = scopes::deep_recipe(scope, inner, facts, first.as_deref(), &level.prev, style) else {
         if out.is_empty() {
             return Err(Error::UnknownScope {
                 scope: AttrPath::single(scope),
@@ -62,19 +72,21 @@ pub(super) fn scope_candidates(
         }
         return Ok(out);
     };
-    let body = &level.body;
     if level.function.is_some() {
         refuse_body(planning, body)?;
     }
     let elements = written(planning, name, &recipe.inner_prev);
     let writing = writing(planning, &level, name, &elements);
     let inner_value = |base: &str, indent: &str, one_line: bool, style: &Style| {
-        let entry = writing.overridden(base, &format!("{indent}{}", style.unit), one_line, style);
+        let inside = format!("{indent}{}", style.unit);
+        let entry = new_value(planning, &writing, base, &level.set, &inside, one_line, style);
         let name = make::attr_name(name);
         if one_line {
             format!("{{ {name} = {entry}; }}")
         } else {
-            format!("{{{nl}{indent}{unit}{name} = {entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
+            // A guard begins on a line of its own.
+            let gap = if entry.starts_with(['\n', '\r']) { "" } else { " " };
+            format!("{{{nl}{indent}{unit}{name} ={gap}{entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
         }
     };
     let inner_base = make::select(&recipe.inner_prev, name);
@@ -126,6 +138,32 @@ pub(super) fn scope_candidates(
         rename_where_used(&level, candidate);
     }
     Ok(out)
+}
+
+/// `scope.name = value;`: the value is edited as any.
+fn dotted_key(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    name: &str,
+    found: &body::Found,
+    out: &mut Vec<Candidate>,
+) -> Result<(), Error> {
+    let Definition::Dotted(entry) = &found.definition else { return Ok(()) };
+    let later = level.body.operands.iter().skip(found.operand + 1).any(body::Operand::opaque);
+    let Some(value) = entry.value().filter(|_| !found.conditional && !later) else {
+        let attr = planning.request.attr.clone();
+        return Err(Error::DottedSibling { attr, at: planning.spot(found.definition.span()) });
+    };
+    refuse_value(planning, &value, found.definition.span())?;
+    let elements = written(planning, name, &level.prev);
+    let writing = writing(planning, level, name, &elements);
+    for edit in value_edits(&value, is_alias(&value, name), &writing) {
+        out.push(Candidate { edits: edit.edits, how: edit.how, added: false, warnings: Vec::new() });
+    }
+    for candidate in out.iter_mut() {
+        rename_where_used(level, candidate);
+    }
+    Ok(())
 }
 
 type InnerValue<'a> = dyn Fn(&str, &str, bool, &Style) -> String + 'a;
