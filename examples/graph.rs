@@ -1,6 +1,10 @@
-//! Times the graph room alone: `build ROOTS STORE OUT`, `open FILE`, `diff BEFORE AFTER`; `register FILE` prints what
+//! Times the graph room alone: `build ROOTS STORE OUT`, `generate COUNT OUT`, `open FILE`,
+//! `predict FILE ATTR`, `diff BEFORE AFTER`; `register FILE` prints what
 //! `nix-store --register-validity` wants, so that stock Nix can be timed on the same store.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for measuring")]
+
+#[path = "../benches/generated/mod.rs"]
+mod generated;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -63,16 +67,19 @@ fn main() {
             }
         }
         ["predict", file, attr] => {
-            let graph = Graph::open(Path::new(file)).unwrap();
+            let graph = Graph::open_unproved(Path::new(file)).unwrap();
+            let opened = start.elapsed();
             let prediction = graph.predict(attr).unwrap();
             let taken = start.elapsed();
             println!(
-                "{attr}: {} roots, {} rebuild, {} possible, {} unlisted, {taken:?}",
+                "{attr}: {} roots, {} rebuild, {} possible, {} unlisted, opened {opened:?}, {taken:?}",
                 prediction.roots.len(),
                 prediction.rebuild.len(),
                 prediction.possible.len(),
                 prediction.unlisted
             );
+            graph.prove().unwrap();
+            println!("proved {:?}", start.elapsed());
             if let Ok(dir) = std::env::var("OUT") {
                 let list = |ids: &mut dyn Iterator<Item = u32>| -> String {
                     ids.map(|id| format!("{}\n", graph.node(id).drv_path())).collect()
@@ -88,6 +95,12 @@ fn main() {
             for id in Delta::between(&before, &after).replaced() {
                 println!("{}", before.node(*id).drv_path());
             }
+        }
+        ["generate", count, out] => {
+            let (graph, attr) = generated::generated(count.parse().unwrap());
+            println!("generated {:?}", start.elapsed());
+            graph.write(Path::new(out), "").unwrap();
+            println!("{} {} {attr}, written {:?}", graph.len(), graph.edges(), start.elapsed());
         }
         ["open", file] => {
             let graph = Graph::open(Path::new(file)).unwrap();

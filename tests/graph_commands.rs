@@ -256,3 +256,98 @@ fn a_graph_that_is_damaged_foreign_or_of_another_version_is_not_believed() {
     refused(&overlayctl(&["impact", "a", "--predict", "--graph", graph.to_str().unwrap()]), "OV0306");
     assert!(since.elapsed().as_secs() < 5);
 }
+
+#[test]
+fn no_flipped_byte_of_a_graph_changes_an_answer() {
+    let (a, b) = (drv(0, "a"), drv(1, "b"));
+    let store = Store::new(&[(&a, &derivation("a", &[&b])), (&b, &derivation("b", &[]))]);
+    assert!(store.build(&a, &[]).status.success());
+    let file = store.graph();
+    let good = fs::read(&file).unwrap();
+    let answer = || -> Result<String, overlayctl::graph::Error> {
+        let graph = overlayctl::graph::Graph::open_unproved(&file)?;
+        let prediction = graph.predict("a")?;
+        let paths: Vec<&str> = prediction.rebuild.iter().map(|id| graph.node(*id).drv_path()).collect();
+        Ok(format!("{} {paths:?} {:?}", graph.len(), prediction.possible))
+    };
+    let right = answer().unwrap();
+    assert!(right.contains(&a), "{right}");
+    let mut refused = 0;
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        fs::write(&file, bad).unwrap();
+        match answer() {
+            Ok(answer) => assert_eq!(answer, right, "byte {at}"),
+            Err(overlayctl::graph::Error::Cache { .. }) => refused += 1,
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+    }
+    assert!(refused * 10 > good.len() * 9, "{refused} of {}", good.len());
+}
+
+#[test]
+fn a_store_that_vanishes_during_the_read_is_an_error_or_partial() {
+    for allow in [false, true] {
+        let (a, b) = (drv(0, "a"), drv(1, "b"));
+        let store = Store::new(&[(&b, &derivation("b", &[]))]);
+        // The first derivation is a pipe: the reader waits in it while the store goes away.
+        let pipe = store.dir.path().join(a.trim_start_matches('/'));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let b_file = store.dir.path().join(b.trim_start_matches('/'));
+        let text = derivation("a", &[&b]);
+        let (moved, gone) = (pipe.clone(), store.dir.path().join("gone"));
+        let writer = std::thread::spawn(move || {
+            let mut open = fs::OpenOptions::new().write(true).open(&moved).unwrap();
+            // Now the reader has it open.
+            fs::rename(b_file, gone).unwrap();
+            std::io::Write::write_all(&mut open, text.as_bytes()).unwrap();
+        });
+        let more: &[&str] = if allow { &["--allow-missing", "--json"] } else { &[] };
+        let output = store.build(&a, more);
+        writer.join().unwrap();
+        if allow {
+            let built: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!((&built["partial"], &built["missing"][0]), (&true.into(), &b.into()));
+        } else {
+            refused(&output, "OV04");
+            assert!(String::from_utf8_lossy(&output.stderr).contains(&b) && !store.graph().exists());
+        }
+    }
+}
+
+#[test]
+fn garbage_that_starts_as_a_graph_is_refused_at_once() {
+    let a = drv(0, "a");
+    let store = Store::new(&[(&a, &derivation("a", &[]))]);
+    assert!(store.build(&a, &[]).status.success());
+    let graph = store.graph();
+    let mut bytes = fs::read(&graph).unwrap();
+    // Two gigabytes behind a good start: the length tells; and where that is made to fit, the checksum.
+    let file = fs::OpenOptions::new().write(true).open(&graph).unwrap();
+    file.set_len(2 << 30).unwrap();
+    let since = std::time::Instant::now();
+    for command in [
+        &["impact", "a", "--predict", "--graph", graph.to_str().unwrap()][..],
+        &["graph", "diff", graph.to_str().unwrap(), graph.to_str().unwrap()],
+    ] {
+        refused(&overlayctl(command), "OV0306");
+    }
+    bytes[24..32].copy_from_slice(&(2u64 << 30).to_ne_bytes());
+    bytes[80..88].copy_from_slice(&(2u64 << 30).to_ne_bytes());
+    fs::write(&graph, &bytes).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&graph).unwrap();
+    file.set_len(2 << 30).unwrap();
+    refused(&overlayctl(&["impact", "a", "--predict", "--graph", graph.to_str().unwrap()]), "OV0306");
+    assert!(since.elapsed().as_secs() < 10);
+    // A directory, and what cannot be read, are no graphs either.
+    let output = overlayctl(&["impact", "a", "--predict", "--graph", store.dir.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -121,7 +121,7 @@ fn a_source_that_many_share_does_not_carry_a_prediction_away() {
     assert_eq!(prediction.rebuild.len(), 1);
     assert!(prediction.unlisted > 4_000, "what was left out is counted");
     for root in graph.roots().step_by(40) {
-        check_shape(graph, &graph.predict_stages(root.attr.unwrap(), &[root.node]));
+        check_shape(graph, &graph.predict_stages(root.attr.unwrap(), &[root.node]).unwrap());
     }
 }
 

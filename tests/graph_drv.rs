@@ -5,6 +5,7 @@ mod graph_support;
 use std::borrow::Cow;
 
 use overlayctl::drv::{self, Closure, Derivation, Input, Output, OutputKind, Problem, Scanner, Selection};
+use overlayctl::graph::{Error, Graph, Root};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
@@ -255,6 +256,91 @@ fn damaged_real_files_are_refused_or_read_the_same_by_both() {
             check(&text)
         })
         .unwrap();
+}
+
+/// A small generator of numbers (SplitMix64): the same damage on every machine.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    /// Damages a text: bits, bytes, what structure is made of, pieces lost, doubled, or taken from another text.
+    fn damage(&mut self, text: &mut Vec<u8>, other: &[u8]) {
+        const STRUCTURE: &[u8] = b"\"\\,()[]n/-D\0\xff";
+        let at = self.below(text.len());
+        let end = (at + 1 + self.below(40)).min(text.len());
+        match self.below(8) {
+            0 if !text.is_empty() => text[at] ^= 1 << self.below(8),
+            1 if !text.is_empty() => text[at] = self.next() as u8,
+            2 if !text.is_empty() => text[at] = STRUCTURE[self.below(STRUCTURE.len())],
+            3 => text.insert(at, STRUCTURE[self.below(STRUCTURE.len())]),
+            4 => drop(text.drain(at..end)),
+            5 => text.truncate(at),
+            6 => {
+                let piece = text[at..end].to_vec();
+                let to = self.below(text.len());
+                drop(text.splice(to..to, piece));
+            }
+            _ => {
+                let from = self.below(other.len());
+                let piece = &other[from..(from + 40).min(other.len())];
+                drop(text.splice(at..end, piece.iter().copied()));
+            }
+        }
+    }
+}
+
+/// Serves one text for every path: whatever it needs is itself.
+struct Only<'t>(&'t [u8]);
+
+impl drv::Source for Only<'_> {
+    fn read(&self, _: &str, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+        buffer.clear();
+        buffer.extend_from_slice(self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_hundred_thousand_damaged_files_are_no_reason_to_panic_and_both_readers_agree() {
+    let texts: Vec<Vec<u8>> = real().into_iter().filter(|text| text.len() < 3_000).collect();
+    // Without optimisation a sample of them, for the suite's sake.
+    let rounds = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
+    let mut numbers = Numbers(4);
+    let (mut accepted, start) = (0, std::time::Instant::now());
+    let root = [Root { attr: None, drv_path: "/nix/store/0gbfxchai3yvrf514a7pjcjxrw1qx9z0-a.drv".into() }];
+    for round in 0..rounds {
+        let mut text = texts[numbers.below(texts.len())].clone();
+        let other = &texts[numbers.below(texts.len())];
+        for _ in 0..1 + numbers.below(3) {
+            numbers.damage(&mut text, other);
+        }
+        check(&text).unwrap();
+        accepted += usize::from(drv::parse(&text).is_ok());
+        // What is accepted is kept, or refused with a reason.
+        if round % 16 == 0 {
+            match (drv::parse(&text), Graph::read(&root, &Only(&text))) {
+                (Err(_), Err(Error::Derivation(drv::Error::Parse { .. }))) => {}
+                (Ok(derivation), Ok(graph)) => assert!(derivation.inputs.is_empty() && graph.len() == 1),
+                (Ok(derivation), Err(Error::Cycle(_))) => assert!(!derivation.inputs.is_empty()),
+                (Ok(_), Err(Error::NotADerivation { .. })) => {}
+                (parsed, read) => panic!("{parsed:?} {read:?}: {}", String::from_utf8_lossy(&text)),
+            }
+        }
+    }
+    eprintln!("{rounds} damaged files, {accepted} of them still derivations, {:?}", start.elapsed());
+    // Damage inside a value leaves a derivation; most other damage does not.
+    assert!(accepted > rounds / 20 && accepted < rounds * 19 / 20, "{accepted}");
 }
 
 #[test]

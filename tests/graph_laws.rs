@@ -212,7 +212,7 @@ proptest! {
         let ((before, _), (after, _)) = (graph(&packages), graph(&after_packages));
         let delta = Delta::between(&before, &after);
         let root = ids(&before)[&name(which)];
-        let prediction = before.predict_stages(&format!("attr{which}"), &[root]);
+        let prediction = before.predict_stages(&format!("attr{which}"), &[root]).unwrap();
         prop_assert_eq!(&prediction.rebuild[..], delta.replaced());
         prop_assert_eq!(prediction.roots.clone(), vec![root]);
         prop_assert!(prediction.possible.is_empty());

@@ -6,7 +6,8 @@
 /// The store directory that every nixpkgs uses unless told otherwise.
 pub const STORE_DIR: &str = "/nix/store";
 
-const HASH_LEN: usize = 32;
+/// The length of the hash in a store path.
+pub const HASH_LEN: usize = 32;
 const MAX_NAME: usize = 211;
 
 /// Splits a store path of `store_dir` into hash and name; `None` for anything else, also for a path below one.

@@ -1,4 +1,5 @@
-//! Stored graphs: one file, memory-mapped, checked before anything in it is believed.
+//! Stored graphs: one file, memory-mapped, checked before anything in it is believed: as a whole, or, for a
+//! prediction from a large one, in the parts that are read.
 //!
 //! The file is the image of `image.rs` with a checksum. It is written by a rename, so that a reader that has it mapped
 //! keeps the old one. Must not decide where cache files are or what they depend on.
@@ -8,27 +9,41 @@ use std::path::Path;
 
 use super::Graph;
 use super::error::{CacheProblem, Error};
-use super::image::{Bytes, HEADER, Image};
+use super::image::{Bytes, Image};
+use super::layout::HEADER;
 use crate::base::fs::{self, FsError, Written};
 
 impl Graph {
     /// Writes the graph to a file, atomically. `key` says what it depends on; [`Graph::key`] gives it back.
     ///
     /// # Errors
-    /// [`Error::Io`]; an older file is then as it was. [`Error::TooLarge`] for a key that does not fit.
+    /// [`Error::Io`]; an older file is then as it was. [`Error::TooLarge`] for a key that does not fit; those of
+    /// [`Graph::prove`].
     pub fn write(&self, path: &Path, key: &str) -> Result<Written, Error> {
+        self.prove()?;
         if key == self.key() {
             return Ok(fs::write(path, self.image.as_bytes())?);
         }
         Ok(fs::write(path, self.image.with_key(key)?.as_bytes())?)
     }
 
-    /// Opens a stored graph.
+    /// Opens a stored graph and checks all of it.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Cache`] when it is damaged, cut off, foreign or from another
     /// version: build it again then.
     pub fn open(path: &Path) -> Result<Graph, Error> {
+        let graph = Graph::open_unproved(path)?;
+        graph.prove()?;
+        Ok(graph)
+    }
+
+    /// Opens a stored graph without reading more than its header. [`Graph::predict`] checks what it reads; before
+    /// anything else is asked of it, [`Graph::prove`] has to check the rest.
+    ///
+    /// # Errors
+    /// As [`Graph::open`].
+    pub fn open_unproved(path: &Path) -> Result<Graph, Error> {
         let unreadable = |source| Error::Io(FsError::Read { path: path.to_path_buf(), source });
         let broken = |problem| Error::Cache { path: path.to_path_buf(), problem };
         let file = File::open(path).map_err(unreadable)?;
@@ -37,7 +52,22 @@ impl Graph {
             return Err(broken(CacheProblem::Foreign));
         }
         let map = map(&file).map_err(unreadable)?;
-        Image::check(Bytes::Mapped(map)).map(Graph::from_image).map_err(broken)
+        let image = Image::begin(Bytes::Mapped(map)).map_err(broken)?;
+        Ok(Graph { image, file: Some(path.to_path_buf()) })
+    }
+
+    /// Makes sure that the whole graph is as it was written. Costs nothing where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn prove(&self) -> Result<(), Error> {
+        self.prove_with(Image::prove_all)
+    }
+
+    /// Makes sure of some part of the graph.
+    pub(super) fn prove_with(&self, prove: impl FnOnce(&Image) -> Result<(), CacheProblem>) -> Result<(), Error> {
+        let Some(path) = &self.file else { return Ok(()) };
+        prove(&self.image).map_err(|problem| Error::Cache { path: path.clone(), problem })
     }
 }
 

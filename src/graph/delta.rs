@@ -238,19 +238,23 @@ impl Graph {
 
 /// Counts derivations and distinct sets of outputs.
 pub(super) fn count(graph: &Graph, ids: impl Iterator<Item = NodeId>) -> Counts {
-    let mut derivations = 0;
-    let mut unknown = 0;
-    let mut sets: HashSet<Vec<&str>> = HashSet::new();
+    let (mut derivations, mut unknown) = (0, 0);
+    // Most have one output, and then no list is needed.
+    let mut single: HashSet<&str, PathHash> = HashSet::default();
+    let mut several: HashSet<Vec<&str>> = HashSet::new();
     for id in ids {
         derivations += 1;
         let node = graph.node(id);
+        let mut outputs = node.outputs().map(|(_, path)| path);
         if node.has_unknown_outputs() {
             unknown += 1;
+        } else if outputs.len() == 1 {
+            single.extend(outputs);
         } else {
-            let mut paths: Vec<&str> = node.outputs().map(|(_, path)| path).collect();
+            let mut paths: Vec<&str> = outputs.by_ref().collect();
             paths.sort_unstable();
-            sets.insert(paths);
+            several.insert(paths);
         }
     }
-    Counts { derivations, builds: sets.len() + unknown }
+    Counts { derivations, builds: single.len() + several.len() + unknown }
 }

@@ -12,6 +12,7 @@ use memchr::memmem;
 use twox_hash::XxHash3_128;
 
 use super::names::split_version;
+use crate::base::store_path::HASH_LEN;
 use crate::drv::Scanner;
 
 /// Computes digests of many derivations of one store directory, one after the other.
@@ -75,11 +76,11 @@ impl Digester {
             let (before, from) = rest.split_at(at);
             self.masked.extend_from_slice(before);
             let path = from.get(self.prefix.needle().len()..).unwrap_or_default();
-            rest = match name_of(path) {
-                Some((name, after)) => {
+            rest = match package_of(path) {
+                Some((package, length)) => {
                     self.masked.push(0);
-                    packages = packages.wrapping_add(of_package(split_version(name).0.as_bytes()));
-                    after
+                    packages = packages.wrapping_add(package);
+                    path.get(length..).unwrap_or_default()
                 }
                 None => {
                     self.masked.extend_from_slice(self.prefix.needle());
@@ -92,28 +93,95 @@ impl Digester {
     }
 }
 
-/// Returns a short name's hash (FNV-1a, with a last step that spreads it).
-fn of_package(name: &[u8]) -> u64 {
-    let hash = name
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+/// The length of `HASH-`.
+const BEFORE_NAME: usize = HASH_LEN + 1;
+
+/// Says whether the text starts as a store path does below its directory: `HASH-`.
+fn starts_with_hash(path: &[u8]) -> bool {
+    let Some((hash, rest)) = path.split_first_chunk::<HASH_LEN>() else { return false };
+    // All bytes, without a branch for each.
+    let is_digit = |byte: &u8| byte.is_ascii_digit() | byte.is_ascii_lowercase();
+    hash.iter().fold(true, |ok, byte| ok & is_digit(byte)) && rest.first() == Some(&b'-')
+}
+
+/// Which bytes are in names of store paths.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        table[byte] = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.' | b'_' | b'?' | b'=');
+        byte += 1;
+    }
+    table
+};
+
+/// Returns the length of the name that a text starts with.
+fn name_length(text: &[u8]) -> usize {
+    text.iter().position(|byte| !NAME[usize::from(*byte)]).unwrap_or(text.len())
+}
+
+/// Of `HASH-NAME...`: the hash of the package in the name (FNV-1a, with a last step that spreads it), and the length of
+/// `HASH-NAME`. The package is the name up to where the version starts, as [`split_version`] has it.
+#[inline]
+fn package_of(path: &[u8]) -> Option<(u64, usize)> {
+    if !starts_with_hash(path) {
+        return None;
+    }
+    let name = path.get(BEFORE_NAME..)?;
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut at = 0;
+    while let Some(&byte) = name.get(at)
+        && NAME[usize::from(byte)]
+    {
+        if byte == b'-' && name.get(at + 1).is_some_and(|next| NAME[usize::from(*next)] && !next.is_ascii_alphabetic())
+        {
+            break;
+        }
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    let length = at + name_length(name.get(at..)?);
+    Some(((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15), BEFORE_NAME + length))
 }
 
 /// Splits `HASH-NAME...` into the name and what follows.
 fn name_of(path: &[u8]) -> Option<(&str, &[u8])> {
-    let (hash, rest) = path.split_at_checked(32)?;
-    let rest = rest.strip_prefix(b"-")?;
-    if !hash.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z')) {
+    if !starts_with_hash(path) {
         return None;
     }
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_' | b'?' | b'=');
-    let length = rest.iter().position(|byte| !is_name(byte)).unwrap_or(rest.len());
-    let (name, after) = rest.split_at(length);
+    let rest = path.get(BEFORE_NAME..)?;
+    let (name, after) = rest.split_at(name_length(rest));
     Some((std::str::from_utf8(name).ok()?, after))
 }
 
 /// Returns what a fixed-output input adds to the digest of those that need it; the sum does not depend on the order.
-pub(super) fn of_download(output_path: &str) -> u128 {
-    XxHash3_128::oneshot(output_path.as_bytes())
+pub(super) fn of_download(output_path: &[u8]) -> u128 {
+    XxHash3_128::oneshot(output_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_told_as_in_names() {
+        let hash = "0gbfxchai3yvrf514a7pjcjxrw1qx9z0";
+        let package = |text: &str| package_of(format!("{hash}-{text}").as_bytes());
+        for (name, same, length) in [
+            ("musl-1.1.22/lib", "musl", 11),
+            ("linux-headers-4.19\"", "linux-headers", 18),
+            ("stdenv-linux", "stdenv-linux", 12),
+            ("a-\"", "a-", 2),
+            ("a-", "a-", 2),
+            ("-1", "", 2),
+        ] {
+            let (found, end) = package(name).unwrap();
+            assert_eq!((found, end), (package(same).unwrap().0, BEFORE_NAME + length), "{name}");
+            assert_eq!(split_version(&name[..length]).0, same, "{name}");
+            assert_eq!(name_of(format!("{hash}-{name}").as_bytes()).unwrap().0, &name[..length]);
+        }
+        assert!(package_of(b"0gbfxchai3yvrf514a7pjcjxrw1qx9z-0").is_none());
+        assert!(package_of(hash.as_bytes()).is_none());
+    }
 }

@@ -8,93 +8,39 @@
 //! roots           4 x u32: attribute, node, whether there is an attribute
 //! missing         2 x u32: derivations that could not be read
 //! input rows      offsets (nodes + 1) and targets (edges)
-//! dependent rows  offsets (nodes + 1) and targets (edges)
 //! by path         nodes in the order of their .drv paths
-//! text            UTF-8
+//! dependent rows  offsets (nodes + 1) and targets (edges)
+//! fixed outputs   a bit for each node
+//! by source       2 x u32, sorted: hash of a source's path, node; of nodes that are not fixed-output
+//! by package      2 x u32, sorted: hash of the package name, node; of nodes that are not fixed-output
+//! text            UTF-8; that of a node in one piece, nodes in their order
+//! checksums       a word for each 256 KiB of the sections
 //! ```
 //!
 //! Every section starts at a multiple of 8 bytes. Nodes are numbered so that inputs come before what needs them; so a
-//! row of inputs holds only smaller numbers, and a graph that passes [`Image::check`] has no cycle. Must not read files.
+//! row of inputs holds only smaller numbers, and a graph that passes [`Image::prove_all`] has no cycle. What comes from a
+//! file is proved block by block, before anything in a block is used. Must not read files.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use twox_hash::XxHash3_128;
 
 use super::error::{CacheProblem, Error};
+use super::layout::{BLOCK, Counts, HEADER, Layout};
 
 /// The number of a node, from 0; inputs have smaller numbers than what needs them.
 pub type NodeId = u32;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"ovgraph\n");
 /// Rises with every change of the layout or of the meaning of a field.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Reads as another number where the byte order is another.
 const ORDER: u64 = 0x0102_0304 << 32;
 
-/// Words of the header.
-pub(super) const HEADER: usize = 16;
 /// A flag of a node: all outputs are given by hash.
 pub(super) const FIXED_OUTPUT: u32 = 1;
-
-/// How many of each a graph has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
-    pub nodes: usize,
-    pub edges: usize,
-    pub outputs: usize,
-    pub links: usize,
-    pub roots: usize,
-    pub missing: usize,
-    pub text: usize,
-}
-
-/// Where the sections lie, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub counts: Counts,
-    pub nodes: Range<usize>,
-    pub outputs: Range<usize>,
-    pub links: Range<usize>,
-    pub roots: Range<usize>,
-    pub missing: Range<usize>,
-    pub input_offsets: Range<usize>,
-    pub inputs: Range<usize>,
-    pub dependent_offsets: Range<usize>,
-    pub dependents: Range<usize>,
-    pub by_path: Range<usize>,
-    pub text: Range<usize>,
-    pub length: usize,
-}
-
-impl Layout {
-    /// Lays the sections out; `None` when a length does not fit in memory.
-    pub(super) fn of(counts: Counts) -> Option<Layout> {
-        let mut end = HEADER * 8;
-        let mut section = |count: usize, size: usize| -> Option<Range<usize>> {
-            let start = end;
-            let stop = start.checked_add(count.checked_mul(size)?)?;
-            end = stop.checked_next_multiple_of(8)?;
-            Some(start..stop)
-        };
-        let rows = counts.nodes.checked_add(1)?;
-        Some(Layout {
-            counts,
-            nodes: section(rows, 64)?,
-            outputs: section(counts.outputs, 16)?,
-            links: section(counts.links, 8)?,
-            roots: section(counts.roots, 16)?,
-            missing: section(counts.missing, 8)?,
-            input_offsets: section(rows, 4)?,
-            inputs: section(counts.edges, 4)?,
-            dependent_offsets: section(rows, 4)?,
-            dependents: section(counts.edges, 4)?,
-            by_path: section(counts.nodes, 4)?,
-            text: section(counts.text, 1)?,
-            length: end,
-        })
-    }
-}
 
 /// Where the bytes are.
 #[derive(Debug)]
@@ -122,6 +68,10 @@ pub(super) struct Image {
     /// Spans of the key and of the store directory in the text.
     key: (u32, u32),
     store_dir: (u32, u32),
+    /// Which blocks are known to be as they were written; none of them where all are.
+    proved: Vec<AtomicBool>,
+    /// Whether the structure was checked too.
+    whole: AtomicBool,
 }
 
 impl Image {
@@ -143,18 +93,30 @@ impl Image {
             counts.text as u64,
             pair(key),
             pair(store_dir),
-            0,
-            0,
+            counts.packages as u64,
+            counts.sources as u64,
             0,
         ];
         for (word, value) in words.iter_mut().zip(header) {
             *word = value;
         }
-        let sum = checksum(bytemuck::cast_slice(&words));
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        let sums: Vec<u64> = bytes
+            .get(layout.summed())
+            .unwrap_or_default()
+            .par_chunks(BLOCK)
+            .map(|block| XxHash3_128::oneshot(block) as u64)
+            .collect();
+        if let Some(place) = words.get_mut(layout.sums.start / 8..layout.sums.end / 8)
+            && place.len() == sums.len()
+        {
+            place.copy_from_slice(&sums);
+        }
+        let sum = checksum(bytemuck::cast_slice(&words), &layout);
         if let Some(word) = words.get_mut(2) {
             *word = sum;
         }
-        Image { bytes: Bytes::Owned(words), layout, key, store_dir }
+        Image { bytes: Bytes::Owned(words), layout, key, store_dir, proved: Vec::new(), whole: AtomicBool::new(true) }
     }
 
     /// Returns the bytes as they go into a file.
@@ -171,7 +133,7 @@ impl Image {
         let layout = Layout::of(counts).ok_or(Error::TooLarge { what: "bytes" })?;
         let mut words = vec![0u64; layout.length / 8];
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        // The text is the last section, so nothing before it moves.
+        // Only the checksums are behind the text, so nothing before it moves.
         let old = self.bytes.as_slice().get(..self.layout.text.end).unwrap_or_default();
         for (at, part) in [(0, old), (old.len(), key.as_bytes())] {
             if let Some(place) = bytes.get_mut(at..at + part.len()) {
@@ -181,8 +143,9 @@ impl Image {
         Ok(Image::seal(words, layout, (start, length), self.store_dir))
     }
 
-    /// Takes bytes that come from a file, and checks all that later steps rely on.
-    pub(super) fn check(bytes: Bytes) -> Result<Image, CacheProblem> {
+    /// Takes bytes that come from a file. Only the header and the checksums are checked: whoever uses a section has to
+    /// [`Image::prove`] it first.
+    pub(super) fn begin(bytes: Bytes) -> Result<Image, CacheProblem> {
         let slice = bytes.as_slice();
         let word = |index: usize| -> Option<u64> {
             Some(u64::from_ne_bytes(slice.get(index * 8..index * 8 + 8)?.try_into().ok()?))
@@ -202,12 +165,14 @@ impl Image {
             roots: length(8)?,
             missing: length(9)?,
             text: length(10)?,
+            packages: length(13)?,
+            sources: length(14)?,
         };
         let layout = Layout::of(counts).ok_or(CacheProblem::Length)?;
         if layout.length != slice.len() || length(3)? != slice.len() || counts.nodes > u32::MAX as usize {
             return Err(CacheProblem::Length);
         }
-        if word(2) != Some(checksum(slice)) {
+        if word(2) != Some(checksum(slice, &layout)) {
             return Err(CacheProblem::Checksum);
         }
         let span = |index| {
@@ -215,9 +180,122 @@ impl Image {
             ((pair >> 32) as u32, pair as u32)
         };
         let (key, store_dir) = (span(11), span(12));
-        let image = Image { bytes, layout, key, store_dir };
-        image.check_structure()?;
+        if ![key, store_dir].iter().all(|span| span.0 as usize + span.1 as usize <= counts.text) {
+            return Err(CacheProblem::Structure("texts"));
+        }
+        let proved = (0..layout.sums.len() / 8).map(|_| AtomicBool::new(false)).collect();
+        let image = Image { bytes, layout, key, store_dir, proved, whole: AtomicBool::new(false) };
+        [key, store_dir].iter().try_for_each(|span| image.prove_text([span.0, span.1]))?;
         Ok(image)
+    }
+
+    /// Makes sure that some of the bytes are as they were written.
+    pub(super) fn prove(&self, range: Range<usize>) -> Result<(), CacheProblem> {
+        if range.is_empty() || self.proved.is_empty() {
+            return Ok(());
+        }
+        let summed = self.layout.summed();
+        let first = range.start.saturating_sub(summed.start) / BLOCK;
+        let last = (range.end - 1).saturating_sub(summed.start) / BLOCK;
+        let bytes = self.bytes.as_slice();
+        let sums: &[u64] = self.section(&self.layout.sums);
+        let prove = |block: usize| -> bool {
+            let Some(proved) = self.proved.get(block) else { return false };
+            if proved.load(Ordering::Relaxed) {
+                return true;
+            }
+            let start = summed.start + block * BLOCK;
+            let text = bytes.get(start..summed.end.min(start + BLOCK)).unwrap_or_default();
+            let ok = sums.get(block) == Some(&(XxHash3_128::oneshot(text) as u64));
+            proved.store(ok, Ordering::Relaxed);
+            ok
+        };
+        let all = if first == last { prove(first) } else { (first..=last).into_par_iter().all(prove) };
+        if all { Ok(()) } else { Err(CacheProblem::Checksum) }
+    }
+
+    /// Makes sure that everything is as it was written, and that it makes sense.
+    pub(super) fn prove_all(&self) -> Result<(), CacheProblem> {
+        if self.whole.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.prove(self.layout.summed())?;
+        self.check_structure()?;
+        self.whole.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes sure of all that is known of a node.
+    pub(super) fn prove_node(&self, id: NodeId) -> Result<(), CacheProblem> {
+        let part = |section: &Range<usize>, size: usize, from: u32, to: u32| {
+            let end = section.start + to as usize * size;
+            if from > to || end > section.end {
+                return Err(CacheProblem::Structure("nodes"));
+            }
+            self.prove(section.start + from as usize * size..end)
+        };
+        part(&self.layout.nodes, 64, id, id.saturating_add(2))?;
+        let (Some(row), Some(next)) = (self.nodes().get(id as usize), self.nodes().get(id as usize + 1)) else {
+            return Err(CacheProblem::Structure("nodes"));
+        };
+        part(&self.layout.outputs, 16, row[9], next[9])?;
+        part(&self.layout.links, 8, row[10], next[10])?;
+        let spans = row.as_chunks::<2>().0.iter().take(4).copied();
+        let outputs = self.outputs().get(row[9] as usize..next[9] as usize).unwrap_or_default();
+        let links = self.links().get(row[10] as usize..next[10] as usize).unwrap_or_default();
+        let outputs = outputs.iter().flat_map(|row| [[row[0], row[1]], [row[2], row[3]]]);
+        spans.chain(outputs).chain(links.iter().copied()).try_for_each(|span| self.prove_text(span))
+    }
+
+    fn prove_text(&self, [start, length]: [u32; 2]) -> Result<(), CacheProblem> {
+        let from = self.layout.text.start + start as usize;
+        let to = from + length as usize;
+        if to > self.layout.text.end {
+            return Err(CacheProblem::Structure("texts"));
+        }
+        self.prove(from..to)
+    }
+
+    /// Makes sure of the roots and the names of their attributes.
+    pub(super) fn prove_roots(&self) -> Result<(), CacheProblem> {
+        self.prove(self.layout.roots.clone())?;
+        let nodes = self.layout.counts.nodes;
+        self.roots().iter().try_for_each(|row| {
+            let node = (row[2] as usize) < nodes;
+            if node { self.prove_text([row[0], row[1]]) } else { Err(CacheProblem::Structure("texts")) }
+        })
+    }
+
+    /// Makes sure of what tells the kin of a node, and what needs what.
+    pub(super) fn prove_dependents(&self) -> Result<(), CacheProblem> {
+        // They lie one after the other.
+        self.prove(self.layout.dependent_offsets.start..self.layout.by_package.end)?;
+        self.check_rows(self.dependent_rows(), false)?;
+        let nodes = self.layout.counts.nodes;
+        let inside = |rows: &[[u32; 2]]| rows.iter().all(|row| (row[1] as usize) < nodes);
+        if inside(self.by_source()) && inside(self.by_package()) {
+            return Ok(());
+        }
+        Err(CacheProblem::Structure("sources"))
+    }
+
+    /// Checks that rows rise, and that their targets are nodes: of inputs smaller ones, else greater ones.
+    fn check_rows(&self, rows: Rows<'_>, inputs: bool) -> Result<(), CacheProblem> {
+        let counts = self.layout.counts;
+        let rising = rows.offsets.first() == Some(&0)
+            && rows.offsets.is_sorted()
+            && rows.offsets.last().is_some_and(|last| *last as usize == counts.edges);
+        let nodes = counts.nodes as u32;
+        let ordered = |node: u32| {
+            let row = rows.of(node);
+            // Rising, so the ends tell of all.
+            let (Some(first), Some(last)) = (row.first(), row.last()) else { return true };
+            row.is_sorted_by(|a, b| a < b) && if inputs { *last < node } else { *first > node && *last < nodes }
+        };
+        if rising && (0..nodes).into_par_iter().with_min_len(1 << 14).all(ordered) {
+            return Ok(());
+        }
+        Err(CacheProblem::Structure("edges"))
     }
 
     /// Checks that rows rise, that targets and texts are inside, and that inputs come first. That texts are UTF-8 is left
@@ -226,28 +304,8 @@ impl Image {
         let counts = self.layout.counts;
         let text = self.text_bytes();
         let inside = |start: u32, length: u32| start as usize + length as usize <= text.len();
-        let rows = [self.input_rows(), self.dependent_rows()];
-        for (index, rows) in rows.iter().enumerate() {
-            let rising = rows.offsets.first() == Some(&0)
-                && rows.offsets.is_sorted()
-                && rows.offsets.last().is_some_and(|last| *last as usize == counts.edges);
-            let ordered = rising
-                && (0..counts.nodes as u32).into_par_iter().with_min_len(1 << 14).all(|node| {
-                    let row = rows.of(node);
-                    let nodes = counts.nodes as u32;
-                    row.is_sorted_by(|a, b| a < b)
-                        && match index {
-                            0 => row.last().is_none_or(|last| *last < node),
-                            _ => {
-                                row.first().is_none_or(|first| *first > node)
-                                    && row.last().is_none_or(|last| *last < nodes)
-                            }
-                        }
-                });
-            if !ordered {
-                return Err(CacheProblem::Structure("edges"));
-            }
-        }
+        self.check_rows(self.input_rows(), true)?;
+        self.prove_dependents()?;
         let nodes = self.nodes();
         let starts_ok = nodes.is_sorted_by(|a, b| a[9] <= b[9] && a[10] <= a[11] && a[11] <= b[10])
             && nodes.last().is_some_and(|last| last[9] as usize == counts.outputs && last[10] as usize == counts.links);
@@ -303,6 +361,21 @@ impl Image {
         self.section(&self.layout.missing)
     }
 
+    pub(super) fn by_source(&self) -> &[[u32; 2]] {
+        self.section(&self.layout.by_source)
+    }
+
+    pub(super) fn by_package(&self) -> &[[u32; 2]] {
+        self.section(&self.layout.by_package)
+    }
+
+    /// Says whether all outputs of a node are given by hash.
+    #[inline]
+    pub(super) fn is_fixed_output(&self, id: NodeId) -> bool {
+        let words: &[u64] = self.section(&self.layout.fixed_outputs);
+        words.get(id as usize / 64).is_some_and(|word| word >> (id % 64) & 1 != 0)
+    }
+
     pub(super) fn by_path(&self) -> &[u32] {
         self.section(&self.layout.by_path)
     }
@@ -326,6 +399,10 @@ impl Image {
 
     pub(super) fn key(&self) -> &str {
         self.text(self.key.0, self.key.1)
+    }
+
+    pub(super) fn store_dir_length(&self) -> usize {
+        self.store_dir.1 as usize
     }
 
     pub(super) fn store_dir(&self) -> &str {
@@ -352,12 +429,14 @@ impl<'g> Rows<'g> {
     }
 }
 
-/// Returns the checksum over everything but the word that holds it; parts of 1 MiB in parallel.
-fn checksum(bytes: &[u8]) -> u64 {
-    let head = bytes.get(..16).unwrap_or_default();
-    let tail = bytes.get(24..).unwrap_or_default();
-    let parts: Vec<u128> = std::iter::once(XxHash3_128::oneshot(head))
-        .chain(tail.par_chunks(1 << 20).map(XxHash3_128::oneshot).collect::<Vec<u128>>())
-        .collect();
+/// Returns the checksum over the header, but for the word that holds it, and over the checksums of the blocks.
+fn checksum(bytes: &[u8], layout: &Layout) -> u64 {
+    let parts = [0..16, 24..HEADER * 8, layout.sums.clone()];
+    let parts = parts.map(|range| XxHash3_128::oneshot(bytes.get(range).unwrap_or_default()));
     XxHash3_128::oneshot(bytemuck::cast_slice(&parts)) as u64
+}
+
+/// Returns the hash under which a text stands in the sections of sources and packages.
+pub(super) fn text_hash(text: &[u8]) -> u32 {
+    XxHash3_128::oneshot(text) as u32
 }

@@ -6,6 +6,7 @@
 //! roots and a [`Source`], and must not print.
 
 mod alias;
+mod assemble;
 mod builder;
 mod cache;
 mod chains;
@@ -16,13 +17,17 @@ mod delta;
 mod digest;
 mod error;
 mod image;
+mod layout;
 mod names;
 mod node;
+mod order;
 mod path_hash;
 mod predict;
 mod read;
 mod roots;
 mod store;
+mod variables;
+mod walk;
 
 pub use builder::{Builder, Facts};
 pub use chains::{Chain, Chains};
@@ -40,12 +45,16 @@ pub use store::StoreDir;
 
 pub use crate::drv::Source;
 
+use std::path::PathBuf;
+
 use image::Image;
 
 /// A graph of derivations: an edge from each to every derivation that it needs. Immutable.
 #[derive(Debug)]
 pub struct Graph {
     image: Image,
+    /// The file that it is mapped from.
+    file: Option<PathBuf>,
 }
 
 /// An attribute of the list of roots and its derivation.
@@ -59,7 +68,7 @@ pub struct Attribute<'g> {
 
 impl Graph {
     fn from_image(image: Image) -> Graph {
-        Graph { image }
+        Graph { image, file: None }
     }
 
     /// Returns the number of derivations; their ids are the numbers below it, inputs before what needs them.
@@ -94,7 +103,7 @@ impl Graph {
 
     /// Says whether all outputs of a derivation are given by hash.
     pub fn is_fixed_output(&self, id: NodeId) -> bool {
-        self.image.nodes().get(id as usize).is_some_and(|row| row[8] & image::FIXED_OUTPUT != 0)
+        self.image.is_fixed_output(id)
     }
 
     /// Returns the derivations that this one needs, rising.
@@ -119,13 +128,13 @@ impl Graph {
 
     /// Finds a derivation by its store path.
     pub fn find(&self, drv_path: &str) -> Option<NodeId> {
-        let order = self.image.by_path();
-        let wanted = (builder::path_key(drv_path), drv_path);
-        let at = order.partition_point(|id| {
+        let by_path = self.image.by_path();
+        let wanted = (order::path_key(drv_path.as_bytes()), drv_path);
+        let at = by_path.partition_point(|id| {
             let path = self.node(*id).drv_path();
-            (builder::path_key(path), path) < wanted
+            (order::path_key(path.as_bytes()), path) < wanted
         });
-        order.get(at).copied().filter(|id| self.node(*id).drv_path() == drv_path)
+        by_path.get(at).copied().filter(|id| self.node(*id).drv_path() == drv_path)
     }
 
     /// Returns the roots in the order of their list.

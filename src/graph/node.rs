@@ -35,7 +35,13 @@ impl<'g> Node<'g> {
 
     /// Returns its name: that of the `.drv` file without `.drv`, which is the variable `name`.
     pub fn name(&self) -> &'g str {
-        store_path::drv_name(self.drv_path())
+        let path = self.drv_path();
+        // All paths of a graph that was read were checked; others may be in tests.
+        let start = self.image.store_dir_length() + 1 + store_path::HASH_LEN;
+        match path.get(start..).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".drv")) {
+            Some(name) => name,
+            None => store_path::drv_name(path),
+        }
     }
 
     /// Returns the variable `pname`, or the first part of the name.

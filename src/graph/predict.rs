@@ -7,17 +7,15 @@
 //! source family, the same package from another source) make the possible part. It is a prediction all the same, and has
 //! to be called one. Must not read `.drv` files.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use fixedbitset::FixedBitSet;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::alias::{self, Alias};
 use super::delta::{Counts, count};
-use super::image::NodeId;
+use super::image::{Image, NodeId, text_hash};
 use super::names::without_platform;
-use super::path_hash::PathHash;
 use super::{Error, Graph};
 
 /// Why a derivation may be rebuilt.
@@ -71,18 +69,28 @@ impl Graph {
     /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage.
     ///
     /// # Errors
-    /// [`Error::UnknownAttribute`].
+    /// [`Error::UnknownAttribute`]; [`Error::Cache`] when the graph was not proved before and what is read of it is damaged.
     pub fn predict(&self, attr: &str) -> Result<Prediction, Error> {
-        Ok(self.predict_stages(attr, &[self.attribute(attr)?]))
+        self.prove_with(Image::prove_roots)?;
+        self.predict_stages(attr, &[self.attribute(attr)?])
     }
 
     /// Predicts what would be rebuilt if an attribute were changed that has these derivations in the stages (`pkgs`,
     /// `buildPackages` and so on). More stages make it no worse; one is enough where the package has a source.
-    pub fn predict_stages(&self, attr: &str, stages: &[NodeId]) -> Prediction {
-        let mut family = Family::of(self, stages);
+    ///
+    /// # Errors
+    /// [`Error::Cache`], as [`Graph::predict`].
+    pub fn predict_stages(&self, attr: &str, stages: &[NodeId]) -> Result<Prediction, Error> {
+        self.prove_with(Image::prove_dependents)?;
+        let mut family = Family::of(self, stages)?;
         let mut reached = FixedBitSet::with_capacity(self.len());
         // What takes the package by a name, and perhaps by another than this one.
-        let by_other_name: Vec<NodeId> = match stages.first().and_then(|id| alias::of(self, attr, *id)) {
+        let alias = stages.first().and_then(|id| alias::of(self, attr, *id));
+        if alias.is_some() {
+            // It takes the names of what needs the package to tell these apart.
+            self.prove()?;
+        }
+        let by_other_name: Vec<NodeId> = match alias {
             None => {
                 self.propagate(&family.certain, &mut reached);
                 Vec::new()
@@ -153,7 +161,7 @@ impl Graph {
         let rest = self.propagate(&all, &mut also);
         prediction.unlisted += rest.iter().filter(|id| !reached.contains(**id as usize)).count();
         prediction.possible.sort_by_key(|possible| possible.node);
-        prediction
+        Ok(prediction)
     }
 
     /// Marks all that need a derivation, unless that is more than `limit`: then nothing.
@@ -213,34 +221,49 @@ struct Family {
 }
 
 impl Family {
-    fn of(graph: &Graph, stages: &[NodeId]) -> Family {
-        let sources: HashSet<&str, PathHash> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
+    fn of(graph: &Graph, stages: &[NodeId]) -> Result<Family, Error> {
+        let prove = |id: NodeId| graph.prove_with(|image| image.prove_node(id));
+        stages.iter().try_for_each(|id| prove(*id))?;
+        let sources: BTreeSet<&str> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
         let names: HashSet<String> = stages.iter().map(|id| without_platform(graph.node(*id).name())).collect();
-        let packages: HashSet<&str, PathHash> = stages.iter().map(|id| graph.node(*id).pname()).collect();
+        let packages: BTreeSet<&str> = stages.iter().map(|id| graph.node(*id).pname()).collect();
         let mut certain: Vec<NodeId> = stages.iter().copied().filter(|id| !graph.is_fixed_output(*id)).collect();
-        let kin = |id: NodeId| -> Option<(NodeId, Option<Reason>)> {
-            if graph.is_fixed_output(id) {
-                return None;
+        let mut uncertain: Vec<(Reason, NodeId)> = Vec::new();
+        let mut seen: HashSet<NodeId> = HashSet::new();
+        for source in sources {
+            for id in graph.hashed(graph.image.by_source(), source) {
+                prove(id)?;
+                let node = graph.node(id);
+                if !node.sources().any(|other| other == source) || !seen.insert(id) {
+                    continue;
+                }
+                if names.contains(&without_platform(node.name())) {
+                    certain.push(id);
+                } else {
+                    uncertain.push((Reason::SameSource, id));
+                }
             }
-            let node = graph.node(id);
-            if !sources.is_empty() && node.sources().any(|source| sources.contains(source)) {
-                let same_name = names.contains(&without_platform(node.name()));
-                return Some((id, (!same_name).then_some(Reason::SameSource)));
-            }
-            packages.contains(node.pname()).then_some((id, Some(Reason::SamePackage)))
-        };
-        let kin: Vec<(NodeId, Option<Reason>)> =
-            graph.ids().into_par_iter().with_min_len(1 << 12).filter_map(kin).collect();
-        let mut uncertain = Vec::new();
-        for (id, reason) in kin {
-            match reason {
-                None => certain.push(id),
-                Some(reason) => uncertain.push((reason, id)),
+        }
+        for package in packages {
+            for id in graph.hashed(graph.image.by_package(), package) {
+                prove(id)?;
+                if graph.node(id).pname() == package && seen.insert(id) {
+                    uncertain.push((Reason::SamePackage, id));
+                }
             }
         }
         certain.sort_unstable();
         certain.dedup();
         uncertain.retain(|(_, id)| certain.binary_search(id).is_err());
-        Family { certain, uncertain }
+        Ok(Family { certain, uncertain })
+    }
+}
+
+impl Graph {
+    /// Returns the nodes that stand under a text's hash in a section; some may be there for another text.
+    fn hashed<'g>(&self, section: &'g [[u32; 2]], text: &str) -> impl Iterator<Item = NodeId> + use<'g> {
+        let hash = text_hash(text.as_bytes());
+        let start = section.partition_point(|row| row[0] < hash);
+        section.get(start..).unwrap_or_default().iter().take_while(move |row| row[0] == hash).map(|row| row[1])
     }
 }

@@ -41,8 +41,11 @@ pub struct Predicted {
 /// # Errors
 /// Those of opening the graph, and of an attribute that it does not have.
 pub fn from_file(attr: &str, file: &Path, view: View) -> Result<Predicted, Error> {
-    let graph = Graph::open(file)?;
-    let prediction = graph.predict(attr)?;
+    // A file that is none is told by its first bytes; the rest is checked beside the prediction.
+    let graph = Graph::open_unproved(file)?;
+    let (proved, prediction) = rayon::join(|| graph.prove(), || graph.predict(attr));
+    let prediction = prediction?;
+    proved?;
     Ok(predicted(attr, PathBuf::from(file).display().to_string(), graph, prediction, view))
 }
 
@@ -126,7 +129,7 @@ pub fn from_workspace(
     let mut stages: Vec<NodeId> = stages.iter().filter_map(|drv_path| graph.find(drv_path)).collect();
     let mut seen = HashSet::new();
     stages.retain(|id| seen.insert(*id));
-    let mut prediction = graph.predict_stages(attr, &stages);
+    let mut prediction = graph.predict_stages(attr, &stages)?;
     // The stages of the package are in the graph for its family's sake; asked is about the targets.
     let needed = closure(&graph, targets.iter().filter_map(|drv_path| graph.find(drv_path)));
     let is_needed = |id: &NodeId| needed.get(*id as usize).copied().unwrap_or_default();
