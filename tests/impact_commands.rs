@@ -50,6 +50,8 @@ impl Scene {
         scene.write("fix.patch", "one\n");
         let nixpkgs = scene.nixpkgs();
         scene.write("overlayctl.toml", &format!("nixpkgs = {:?}\n", nixpkgs.display().to_string()));
+        // What changed just before a run may have changed during it, and is not kept.
+        std::thread::sleep(std::time::Duration::from_millis(20));
         Some(scene)
     }
 
@@ -64,8 +66,12 @@ impl Scene {
     }
 
     fn run(&self, line: &str) -> Output {
+        // What stands here comes first on PATH.
+        let own = std::iter::once(self.dir.path().join("bin"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
         Command::new(env!("CARGO_BIN_EXE_overlayctl"))
             .args(line.split(' '))
+            .env("PATH", std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap())
             .current_dir(self.dir.path().join("board"))
             .env("HOME", self.dir.path())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
@@ -219,6 +225,61 @@ fn the_whole_set_again_only_where_a_change_can_reach() {
     assert_eq!(broken["warnings"][0]["code"], "OV1081");
     assert!(broken["broken"].as_array().unwrap().contains(&"curl".into()), "{}", broken["broken"]);
     assert!(broken["failures"]["curl"].as_str().unwrap().contains("no curl"));
+}
+
+/// Speaks as nix-eval-jobs does, with Nix's own evaluator; the last of its arguments is the file.
+const EVAL_JOBS: &str = r#"#!/bin/sh
+for file; do :; done
+echo "$*" >> "$(dirname "$0")/called"
+exec nix eval --impure --raw --expr '
+  let
+    go = at: set: builtins.concatLists (map (name: let
+        value = set.${name};
+        attrPath = at ++ [ name ];
+        attr = builtins.concatStringsSep "." attrPath;
+        line = fields: [ (builtins.toJSON ({ inherit attr attrPath; } // fields)) ];
+        # It lacks a file, which nothing catches here (the real one can).
+        lines = if name == "program" then throw "no file" else if !(builtins.isAttrs value) then [ ] else if (value.type or null) == "derivation"
+          then line { inherit (value) drvPath name; outputs.out = builtins.unsafeDiscardStringContext value.outPath; }
+          else if value.recurseForDerivations or false then go attrPath value else [ ];
+        tried = builtins.tryEval (builtins.deepSeq lines lines);
+      in if tried.success then tried.value else line { error = "error: it throws"; }) (builtins.attrNames set));
+    set = import '"$file"';
+  in builtins.concatStringsSep "\n" (go [ ] set) + "\n"'
+"#;
+
+#[test]
+fn nix_eval_jobs_answers_where_it_is_installed_and_fails_without_harm() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let install = |text: &str| {
+        let file = scene.dir.path().join("bin/nix-eval-jobs");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let line = "impact --all --cross arm --eval-workers 3 --max-memory 1536MiB";
+    // Before the right one: nothing of these may be kept.
+    let mut said = Vec::new();
+    for bad in ["echo '{\"attr\":\"curl\",\"error\":\"error: x\"}'; exit 9", "echo garbage; sleep 60"] {
+        install(&format!("#!/bin/sh\n{bad}\n"));
+        let found = scene.json(&format!("{line} --exhaustive"));
+        assert_eq!(found["warnings"][0]["code"], "OV1083", "{}", found["warnings"]);
+        assert_eq!(found["warnings"].as_array().unwrap().len(), 1, "the second side knows");
+        assert!(found["failures"]["curl"].is_null());
+        said.push(found["rebuild"].clone());
+        scene.text("cache clear");
+    }
+    install(EVAL_JOBS);
+    for exhaustive in [true, false] {
+        let found = scene.json(line);
+        assert_eq!((&found["exhaustive"], &found["warnings"]), (&exhaustive.into(), &serde_json::json!([])));
+        assert_eq!(set(&found["rebuild"]), set(&said[0]));
+        assert_eq!(set(&found["rebuild"]), set(&said[1]));
+    }
+    let called = fs::read_to_string(scene.dir.path().join("bin/called")).unwrap();
+    assert_eq!(called.lines().count(), 3);
+    assert!(called.lines().all(|line| line.contains("--workers 3 ") && line.contains("--max-memory-size 512 ")));
 }
 
 #[test]

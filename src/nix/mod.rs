@@ -10,7 +10,8 @@
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
-//! pool        a whole package set over several servers     failure Nix's evaluation errors, shortened
+//! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
+//! failure     Nix's evaluation errors, shortened
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! caches      which binary cache has a path
@@ -20,6 +21,7 @@
 mod build;
 mod caches;
 mod error;
+mod eval_jobs;
 mod expression;
 mod facts;
 mod failure;

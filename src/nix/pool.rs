@@ -161,7 +161,7 @@ impl Nix {
                     self.worker_server(root, settings)?
                 }
             };
-            let questions: Vec<String> = paths.iter().map(|path| question(path, settings.recurse)).collect();
+            let questions: Vec<String> = paths.iter().map(|path| question(path)).collect();
             let batch = evaluator.ask(&questions)?;
             let mut again = Vec::new();
             let mut found = Vec::new();
@@ -217,6 +217,7 @@ impl Nix {
     fn worker_server(&self, root: &str, settings: PoolSettings) -> Result<EvalServer, Error> {
         let mut server = self.eval_server_with(worker_settings(settings))?;
         bind_root(&mut server, root, "the package set").map_err(|e| self.explained(e))?;
+        server.bind("_a", &answer_function(settings.recurse))?;
         Ok(server)
     }
 }
@@ -230,20 +231,24 @@ fn worker_settings(settings: PoolSettings) -> ServerSettings {
     ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, record_files: false }
 }
 
-fn question(path: &[String], recurse: bool) -> String {
-    if path.is_empty() {
-        return "\"s\" + builtins.toJSON (builtins.attrNames root)".into();
-    }
+/// Makes the binding of `_a`, which makes the answer for an attribute.
+fn answer_function(recurse: bool) -> String {
     let set = if recurse {
         "else if d.recurseForDerivations or false then \"s\" + builtins.toJSON (builtins.attrNames d) "
     } else {
         ""
     };
     format!(
-        "let d = {}; in if !(builtins.isAttrs d) then \"o\" else if (d.type or null) == \"derivation\" then \
-         \"d${{d.drvPath}} ${{d.outPath}}\" {set}else \"o\"",
-        below_root(path)
+        "d: if !(builtins.isAttrs d) then \"o\" else if (d.type or null) == \"derivation\" then \
+         \"d${{d.drvPath}} ${{d.outPath}}\" {set}else \"o\""
     )
+}
+
+fn question(path: &[String]) -> String {
+    match path {
+        [] => "\"s\" + builtins.toJSON (builtins.attrNames root)".into(),
+        path => format!("_a {}", below_root(path)),
+    }
 }
 
 /// Reads an answer; the attributes of a set to go into are added to `found`.

@@ -2,8 +2,10 @@
 //!
 //! The repl's output is meant for people, so each question is wrapped in markers that are searched for and nothing else:
 //! on standard output `"@@NONCEr17 ..."` is the answer to question 17, on standard error `@@NONCEb17` (a trace) opens what
-//! belongs to it, and `@@NONCEe` on both ends a batch. The markers are concatenated by Nix (`"@@NONCE" + "r17"`), so
-//! that the repl's echo of the question never looks like an answer. Must not know what is asked.
+//! belongs to it, and `@@NONCEe` on both ends a batch. A function that is bound first puts the markers on (`_q 17 (...)`):
+//! the repl's echo of a question never looks like an answer, and questions are short. That counts: the repl's readline
+//! reads a pipe byte by byte, three system calls each, which were a fifth of all the time for a whole package set. Must
+//! not know what is asked.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -114,6 +116,7 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
+        let _ = to_child.send(markers(&nonce).into_bytes());
         Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, files: BTreeSet::new(), home })
     }
 
@@ -130,6 +133,20 @@ fn nonce(home: &Path) -> String {
     let name = home.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("@@{}{plain}", std::process::id())
+}
+
+/// Makes a line that asks for the string that `expression` evaluates to.
+fn question(number: usize, expression: &str) -> String {
+    format!("_q {number} ({expression})\n")
+}
+
+/// Makes the bindings that put the markers on: `_q` on a question, `_e` on what ends a batch.
+fn markers(nonce: &str) -> String {
+    let nonce = quoted(nonce);
+    format!(
+        "_q = n: answer: builtins.trace \"${{{nonce}}}b${{toString n}} \" (\"${{{nonce}}}r${{toString n}} \" + answer)\n\
+         _e = n: builtins.trace \"${{{nonce}}}e${{toString n}} \" \"${{{nonce}}}e${{toString n}} \"\n"
+    )
 }
 
 impl EvalServer {
@@ -150,7 +167,7 @@ impl EvalServer {
         } else {
             format!("{name} = ({expression})\n")
         };
-        let batch = self.exchange(&preface, 1, limit, |me, from| me.question(from, "\"\""))?;
+        let batch = self.exchange(&preface, 1, limit, |from| question(from, "\"\""))?;
         match batch.lost {
             Some((lost, _)) => Err(self.lost_error(lost)),
             None => match batch.stray {
@@ -193,9 +210,9 @@ impl EvalServer {
 
     /// Asks for the strings that all `expressions` evaluate to. The server is of no use any more when it is lost.
     pub(super) fn ask(&mut self, expressions: &[String]) -> Result<Batch, Error> {
-        let exchange = self.exchange("", expressions.len(), self.limit(), |me, from| {
+        let exchange = self.exchange("", expressions.len(), self.limit(), |from| {
             let questions = expressions.iter().enumerate();
-            questions.map(|(i, expression)| me.question(from + i, expression)).collect()
+            questions.map(|(i, expression)| question(from + i, expression)).collect()
         })?;
         Ok(Batch { answers: exchange.answers, lost: exchange.lost })
     }
@@ -215,27 +232,18 @@ impl EvalServer {
         self.settings.limit.unwrap_or(LIMIT)
     }
 
-    fn question(&self, number: usize, expression: &str) -> String {
-        let nonce = quoted(&self.nonce);
-        format!("builtins.trace ({nonce} + \"b{number} \") (({nonce} + \"r{number} \") + ({expression}))\n")
-    }
-
     /// Sends `preface` and the questions, and reads until the end of the batch.
     fn exchange(
         &mut self,
         preface: &str,
         count: usize,
         limit: Duration,
-        questions: impl FnOnce(&EvalServer, usize) -> String,
+        questions: impl FnOnce(usize) -> String,
     ) -> Result<Exchange, Error> {
         let from = self.asked;
         self.asked += count + 1;
-        let nonce = quoted(&self.nonce);
         let end = from + count;
-        let text = format!(
-            "{preface}{}builtins.trace ({nonce} + \"e{end} \") ({nonce} + \"e{end} \")\n",
-            questions(self, from)
-        );
+        let text = format!("{preface}{}_e {end}\n", questions(from));
         // If the process is gone the streams are closed too, and that is told below.
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::graph_cache::{GraphCache, Question};
+use super::graph_cache::{Answer, GraphCache, Question};
 use super::graph_file::{ChangedAttribute, GraphDiff};
 use super::impact::plural;
 use super::impact::view::View;
@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::targets::{self, Group, Selection};
 use super::{Error, Outcome, engine};
 use crate::base::diagnostic::Warning;
+use crate::base::process::strip_controls;
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
 use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
@@ -91,25 +92,27 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
     let plain = Side { name: "the whole package set".into(), root: root(&group.plain), targets: vec![Vec::new()] };
     let question = Question::of(&nix, std::slice::from_ref(&plain), &["every attribute"]);
-    let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
-    let keyed = cache.and_then(|(cache, question)| Some((cache.key(&question)?, cache)));
-    let kept = keyed.as_ref().and_then(|(key, cache)| cache.get(key));
+    let (kept, open) = match question.and_then(|question| Some(GraphCache::find()?.ask(question))) {
+        Some(Answer::Kept(graph)) => (Some(graph), None),
+        Some(Answer::Open(open)) => (None, Some(open)),
+        None => (None, None),
+    };
     let was_kept = kept.is_some();
-    let mut warnings = Vec::new();
+    let mut told = Told { progress, warnings: Vec::new(), jobs_failed: false };
     let mut failures_before = None;
     let mut evaluated_before = 0;
     let before = match kept {
         Some(graph) => graph,
         None => {
             let all = vec![Vec::new()];
-            let found = evaluate(&nix, &plain.root, all, settings, "without the overlays", None, progress)?;
-            progress.stage("reading the derivations");
+            let found = evaluate(&nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
+            told.progress.stage("reading the derivations");
             let graph = Graph::read(&roots(&found.derivations), &store)?;
-            if let Some((key, cache)) = &keyed {
+            if let Some(open) = &open {
                 // Which files a whole set reads is not recorded. What the standard environment reads is: a set that
                 // leads elsewhere shows there.
                 let probe = Side { targets: vec![vec!["stdenv".into()]], ..plain.clone() };
-                cache.put(key, &nix.instantiate_recording(&[probe])?, &graph);
+                open.keep(&nix.instantiate_recording(&[probe])?, &graph);
             }
             evaluated_before = found.evaluated;
             failures_before = Some(found.failures);
@@ -122,7 +125,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         true => match reached(&nix, &group, &before)? {
             Ok(reached) => Some(reached),
             Err(why) => {
-                warnings.push(all_again(why));
+                told.warnings.push(all_again(why));
                 None
             }
         },
@@ -131,7 +134,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let mut sampled = 0;
     let mut exhaustive = reached.is_none();
     let mut after = match reached {
-        None => evaluate(&nix, &patched, vec![Vec::new()], settings, "with the overlays", Some(expected), progress)?,
+        None => evaluate(&nix, &patched, vec![Vec::new()], settings, "with the overlays", Some(expected), &mut told)?,
         Some(reached) => {
             let others: Vec<&str> =
                 before.roots().filter_map(|root| root.attr).filter(|attr| !reached.contains(*attr)).collect();
@@ -139,16 +142,16 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
             sampled = sample.len();
             let asked = reached.iter().map(String::as_str).chain(sample.iter().copied());
             let paths = asked.map(segments).collect();
-            let mut found = evaluate(&nix, &patched, paths, settings, "with the overlays", None, progress)?;
+            let mut found = evaluate(&nix, &patched, paths, settings, "with the overlays", None, &mut told)?;
             let unexpected = sample.iter().find(|attr| {
                 let old = before.attribute(attr).ok().map(|id| before.node(id).drv_path());
                 found.derivations.get(&segments(attr)).map(String::as_str) != old
             });
             if let Some(attr) = unexpected {
-                warnings.push(all_again(format!("`{attr}` changed, which nothing should reach")));
+                told.warnings.push(all_again(format!("`{attr}` changed, which nothing should reach")));
                 exhaustive = true;
                 let all = vec![Vec::new()];
-                evaluate(&nix, &patched, all, settings, "with the overlays", Some(expected), progress)?
+                evaluate(&nix, &patched, all, settings, "with the overlays", Some(expected), &mut told)?
             } else {
                 // The others are as they were.
                 for root in before.roots() {
@@ -160,7 +163,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
             }
         }
     };
-    progress.stage("reading the derivations");
+    told.progress.stage("reading the derivations");
     let graph = Graph::read(&roots(&after.derivations), &store)?;
     let delta = Delta::between(&before, &graph);
     let diff = GraphDiff::of(&delta, options.view.clone());
@@ -176,7 +179,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         failures_before,
         failures: std::mem::take(&mut after.failures),
         broken,
-        warnings,
+        warnings: told.warnings,
     })
 }
 
@@ -219,6 +222,7 @@ fn available_memory() -> Option<u64> {
     Some(kib.parse::<u64>().ok()? * 1024)
 }
 
+/// Evaluates by nix-eval-jobs where that is installed, else (or when it fails) by the pool of evaluation servers.
 fn evaluate(
     nix: &Nix,
     root: &Root,
@@ -226,29 +230,75 @@ fn evaluate(
     settings: PoolSettings,
     what: &str,
     expected: Option<usize>,
-    progress: &mut dyn Progress,
+    told: &mut Told<'_>,
 ) -> Result<Outcomes, Error> {
     let whole = paths.iter().any(Vec::is_empty);
     let set = if whole { "every attribute".to_owned() } else { plural(paths.len(), "attribute") };
-    progress.stage(&format!("evaluating {set} {what}, {}", plural(settings.workers, "evaluator")));
-    let mut found = Outcomes::default();
-    let (start, mut told) = (Instant::now(), Instant::now());
-    let mut on_result = |path: Vec<String>, evaluated: Evaluated, left: usize| {
+    let stage = |how: String| format!("evaluating {set} {what}, {how}");
+    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed) {
+        told.progress.stage(&stage(format!("nix-eval-jobs, {}", plural(settings.workers, "worker"))));
+        let mut found = Gathering::new(expected, told.progress);
+        let mut take = |path, evaluated, left| found.take(path, evaluated, left);
+        match nix.evaluate_all_by_jobs(&program, root, &paths, settings, &mut take) {
+            Ok(_) => return Ok(found.outcomes),
+            Err(error @ nix::Error::Interrupted) => return Err(error.into()),
+            Err(error) => {
+                // What it told is a part at best: all is asked again.
+                let last = error.detail().and_then(|text| text.lines().rfind(|line| !line.trim().is_empty()));
+                let last = last.map_or_else(String::new, |line| format!(": {}", strip_controls(line).trim()));
+                let message = format!("nix-eval-jobs failed, Nix itself evaluates: {error}{last}");
+                told.warnings.push(Warning { code: "OV1083", message, place: None, hint: None });
+                told.jobs_failed = true;
+            }
+        }
+    }
+    told.progress.stage(&stage(plural(settings.workers, "evaluator")));
+    let mut found = Gathering::new(expected, told.progress);
+    nix.evaluate_all(root, paths, settings, &mut |path, evaluated, left| found.take(path, evaluated, left))?;
+    Ok(found.outcomes)
+}
+
+/// What the user is told of evaluations.
+struct Told<'p> {
+    progress: &'p mut dyn Progress,
+    warnings: Vec<Warning>,
+    /// Whether nix-eval-jobs is not worth another try.
+    jobs_failed: bool,
+}
+
+/// Outcomes on their way in.
+struct Gathering<'p> {
+    outcomes: Outcomes,
+    expected: Option<usize>,
+    progress: &'p mut dyn Progress,
+    start: Instant,
+    told: Instant,
+}
+
+impl<'p> Gathering<'p> {
+    fn new(expected: Option<usize>, progress: &'p mut dyn Progress) -> Gathering<'p> {
+        let now = Instant::now();
+        Gathering { outcomes: Outcomes::default(), expected, progress, start: now, told: now }
+    }
+
+    fn take(&mut self, path: Vec<String>, evaluated: Evaluated, left: usize) {
+        let found = &mut self.outcomes;
         found.evaluated += 1;
         match evaluated {
             Evaluated::Derivation { drv_path, .. } => drop(found.derivations.insert(path, drv_path)),
             Evaluated::Failed(failure) => drop(found.failures.insert(attr_path_text(&path), failure.message)),
             Evaluated::Set | Evaluated::Other => {}
         }
-        if told.elapsed() > TELL {
-            told = Instant::now();
-            let total = (found.evaluated + left).max(expected.unwrap_or_default());
-            let rest = start.elapsed().as_secs_f64() / found.evaluated as f64 * (total - found.evaluated) as f64;
-            progress.stage(&format!("evaluated {} of {total} attributes, about {rest:.0} s left", found.evaluated));
+        if self.told.elapsed() > TELL {
+            self.told = Instant::now();
+            let total = (found.evaluated + left).max(self.expected.unwrap_or_default());
+            let rest = self.start.elapsed().as_secs_f64() / found.evaluated as f64 * (total - found.evaluated) as f64;
+            // nix-eval-jobs does not say how much is left.
+            let left = if total > found.evaluated { format!(" of {total}") } else { String::new() };
+            let rest = if left.is_empty() { String::new() } else { format!(", about {rest:.0} s left") };
+            self.progress.stage(&format!("evaluated {}{left} attributes{rest}", found.evaluated));
         }
-    };
-    nix.evaluate_all(root, paths, settings, &mut on_result)?;
-    Ok(found)
+    }
 }
 
 /// Returns the attributes that a change of what the overlays bind can reach; the inner error says why that cannot be told.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::baseline::Baseline;
-use super::graph_cache::{GraphCache, Key, Question};
+use super::graph_cache::{Answer, GraphCache, Open, Question};
 use super::own_targets::{self, Place};
 use super::progress::Progress;
 use super::targets::{self, Selection, Target};
@@ -191,8 +191,8 @@ pub(super) fn of_sides(
                 let roots: Vec<_> = compared.iter().filter_map(|t| Some(root(&t.name, t.before.as_deref()?))).collect();
                 // No target evaluates on this side: everything is new.
                 let graph = if roots.is_empty() { Builder::new().finish(&[])? } else { Graph::read(&roots, &store)? };
-                if let Some((cache, key)) = keep.filter(|_| whole && compared.len() == names.len()) {
-                    cache.put(&key, &sides, &graph);
+                if let Some(open) = keep.filter(|_| whole && compared.len() == names.len()) {
+                    open.keep(&sides, &graph);
                 }
                 Ok(graph)
             }
@@ -259,8 +259,8 @@ fn derivation(graph: &Graph, name: &str) -> Option<String> {
 enum Before {
     /// As it was kept from an earlier run.
     Kept(Graph),
-    /// Just evaluated; to be kept under that key.
-    Evaluated { sides: Vec<Recorded>, keep: Option<(GraphCache, Key)> },
+    /// Just evaluated; to be kept as the answer to that.
+    Evaluated { sides: Vec<Recorded>, keep: Option<Open> },
 }
 
 impl Before {
@@ -270,12 +270,13 @@ impl Before {
             let sides = sides.into_iter().map(|targets| Recorded { targets, files: BTreeSet::new() }).collect();
             return Ok(Before::Evaluated { sides, keep: None });
         };
-        let key = cache.key(&question);
-        if let Some(graph) = key.as_ref().and_then(|key| cache.get(key)) {
-            return Ok(Before::Kept(graph));
+        match cache.ask(question) {
+            Answer::Kept(graph) => Ok(Before::Kept(graph)),
+            Answer::Open(open) => {
+                let sides = nix.instantiate_recording(sides)?;
+                Ok(Before::Evaluated { sides, keep: Some(open) })
+            }
         }
-        let sides = nix.instantiate_recording(sides)?;
-        Ok(Before::Evaluated { sides, keep: key.map(|key| (cache, key)) })
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use twox_hash::XxHash3_128;
 
+use self::fingerprint::Fingerprint;
 use super::impact::plural;
 use super::{Error, Outcome};
 use crate::base::fs::{self, FsError};
@@ -27,7 +28,7 @@ const ENDING: &str = "graph";
 /// At most this many graphs are kept.
 const MOST: usize = 100;
 /// The first line of every key; another number where keys get another meaning.
-const FORMAT: &str = "overlayctl graph key 1";
+const FORMAT: &str = "overlayctl graph key 2";
 
 /// Where kept graphs are.
 #[derive(Debug, Clone)]
@@ -43,12 +44,21 @@ pub(super) struct Question {
     roots: Vec<PathBuf>,
 }
 
-/// A question with the fingerprint of the files as they are.
+/// A question that is not answered yet, and since when it is being evaluated.
 #[derive(Debug)]
-pub(super) struct Key {
-    path: PathBuf,
-    text: String,
-    roots: Vec<PathBuf>,
+pub(super) struct Open {
+    cache: GraphCache,
+    question: Question,
+    since: SystemTime,
+}
+
+/// What the cache says to a question.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The kept graph.
+    Kept(Graph),
+    /// It has to be evaluated.
+    Open(Open),
 }
 
 impl GraphCache {
@@ -59,33 +69,19 @@ impl GraphCache {
         Some(GraphCache { dir: cache.join("overlayctl/graphs") })
     }
 
-    /// Completes a question with the files as they are now. To be done before the evaluation, so that what changes
-    /// meanwhile makes the key too old rather than too new. `None` where the files cannot be looked at.
-    pub(super) fn key(&self, question: &Question) -> Option<Key> {
-        let mut text = question.text.clone();
-        for root in &question.roots {
-            let print = if root.starts_with("/nix/store") { 0 } else { fingerprint::of(root)? };
-            let _ = writeln!(text, "files {print:032x} {}", root.display());
-        }
-        let name = format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text.as_bytes()));
-        Some(Key { path: self.dir.join(name), text, roots: question.roots.clone() })
+    /// Looks for a kept graph that can be believed. The files are looked at only where there is one: without it the
+    /// evaluation begins at once.
+    pub(super) fn ask(self, question: Question) -> Answer {
+        let since = SystemTime::now();
+        let kept = Graph::open(&self.file(&question)).ok().filter(|graph| {
+            // First what costs nothing to compare.
+            graph.key().starts_with(&question.text) && question.key().is_some_and(|(key, _)| graph.key() == key)
+        });
+        kept.map_or_else(|| Answer::Open(Open { cache: self, question, since }), Answer::Kept)
     }
 
-    /// Returns the kept graph that answers, when there is one that can be believed.
-    pub(super) fn get(&self, key: &Key) -> Option<Graph> {
-        Graph::open(&key.path).ok().filter(|graph| graph.key() == key.text)
-    }
-
-    /// Keeps a graph, unless the evaluation read files that the key does not cover. That it cannot be written is no
-    /// failure of what it is for.
-    pub(super) fn put(&self, key: &Key, recorded: &[Recorded], graph: &Graph) {
-        let covered = |file: &PathBuf| {
-            let file = file.canonicalize().unwrap_or_else(|_| file.clone());
-            key.roots.iter().any(|root| file.starts_with(root))
-        };
-        if recorded.iter().flat_map(|side| &side.files).all(covered) && graph.write(&key.path, &key.text).is_ok() {
-            self.trim();
-        }
+    fn file(&self, question: &Question) -> PathBuf {
+        self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text.as_bytes())))
     }
 
     /// Removes the oldest graphs where there are too many.
@@ -117,7 +113,44 @@ impl GraphCache {
     }
 }
 
+impl Open {
+    /// Keeps the graph that was evaluated since, unless the evaluation read files that the key does not cover, or one of
+    /// them changed meanwhile. That it cannot be written is no failure of what it is for.
+    pub(super) fn keep(&self, recorded: &[Recorded], graph: &Graph) {
+        let covered = |file: &PathBuf| {
+            let file = file.canonicalize().unwrap_or_else(|_| file.clone());
+            self.question.roots.iter().any(|root| file.starts_with(root))
+        };
+        if !recorded.iter().flat_map(|side| &side.files).all(covered) {
+            return;
+        }
+        let Some((key, prints)) = self.question.key() else { return };
+        let unchanged = !prints.iter().any(|print| print.changed_since(self.since));
+        if unchanged && graph.write(&self.cache.file(&self.question), &key).is_ok() {
+            self.cache.trim();
+        }
+    }
+}
+
 impl Question {
+    /// Completes the question with the files as they are now. `None` where they cannot be looked at.
+    fn key(&self) -> Option<(String, Vec<Fingerprint>)> {
+        let mut text = self.text.clone();
+        let mut prints = Vec::new();
+        for root in &self.roots {
+            // What is in the store never changes.
+            let print = if root.starts_with("/nix/store") {
+                0
+            } else {
+                let found = fingerprint::of(root)?;
+                prints.push(found);
+                found.print
+            };
+            let _ = writeln!(text, "files {print:032x} {}", root.display());
+        }
+        Some((text, prints))
+    }
+
     /// Returns what the evaluation of some sides depends on; `None` where that cannot be said: a package set that is not
     /// a directory, or overlays of the user's.
     pub(super) fn of(nix: &Nix, sides: &[Side], names: &[&str]) -> Option<Question> {

@@ -1,81 +1,127 @@
 //! A fingerprint over all files of a directory: what is cheap to see of each (path, kind, size, times, inode).
 
-use std::fs::Metadata;
+use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, open, statat};
 use twox_hash::XxHash3_128;
 
 /// What changes in `.git` when another revision is checked out; the rest of it is no part of a package set.
-const OF_GIT: [&str; 4] = ["HEAD", "logs/HEAD", "packed-refs", "index"];
+const OF_GIT: [&CStr; 4] = [c".git/HEAD", c".git/logs/HEAD", c".git/packed-refs", c".git/index"];
+
+/// What all files of a directory look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    /// Another number for other files.
+    pub print: u128,
+    /// When something was changed last, in nanoseconds since 1970.
+    newest: i128,
+}
+
+impl Fingerprint {
+    /// Says whether something changed after `moment`, or so shortly before that the file system's clock cannot tell.
+    pub(super) fn changed_since(&self, moment: SystemTime) -> bool {
+        /// A tick of the slowest clock that a kernel marks files with.
+        const TICK: Duration = Duration::from_millis(11);
+        let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(TICK);
+        i128::try_from(since.as_nanos()).is_ok_and(|since| self.newest >= since)
+    }
+}
 
 /// Returns the fingerprint; `None` when something cannot be looked at, or a link leads to a directory outside, whose files
 /// would not be covered.
-pub(super) fn of(root: &Path) -> Option<u128> {
+pub(super) fn of(root: &Path) -> Option<Fingerprint> {
     let root = root.canonicalize().ok()?;
-    let mut sum = 0u128;
+    let mut sum = Fingerprint { print: 0, newest: 0 };
     let mut level = vec![root.clone()];
     while !level.is_empty() {
-        let looked: Option<Vec<(u128, Vec<PathBuf>)>> = level.par_iter().map(|dir| look(&root, dir)).collect();
+        let looked: Option<Vec<(Fingerprint, Vec<PathBuf>)>> = level.par_iter().map(|dir| look(&root, dir)).collect();
         level = Vec::new();
-        for (print, dirs) in looked? {
+        for (found, dirs) in looked? {
             // The order in which a directory lists its files says nothing.
-            sum = sum.wrapping_add(print);
+            sum.print = sum.print.wrapping_add(found.print);
+            sum.newest = sum.newest.max(found.newest);
             level.extend(dirs);
         }
     }
     Some(sum)
 }
 
-/// Looks at one directory: the sum over what is in it, and the directories below.
-fn look(root: &Path, dir: &Path) -> Option<(u128, Vec<PathBuf>)> {
-    let mut sum = 0u128;
+/// Looks at one directory: the sum over what is in it, and the directories below. Each file is asked for relative to the
+/// open directory, which halves the time of asking for its whole path.
+fn look(root: &Path, dir: &Path) -> Option<(Fingerprint, Vec<PathBuf>)> {
+    let fd = open(dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut looking = Looking { sum: Fingerprint { print: 0, newest: 0 }, text: Vec::with_capacity(256) };
+    let place = XxHash3_128::oneshot(dir.as_os_str().as_bytes());
     let mut dirs = Vec::new();
-    for entry in std::fs::read_dir(dir).ok()? {
+    for entry in Dir::read_from(&fd).ok()? {
         let entry = entry.ok()?;
-        let path = entry.path();
-        let there = entry.metadata().ok()?;
-        if entry.file_name() == ".git" && there.is_dir() {
-            for file in OF_GIT.map(|name| path.join(name)) {
-                if let Ok(there) = file.symlink_metadata() {
-                    sum = sum.wrapping_add(print(&file, &there, true));
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let there = statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let kind = FileType::from_raw_mode(there.st_mode);
+        let path = || dir.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        if name == c".git" && kind == FileType::Directory {
+            for file in OF_GIT {
+                if let Ok(there) = statat(&fd, file, AtFlags::SYMLINK_NOFOLLOW) {
+                    looking.add(place, file, &there, true);
                 }
             }
             continue;
         }
-        if there.is_symlink() {
+        if kind == FileType::Symlink {
             // What it leads to counts as well; one that leads nowhere is only itself.
-            if let Ok(target) = path.metadata() {
-                if target.is_dir() && !path.canonicalize().ok()?.starts_with(root) {
+            if let Ok(target) = statat(&fd, name, AtFlags::empty()) {
+                let is_dir = FileType::from_raw_mode(target.st_mode) == FileType::Directory;
+                if is_dir && !path().canonicalize().ok()?.starts_with(root) {
                     return None;
                 }
-                sum = sum.wrapping_add(print(&path, &target, !target.is_dir()).rotate_left(1));
+                looking.add(place.rotate_left(1), name, &target, !is_dir);
             }
         }
         // Where a directory was written to says nothing that its files do not say.
-        sum = sum.wrapping_add(print(&path, &there, !there.is_dir()));
-        if there.is_dir() {
-            dirs.push(path);
+        looking.add(place, name, &there, kind != FileType::Directory);
+        if kind == FileType::Directory {
+            dirs.push(path());
         }
     }
-    Some((sum, dirs))
+    Some((looking.sum, dirs))
 }
 
-fn print(path: &Path, there: &Metadata, times: bool) -> u128 {
-    let mut text = Vec::with_capacity(256);
-    text.extend_from_slice(path.as_os_str().as_bytes());
-    let mut add = |number: i64| text.extend_from_slice(&number.to_le_bytes());
-    add(i64::from(there.mode()));
-    if times {
-        for number in [there.size() as i64, there.mtime(), there.mtime_nsec(), there.ctime(), there.ctime_nsec()] {
-            add(number);
+/// A sum in the making.
+struct Looking {
+    sum: Fingerprint,
+    text: Vec<u8>,
+}
+
+impl Looking {
+    #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types differ between systems")]
+    fn add(&mut self, place: u128, name: &CStr, there: &Stat, times: bool) {
+        let text = &mut self.text;
+        text.clear();
+        text.extend_from_slice(&place.to_le_bytes());
+        text.extend_from_slice(name.to_bytes_with_nul());
+        let mut add = |number: i64| text.extend_from_slice(&number.to_le_bytes());
+        add(there.st_mode as i64);
+        let changed = (there.st_ctime as i64, there.st_ctime_nsec as i64);
+        if times {
+            for number in
+                [there.st_size as i64, there.st_mtime as i64, there.st_mtime_nsec as i64, changed.0, changed.1]
+            {
+                add(number);
+            }
+            add(there.st_ino as i64);
+            add(there.st_dev as i64);
         }
-        add(there.ino() as i64);
-        add(there.dev() as i64);
+        self.sum.print = self.sum.print.wrapping_add(XxHash3_128::oneshot(text));
+        // A directory's time tells of what is gone from it.
+        self.sum.newest = self.sum.newest.max(i128::from(changed.0) * 1_000_000_000 + i128::from(changed.1));
     }
-    XxHash3_128::oneshot(&text)
 }
 
 #[cfg(test)]
@@ -88,10 +134,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::write(&root.join("a/b.nix"), b"1").unwrap();
-        let mut seen = vec![of(root).unwrap()];
-        assert_eq!(of(root), Some(seen[0]));
+        let mut seen = vec![of(root).unwrap().print];
+        assert_eq!(of(root).unwrap().print, seen[0]);
         let mut next = |what: &str| {
-            let print = of(root).unwrap();
+            let print = of(root).unwrap().print;
             assert!(!seen.contains(&print), "{what}");
             seen.push(print);
         };
@@ -109,5 +155,26 @@ mod tests {
         next("a file that is gone");
         fs::link(Path::new("/"), &root.join("out")).unwrap();
         assert_eq!(of(root), None, "a link to a directory outside");
+    }
+
+    #[test]
+    fn what_changed_meanwhile_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(&root.join("a/b.nix"), b"1").unwrap();
+        fs::write(&root.join("a/c.nix"), b"1").unwrap();
+        let wait = || std::thread::sleep(Duration::from_millis(30));
+        wait();
+        let since = SystemTime::now();
+        assert!(!of(root).unwrap().changed_since(since));
+        wait();
+        fs::remove(&root.join("a/b.nix")).unwrap();
+        assert!(of(root).unwrap().changed_since(since), "a file that went");
+        wait();
+        let since = SystemTime::now();
+        assert!(!of(root).unwrap().changed_since(since));
+        wait();
+        fs::write(&root.join("a/c.nix"), b"2").unwrap();
+        assert!(of(root).unwrap().changed_since(since), "another content");
     }
 }
