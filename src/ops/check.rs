@@ -97,6 +97,11 @@ pub enum State {
 }
 
 impl State {
+    /// Says whether the patch applies with all its context.
+    pub fn fits(self) -> bool {
+        matches!(self, State::Clean | State::Offset)
+    }
+
     /// Returns the words that are shown.
     pub fn words(self) -> &'static str {
         match self {
@@ -220,16 +225,15 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         })
         .collect();
     let fits = |patch: &Patch| match patch.state {
-        State::Clean | State::Offset => true,
         State::Fuzz => options.allow_fuzz,
-        _ => false,
+        state => state.fits(),
     };
     let applies = packages.iter().all(|p| p.failure.is_none() && p.patches.iter().all(fits));
     Ok(Checked { applies, packages, warnings, allow_fuzz: options.allow_fuzz })
 }
 
 /// Applies the queue of a package to its source.
-fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
+pub(super) fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
     let mut tree = applying::base(&queue.attr.to_string(), source)?;
     let patches = queue.patches.iter().map(|entry| patch(entry, &mut tree, source.strip)).collect();
     Ok(Package {

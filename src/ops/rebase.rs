@@ -4,8 +4,10 @@
 //! the new source; every commit is merged onto the new line. What conflicts is left in its worktree with markers. The
 //! queues and overlays are written when all packages are done, not before.
 
+mod revisions;
 mod session;
 mod show;
+mod time_machine;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,7 @@ use crate::base::fs;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use session::{Fate, Session};
+pub use time_machine::{Options as TimeMachine, Travelled, time_machine};
 
 /// What `rebase` is asked for.
 #[derive(Debug, Clone)]
@@ -177,7 +180,9 @@ fn begin(
         edits::refuse_unfinished(workspace, attr)?;
     }
     let old = source::of_packages(workspace, from, &attrs, progress)?;
-    let new = source::of_packages(workspace, Some(to), &attrs, progress)?;
+    let set = revisions::package_set(workspace, from, to)?;
+    let new = source::of_packages(workspace, Some(&set.nixpkgs), &attrs, progress)?;
+    drop(set);
     progress.stage("merging");
     // A session that cannot be written is none: what a killed run left is taken away first.
     fs::remove_tree(&session::root(workspace))?;

@@ -78,24 +78,74 @@ pub(super) fn of_packages(
     attrs: &[AttrPath],
     progress: &mut dyn Progress,
 ) -> Result<Vec<Result<Source, Error>>, Error> {
-    let nix = engine::nix(workspace)?;
-    let set = targets::plain_set(workspace, nixpkgs)?;
     progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(attrs.len(), "package")));
-    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
-    let root = Root::Packages(Box::new(set));
-    let facts: Vec<Result<PackageSource, Error>> = nix
-        .package_sources(&root, &paths)?
-        .into_iter()
-        .zip(attrs)
-        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(&nix, &root, attr, failure)))
-        .collect();
-    let failed = fetch(&nix, facts.iter().flatten(), progress)?;
-    progress.stage("unpacking");
-    Ok(facts
-        .into_par_iter()
-        .zip(attrs)
-        .map(|(facts, attr)| unpack(&nix, attr, &facts?, &failed, &Limits::default()))
-        .collect())
+    let asked = Asked::ask(workspace, nixpkgs, attrs)?;
+    asked.sources((0..attrs.len()).collect(), progress)
+}
+
+/// What Nix says of packages; nothing is fetched yet.
+pub(super) struct Asked<'a> {
+    nix: Nix,
+    attrs: &'a [AttrPath],
+    facts: Vec<Result<PackageSource, Error>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks Nix, in one go.
+    ///
+    /// # Errors
+    /// Those of the workspace and of Nix as a whole.
+    pub(super) fn ask(workspace: &Workspace, nixpkgs: Option<&str>, attrs: &'a [AttrPath]) -> Result<Asked<'a>, Error> {
+        let nix = engine::nix(workspace)?;
+        let root = Root::Packages(Box::new(targets::plain_set(workspace, nixpkgs)?));
+        let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+        let facts = nix
+            .package_sources(&root, &paths)?
+            .into_iter()
+            .zip(attrs)
+            .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(&nix, &root, attr, failure)))
+            .collect();
+        Ok(Asked { nix, attrs, facts })
+    }
+
+    /// Returns a text that is the same for two packages whose queue begins from the same files; `None` where only unpacking tells:
+    /// a source or patch of nixpkgs' own is no store path, so that its path does not say what it holds.
+    pub(super) fn identity(&self, index: usize) -> Option<String> {
+        let facts = self.facts.get(index)?.as_ref().ok()?;
+        let mut text = format!("{:?} {:?} {}", facts.source_root, facts.sources, facts.strip());
+        let in_store = |input: &Input| input.path.starts_with(crate::base::store_path::STORE_DIR);
+        if !facts.sources.iter().all(in_store) {
+            return None;
+        }
+        for patch in &facts.patches {
+            match in_store(patch) {
+                true => text.push_str(&patch.path),
+                false => text.push_str(&super::queue::session::digest(&fs::read(Path::new(&patch.path)).ok()?)),
+            }
+        }
+        Some(text)
+    }
+
+    /// Fetches and unpacks those of the packages that are named by index, in their order.
+    ///
+    /// # Errors
+    /// Those of Nix as a whole.
+    pub(super) fn sources(
+        self,
+        wanted: Vec<usize>,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Result<Source, Error>>, Error> {
+        let mut facts: Vec<Option<Result<PackageSource, Error>>> = self.facts.into_iter().map(Some).collect();
+        let wanted: Vec<(&AttrPath, Result<PackageSource, Error>)> =
+            wanted.into_iter().filter_map(|i| Some((self.attrs.get(i)?, facts.get_mut(i)?.take()?))).collect();
+        let failed = fetch(&self.nix, wanted.iter().filter_map(|(_, facts)| facts.as_ref().ok()), progress)?;
+        progress.stage("unpacking");
+        let nix = &self.nix;
+        Ok(wanted
+            .into_par_iter()
+            .map(|(attr, facts)| unpack(nix, attr, &facts?, &failed, &Limits::default()))
+            .collect())
+    }
 }
 
 /// Gets the source of one package.

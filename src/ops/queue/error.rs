@@ -134,6 +134,14 @@ pub enum Error {
         /// What to type.
         hint: String,
     },
+    /// There is no history to look through.
+    #[error("the revision cannot be looked for: {why}")]
+    NoHistory {
+        /// What is missing.
+        why: String,
+        /// What to type.
+        hint: String,
+    },
     /// A file changed since it was read.
     #[error("{} changed since `edit` began", path.display())]
     Changed {
@@ -239,6 +247,13 @@ pub static EXPLANATIONS: &[Explanation] = &[
                file back, or end the session with --abort and begin again.",
     },
     Explanation {
+        code: "OV1056",
+        title: "there is no history to look through",
+        text: "`rebase --time-machine` looks through the commits between two revisions of nixpkgs, so it needs one git repository that \
+               has both. `--to` takes a clone (its HEAD counts), DIR@REV for another revision of it, or a revision of the repository \
+               that the old nixpkgs is in. The old one is the workspace's, or --from; a flake.lock, npins or niv say its revision.",
+    },
+    Explanation {
         code: "OV1060",
         title: "the build runs commands on the source",
         text: "The package has `prePatch`, `postPatch` or the like. They run shell commands, which overlayctl never does on its \
@@ -280,6 +295,7 @@ impl Coded for Error {
             Error::NoSuchPatch { .. } => "OV1053",
             Error::Rebase { .. } => "OV1054",
             Error::Changed { .. } => "OV1055",
+            Error::NoHistory { .. } => "OV1056",
         }
     }
 
@@ -301,7 +317,7 @@ impl Coded for Error {
             Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
-            Error::Rebase { hint, .. } => Some(hint.clone()),
+            Error::Rebase { hint, .. } | Error::NoHistory { hint, .. } => Some(hint.clone()),
             Error::Changed { .. } => Some("put it back, or begin again after --abort".into()),
             _ => None,
         }
