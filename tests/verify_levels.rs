@@ -17,7 +17,7 @@ use overlayctl::config::Workspace;
 use overlayctl::ops::progress::Silent;
 use overlayctl::ops::targets::Selection;
 use overlayctl::ops::verify::{Cause, Finding, Level, Options, RunCheck, Verdict, Verified, verify};
-use overlayctl::ops::{Outcome as _, build};
+use overlayctl::ops::{Outcome as _, boards, build};
 
 const PATCH: &str = "Subject: say more\n\n--- a/text\n+++ b/text\n@@ -1,2 +1,3 @@\n one\n+one and a half\n two\n";
 const SAY_PATCH: &str = "Subject: good night\n\n--- a/say.c\n+++ b/say.c\n@@ -4,5 +4,7 @@\n const char *greeting(int late)\n {\n+\tif (late > 1)\n+\t\treturn \"good night from the patched library\";\n \tif (late)\n \t\treturn \"good evening from the library\";\n \treturn \"good morning from the library\";\n";
@@ -175,6 +175,71 @@ fn an_overlay_that_the_flake_does_not_name_is_red() {
     // Named by a file that the flake leads to, it is in.
     scene.write("nix/packages.nix", &packages.replace("[ ]", "[ (import ../overlays/zlib.nix) ]"));
     assert_eq!(at(&scene.verify(&["curl"]), Level::Derivation).verdict, Verdict::Ok);
+}
+
+/// A target that is an attribute of the user's own code, which applies the overlays itself.
+fn own_code(overlays: &str) -> String {
+    let nixpkgs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs");
+    format!(
+        "let pkgs = import {} {{ overlays = {overlays}; }}; in {{ image = pkgs.curl; inherit pkgs; \
+         nixosConfigurations.pi = {{ inherit pkgs; config.system.build.toplevel = pkgs.curl; }}; }}",
+        nixpkgs.display()
+    )
+}
+
+#[test]
+fn what_the_users_own_code_makes_is_verified_too() {
+    let (with, without) = (own_code("[ (import ./overlay.nix) ]"), own_code("[ ]"));
+    let Some(scene) =
+        Scene::new("overlays = [\"overlay.nix\"]", &[("overlay.nix", &overlay("zlib")), ("default.nix", &with)])
+    else {
+        return;
+    };
+    let system = "nixosConfigurations.pi.config.system.build.toplevel";
+    let targets = ["./default.nix#image", system];
+    scene.build(&targets);
+    let verified = scene.verify(&targets);
+    all_green(&verified);
+    assert_eq!(verified.targets.iter().map(|t| t.target.as_str()).collect::<Vec<_>>(), targets);
+    // The overlay is there, and the user's code does not use it.
+    scene.write("default.nix", &without);
+    for target in targets {
+        red(&scene.verify(&[target]), Cause::NotInEffect);
+    }
+    scene.write("overlay.nix", &overlay("zlbi"));
+    let finding = red(&scene.verify(&[system]), Cause::NoSuchAttribute);
+    assert!(finding.hint.unwrap().contains("zlib"));
+}
+
+#[test]
+fn a_set_that_cannot_be_found_is_unknown() {
+    let hidden = own_code("[ ]").replace("image = pkgs.curl; inherit pkgs;", "image = pkgs.curl;");
+    let Some(scene) =
+        Scene::new("overlays = [\"overlay.nix\"]", &[("overlay.nix", &overlay("zlib")), ("default.nix", &hidden)])
+    else {
+        return;
+    };
+    let verified = scene.verify(&["./default.nix#image"]);
+    assert_eq!(at(&verified, Level::Derivation).verdict, Verdict::Unknown, "{:#?}", at(&verified, Level::Derivation));
+    assert!(!verified.verified);
+}
+
+#[test]
+fn a_board_names_systems() {
+    let settings = "overlays = [\"overlay.nix\"]\n[boards.pi]\nsystems = [\"nixosConfigurations.pi.config.system.build.toplevel\"]";
+    let files = [("overlay.nix", overlay("zlib")), ("default.nix", own_code("[ (import ./overlay.nix) ]"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let Some(scene) = Scene::new(settings, &files) else { return };
+    let selection = Selection { boards: vec!["pi".into()], ..Selection::default() };
+    let state = || boards::boards(&scene.workspace(), None, &mut Silent).unwrap().boards.pop().unwrap().packages;
+    assert_eq!(state()[0].state, boards::State::NotBuilt);
+    let options = build::Options { selection: selection.clone(), ..build::Options::default() };
+    build::build(&scene.workspace(), &options, &mut Silent).unwrap();
+    assert_eq!(state()[0].state, boards::State::Built);
+    let options = Options { selection, ..Options::default() };
+    all_green(&verify(&scene.workspace(), &options, &mut Silent).unwrap());
+    scene.write("overlay.nix", "final: prev: { }");
+    assert_eq!(state()[0].state, boards::State::Stale);
 }
 
 #[test]
@@ -367,6 +432,41 @@ fn a_program_for_another_machine_is_red() {
             assert!(program.why.contains("machine"), "{}", program.why);
         }
     }
+}
+
+/// Files that a board starts before any program: an arm64 kernel image, device trees, a raw boot loader.
+#[test]
+fn a_kernel_is_verified_as_far_as_that_goes() {
+    let Some(scene) = Scene::with(&overlay("kernel")) else { return };
+    let mut image = vec![0; 4096];
+    image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    let tree = scene.dir.path().join("tree");
+    fs::create_dir_all(tree.join("dtbs")).unwrap();
+    fs::write(tree.join("Image"), &image).unwrap();
+    fs::write(tree.join("u-boot.bin"), b"\xfe\x0f\x1d\xf8raw").unwrap();
+    for name in ["a.dtb", "b.dtb"] {
+        fs::write(tree.join("dtbs").join(name), b"\xd0\x0d\xfe\xed").unwrap();
+    }
+    let settings = format!(
+        "nixpkgs = {:?}\noverlays = [\"overlay.nix\"]\nconfig = {{ tree = {:?} }}\n[nix.options]\nsandbox = \"false\"\nsubstituters = \"\"\n",
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs").display().to_string(),
+        tree.display().to_string()
+    );
+    scene.write("overlayctl.toml", &settings);
+    let target = ["pkgsCross.arm.kernel"];
+    scene.build(&target);
+    let verified = scene.verify(&target);
+    let program = at(&verified, Level::Program);
+    assert_eq!(program.verdict, Verdict::NotApplicable, "{program:#?}");
+    assert!(program.why.contains("1 x Linux kernel image for 64-bit arm, 2 x device tree"), "{}", program.why);
+    assert_eq!(at(&verified, Level::Contents).verdict, Verdict::NotApplicable);
+    all_green(&verified);
+    // The same kernel on another board does not start.
+    let wrong = ["pkgsCross.riscv.kernel"];
+    scene.build(&wrong);
+    let verified = scene.verify(&wrong);
+    let program = at(&verified, Level::Program);
+    assert_eq!((program.verdict, program.cause), (Verdict::Failed, Some(Cause::WrongProgram)), "{program:#?}");
 }
 
 #[test]

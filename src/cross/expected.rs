@@ -151,6 +151,14 @@ fn ppc64_abi(platform: &Platform) -> Option<Ppc64Abi> {
 }
 
 impl ExpectedElf {
+    /// Returns what is expected of code that runs without a C library: kernels, their modules, boot loaders. They are compiled
+    /// without floating point, whatever the programs of the platform do.
+    #[must_use]
+    pub fn freestanding(mut self) -> ExpectedElf {
+        self.float_abi = None;
+        self
+    }
+
     /// Compares a file with what is expected; the first, most telling difference comes back.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! * [`platform`] parses systems and triples as nixpkgs does, [`catalogue`] is the table of `pkgsCross` names.
 //! * [`attr`] says for which platforms an attribute path is built, runs and compiles.
 //! * [`elf`] and [`archive`] read object files, [`fn@expected`] says what a platform's programs must look like.
+//! * [`firmware`] tells kernel images, device trees and boot loaders' containers.
 //! * [`ldd`] resolves the libraries of a program as its loader would, without running it.
 //! * [`contents`] looks for patched code of an archive in a program that was linked with it.
 //! * [`mod@emulator`] says what runs a platform's programs on this machine.
@@ -18,6 +19,7 @@ pub mod elf;
 pub mod emulator;
 mod error;
 mod expected;
+pub mod firmware;
 pub mod ldd;
 pub mod platform;
 
@@ -25,4 +27,5 @@ pub use elf::Elf;
 pub use emulator::{Emulator, emulator};
 pub use error::{EXPLANATIONS, Error};
 pub use expected::{Expected, ExpectedElf, Mismatch, expected};
+pub use firmware::Firmware;
 pub use platform::{Format, Platform};

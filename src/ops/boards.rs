@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::build::link_name;
 use super::progress::Progress;
-use super::targets::{self, Selection};
+use super::sites;
+use super::targets::Selection;
 use super::{Error, Outcome, engine, list};
 use crate::base::diagnostic::Verdict;
 use crate::config::Workspace;
-use crate::nix::{Root, Side};
+use crate::nix::Side;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// The boards of a workspace.
@@ -73,16 +74,19 @@ pub enum State {
 pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn Progress) -> Result<Boards, Error> {
     let patched = list::list(workspace, None)?.packages.into_iter().map(|p| p.attr.to_string()).collect();
     let names: Vec<String> = workspace.settings().boards.keys().cloned().collect();
-    let with_packages = |name: &&String| !workspace.settings().boards[*name].packages.is_empty();
+    let with_targets = |name: &&String| {
+        let board = &workspace.settings().boards[*name];
+        !board.packages.is_empty() || !board.systems.is_empty()
+    };
     let selection =
-        Selection { nixpkgs, boards: names.iter().filter(with_packages).cloned().collect(), ..Selection::default() };
-    let groups = if selection.boards.is_empty() { Vec::new() } else { targets::resolve(workspace, &selection)? };
-    let sides: Vec<Side> = groups
+        Selection { nixpkgs, boards: names.iter().filter(with_targets).cloned().collect(), ..Selection::default() };
+    let sites = if selection.boards.is_empty() { Vec::new() } else { sites::of(workspace, &selection)? };
+    let sides: Vec<Side> = sites
         .iter()
-        .map(|group| Side {
-            name: "the package set with the overlays".into(),
-            root: Root::Packages(Box::new(group.patched.clone())),
-            targets: group.targets.iter().map(|t| t.attr.names().to_vec()).collect(),
+        .map(|site| Side {
+            name: "the workspace as it is".into(),
+            root: site.patched.clone(),
+            targets: site.targets.iter().map(|t| t.attr.names().to_vec()).collect(),
         })
         .collect();
     progress.stage("evaluating the boards");
@@ -101,8 +105,8 @@ pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn
             }
         })
         .collect();
-    for (group, results) in groups.iter().zip(results) {
-        for (target, result) in group.targets.iter().zip(results) {
+    for (site, results) in sites.iter().zip(results) {
+        for (target, result) in site.targets.iter().zip(results) {
             let link = workspace.path(link_name(target.board.as_deref(), &target.attr.to_string(), &target.name));
             let points_to = std::fs::read_link(&link).ok();
             let (state, failure) = match (&result, &points_to) {

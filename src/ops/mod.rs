@@ -40,6 +40,7 @@ pub mod refresh;
 pub mod reorder;
 pub mod run;
 pub mod scope;
+mod sites;
 pub mod source;
 mod state;
 pub mod status;

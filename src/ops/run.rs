@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::targets::{self, Selection};
+use super::sites;
+use super::targets::Selection;
 use super::verify::asked::{Asked, TargetFacts};
 use super::verify::files;
 use super::{Error, Outcome, engine};
@@ -14,7 +15,7 @@ use crate::base::process::{Exec, find_program};
 use crate::config::Workspace;
 use crate::cross::emulator::{Emulator, emulator};
 use crate::cross::{Elf, Platform};
-use crate::nix::{Instantiated, Nix, Root, Side};
+use crate::nix::{Instantiated, Nix, Side};
 use crate::view::Document;
 
 /// What `run` is asked for.
@@ -54,9 +55,9 @@ pub struct Ran {
 /// [`Error::NotBuilt`], [`Error::NoProgram`], [`Error::NoEmulator`]; those of evaluating the target and of starting the program.
 /// That the program fails is no error.
 pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Ran, Error> {
-    let groups = targets::resolve(workspace, &options.selection)?;
-    let mut all = groups.iter().flat_map(|group| group.targets.iter().map(move |target| (group, target)));
-    let (Some((group, target)), None) = (all.next(), all.next()) else {
+    let sites = sites::of(workspace, &options.selection)?;
+    let mut all = sites.iter().flat_map(|site| site.targets.iter().map(move |target| (site, target)));
+    let (Some((site, target)), None) = (all.next(), all.next()) else {
         return Err(Error::Usage {
             message: "several targets are named, and one is run at a time".into(),
             hint: "name one: `overlayctl run TARGET --board NAME -- ARGS`".into(),
@@ -66,7 +67,7 @@ pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
     progress.stage(&format!("evaluating {}", target.name));
     let side = Side {
         name: "the package set with the overlays".into(),
-        root: Root::Packages(Box::new(group.patched.clone())),
+        root: site.patched.clone(),
         targets: vec![target.attr.names().to_vec()],
     };
     let mut results = nix.instantiate(&[side])?;
@@ -77,7 +78,7 @@ pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
         }
         None => return Err(Error::NoTargets),
     };
-    let facts = Asked::new(&nix, group).target(&target.attr)?;
+    let facts = Asked::new(&nix, site).target(&target.attr)?;
     let program = find(&nix, &target.name, &instantiated, &facts, options.program.as_deref())?;
     let command = command(&nix, &program, &facts, &options.args)?;
     let (status, stdout, stderr) = if options.capture {

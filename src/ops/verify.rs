@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::comparison::{self, Compared, TargetFailure};
 use super::progress::Progress;
-use super::targets::{self, Group, Selection, Target};
+use super::sites;
+use super::targets::{Selection, Target};
 use super::{Error, Outcome, engine};
 use crate::base::diagnostic::{Verdict as Ending, Warning};
 use crate::config::Workspace;
@@ -123,7 +124,6 @@ struct Case<'c, 'n> {
     nix: &'n Nix,
     workspace: &'n Workspace,
     delta: &'c Delta<'c>,
-    group: &'n Group,
     target: &'c Target,
     compared: &'c Compared,
     needs: &'c Needs<'c>,
@@ -194,7 +194,7 @@ fn built_outputs(compared: &Compared, valid: &BTreeSet<String>) -> Vec<String> {
 /// [`Error::NothingPatched`]; those of the workspace, of evaluation and of asking Nix. That a patch is not in is a finding.
 pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
     let packages = wanted(subject::packages(workspace)?, &options.packages)?;
-    let groups = targets::resolve(workspace, &options.selection)?;
+    let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
     let delta = Delta::between(&comparison.before, &comparison.after);
@@ -214,9 +214,9 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
         allow_unknown: options.allow_unknown,
     };
     let mut compared = comparison.targets.iter().peekable();
-    for group in &groups {
-        let mut asked = Asked::new(&nix, group);
-        for target in &group.targets {
+    for site in &sides.sites {
+        let mut asked = Asked::new(&nix, site);
+        for target in &site.targets {
             // Targets that do not evaluate are left out of the comparison; the rest is in the same order.
             let Some(compared) = compared.next_if(|c| c.name == target.name && c.board == target.board) else {
                 continue;
@@ -254,7 +254,6 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     nix: &nix,
                     workspace,
                     delta: &delta,
-                    group,
                     target,
                     compared,
                     needs: &needs,
@@ -295,9 +294,10 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
     let mut family = subject.family.clone();
     if family.names.is_empty() {
         // Nothing carries the patch anywhere: what the package is made of has to be asked.
-        let facts = case.asked.package(&case.target.attr, &case.package.attr, false)?;
-        family.sources.extend(facts.src.clone());
-        family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
+        if let Some(facts) = case.asked.package(&case.target.attr, &case.package.attr, false)? {
+            family.sources.extend(facts.src.clone());
+            family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
+        }
     }
     let mut members = derivation::members(case, &family);
     derivation::excuse(case, &mut members)?;

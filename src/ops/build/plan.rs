@@ -58,6 +58,8 @@ pub struct Planned {
     pub name: String,
     /// Whether it is of the rebuild set.
     pub rebuilt: bool,
+    /// Whether it only downloads a source, whose hash is known (a fixed-output derivation).
+    pub fixed_output: bool,
     /// How long it took before, in seconds; absent when it was never built.
     pub expected_seconds: Option<f64>,
 }
@@ -89,6 +91,7 @@ pub(super) fn make(
             drv_path: after.node(*id).drv_path().into(),
             name: after.node(*id).name().into(),
             rebuilt: delta.is_rebuilt(*id),
+            fixed_output: after.node(*id).fixed_output(),
             expected_seconds: expected(*id),
         })
         .collect();

@@ -1,5 +1,6 @@
 //! A build as people read it.
 
+use super::plan::Planned;
 use super::{BuildFailure, Built, Fate, Plan};
 use crate::base::store_path;
 use crate::nix::Outcome;
@@ -113,9 +114,17 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
         document.line("nothing has to be built");
     } else {
         let mut table = Table { header: ["to build", "", "expected"].map(String::from).to_vec(), rows: Vec::new() };
-        let shown = if verbose { plan.build.len() } else { plan.build.len().min(ROWS) };
-        for planned in &plan.build[..shown] {
-            let why = if planned.rebuilt { "because of the patches" } else { "not there" };
+        // Sources are many and quick; what the patches touch comes first.
+        let (touched, others): (Vec<&Planned>, Vec<&Planned>) =
+            plan.build.iter().filter(|planned| verbose || !planned.fixed_output).partition(|planned| planned.rebuilt);
+        let rows = if verbose { plan.build.iter().collect() } else { [touched, others].concat() };
+        let shown = if verbose { rows.len() } else { rows.len().min(ROWS) };
+        for planned in &rows[..shown] {
+            let why = match planned {
+                planned if planned.rebuilt => "because of the patches",
+                planned if planned.fixed_output => "not there, downloads a source",
+                _ => "not there",
+            };
             table.rows.push(vec![
                 planned.name.clone().into(),
                 Text::new().with(if planned.rebuilt { Role::Warn } else { Role::Dim }, why),
@@ -123,16 +132,27 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
             ]);
         }
         document.push(Block::Table(table));
-        if shown < plan.build.len() {
-            document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.build.len() - shown)));
+        if shown < rows.len() {
+            document.line(
+                Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", rows.len() - shown)),
+            );
+        }
+        if rows.len() < plan.build.len() {
+            let sources = plural(plan.build.len() - rows.len(), "source");
+            document.line(Text::new().with(Role::Dim, format!("... and {sources} to download")));
         }
         document.blank();
-        document.line(Text::new().with(Role::Dim, "critical path  ").plain(plan.critical_path.join(" -> ")));
+        document.line(Text::new().with(Role::Dim, "critical path  ").plain(path(&plan.critical_path, verbose)));
     }
     if !plan.fetch.is_empty() {
         fetches(plan, verbose, document);
     }
-    let mut sum = format!("{}, {} to fetch", plural(plan.build.len(), "build"), plan.fetch.len());
+    let sources = plan.build.iter().filter(|planned| planned.fixed_output).count();
+    let mut sum = plural(plan.build.len() - sources, "build");
+    if sources > 0 {
+        sum.push_str(&format!(", {} to download", plural(sources, "source")));
+    }
+    sum.push_str(&format!(", {} to fetch", plan.fetch.len()));
     // Nix rounds to hundredths of MiB; the caches say it exactly, if all of them answer.
     let exact: Option<u64> = plan.fetch.iter().map(|f| f.bytes).sum();
     match (exact.filter(|n| *n > 0), &plan.download) {
@@ -154,6 +174,18 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
     for warning in &plan.warnings {
         document.line(Text::new().with(Role::Warn, warning));
     }
+}
+
+/// Returns a path as a line; a long one without its middle.
+fn path(names: &[String], verbose: bool) -> String {
+    const HEAD: usize = 4;
+    const TAIL: usize = 8;
+    if verbose || names.len() <= HEAD + TAIL + 1 {
+        return names.join(" -> ");
+    }
+    let left_out = format!("({} more)", names.len() - HEAD - TAIL);
+    let (head, tail) = (&names[..HEAD], &names[names.len() - TAIL..]);
+    [head, &[left_out], tail].concat().join(" -> ")
 }
 
 fn fetches(plan: &Plan, verbose: bool, document: &mut Document) {

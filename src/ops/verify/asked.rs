@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::nix::{EvalServer, Nix, PackageFacts, PackageSet, Patches, Root, attr_path_text, quoted};
 use crate::ops::Error;
-use crate::ops::targets::Group;
+use crate::ops::sites::Site;
 use crate::overlay::AttrPath;
 
 /// The most attributes of similar names that are compared.
@@ -36,24 +36,27 @@ impl TargetFacts {
     }
 }
 
-/// The package sets of one group of targets, and the evaluator that answers questions about them.
+/// One site, and the evaluator that answers questions about its targets and packages.
 pub(in crate::ops) struct Asked<'n> {
     nix: &'n Nix,
-    group: &'n Group,
+    site: &'n Site,
     server: Option<EvalServer>,
     facts: BTreeMap<(bool, Vec<String>), PackageFacts>,
+    /// The package sets that targets of the workspace's own code are built from, as far as they were looked for.
+    sets: BTreeMap<AttrPath, Option<Vec<String>>>,
 }
 
 impl<'n> Asked<'n> {
-    pub(in crate::ops) fn new(nix: &'n Nix, group: &'n Group) -> Asked<'n> {
-        Asked { nix, group, server: None, facts: BTreeMap::new() }
+    pub(in crate::ops) fn new(nix: &'n Nix, site: &'n Site) -> Asked<'n> {
+        Asked { nix, site, server: None, facts: BTreeMap::new(), sets: BTreeMap::new() }
     }
 
-    /// Returns the string that an expression over `root`, the patched package set, evaluates to; `None` when it does not.
+    /// Returns the string that an expression over `root`, what the targets are attributes of, evaluates to; `None` when it does
+    /// not.
     fn string(&mut self, expression: &str) -> Result<Option<String>, Error> {
         if self.server.is_none() {
             let mut server = self.nix.eval_server()?;
-            server.bind("root", &Root::Packages(Box::new(self.group.patched.clone())).to_nix()?)?;
+            server.bind("root", &self.site.patched.to_nix()?)?;
             self.server = Some(server);
         }
         let Some(server) = &mut self.server else { return Ok(None) };
@@ -88,7 +91,8 @@ impl<'n> Asked<'n> {
         }
         let mut owners = Vec::new();
         for name in names {
-            let sets = [set_of(target), [set_of(target), vec!["buildPackages".to_string()]].concat()];
+            let Some(set) = self.set(target)? else { return Ok(None) };
+            let sets = [set.clone(), [set, vec!["buildPackages".to_string()]].concat()];
             for set in sets {
                 let owner = below("root", &[set, vec![(*name).to_string()]].concat());
                 let same = self.string(&format!("if {owner}.outPath == {libc} then \"1\" else \"\""))?;
@@ -114,7 +118,7 @@ impl<'n> Asked<'n> {
     ) -> Result<Option<String>, Error> {
         let stem = attr.last().trim_end_matches(|c: char| c.is_ascii_digit() || "_-.".contains(c));
         let parent = attr.parent().map(|parent| parent.names().to_vec()).unwrap_or_default();
-        let mut set = set_of(target);
+        let Some(mut set) = self.set(target)? else { return Ok(None) };
         for _stage in 0..3 {
             let scope = below("root", &[set.clone(), parent.clone()].concat());
             let prefix = quoted(stem);
@@ -136,7 +140,32 @@ impl<'n> Asked<'n> {
         Ok(None)
     }
 
-    /// Asks about a package of the set that a target is in, with or without the overlays.
+    /// Returns the path of the package set that a target is built from; `None` where the workspace's own code does not say:
+    /// looked for are the `pkgs` of a NixOS system, the set that the target is in, `legacyPackages` and `pkgs` beside it.
+    ///
+    /// # Errors
+    /// Those of the evaluator.
+    pub(super) fn set(&mut self, target: &AttrPath) -> Result<Option<Vec<String>>, Error> {
+        if self.site.set.is_some() {
+            return Ok(Some(set_of(target)));
+        }
+        if let Some(known) = self.sets.get(target) {
+            return Ok(known.clone());
+        }
+        let mut found = None;
+        for set in sets_near(target) {
+            let at = below("root", &set);
+            let is_set = format!("if {at} ? callPackage && {at} ? stdenv then \"1\" else \"\"");
+            if self.string(&is_set)?.is_some() {
+                found = Some(set);
+                break;
+            }
+        }
+        self.sets.insert(target.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// Asks about a package of the set that a target is built from, with or without the overlays; `None` when that set is not known.
     ///
     /// # Errors
     /// Those of the evaluator.
@@ -145,33 +174,58 @@ impl<'n> Asked<'n> {
         target: &AttrPath,
         attr: &AttrPath,
         patched: bool,
-    ) -> Result<&PackageFacts, Error> {
-        let set = if patched { &self.group.patched } else { &self.group.plain };
-        let path = [set_of(target), attr.names().to_vec()].concat();
-        ask(self.nix, &mut self.facts, set, patched, path)
+    ) -> Result<Option<&PackageFacts>, Error> {
+        let Some(set) = self.set(target)? else { return Ok(None) };
+        let root = if patched { Some(&self.site.patched) } else { self.site.plain.as_ref() };
+        let Some(root) = root else { return Ok(None) };
+        ask(self.nix, &mut self.facts, root, patched, [set, attr.names().to_vec()].concat()).map(Some)
     }
 
-    /// Asks about a package of the native set with the overlays.
+    /// Asks about a package of the native set with the overlays; `None` in the workspace's own code, which has no such set.
     ///
     /// # Errors
     /// Those of the evaluator.
-    pub(super) fn native(&mut self, attr: &AttrPath) -> Result<PackageFacts, Error> {
-        let set = PackageSet { cross: None, is_static: false, ..self.group.patched.clone() };
-        Ok(self.nix.package_facts(&Root::Packages(Box::new(set)), attr.names())?)
+    pub(super) fn native(&mut self, attr: &AttrPath) -> Result<Option<PackageFacts>, Error> {
+        let Some(set) = &self.site.set else { return Ok(None) };
+        let set = PackageSet { cross: None, is_static: false, ..set.clone() };
+        Ok(Some(self.nix.package_facts(&Root::Packages(Box::new(set)), attr.names())?))
+    }
+
+    /// Returns the command that evaluates an attribute of the target's package set by hand.
+    ///
+    /// # Errors
+    /// Those of the evaluator.
+    pub(super) fn by_hand(
+        &mut self,
+        patched: bool,
+        target: &AttrPath,
+        attr: &AttrPath,
+        what: &str,
+    ) -> Result<Option<String>, Error> {
+        let Some(set) = self.set(target)? else { return Ok(None) };
+        let root = if patched { Some(&self.site.patched) } else { self.site.plain.as_ref() };
+        // The unpatched side of the workspace's own code is a copy that is gone when the command is typed.
+        let Some(root) = root.filter(|_| patched || self.site.set.is_some()) else { return Ok(None) };
+        let Ok(root) = root.to_nix() else { return Ok(None) };
+        let path = [set, attr.names().to_vec()].concat();
+        let text = format!("with {{ root = {root}; }}; {}{what}", below("root", &path));
+        // A flake that is not locked is no pure expression.
+        let impure = if self.site.set.is_some() { "" } else { "--extra-experimental-features flakes " };
+        Ok(Some(format!("nix-instantiate {impure}--eval --strict -E {}", shell_word(&text))))
     }
 }
 
 fn ask<'f>(
     nix: &Nix,
     known: &'f mut BTreeMap<(bool, Vec<String>), PackageFacts>,
-    set: &PackageSet,
+    root: &Root,
     patched: bool,
     path: Vec<String>,
 ) -> Result<&'f PackageFacts, Error> {
     match known.entry((patched, path)) {
         std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::btree_map::Entry::Vacant(entry) => {
-            let facts = nix.package_facts(&Root::Packages(Box::new(set.clone())), &entry.key().1)?;
+            let facts = nix.package_facts(root, &entry.key().1)?;
             Ok(entry.insert(facts))
         }
     }
@@ -203,6 +257,22 @@ pub(super) fn set_of(target: &AttrPath) -> Vec<String> {
     set
 }
 
+/// Returns the places where the package set of a target of the workspace's own code may be, the most telling one first.
+fn sets_near(target: &AttrPath) -> Vec<Vec<String>> {
+    let names = target.names();
+    let at = |path: &[&str]| path.iter().map(|name| (*name).to_string()).collect::<Vec<String>>();
+    match names {
+        [outputs, name, ..] if outputs == "nixosConfigurations" => vec![at(&[outputs, name, "pkgs"])],
+        [outputs, system, _, ..] if outputs == "packages" || outputs == "legacyPackages" => {
+            vec![at(&["legacyPackages", system]), at(&["pkgs", system]), at(&["pkgs"])]
+        }
+        _ => {
+            let parent = names.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default();
+            vec![parent, at(&["pkgs"]), Vec::new()]
+        }
+    }
+}
+
 fn below(root: &str, path: &[String]) -> String {
     if path.is_empty() { root.to_string() } else { format!("{root}.{}", attr_path_text(path)) }
 }
@@ -214,13 +284,6 @@ pub(in crate::ops) fn shell_word(text: &str) -> String {
         return text.to_string();
     }
     format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// Returns the command that evaluates an attribute of a package set by hand.
-pub(super) fn by_hand(set: &PackageSet, target: &AttrPath, attr: &AttrPath, what: &str) -> Option<String> {
-    let path = [set_of(target), attr.names().to_vec()].concat();
-    let text = format!("with {{ root = {}; }}; {}{what}", set.to_nix().ok()?, below("root", &path));
-    Some(format!("nix-instantiate --eval --strict -E {}", shell_word(&text)))
 }
 
 #[cfg(test)]

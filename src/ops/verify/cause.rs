@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Case;
-use super::asked::{by_hand, patches};
+use super::asked::patches;
 use super::derivation::Members;
 use super::family::Times;
 use super::finding::{Answer, Cause};
@@ -81,9 +81,18 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
     let package = case.package;
     let attr = &package.attr;
     let target = case.target.attr.clone();
-    let plain = case.asked.package(&target, attr, false)?.clone();
-    let group = case.group;
+    let (Some(plain), Some(here)) = (case.known(&target, attr, false)?, case.known(&target, attr, true)?) else {
+        return Ok(Answer::unknown(format!(
+            "nothing that the target needs has the patch, and which package set it is built from cannot be told from `{}`",
+            case.target.name
+        ))
+        .hint("name a target of the package set itself, or give the file or flake that makes it an attribute `pkgs`"));
+    };
     if !plain.exists {
+        let by_hand = match case.asked.by_hand(false, &target, attr, ".name")? {
+            Some(command) => Some(command),
+            None => case.asked.by_hand(true, &target, attr, ".name")?,
+        };
         let near =
             if plain.near.is_empty() { String::new() } else { format!("did you mean {}?", plain.near.join(", ")) };
         return Ok(Answer::failed(
@@ -91,9 +100,8 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
             format!("nixpkgs has no attribute `{attr}`: the overlay makes a new one that nothing uses"),
         )
         .hint(if near.is_empty() { "look the name up in nixpkgs".to_string() } else { near })
-        .maybe_command(by_hand(&group.plain, &target, attr, ".name")));
+        .maybe_command(by_hand));
     }
-    let here = case.asked.package(&target, attr, true)?.clone();
     if case.lacks(&here, &plain) {
         return not_here(case, &plain);
     }
@@ -112,7 +120,7 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
             Some(owner) => answer.hint(format!("patch `{owner}` instead")),
             None => answer,
         }
-        .maybe_command(by_hand(&group.patched, &target, &target_name(&target), ".stdenv.cc.libc.drvPath")));
+        .maybe_command(case.asked.by_hand(true, &target, &target_name(&target), ".stdenv.cc.libc.drvPath")?));
     }
     if members.is_empty() {
         return Ok(not_a_dependency(case, &plain));
@@ -144,12 +152,14 @@ fn not_here(case: &mut Case<'_, '_>, plain: &PackageFacts) -> Result<Answer, Err
     let package = case.package;
     let attr = &package.attr;
     let target = case.target.attr.clone();
-    let set = case.group.patched.clone();
-    let by_hand = by_hand(&set, &target, attr, ".patches");
-    let native = case.asked.native(attr)?;
+    let by_hand = case.asked.by_hand(true, &target, attr, ".patches")?;
+    let native = case.asked.native(attr)?.filter(|native| native.exists);
     let place = package.patches.first().map(|p| p.place.to_string()).unwrap_or_default();
     let file = package.patches.first().map(|p| p.place.path.clone()).unwrap_or_default();
-    if case.facts.is_cross() && native.exists && !case.lacks(&native, plain) {
+    if case.facts.is_cross()
+        && let Some(native) = native
+        && !case.lacks(&native, plain)
+    {
         let guarded = if package.scoped() { " (it stands under a condition)" } else { "" };
         return Ok(Answer::failed(
             Cause::NotInCross,
@@ -198,6 +208,11 @@ fn not_a_dependency(case: &Case<'_, '_>, plain: &PackageFacts) -> Answer {
 }
 
 impl Case<'_, '_> {
+    /// Returns what Nix knows of a package of the set that the target is built from.
+    fn known(&mut self, target: &AttrPath, attr: &AttrPath, patched: bool) -> Result<Option<PackageFacts>, Error> {
+        Ok(self.asked.package(target, attr, patched)?.cloned())
+    }
+
     /// Says whether a package lacks a patch that it should have.
     fn lacks(&mut self, facts: &PackageFacts, plain: &PackageFacts) -> bool {
         let times = self.identity.times(&patches(facts), &patches(plain), self.package);

@@ -20,7 +20,7 @@ pub(in crate::ops) struct StoreFile {
 }
 
 /// How much of a file is read to tell what it is.
-const HEAD: u64 = 256;
+const HEAD: u64 = 1024;
 
 impl StoreFile {
     /// Says whether it begins as an ELF file does.
@@ -32,6 +32,19 @@ impl StoreFile {
     pub(in crate::ops) fn in_bin(&self) -> bool {
         let below = self.path.split('/').nth(4).unwrap_or_default();
         matches!(below, "bin" | "sbin" | "libexec")
+    }
+
+    /// Says whether it is of a kernel or a boot loader by where it lies: a module, or beside the directories of programs.
+    pub(in crate::ops) fn is_freestanding(&self) -> bool {
+        !self.in_bin_or_lib() || self.path.split('/').skip(4).take(2).eq(["lib", "modules"])
+    }
+
+    /// Says whether it lies in the tree that a kernel keeps for building modules.
+    pub(in crate::ops) fn in_kernel_tree(&self) -> bool {
+        let mut below = self.path.split('/').skip(4);
+        below.next() == Some("lib")
+            && below.next() == Some("modules")
+            && matches!(below.nth(1), Some("build" | "source"))
     }
 
     /// Says whether it lies where programs and libraries lie.

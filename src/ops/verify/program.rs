@@ -1,13 +1,13 @@
 //! The fifth level: the target's programs are for the right machine and find what they need there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::asked::{TargetFacts, shell_word};
 use super::files::{self, StoreFile};
 use super::finding::{Answer, Cause};
 use crate::base::{fs, store_path};
 use crate::cross::ldd::{self, Disk};
-use crate::cross::{Elf, Expected, Platform, archive, expected};
+use crate::cross::{Elf, Expected, Firmware, Platform, archive, expected};
 use crate::nix::Nix;
 use crate::ops::Error;
 use crate::ops::impact::plural;
@@ -30,6 +30,10 @@ struct Seen {
     libraries: usize,
     objects: usize,
     kinds: BTreeSet<String>,
+    /// Kernel images, device trees and the like, counted by what they are.
+    firmware: BTreeMap<String, usize>,
+    /// The first file that was counted, and is no program.
+    first: Option<String>,
     wrong: Vec<String>,
     notes: Vec<String>,
 }
@@ -55,17 +59,22 @@ pub(super) fn judge(request: &Request<'_>) -> Result<Answer, Error> {
     for output in request.outputs {
         for file in files::below(request.nix, output) {
             look(request, &wanted, also.as_ref(), &closure, &file, &mut seen);
+            look_at_firmware(&platform, &file, &mut seen);
         }
     }
     if seen.programs.is_empty() && seen.libraries == 0 && seen.objects == 0 && seen.wrong.is_empty() {
-        return Ok(Answer::not_applicable("there is no program, library or object file in its outputs"));
+        let answer = match firmware(&seen) {
+            Some(what) => Answer::not_applicable(format!("{what}; no program, library or object file in its outputs")),
+            None => Answer::not_applicable("there is no program, library or object file in its outputs"),
+        };
+        return Ok(answer.evidence(seen.notes));
     }
     build_machine(request, host, &wanted, &closure, &mut seen);
     Ok(conclude(request, host, seen))
 }
 
 fn conclude(request: &Request<'_>, host: &str, seen: Seen) -> Answer {
-    let first = seen.programs.first().or(request.outputs.first()).cloned().unwrap_or_default();
+    let first = seen.programs.first().or(seen.first.as_ref()).or(request.outputs.first()).cloned().unwrap_or_default();
     let command = format!("readelf -hld {}", shell_word(&first));
     if let Some(wrong) = seen.wrong.first() {
         let more = if seen.wrong.len() > 1 { format!(" (and {} more)", seen.wrong.len() - 1) } else { String::new() };
@@ -85,11 +94,28 @@ fn conclude(request: &Request<'_>, host: &str, seen: Seen) -> Answer {
             counted.push(plural(count, one).replace("librarys", "libraries"));
         }
     }
+    counted.extend(firmware(&seen));
     let kinds: Vec<String> = seen.kinds.into_iter().collect();
-    Answer::ok(format!("{} for {host}: {}", counted.join(", "), kinds.join("; ")))
+    let of_kind = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join("; ")) };
+    Answer::ok(format!("{} for {host}{of_kind}", counted.join(", ")))
         .evidence(seen.programs.iter().map(|path| format!("program {path}")))
         .evidence(seen.notes)
         .command(command)
+}
+
+/// Returns the kernel images and device trees in words; `None` when there are none.
+fn firmware(seen: &Seen) -> Option<String> {
+    let words: Vec<String> = seen.firmware.iter().map(|(what, count)| format!("{count} x {what}")).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// Looks whether a file is a kernel image, a device tree or the like, and whether the board's processor starts it.
+fn look_at_firmware(platform: &Platform, file: &StoreFile, seen: &mut Seen) {
+    let Some(found) = Firmware::of(&file.head) else { return };
+    if found.is_for(platform) == Some(false) {
+        seen.wrong.push(format!("{}: {found}, and the board is {}", file.path, platform.cpu.name));
+    }
+    *seen.firmware.entry(found.to_string()).or_default() += 1;
 }
 
 fn look(
@@ -117,9 +143,19 @@ fn look(
         look_at_archive(wanted, also, file, &bytes, seen);
         return;
     }
-    if let Err(mismatch) = wanted.matches(&bytes) {
+    let freestanding = match wanted {
+        Expected::Elf(elf) if file.is_freestanding() => Some(Expected::Elf(elf.clone().freestanding())),
+        _ => None,
+    };
+    if let Err(mismatch) = freestanding.as_ref().unwrap_or(wanted).matches(&bytes) {
+        // Its tools run where modules are built.
+        if file.in_kernel_tree() {
+            seen.notes.push(format!("{}: a tool of the kernel's build tree ({mismatch})", file.path));
+            return;
+        }
         if also.is_some_and(|also| also.matches(&bytes).is_ok()) {
             seen.objects += 1;
+            seen.first.get_or_insert_with(|| file.path.clone());
             return;
         }
         seen.wrong.push(format!("{}: {mismatch}", file.path));
@@ -138,6 +174,7 @@ fn look(
             Some(_) => seen.libraries += 1,
             None => seen.objects += 1,
         }
+        seen.first.get_or_insert_with(|| file.path.clone());
         return;
     }
     seen.programs.push(file.path.clone());
