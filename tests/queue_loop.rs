@@ -472,3 +472,84 @@ fn the_packages_of_the_demo_go_round() {
         assert_eq!(scene.read("demo/overlays/default.nix"), overlay, "{attr}");
     }
 }
+
+/// What the overlay itself does to a package counts: a source of its own, and patches that Nix fetches, in their place.
+#[test]
+fn an_overlays_own_source_and_fetched_patches_take_part() {
+    let Some(scene) = Scene::new() else { return };
+    let fetched = |file: &str, line: u32| patch(file, line, "FETCHED", "");
+    scene.write("web/first.patch", &fetched("a.c", 10));
+    scene.write("web/last.patch", &fetched("c.c", 10));
+    for file in ["a.c", "b.c", "c.c"] {
+        scene.write(&format!("newer/{file}"), &text(&numbered(1..41)));
+    }
+    scene.write("newer/own.c", "plain\n");
+    let on_top = patch("a.c", 10, "OURS", &mail("change a again")).replace("-line 10", "-FETCHED");
+    scene.write("patches/foo/0001-change-a-again.patch", &on_top);
+    scene.write("patches/foo/0002-change-b.patch", &patch("b.c", 35, "OURS", &mail("change b")));
+    let overlay = "final: prev:
+let
+  fetch = path: derivation {
+    name = baseNameOf path;
+    builder = \"builtin:fetchurl\";
+    system = \"builtin\";
+    preferLocalBuild = true;
+    urls = [ \"file://${toString path}\" ];
+    url = \"file://${toString path}\";
+    unpack = false;
+    executable = false;
+    outputHash = builtins.hashFile \"sha256\" path;
+    outputHashAlgo = \"sha256\";
+    outputHashMode = \"flat\";
+  };
+in
+{
+  foo = prev.foo.overrideAttrs (old: {
+    src = ./newer;
+    patches = (old.patches or [ ]) ++ [
+      (fetch ./web/first.patch)
+      ./patches/foo/0001-change-a-again.patch
+      ./patches/foo/0002-change-b.patch
+      (fetch ./web/last.patch)
+    ];
+  });
+}
+";
+    scene.write("overlay.nix", overlay);
+    let checked = scene.json(0, &["check"]);
+    let package = &checked["packages"][0];
+    assert_eq!(package["ownPatches"], 1);
+    let names = |key: &str| -> Vec<(String, String)> {
+        let text = |v: &serde_json::Value| v.as_str().unwrap().to_string();
+        let of = |p: &serde_json::Value| (text(p.get("name").unwrap_or(&p["subject"])), text(&p["state"]));
+        package[key].as_array().unwrap().iter().map(of).collect()
+    };
+    let of = |name: &str| (name.to_string(), "clean".to_string());
+    assert_eq!(names("fetched"), [of("first.patch"), of("last.patch")], "{checked}");
+    assert_eq!(names("patches"), [of("change a again"), of("change b")], "b.c has line 35 in the overlay's source only");
+    // They are commits that the queue begins behind; what is done on top goes round.
+    scene.run(0, &["edit", "foo"]);
+    assert!(scene.read(".overlayctl/edit/foo/c.c").contains("FETCHED"));
+    assert!(scene.json(0, &["finish", "foo"])["unchanged"].as_bool().unwrap());
+    scene.commit("b.c", "all new\n", "replace b");
+    scene.run(0, &["finish", "foo"]);
+    let now = scene.read("overlay.nix");
+    let added = overlay.replace("0002-change-b.patch\n", "0002-change-b.patch\n      ./patches/foo/0003-replace-b.patch\n");
+    assert_eq!(now, added, "the fetched ones keep their places");
+    scene.run(0, &["check"]);
+    scene.run(0, &["refresh"]);
+    assert_eq!(scene.read("overlay.nix"), now);
+    // The same source on both sides, whatever nixpkgs has.
+    assert_eq!(scene.json(0, &["rebase", "--to", "two"])["packages"][0]["sameSource"], true);
+    // One that cannot be had is said, and the rest is checked.
+    fs::remove_file(scene.at("web/last.patch")).unwrap();
+    scene.write("overlay.nix", &now.replace("builtins.hashFile \"sha256\" path", "\"0000000000000000000000000000000000000000000000000000000000000000\""));
+    let output = scene.try_run(&["check"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("OV1061"), "{output:?}");
+    scene.write("web/last.patch", &fetched("c.c", 10));
+    // An overlay that does not evaluate is no reason to say nothing.
+    scene.write("overlay.nix", &now.replace("src = ./newer;", "src = throw \"not today\";"));
+    let output = scene.try_run(&["check"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("OV1064") && text.contains("not today"), "{text}");
+}

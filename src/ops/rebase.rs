@@ -172,6 +172,7 @@ fn begin(
         return Err(QueueError::Rebase { why: "a rebase is under way already".into(), hint }.into());
     }
     let overlays = Overlays::read(workspace, None)?;
+    let named = !attrs.is_empty();
     let attrs = match attrs {
         [] => overlays.packages(workspace),
         typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
@@ -179,21 +180,27 @@ fn begin(
     for attr in &attrs {
         edits::refuse_unfinished(workspace, attr)?;
     }
-    let old = source::of_packages(workspace, from, &attrs, progress)?;
+    let queue = |attr| match named {
+        true => overlays.queue(workspace, attr),
+        false => overlays.series(workspace, attr),
+    };
+    let queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
+    let asked: Vec<&Series> = queues.iter().collect();
+    let old = source::of_queues(workspace, from, &asked, progress)?;
     let set = revisions::package_set(workspace, from, to)?;
-    let new = source::of_packages(workspace, Some(&set.nixpkgs), &attrs, progress)?;
+    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, progress)?;
     drop(set);
     progress.stage("merging");
     // A session that cannot be written is none: what a killed run left is taken away first.
     fs::remove_tree(&session::root(workspace))?;
     let mut rebased = rows(Vec::new());
     let mut sessions = Vec::new();
-    for ((attr, old), new) in attrs.into_iter().zip(old).zip(new) {
-        match begin_package(workspace, &overlays, &attr, old, new, &mut rebased.warnings) {
+    for ((series, old), new) in queues.iter().zip(old).zip(new) {
+        match begin_package(workspace, series, old, new, &mut rebased.warnings) {
             Ok(Begun::Same(row)) => rebased.packages.push(row),
             Ok(Begun::Session(session)) => sessions.push(*session),
             Err(error) => rebased.packages.push(Package {
-                attr,
+                attr: series.attr.clone(),
                 from: None,
                 to: None,
                 same_source: false,
@@ -214,18 +221,16 @@ enum Begun {
 
 fn begin_package(
     workspace: &Workspace,
-    overlays: &Overlays,
-    attr: &AttrPath,
+    series: &Series,
     old: Result<Source, Error>,
     new: Result<Source, Error>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Begun, Error> {
-    let series = overlays.queue(workspace, attr)?;
     let (old, new) = (old?, new?);
     warnings.extend(new.warnings.iter().cloned());
-    if old.from == new.from && old.own_patches == new.own_patches {
+    if old.from == new.from && old.own_patches == new.own_patches && old.fetched == new.fetched {
         return Ok(Begun::Same(Package {
-            attr: attr.clone(),
+            attr: series.attr.clone(),
             from: Some(old.name),
             to: Some(new.name),
             same_source: true,
@@ -234,7 +239,7 @@ fn begin_package(
             failure: None,
         }));
     }
-    let mut session = Session::make(workspace, &series, &old, &new)?;
+    let mut session = Session::make(workspace, series, &old, &new)?;
     session.advance()?;
     Ok(Begun::Session(Box::new(session)))
 }

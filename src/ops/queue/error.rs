@@ -261,13 +261,20 @@ pub static EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: "OV1061",
-        title: "a patch that Nix fetches",
-        text: "The overlay names a patch by its address. It is no file of the queue, so it was left out here.",
+        title: "a patch that Nix fetches could not be had",
+        text: "The overlay names a patch that is no file of the queue: Nix fetches or makes it. It is applied in its place like the \
+               others, but this one could not be got, so what was said is about the source without it.",
     },
     Explanation {
         code: "OV1062",
         title: "an entry of the source was left out",
         text: "Links that lead out of the source, devices, and names that are not UTF-8 cannot be held; no patch can change them.",
+    },
+    Explanation {
+        code: "OV1064",
+        title: "the overlays do not evaluate here",
+        text: "Sources are asked for with the overlays of the workspace, since these may have a source of their own. Where the \
+               package does not evaluate with them (most often on another nixpkgs), it is looked at as nixpkgs has it.",
     },
     Explanation {
         code: "OV1063",

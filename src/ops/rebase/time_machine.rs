@@ -204,7 +204,7 @@ impl Machine<'_> {
             self.seen.insert(id, looks);
         }
         let look = self.seen.get(&id).and_then(|looks| looks.get(index)).cloned();
-        look.ok_or_else(|| Error::NoTargets)
+        look.ok_or(Error::NoTargets)
     }
 
     fn look_at(&mut self, id: Oid) -> Result<Vec<Look>, Error> {
@@ -212,7 +212,8 @@ impl Machine<'_> {
         let subject = self.history.revision(id)?.subject;
         self.progress.stage(&format!("looking at {short} {subject}"));
         let set = self.scratch.check_out(id)?.display().to_string();
-        let asked = match Asked::ask(self.workspace, Some(&set), &self.attrs) {
+        let queues: Vec<&Series> = self.queues.iter().collect();
+        let asked = match Asked::of_queues(self.workspace, Some(&set), &queues) {
             Ok(asked) => asked,
             Err(error) => {
                 // A revision whose package set as a whole is broken, or not there, says nothing of any package.
@@ -303,7 +304,10 @@ impl Machine<'_> {
                     )));
                 }
                 None => {
-                    return Ok(Found::Unknown(format!("nothing can be said of {}, where both branches part", shown.id)));
+                    return Ok(Found::Unknown(format!(
+                        "nothing can be said of {}, where both branches part",
+                        shown.id
+                    )));
                 }
             }
         }
