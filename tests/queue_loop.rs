@@ -526,7 +526,11 @@ in
     };
     let of = |name: &str| (name.to_string(), "clean".to_string());
     assert_eq!(names("fetched"), [of("first.patch"), of("last.patch")], "{checked}");
-    assert_eq!(names("patches"), [of("change a again"), of("change b")], "b.c has line 35 in the overlay's source only");
+    assert_eq!(
+        names("patches"),
+        [of("change a again"), of("change b")],
+        "b.c has line 35 in the overlay's source only"
+    );
     // They are commits that the queue begins behind; what is done on top goes round.
     scene.run(0, &["edit", "foo"]);
     assert!(scene.read(".overlayctl/edit/foo/c.c").contains("FETCHED"));
@@ -534,7 +538,8 @@ in
     scene.commit("b.c", "all new\n", "replace b");
     scene.run(0, &["finish", "foo"]);
     let now = scene.read("overlay.nix");
-    let added = overlay.replace("0002-change-b.patch\n", "0002-change-b.patch\n      ./patches/foo/0003-replace-b.patch\n");
+    let added =
+        overlay.replace("0002-change-b.patch\n", "0002-change-b.patch\n      ./patches/foo/0003-replace-b.patch\n");
     assert_eq!(now, added, "the fetched ones keep their places");
     scene.run(0, &["check"]);
     scene.run(0, &["refresh"]);
@@ -543,7 +548,13 @@ in
     assert_eq!(scene.json(0, &["rebase", "--to", "two"])["packages"][0]["sameSource"], true);
     // One that cannot be had is said, and the rest is checked.
     fs::remove_file(scene.at("web/last.patch")).unwrap();
-    scene.write("overlay.nix", &now.replace("builtins.hashFile \"sha256\" path", "\"0000000000000000000000000000000000000000000000000000000000000000\""));
+    scene.write(
+        "overlay.nix",
+        &now.replace(
+            "builtins.hashFile \"sha256\" path",
+            "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+        ),
+    );
     let output = scene.try_run(&["check"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("OV1061"), "{output:?}");
     scene.write("web/last.patch", &fetched("c.c", 10));
