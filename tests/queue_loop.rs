@@ -430,7 +430,8 @@ fn the_packages_of_the_demo_go_round() {
         scene.try_run(&all)
     };
     let json = |output: &Output| -> serde_json::Value { serde_json::from_slice(&output.stdout).unwrap() };
-    for attr in ["musl", "bzip2", "lua", "pcre2"] {
+    // All that have a source of files; the others are wrappers or assemble what these make.
+    for attr in ["musl", "bzip2", "lua", "pcre2", "libgcc-eh", "rust-hello", "rust-musl"] {
         let edited = demo(&["edit", attr, "--json"]);
         if String::from_utf8_lossy(&edited.stdout).contains("OV1044") {
             eprintln!("skipped: {attr}: its source is not in the store and cannot be fetched");
@@ -441,7 +442,11 @@ fn the_packages_of_the_demo_go_round() {
         let repository = git2::Repository::open(&dir).unwrap();
         let by = git2::Signature::new("Bea", "bea@example.org", &git2::Time::new(1_700_000_000, 60)).unwrap();
         let mut index = repository.index().unwrap();
-        let path = index.iter().map(|e| String::from_utf8(e.path).unwrap()).find(|p| p.ends_with(".c")).unwrap();
+        let path = index
+            .iter()
+            .map(|e| String::from_utf8(e.path).unwrap())
+            .find(|p| p.ends_with(".c") || p.ends_with(".rs"))
+            .unwrap();
         for line in ["/* one */", "/* two */"] {
             let old = fs::read_to_string(dir.join(&path)).unwrap();
             fs::write(dir.join(&path), format!("{line}\n{old}")).unwrap();
@@ -563,4 +568,23 @@ in
     let output = scene.try_run(&["check"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("OV1064") && text.contains("not today"), "{text}");
+}
+
+/// What the build does to the source besides its patches is said where it matters: before them always, after them in `edit`.
+#[test]
+fn hooks_are_named_where_they_matter() {
+    let Some(scene) = Scene::new() else { return };
+    scene.queue(&[patch("a.c", 10, "X", &mail("change a"))]);
+    let with = |hooks: &str| {
+        scene.write("one/default.nix", &PACKAGES.replace("src = ./foo;", &format!("src = ./foo; {hooks}")));
+    };
+    let said = |args: &[&str]| String::from_utf8_lossy(&scene.try_run(args).stderr).into_owned();
+    with("postPatch = \"sed -i s/a/b/ x\";");
+    assert!(!said(&["check"]).contains("OV106"), "no matter of the patches");
+    assert!(said(&["edit", "foo"]).contains("OV1065"));
+    with("prePatch = \"rm x\"; postPatch = \"true\";");
+    let text = said(&["check"]);
+    assert!(text.contains("OV1060") && text.contains("runs prePatch before its patches"), "{text}");
+    with("patchPhase = \"true\";");
+    assert!(said(&["check"]).contains("patchPhase of its own"));
 }

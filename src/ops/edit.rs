@@ -83,7 +83,7 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
         return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
     }
     let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
-    let source = source::of_queue(workspace, options.nixpkgs.as_deref(), &series, progress)?;
+    let mut source = source::of_queue(workspace, options.nixpkgs.as_deref(), &series, progress)?;
     progress.stage("making the worktree");
     // Made beside its place and renamed, so that a worktree that is there is a whole one.
     let parent = state::dir(workspace)?.join("edit");
@@ -94,6 +94,16 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     fs::remove_tree(&dir)?;
     fs::rename(&scratch.keep(), &dir)?;
     let session = Session::existing(workspace, &attr)?;
+    if source.post_patch {
+        source.warnings.push(Warning {
+            code: "OV1065",
+            message: format!(
+                "the build of `{attr}` runs postPatch after the patches: the worktree is the source before that"
+            ),
+            place: None,
+            hint: Some("patches are made against these files; what postPatch changes is changed on top of them".into()),
+        });
+    }
     Ok(shown(attr, dir, &session, Some(source.name), source.own_patches.len(), false, source.warnings))
 }
 

@@ -69,6 +69,8 @@ pub struct Source {
     pub strip: usize,
     /// The store paths that the source was unpacked from.
     pub from: Vec<String>,
+    /// Whether the build changes the files after the patches: it has `postPatch`.
+    pub post_patch: bool,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -347,14 +349,7 @@ fn unpack(
             }),
         }
     }
-    if !facts.hooks.is_empty() {
-        warnings.push(Warning {
-            code: "OV1060",
-            message: format!("the build of `{attr}` also runs {}, which is not done here", facts.hooks.join(", ")),
-            place: None,
-            hint: None,
-        });
-    }
+    warnings.extend(before_patches(attr, &facts.hooks));
     if let Some((name, why)) = gathered.skipped.first() {
         let more = gathered.skipped.len() - 1;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -373,7 +368,29 @@ fn unpack(
         fetched,
         strip: facts.strip(),
         from: facts.sources.iter().map(|s| s.path.clone()).collect(),
+        post_patch: facts.hooks.iter().any(|hook| hook == "postPatch"),
         warnings,
+    })
+}
+
+/// Says what the build does to the source before its patches. What it does after them (`postPatch`) is no matter of theirs.
+fn before_patches(attr: &AttrPath, hooks: &[String]) -> Option<Warning> {
+    if hooks.iter().any(|hook| hook == "patchPhase") {
+        return Some(Warning {
+            code: "OV1060",
+            message: format!(
+                "`{attr}` has a patchPhase of its own: here its patches are applied as usual, one after the other"
+            ),
+            place: None,
+            hint: Some(format!("`overlayctl build {attr}` tells whether it takes them")),
+        });
+    }
+    let before: Vec<&str> = hooks.iter().map(String::as_str).filter(|hook| *hook != "postPatch").collect();
+    (!before.is_empty()).then(|| Warning {
+        code: "OV1060",
+        message: format!("the build of `{attr}` runs {} before its patches; here that is not run", before.join(", ")),
+        place: None,
+        hint: Some("a patch of a file that this changes may fit differently in the build".into()),
     })
 }
 

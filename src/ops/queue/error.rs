@@ -255,9 +255,9 @@ pub static EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         code: "OV1060",
-        title: "the build runs commands on the source",
-        text: "The package has `prePatch`, `postPatch` or the like. They run shell commands, which overlayctl never does on its \
-               own: what it says is about the source as unpacked and patched, without them.",
+        title: "the build changes the source before its patches",
+        text: "The package has `prePatch`, `postUnpack`, an `unpackPhase` or a `patchPhase` of its own. They run shell commands, which \
+               overlayctl does not do on its own: what it says is about the source as unpacked. `overlayctl build` has the last word.",
     },
     Explanation {
         code: "OV1061",
@@ -275,6 +275,13 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "the overlays do not evaluate here",
         text: "Sources are asked for with the overlays of the workspace, since these may have a source of their own. Where the \
                package does not evaluate with them (most often on another nixpkgs), it is looked at as nixpkgs has it.",
+    },
+    Explanation {
+        code: "OV1065",
+        title: "the build changes the source after its patches",
+        text: "nixpkgs' patchPhase runs `prePatch`, applies the patches, then runs `postPatch` (substitutions, most often of paths). A patch \
+               has to fit the files as they are before postPatch, so that is what `edit` shows. `overlayctl build --edited ATTR` runs \
+               postPatch on top of them, as any build does.",
     },
     Explanation {
         code: "OV1063",
