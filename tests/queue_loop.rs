@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use queue_support::{PACKAGES, Scene, mail, numbered, patch, text};
+use queue_support::{PACKAGES, Scene, mail, numbered, patch, text, text as text_of};
 
 #[test]
 fn check_tells_every_class_apart() {
@@ -587,4 +587,43 @@ fn hooks_are_named_where_they_matter() {
     assert!(text.contains("OV1060") && text.contains("runs prePatch before its patches"), "{text}");
     with("patchPhase = \"true\";");
     assert!(said(&["check"]).contains("patchPhase of its own"));
+}
+
+/// What GNU patch cannot do is refused with a way out; what a series does in reverse is turned round.
+#[test]
+fn binary_files_are_refused_and_reversed_patches_turned_round() {
+    let Some(scene) = Scene::new() else { return };
+    scene.queue(&[patch("a.c", 10, "X", &mail("change a"))]);
+    scene.run(0, &["edit", "foo"]);
+    let before = scene.state();
+    scene.commit("logo.bin", "\0\u{1}binary", "add the logo");
+    let output = scene.try_run(&["finish", "foo"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for words in ["OV1057", "add the logo", "logo.bin", "binary", "postPatch"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(scene.state(), before);
+    // As a patch from elsewhere: the file is named, and the way out.
+    scene.run(0, &["finish", "foo", "--abort"]);
+    scene.write(
+        "in/logo.patch",
+        "diff --git a/logo.bin b/logo.bin\nnew file mode 100644\nindex 0000000..e69de29\nGIT binary patch\nliteral 3\nKcmZSh&&T2b0Fu%d\n\nliteral 0\nHcmV?d00001\n\n",
+    );
+    let text = String::from_utf8_lossy(&scene.try_run(&["import", "foo", "in/logo.patch"]).stderr).into_owned();
+    assert!(text.contains("OV0207") && text.contains("logo.bin"), "{text}");
+    assert_eq!(scene.state(), before);
+    // b.c as upstream has it now, and a patch that made it so: the series takes that back.
+    let forward = patch("b.c", 10, "NEW", &mail("make it new"));
+    let mut lines = numbered(1..31);
+    lines[9] = "NEW".into();
+    scene.write("one/foo/b.c", &text_of(&lines));
+    scene.write("quilt/new.patch", &forward);
+    scene.write("quilt/series", "new.patch -R\n");
+    let output = scene.try_run(&["import", "foo", "quilt", "--offline"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("OV1066"), "{output:?}");
+    let back = scene.read("patches/foo/0002-make-it-new.patch");
+    assert!(back.starts_with(&mail("make it new")), "{back}");
+    assert!(back.contains("--- b/b.c\n+++ a/b.c\n@@ -7,7 +7,7 @@\n") && back.contains("-NEW\n+line 10\n"), "{back}");
+    scene.run(0, &["check"]);
 }

@@ -87,9 +87,8 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     progress.stage("making the worktree");
     // Made beside its place and renamed, so that a worktree that is there is a whole one.
     let parent = state::dir(workspace)?.join("edit");
-    fs::create_dir(&parent)?;
-    let fail = |source| fs::FsError::Write { path: parent.clone(), source };
-    let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent).map_err(fail)?;
+    fs::sweep(&parent);
+    let scratch = fs::temporary_dir(&parent)?;
     make(workspace, scratch.path(), &series, &source, options.nixpkgs.clone())?;
     fs::remove_tree(&dir)?;
     fs::rename(&scratch.keep(), &dir)?;

@@ -14,7 +14,7 @@ use super::source;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Facts};
+use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
 use crate::view::Document;
 
@@ -65,7 +65,7 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
     let sources = source::of_queues(workspace, options.nixpkgs.as_deref(), &asked, progress)?;
     let mut done =
         Refreshed { unchanged: true, dry_run: options.dry_run, patches: 0, files: Vec::new(), warnings: Vec::new() };
-    let mut plans = Vec::new();
+    let mut together = rewrite::Together::new(workspace, overlays);
     for (series, source) in queues.iter().zip(sources) {
         let (attr, source) = (&series.attr, source?);
         done.warnings.extend(source.warnings.iter().cloned());
@@ -91,17 +91,13 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
             wanted.push(Wanted { bytes, ..kept });
         }
         done.patches += wanted.len();
-        let nothing = || Ok((Facts::default(), Vec::new()));
-        let plan = rewrite::plan(workspace, &overlays, series, &wanted, None, nothing)?;
-        done.files.extend(plan.batch.changes());
-        plans.push(plan);
+        together.plan(workspace, series, &wanted)?;
     }
+    let plan = together.done();
+    done.files = plan.batch.changes();
     done.unchanged = done.files.is_empty();
     if !options.dry_run {
-        // The patches keep their names, so the overlays stay; each queue is one batch.
-        for plan in plans {
-            plan.commit(workspace)?;
-        }
+        plan.commit(workspace)?;
     }
     Ok(done)
 }

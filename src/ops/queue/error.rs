@@ -100,6 +100,18 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A commit cannot be written as a patch that the build takes.
+    #[error("the commit `{subject}` in {} cannot become a patch: {why}", dir.display())]
+    NotAPatch {
+        /// The worktree.
+        dir: PathBuf,
+        /// The first line of its message.
+        subject: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The overlay cannot follow.
     #[error("the overlay cannot be brought into the order of the queue of `{attr}`: {why}")]
     OverlayOrder {
@@ -254,6 +266,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
                that the old nixpkgs is in. The old one is the workspace's, or --from; a flake.lock, npins or niv say its revision.",
     },
     Explanation {
+        code: "OV1057",
+        title: "a commit cannot become a patch",
+        text: "nixpkgs applies patches with GNU patch, which takes text only: a binary file that a commit adds or changes cannot be in \
+               one. Commit it apart, take that commit out again, and copy the file in `postPatch` of the override.",
+    },
+    Explanation {
         code: "OV1060",
         title: "the build changes the source before its patches",
         text: "The package has `prePatch`, `postUnpack`, an `unpackPhase` or a `patchPhase` of its own. They run shell commands, which \
@@ -284,6 +302,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
                postPatch on top of them, as any build does.",
     },
     Explanation {
+        code: "OV1066",
+        title: "a patch of a series was turned round",
+        text: "quilt applies it with -R. The build has no such thing, so the queue has the patch that does the same: its sides are \
+               exchanged, its text is kept, which may still say the opposite.",
+    },
+    Explanation {
         code: "OV1063",
         title: "a patch of a series changes nothing",
         text: "The file has no diff: it is empty, or only text is left of it. It was not taken into the queue.",
@@ -310,6 +334,7 @@ impl Coded for Error {
             Error::Rebase { .. } => "OV1054",
             Error::Changed { .. } => "OV1055",
             Error::NoHistory { .. } => "OV1056",
+            Error::NotAPatch { .. } => "OV1057",
         }
     }
 
@@ -328,6 +353,7 @@ impl Coded for Error {
             }
             Error::NotEdited { attr, .. } => Some(format!("`overlayctl edit {attr}` begins")),
             Error::Uncommitted { .. } => Some("commit them, or put them away with `git stash`".into()),
+            Error::NotAPatch { hint, .. } => hint.clone(),
             Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
@@ -349,7 +375,10 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::DoesNotApply { .. } | Error::OverlayOrder { .. } | Error::NotLinear { .. } => Verdict::No,
+            Error::DoesNotApply { .. }
+            | Error::OverlayOrder { .. }
+            | Error::NotLinear { .. }
+            | Error::NotAPatch { .. } => Verdict::No,
             _ => Verdict::Error,
         }
     }
