@@ -11,177 +11,14 @@
     reason = "a test says what it expects"
 )]
 
-use std::collections::BTreeMap;
+mod queue_support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-const PACKAGES: &str = r#"{ overlays ? [ ], ... }:
-let
-  mkDerivation = attrs: derivation ({
-    system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
-  } // attrs) // { overrideAttrs = f: mkDerivation (attrs // f attrs); };
-  packages = { foo = mkDerivation { name = "foo-VERSION"; version = "VERSION"; src = ./foo; patches = [ ./own.patch ]; }; };
-  final = builtins.foldl' (set: overlay: set // overlay final set) packages overlays;
-in final
-"#;
-
-/// nixpkgs' own patch: the queue applies behind it.
-const OWN: &str = "--- a/own.c\n+++ b/own.c\n@@ -1 +1 @@\n-plain\n+patched by nixpkgs\n";
-
-struct Scene {
-    dir: tempfile::TempDir,
-}
-
-fn numbered(lines: std::ops::Range<u32>) -> Vec<String> {
-    lines.map(|n| format!("line {n}")).collect()
-}
-
-fn text(lines: &[String]) -> String {
-    lines.join("\n") + "\n"
-}
-
-/// A patch that changes one line of `file`, made against lines `1..=30`.
-fn patch(file: &str, line: u32, new: &str, head: &str) -> String {
-    let context = |range: std::ops::Range<u32>| range.map(|n| format!(" line {n}\n")).collect::<String>();
-    format!(
-        "{head}--- a/{file}\n+++ b/{file}\n@@ -{0},7 +{0},7 @@\n{1}-line {line}\n+{new}\n{2}",
-        line - 3,
-        context(line - 3..line),
-        context(line + 1..line + 4)
-    )
-}
-
-fn mail(subject: &str) -> String {
-    format!(
-        "From: Ada <ada@example.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0100\nSubject: [PATCH] {subject}\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n---\n"
-    )
-}
-
-impl Scene {
-    /// Makes a workspace with two package sets; `None`, and said so, without Nix.
-    fn new() -> Option<Scene> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if !std::env::split_paths(&path).any(|dir| dir.join("nix").is_file()) {
-            eprintln!("skipped: nix is not installed");
-            return None;
-        }
-        let scene = Scene { dir: tempfile::tempdir().unwrap() };
-        for (set, version) in [("one", "1.0"), ("two", "2.0")] {
-            scene.write(&format!("{set}/default.nix"), &PACKAGES.replace("VERSION", version));
-            scene.write(&format!("{set}/own.patch"), OWN);
-            scene.write(&format!("{set}/foo/own.c"), "plain\n");
-            for file in ["a.c", "b.c", "c.c"] {
-                scene.write(&format!("{set}/foo/{file}"), &text(&numbered(1..31)));
-            }
-        }
-        scene.write("overlay.nix", "final: prev: {\n}\n");
-        scene.write("overlayctl.toml", "nixpkgs = \"./one\"\noverlays = [\"overlay.nix\"]\n");
-        Some(scene)
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
-        fs::write(self.at(path), text).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.at(path)).unwrap()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
-        command
-    }
-
-    fn try_run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs the program; its status has to be `status`.
-    fn run(&self, status: i32, args: &[&str]) -> String {
-        let output = self.try_run(args);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(status), "{args:?}\n{out}\n{err}");
-        out.into_owned()
-    }
-
-    fn json(&self, status: i32, args: &[&str]) -> serde_json::Value {
-        let mut args = args.to_vec();
-        args.push("--json");
-        serde_json::from_str(&self.run(status, &args)).unwrap()
-    }
-
-    /// Puts patches on `foo`.
-    fn queue(&self, patches: &[String]) {
-        for (i, text) in patches.iter().enumerate() {
-            self.write(&format!("in/{i}.patch"), text);
-            self.run(0, &["patch", "foo", &format!("in/{i}.patch"), "--offline"]);
-        }
-    }
-
-    /// Returns the overlay and the files of the queue.
-    fn state(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut files = BTreeMap::from([(PathBuf::from("overlay.nix"), fs::read(self.at("overlay.nix")).unwrap())]);
-        for entry in fs::read_dir(self.at("patches/foo")).into_iter().flatten() {
-            let path = entry.unwrap().path();
-            // A file that was staged when the process was killed is no patch of the queue.
-            if path.file_name().unwrap().to_str().unwrap().starts_with(".overlayctl-") {
-                continue;
-            }
-            files.insert(path.strip_prefix(self.dir.path()).unwrap().to_path_buf(), fs::read(&path).unwrap());
-        }
-        files
-    }
-
-    fn names(&self) -> Vec<String> {
-        let state = self.state();
-        let names = state.keys().filter(|p| p.starts_with("patches"));
-        names.map(|p| p.file_name().unwrap().to_str().unwrap().to_string()).collect()
-    }
-
-    /// The files that the overlay names are the files of the queue, in their order.
-    fn assert_in_step(&self) {
-        let listed = self.json(0, &["list", "foo"]);
-        let empty = Vec::new();
-        let patches = listed["packages"][0]["patches"].as_array().unwrap_or(&empty);
-        let listed: Vec<String> = patches
-            .iter()
-            .map(|p| Path::new(p["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_string())
-            .collect();
-        assert_eq!(listed, self.names());
-    }
-
-    fn worktree(&self) -> git2::Repository {
-        git2::Repository::open(self.at(".overlayctl/edit/foo")).unwrap()
-    }
-
-    fn commit(&self, file: &str, text: &str, message: &str) {
-        self.write(&format!(".overlayctl/edit/foo/{file}"), text);
-        let repository = self.worktree();
-        let mut index = repository.index().unwrap();
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
-        index.write().unwrap();
-        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
-        let by = git2::Signature::new("Bea", "bea@example.org", &git2::Time::new(1_700_000_000, -330)).unwrap();
-        let parent = repository.head().unwrap().peel_to_commit().unwrap();
-        repository.commit(Some("HEAD"), &by, &by, message, &tree, &[&parent]).unwrap();
-    }
-
-    fn tree_id(&self) -> git2::Oid {
-        self.worktree().head().unwrap().peel_to_tree().unwrap().id()
-    }
-}
+use queue_support::{PACKAGES, Scene, mail, numbered, patch, text, text as text_of};
 
 #[test]
 fn check_tells_every_class_apart() {
@@ -593,7 +430,8 @@ fn the_packages_of_the_demo_go_round() {
         scene.try_run(&all)
     };
     let json = |output: &Output| -> serde_json::Value { serde_json::from_slice(&output.stdout).unwrap() };
-    for attr in ["musl", "bzip2", "lua", "pcre2"] {
+    // All that have a source of files; the others are wrappers or assemble what these make.
+    for attr in ["musl", "bzip2", "lua", "pcre2", "libgcc-eh", "rust-hello", "rust-musl"] {
         let edited = demo(&["edit", attr, "--json"]);
         if String::from_utf8_lossy(&edited.stdout).contains("OV1044") {
             eprintln!("skipped: {attr}: its source is not in the store and cannot be fetched");
@@ -604,7 +442,11 @@ fn the_packages_of_the_demo_go_round() {
         let repository = git2::Repository::open(&dir).unwrap();
         let by = git2::Signature::new("Bea", "bea@example.org", &git2::Time::new(1_700_000_000, 60)).unwrap();
         let mut index = repository.index().unwrap();
-        let path = index.iter().map(|e| String::from_utf8(e.path).unwrap()).find(|p| p.ends_with(".c")).unwrap();
+        let path = index
+            .iter()
+            .map(|e| String::from_utf8(e.path).unwrap())
+            .find(|p| p.ends_with(".c") || p.ends_with(".rs"))
+            .unwrap();
         for line in ["/* one */", "/* two */"] {
             let old = fs::read_to_string(dir.join(&path)).unwrap();
             fs::write(dir.join(&path), format!("{line}\n{old}")).unwrap();
@@ -634,4 +476,154 @@ fn the_packages_of_the_demo_go_round() {
         assert!(demo(&finish).status.success());
         assert_eq!(scene.read("demo/overlays/default.nix"), overlay, "{attr}");
     }
+}
+
+/// What the overlay itself does to a package counts: a source of its own, and patches that Nix fetches, in their place.
+#[test]
+fn an_overlays_own_source_and_fetched_patches_take_part() {
+    let Some(scene) = Scene::new() else { return };
+    let fetched = |file: &str, line: u32| patch(file, line, "FETCHED", "");
+    scene.write("web/first.patch", &fetched("a.c", 10));
+    scene.write("web/last.patch", &fetched("c.c", 10));
+    for file in ["a.c", "b.c", "c.c"] {
+        scene.write(&format!("newer/{file}"), &text(&numbered(1..41)));
+    }
+    scene.write("newer/own.c", "plain\n");
+    let on_top = patch("a.c", 10, "OURS", &mail("change a again")).replace("-line 10", "-FETCHED");
+    scene.write("patches/foo/0001-change-a-again.patch", &on_top);
+    scene.write("patches/foo/0002-change-b.patch", &patch("b.c", 35, "OURS", &mail("change b")));
+    let overlay = "final: prev:
+let
+  fetch = path: derivation {
+    name = baseNameOf path;
+    builder = \"builtin:fetchurl\";
+    system = \"builtin\";
+    preferLocalBuild = true;
+    urls = [ \"file://${toString path}\" ];
+    url = \"file://${toString path}\";
+    unpack = false;
+    executable = false;
+    outputHash = builtins.hashFile \"sha256\" path;
+    outputHashAlgo = \"sha256\";
+    outputHashMode = \"flat\";
+  };
+in
+{
+  foo = prev.foo.overrideAttrs (old: {
+    src = ./newer;
+    patches = (old.patches or [ ]) ++ [
+      (fetch ./web/first.patch)
+      ./patches/foo/0001-change-a-again.patch
+      ./patches/foo/0002-change-b.patch
+      (fetch ./web/last.patch)
+    ];
+  });
+}
+";
+    scene.write("overlay.nix", overlay);
+    let checked = scene.json(0, &["check"]);
+    let package = &checked["packages"][0];
+    assert_eq!(package["ownPatches"], 1);
+    let names = |key: &str| -> Vec<(String, String)> {
+        let text = |v: &serde_json::Value| v.as_str().unwrap().to_string();
+        let of = |p: &serde_json::Value| (text(p.get("name").unwrap_or(&p["subject"])), text(&p["state"]));
+        package[key].as_array().unwrap().iter().map(of).collect()
+    };
+    let of = |name: &str| (name.to_string(), "clean".to_string());
+    assert_eq!(names("fetched"), [of("first.patch"), of("last.patch")], "{checked}");
+    assert_eq!(
+        names("patches"),
+        [of("change a again"), of("change b")],
+        "b.c has line 35 in the overlay's source only"
+    );
+    // They are commits that the queue begins behind; what is done on top goes round.
+    scene.run(0, &["edit", "foo"]);
+    assert!(scene.read(".overlayctl/edit/foo/c.c").contains("FETCHED"));
+    assert!(scene.json(0, &["finish", "foo"])["unchanged"].as_bool().unwrap());
+    scene.commit("b.c", "all new\n", "replace b");
+    scene.run(0, &["finish", "foo"]);
+    let now = scene.read("overlay.nix");
+    let added =
+        overlay.replace("0002-change-b.patch\n", "0002-change-b.patch\n      ./patches/foo/0003-replace-b.patch\n");
+    assert_eq!(now, added, "the fetched ones keep their places");
+    scene.run(0, &["check"]);
+    scene.run(0, &["refresh"]);
+    assert_eq!(scene.read("overlay.nix"), now);
+    // The same source on both sides, whatever nixpkgs has.
+    assert_eq!(scene.json(0, &["rebase", "--to", "two"])["packages"][0]["sameSource"], true);
+    // One that cannot be had is said, and the rest is checked.
+    fs::remove_file(scene.at("web/last.patch")).unwrap();
+    scene.write(
+        "overlay.nix",
+        &now.replace(
+            "builtins.hashFile \"sha256\" path",
+            "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+        ),
+    );
+    let output = scene.try_run(&["check"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("OV1061"), "{output:?}");
+    scene.write("web/last.patch", &fetched("c.c", 10));
+    // An overlay that does not evaluate is no reason to say nothing.
+    scene.write("overlay.nix", &now.replace("src = ./newer;", "src = throw \"not today\";"));
+    let output = scene.try_run(&["check"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("OV1064") && text.contains("not today"), "{text}");
+}
+
+/// What the build does to the source besides its patches is said where it matters: before them always, after them in `edit`.
+#[test]
+fn hooks_are_named_where_they_matter() {
+    let Some(scene) = Scene::new() else { return };
+    scene.queue(&[patch("a.c", 10, "X", &mail("change a"))]);
+    let with = |hooks: &str| {
+        scene.write("one/default.nix", &PACKAGES.replace("src = ./foo;", &format!("src = ./foo; {hooks}")));
+    };
+    let said = |args: &[&str]| String::from_utf8_lossy(&scene.try_run(args).stderr).into_owned();
+    with("postPatch = \"sed -i s/a/b/ x\";");
+    assert!(!said(&["check"]).contains("OV106"), "no matter of the patches");
+    assert!(said(&["edit", "foo"]).contains("OV1065"));
+    with("prePatch = \"rm x\"; postPatch = \"true\";");
+    let text = said(&["check"]);
+    assert!(text.contains("OV1060") && text.contains("runs prePatch before its patches"), "{text}");
+    with("patchPhase = \"true\";");
+    assert!(said(&["check"]).contains("patchPhase of its own"));
+}
+
+/// What GNU patch cannot do is refused with a way out; what a series does in reverse is turned round.
+#[test]
+fn binary_files_are_refused_and_reversed_patches_turned_round() {
+    let Some(scene) = Scene::new() else { return };
+    scene.queue(&[patch("a.c", 10, "X", &mail("change a"))]);
+    scene.run(0, &["edit", "foo"]);
+    let before = scene.state();
+    scene.commit("logo.bin", "\0\u{1}binary", "add the logo");
+    let output = scene.try_run(&["finish", "foo"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for words in ["OV1057", "add the logo", "logo.bin", "binary", "postPatch"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(scene.state(), before);
+    // As a patch from elsewhere: the file is named, and the way out.
+    scene.run(0, &["finish", "foo", "--abort"]);
+    scene.write(
+        "in/logo.patch",
+        "diff --git a/logo.bin b/logo.bin\nnew file mode 100644\nindex 0000000..e69de29\nGIT binary patch\nliteral 3\nKcmZSh&&T2b0Fu%d\n\nliteral 0\nHcmV?d00001\n\n",
+    );
+    let text = String::from_utf8_lossy(&scene.try_run(&["import", "foo", "in/logo.patch"]).stderr).into_owned();
+    assert!(text.contains("OV0207") && text.contains("logo.bin"), "{text}");
+    assert_eq!(scene.state(), before);
+    // b.c as upstream has it now, and a patch that made it so: the series takes that back.
+    let forward = patch("b.c", 10, "NEW", &mail("make it new"));
+    let mut lines = numbered(1..31);
+    lines[9] = "NEW".into();
+    scene.write("one/foo/b.c", &text_of(&lines));
+    scene.write("quilt/new.patch", &forward);
+    scene.write("quilt/series", "new.patch -R\n");
+    let output = scene.try_run(&["import", "foo", "quilt", "--offline"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("OV1066"), "{output:?}");
+    let back = scene.read("patches/foo/0002-make-it-new.patch");
+    assert!(back.starts_with(&mail("make it new")), "{back}");
+    assert!(back.contains("--- b/b.c\n+++ a/b.c\n@@ -7,7 +7,7 @@\n") && back.contains("-NEW\n+line 10\n"), "{back}");
+    scene.run(0, &["check"]);
 }

@@ -187,16 +187,43 @@ fn temporary_prefix() -> String {
 
 const TEMPORARY: &str = ".overlayctl-";
 
-/// Removes the temporary files in `dir` that a process left which was killed.
-pub fn sweep(dir: &Path) {
+/// Makes an empty directory in `dir`, which is made too, for what is put together before it takes its place; it goes when dropped,
+/// and [`sweep`] knows it.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn temporary_dir(dir: &Path) -> Result<tempfile::TempDir, FsError> {
+    create_dir(dir)?;
+    let made = tempfile::Builder::new().prefix(&temporary_prefix()).tempdir_in(dir);
+    made.map_err(|source| FsError::Write { path: dir.to_path_buf(), source })
+}
+
+/// Says that this process is at work in `dir`, by an empty file that goes when dropped: one that is killed leaves it, which
+/// [`sweep`] then counts.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn at_work(dir: &Path) -> Result<tempfile::TempPath, FsError> {
+    let made = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(dir);
+    Ok(made.map_err(|source| FsError::Write { path: dir.to_path_buf(), source })?.into_temp_path())
+}
+
+/// Removes the temporary files and directories in `dir` that a process left which was killed; returns how many.
+pub fn sweep(dir: &Path) -> usize {
+    let mut swept = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)?.split_once('-')?.0.parse().ok());
         let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
         if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
-            let _ = fs::remove_file(entry.path());
+            let _ = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => fs::remove_dir_all(entry.path()),
+                false => fs::remove_file(entry.path()),
+            };
+            swept += 1;
         }
     }
+    swept
 }
 
 /// A lock that other processes which take it wait for; it is free again when dropped, or when the process ends.
@@ -311,9 +338,15 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
 
 /// Removes a directory with all that is in it; links are not followed. That there is none is no error.
 ///
+/// It first gets a temporary name, so that it is there as a whole or not at all, whenever the process is killed.
+///
 /// # Errors
 /// [`FsError::Write`].
 pub fn remove_tree(path: &Path) -> Result<(), FsError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let away = parent(path).join(format!("{}{name}", temporary_prefix()));
+    // Where it cannot be renamed (a mount point) it is removed where it is.
+    let path = if !away.exists() && fs::rename(path, &away).is_ok() { &away } else { path };
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FsError::Write { path: path.to_path_buf(), source: e }),
         _ => Ok(()),
@@ -387,7 +420,10 @@ mod tests {
         for name in [&dead, &alive, ".overlayctl-notes", "1-2"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        sweep(dir.path());
+        let tree = format!(".overlayctl-{}-tree", gone.id());
+        fs::create_dir_all(dir.path().join(&tree).join("sub")).unwrap();
+        assert_eq!(sweep(dir.path()), 2);
+        assert!(!dir.path().join(&tree).exists());
         assert!(!dir.path().join(&dead).exists() && dir.path().join(&alive).exists());
         assert!(dir.path().join(".overlayctl-notes").exists() && dir.path().join("1-2").exists());
     }

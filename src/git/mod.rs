@@ -3,6 +3,7 @@
 //! Must not know overlays or Nix, and starts no process.
 
 mod checkout;
+mod history;
 mod visible;
 mod worktree;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
 pub use git2::Oid;
+pub use history::{History, Revision, Scratch};
 pub use visible::make_visible;
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};
 

@@ -97,7 +97,10 @@ impl Worktree {
     /// [`Error::Git`].
     pub fn open(dir: &Path) -> Result<Option<Worktree>, Error> {
         match Repository::open(dir) {
-            Ok(repository) => Ok(Some(Worktree { repository, dir: dir.to_path_buf() })),
+            Ok(repository) => {
+                unlock(repository.path())?;
+                Ok(Some(Worktree { repository, dir: dir.to_path_buf() }))
+            }
             Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::Git { doing: "open the repository", repository: dir.to_path_buf(), source }),
         }
@@ -174,6 +177,7 @@ impl Worktree {
     /// [`Error::Git`].
     pub fn check_out(&self, commit: Oid) -> Result<(), Error> {
         let fail = self.fail("check out the commit");
+        let _at_work = crate::base::fs::at_work(self.git_dir())?;
         let object = self.repository.find_object(commit, None).map_err(&fail)?;
         let mut how = CheckoutBuilder::new();
         how.force().remove_untracked(true);
@@ -186,6 +190,7 @@ impl Worktree {
     /// [`Error::Git`].
     pub fn lay_out(&self, tree: Oid) -> Result<(), Error> {
         let fail = self.fail("check out the files");
+        let _at_work = crate::base::fs::at_work(self.git_dir())?;
         let object = self.repository.find_object(tree, None).map_err(&fail)?;
         let mut how = CheckoutBuilder::new();
         how.force().update_index(false);
@@ -197,6 +202,7 @@ impl Worktree {
     /// # Errors
     /// [`Error::Git`].
     pub fn mark(&self, name: &str, commit: Oid) -> Result<(), Error> {
+        let _at_work = crate::base::fs::at_work(self.git_dir())?;
         self.repository
             .reference(&format!("refs/overlayctl/{name}"), commit, true, "overlayctl")
             .map(drop)
@@ -440,6 +446,20 @@ impl Worktree {
         drop(self);
         Ok(crate::base::fs::remove_tree(&dir)?)
     }
+}
+
+/// Removes the locks that a killed run of ours left, and no others: a lock without its sign may be of a git that runs.
+fn unlock(git_dir: &Path) -> Result<(), Error> {
+    if crate::base::fs::sweep(git_dir) == 0 {
+        return Ok(());
+    }
+    let marks = std::fs::read_dir(git_dir.join("refs/overlayctl")).into_iter().flatten().flatten();
+    let marks = marks.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "lock"));
+    let own = ["index.lock", "HEAD.lock", "ORIG_HEAD.lock", "refs/heads/queue.lock"].map(|name| git_dir.join(name));
+    for lock in own.into_iter().chain(marks) {
+        crate::base::fs::remove(&lock)?;
+    }
+    Ok(())
 }
 
 fn short(id: Oid) -> String {

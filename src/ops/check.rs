@@ -57,6 +57,9 @@ pub struct Package {
     pub own_patches: usize,
     /// Its patches, in order.
     pub patches: Vec<Patch>,
+    /// Those that the overlays name and that are no files of the queue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<Fetched>,
     /// Why it could not be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -97,6 +100,11 @@ pub enum State {
 }
 
 impl State {
+    /// Says whether the patch applies with all its context.
+    pub fn fits(self) -> bool {
+        matches!(self, State::Clean | State::Offset)
+    }
+
     /// Returns the words that are shown.
     pub fn words(self) -> &'static str {
         match self {
@@ -151,6 +159,20 @@ pub struct Patch {
     pub conditional: bool,
 }
 
+/// A patch that an overlay fetches.
+#[derive(Debug, Serialize)]
+pub struct Fetched {
+    /// What it is called.
+    pub name: String,
+    /// Whether the build takes it.
+    pub applies: bool,
+    /// How it applies.
+    pub state: State,
+    /// Where it does not, in a few words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
 /// A hunk that does not fit.
 #[derive(Debug, Serialize)]
 pub struct Place {
@@ -177,11 +199,10 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         false => overlays.series(workspace, attr),
     };
     let queues: Vec<Result<Series, Error>> = attrs.iter().map(queue).collect();
-    let wanted: Vec<AttrPath> =
-        attrs.iter().zip(&queues).filter(|(_, q)| q.is_ok()).map(|(attr, _)| attr.clone()).collect();
+    let wanted: Vec<&Series> = queues.iter().flatten().collect();
     let sources = match wanted.is_empty() {
         true => Vec::new(),
-        false => source::of_packages(workspace, options.nixpkgs.as_deref(), &wanted, progress)?,
+        false => source::of_queues(workspace, options.nixpkgs.as_deref(), &wanted, progress)?,
     };
     let mut sources = sources.into_iter();
     let paired: Vec<_> = attrs
@@ -196,15 +217,8 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         })
         .collect();
     let mut warnings = Vec::new();
-    for (attr, both) in &paired {
-        let Ok((queue, source)) = both else { continue };
-        warnings.extend(source.warnings.iter().cloned());
-        warnings.extend(queue.others.iter().map(|other| Warning {
-            code: "OV1061",
-            message: format!("`{attr}` has a patch that is no file of the workspace; it was not checked: {other}"),
-            place: None,
-            hint: None,
-        }));
+    for (_, both) in &paired {
+        warnings.extend(both.iter().flat_map(|(_, source)| source.warnings.iter().cloned()));
     }
     let packages: Vec<Package> = paired
         .into_par_iter()
@@ -215,28 +229,45 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
                 name: None,
                 own_patches: 0,
                 patches: Vec::new(),
+                fetched: Vec::new(),
                 failure: Some(Failure { code: error.code(), message: error.to_string(), hint: error.hint() }),
             },
         })
         .collect();
     let fits = |patch: &Patch| match patch.state {
-        State::Clean | State::Offset => true,
         State::Fuzz => options.allow_fuzz,
-        _ => false,
+        state => state.fits(),
     };
-    let applies = packages.iter().all(|p| p.failure.is_none() && p.patches.iter().all(fits));
+    let all = |p: &Package| p.failure.is_none() && p.patches.iter().all(fits) && p.fetched.iter().all(|f| f.applies);
+    let applies = packages.iter().all(all);
     Ok(Checked { applies, packages, warnings, allow_fuzz: options.allow_fuzz })
 }
 
 /// Applies the queue of a package to its source.
-fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
+pub(super) fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
     let mut tree = applying::base(&queue.attr.to_string(), source)?;
-    let patches = queue.patches.iter().map(|entry| patch(entry, &mut tree, source.strip)).collect();
+    let mut fetched = Vec::new();
+    let mut between = |behind: usize, tree: &mut MemoryTree| {
+        for patch in source.fetched.iter().filter(|patch| patch.behind == behind) {
+            let (applies, state, detail) = match applying::step(tree, &patch.bytes, source.strip) {
+                Err(error) => (false, State::Invalid, error.to_string()),
+                Ok((outcome, verdict)) => (outcome.accepted(), verdict.into(), applying::why(&outcome)),
+            };
+            fetched.push(Fetched { name: patch.name.clone(), applies, state, detail });
+        }
+    };
+    let mut patches = Vec::with_capacity(queue.patches.len());
+    for (i, entry) in queue.patches.iter().enumerate() {
+        between(i, &mut tree);
+        patches.push(patch(entry, &mut tree, source.strip));
+    }
+    between(queue.patches.len(), &mut tree);
     Ok(Package {
         attr: queue.attr.clone(),
         name: Some(source.name.clone()),
         own_patches: source.own_patches.len(),
         patches,
+        fetched,
         failure: None,
     })
 }
@@ -316,6 +347,16 @@ impl Outcome for Checked {
                     file.into(),
                     Text::new().with(role, patch.state.words()),
                     patch.detail.clone().into(),
+                ]);
+            }
+            for (i, fetched) in package.fetched.iter().enumerate() {
+                let attr = if package.patches.is_empty() && i == 0 { package.attr.to_string() } else { String::new() };
+                let role = if fetched.applies { Role::Good } else { Role::Bad };
+                table.rows.push(vec![
+                    Text::new().with(Role::Name, attr),
+                    Text::new().plain(&fetched.name).with(Role::Dim, " fetched"),
+                    Text::new().with(role, fetched.state.words()),
+                    fetched.detail.clone().into(),
                 ]);
             }
             if let Some(failure) = &package.failure {

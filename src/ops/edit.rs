@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::queue::commits;
 use super::queue::error::Error as QueueError;
 use super::queue::series::{Overlays, Series};
 use super::queue::session::{self, Recorded, Session, State};
+use super::queue::{applying, commits};
 use super::source::{self, Source};
 use super::{Error, Outcome, state};
 use crate::base::diagnostic::Warning;
@@ -83,25 +83,27 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
         return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
     }
     let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
-    let source = source::of_package(workspace, options.nixpkgs.as_deref(), &attr, progress)?;
+    let mut source = source::of_queue(workspace, options.nixpkgs.as_deref(), &series, progress)?;
     progress.stage("making the worktree");
     // Made beside its place and renamed, so that a worktree that is there is a whole one.
     let parent = state::dir(workspace)?.join("edit");
-    fs::create_dir(&parent)?;
-    let fail = |source| fs::FsError::Write { path: parent.clone(), source };
-    let scratch = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent).map_err(fail)?;
+    fs::sweep(&parent);
+    let scratch = fs::temporary_dir(&parent)?;
     make(workspace, scratch.path(), &series, &source, options.nixpkgs.clone())?;
     fs::remove_tree(&dir)?;
     fs::rename(&scratch.keep(), &dir)?;
     let session = Session::existing(workspace, &attr)?;
-    let mut warnings = source.warnings;
-    warnings.extend(series.others.iter().map(|other| Warning {
-        code: "OV1061",
-        message: format!("`{attr}` has a patch that is no file of the workspace, so it is no commit here: {other}"),
-        place: None,
-        hint: None,
-    }));
-    Ok(shown(attr, dir, &session, Some(source.name), source.own_patches.len(), false, warnings))
+    if source.post_patch {
+        source.warnings.push(Warning {
+            code: "OV1065",
+            message: format!(
+                "the build of `{attr}` runs postPatch after the patches: the worktree is the source before that"
+            ),
+            place: None,
+            hint: Some("patches are made against these files; what postPatch changes is changed on top of them".into()),
+        });
+    }
+    Ok(shown(attr, dir, &session, Some(source.name), source.own_patches.len(), false, source.warnings))
 }
 
 /// Throws a worktree away.
@@ -177,14 +179,13 @@ fn make(
     Ok(())
 }
 
-/// Makes the commits that the queue begins behind: the source, then nixpkgs' own patches.
+/// Makes the commits that the queue begins behind: the source, then nixpkgs' own patches and those that the overlays fetch.
 ///
 /// # Errors
 /// [`QueueError::DoesNotApply`] and those of git.
 pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<Oid, Error> {
     let mut at = commits::of_source(worktree, &source.tree, &source.name)?;
-    for (name, bytes) in &source.own_patches {
-        let title = format!("nixpkgs' own patch {name}");
+    for applying::Before { title, bytes } in applying::before(source) {
         let made = commits::of_patch(worktree, at, &title, bytes, source.strip).map_err(|e| match e {
             Error::Patch(e) => {
                 QueueError::DoesNotApply { attr: attr.to_string(), patch: title.clone(), why: e.to_string() }.into()

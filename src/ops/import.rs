@@ -68,6 +68,8 @@ struct Coming {
     path: PathBuf,
     bytes: Vec<u8>,
     level: Option<usize>,
+    /// It was turned round, as the series applies it so.
+    reversed: bool,
 }
 
 /// Imports patches behind the queue of a package.
@@ -100,6 +102,17 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
     let before = wanted.len();
     let mut already = 0;
     for patch in coming {
+        if patch.reversed {
+            warnings.push(Warning {
+                code: "OV1066",
+                message: format!(
+                    "{} is applied in reverse (-R) by the series; it was turned round",
+                    patch.path.display()
+                ),
+                place: None,
+                hint: Some("its text is as it was; `overlayctl header` changes the subject".into()),
+            });
+        }
         let (bytes, subject) = checked_bytes(&patch.path, &patch.bytes, patch.level)?;
         if wanted.iter().any(|w| w.bytes == bytes) {
             already += 1;
@@ -170,15 +183,15 @@ fn repository(text: &str) -> Option<(Worktree, &str)> {
 fn from_commits(repository: &Worktree, range: &str) -> Result<Vec<Coming>, Error> {
     let mut coming = Vec::new();
     for commit in repository.range(range)? {
-        let refuse = |why: String| QueueError::Import { name: commit.id.to_string(), why };
-        let parent = commit.parent.ok_or_else(|| refuse("it is the first commit".into()))?;
+        let first = || QueueError::Import { name: commit.id.to_string(), why: "it is the first commit".into() };
+        let parent = commit.parent.ok_or_else(first)?;
         let before = repository.find(parent)?.tree;
         if before == commit.tree {
             continue;
         }
-        let diff = commits::diff(repository, before, commit.tree).map_err(refuse)?;
+        let diff = commits::diff(repository, before, commit.tree)?;
         let bytes = patch::compose(&commits::message_of(&commit), &diff);
-        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(1) });
+        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(1), reversed: false });
     }
     Ok(coming)
 }
@@ -198,11 +211,12 @@ fn quilt(series: &Path) -> Result<Vec<Coming>, Error> {
     let dir = series.parent().unwrap_or(Path::new(""));
     let read = |entry: &patch::series::Entry| {
         let path = dir.join(&entry.name);
+        let mut bytes = fs::read(&path)?;
         if entry.reverse {
-            let why = format!("`{}` is applied in reverse (-R)", entry.name);
-            return Err(QueueError::Import { name: series.display().to_string(), why }.into());
+            bytes = patch::reverse(&PatchFile::parse(&bytes).map_err(|e| e.in_file(&path))?)
+                .map_err(|e| e.in_file(&path))?;
         }
-        Ok(Coming { bytes: fs::read(&path)?, path, level: Some(entry.strip) })
+        Ok(Coming { bytes, path, level: Some(entry.strip), reversed: entry.reverse })
     };
     Quilt::parse(&fs::read_text(series)?)?.entries().map(read).collect()
 }
@@ -217,7 +231,7 @@ fn directory(dir: &Path) -> Result<Vec<Coming>, Error> {
     for path in paths {
         let bytes = fs::read(&path)?;
         if !is_cover_letter(&bytes) {
-            coming.push(Coming { bytes, path, level: None });
+            coming.push(Coming { bytes, path, level: None, reversed: false });
         }
     }
     Ok(coming)
@@ -235,7 +249,7 @@ fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
             None => piece,
         };
         if single || !is_cover_letter(bytes) {
-            coming.push(Coming { path: path.to_path_buf(), bytes: bytes.to_vec(), level: None });
+            coming.push(Coming { path: path.to_path_buf(), bytes: bytes.to_vec(), level: None, reversed: false });
         }
     }
     Ok(coming)

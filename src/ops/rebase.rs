@@ -4,26 +4,29 @@
 //! the new source; every commit is merged onto the new line. What conflicts is left in its worktree with markers. The
 //! queues and overlays are written when all packages are done, not before.
 
+mod revisions;
 mod session;
 mod show;
+mod time_machine;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::progress::Progress;
 use super::queue::commits::{self, Keep, Known};
 use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{self, Wanted};
+use super::queue::rewrite::{Together, Wanted};
 use super::queue::series::{Overlays, Series};
 use super::queue::session as edits;
 use super::source::{self, Source};
-use super::{Error, check::Failure};
+use super::{Error, check::Failure, state};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Facts};
+use crate::overlay::{self, AttrPath};
 use session::{Fate, Session};
+pub use time_machine::{Options as TimeMachine, Travelled, time_machine};
 
 /// What `rebase` is asked for.
 #[derive(Debug, Clone)]
@@ -169,6 +172,7 @@ fn begin(
         return Err(QueueError::Rebase { why: "a rebase is under way already".into(), hint }.into());
     }
     let overlays = Overlays::read(workspace, None)?;
+    let named = !attrs.is_empty();
     let attrs = match attrs {
         [] => overlays.packages(workspace),
         typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
@@ -176,19 +180,28 @@ fn begin(
     for attr in &attrs {
         edits::refuse_unfinished(workspace, attr)?;
     }
-    let old = source::of_packages(workspace, from, &attrs, progress)?;
-    let new = source::of_packages(workspace, Some(to), &attrs, progress)?;
+    let queue = |attr| match named {
+        true => overlays.queue(workspace, attr),
+        false => overlays.series(workspace, attr),
+    };
+    let queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
+    let asked: Vec<&Series> = queues.iter().collect();
+    let old = source::of_queues(workspace, from, &asked, progress)?;
+    let set = revisions::package_set(workspace, from, to)?;
+    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, progress)?;
+    drop(set);
     progress.stage("merging");
-    // A session that cannot be written is none: what a killed run left is taken away first.
-    fs::remove_tree(&session::root(workspace))?;
+    // All sessions come into being at once, so that a killed run leaves none rather than some of them.
+    let state = state::dir(workspace)?;
+    let scratch = fs::temporary_dir(&state)?;
     let mut rebased = rows(Vec::new());
     let mut sessions = Vec::new();
-    for ((attr, old), new) in attrs.into_iter().zip(old).zip(new) {
-        match begin_package(workspace, &overlays, &attr, old, new, &mut rebased.warnings) {
+    for ((series, old), new) in queues.iter().zip(old).zip(new) {
+        match begin_package(workspace, scratch.path(), series, old, new, &mut rebased.warnings) {
             Ok(Begun::Same(row)) => rebased.packages.push(row),
             Ok(Begun::Session(session)) => sessions.push(*session),
             Err(error) => rebased.packages.push(Package {
-                attr,
+                attr: series.attr.clone(),
                 from: None,
                 to: None,
                 same_source: false,
@@ -199,7 +212,15 @@ fn begin(
         }
     }
     rebased.dry_run = dry_run;
-    settle(workspace, sessions, rebased)
+    if dry_run {
+        rebased.packages.extend(sessions.iter().map(Session::row));
+        rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
+        return Ok(rebased);
+    }
+    drop(sessions);
+    fs::remove_tree(&session::root(workspace))?;
+    fs::rename(&scratch.keep(), &session::root(workspace))?;
+    settle(workspace, Session::all(workspace)?, rebased)
 }
 
 enum Begun {
@@ -209,18 +230,17 @@ enum Begun {
 
 fn begin_package(
     workspace: &Workspace,
-    overlays: &Overlays,
-    attr: &AttrPath,
+    root: &Path,
+    series: &Series,
     old: Result<Source, Error>,
     new: Result<Source, Error>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Begun, Error> {
-    let series = overlays.queue(workspace, attr)?;
     let (old, new) = (old?, new?);
     warnings.extend(new.warnings.iter().cloned());
-    if old.from == new.from && old.own_patches == new.own_patches {
+    if old.from == new.from && old.own_patches == new.own_patches && old.fetched == new.fetched {
         return Ok(Begun::Same(Package {
-            attr: attr.clone(),
+            attr: series.attr.clone(),
             from: Some(old.name),
             to: Some(new.name),
             same_source: true,
@@ -229,7 +249,7 @@ fn begin_package(
             failure: None,
         }));
     }
-    let mut session = Session::make(workspace, &series, &old, &new)?;
+    let mut session = Session::make(workspace, root, series, &old, &new)?;
     session.advance()?;
     Ok(Begun::Session(Box::new(session)))
 }
@@ -259,36 +279,27 @@ fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -
     let done = sessions.iter().all(Session::done);
     rebased.packages.extend(sessions.iter().map(Session::row));
     rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
-    if rebased.dry_run {
-        drop(sessions);
-        fs::remove_tree(&session::root(workspace))?;
-        return Ok(rebased);
-    }
     if !done {
         return Ok(rebased);
     }
-    // What could go wrong is found before the first write.
-    let overlays = Overlays::read(workspace, None)?;
-    let queues = sessions.iter().map(|s| queue(workspace, &overlays, s)).collect::<Result<Vec<_>, _>>()?;
-    for (session, (_, wanted)) in sessions.iter().zip(queues) {
-        // Read again: the queue before may have changed the same overlay.
-        let overlays = Overlays::read(workspace, None)?;
-        let series = overlays.series(workspace, &session.attr()?)?;
-        let nothing = || Ok((Facts::default(), Vec::new()));
-        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, nothing)?;
-        rebased.warnings.extend(plan.warnings.iter().cloned());
-        rebased.files.extend(plan.commit(workspace)?);
+    let mut together = Together::new(workspace, Overlays::read(workspace, None)?);
+    for session in &sessions {
+        let (series, wanted) = queue(workspace, &together.overlays, session)?;
+        together.plan(workspace, &series, &wanted)?;
     }
+    let mut plan = together.done();
+    rebased.warnings.extend(std::mem::take(&mut plan.warnings));
+    plan.batch.write(session::done_file(workspace), b"");
+    rebased.files.extend(plan.commit(workspace)?);
+    rebased.files.retain(|path| *path != session::done_file(workspace));
     rebased.written = true;
     drop(sessions);
     fs::remove_tree(&session::root(workspace))?;
-    // A file that two queues changed is shown once.
     rebased.files.sort();
-    rebased.files.dedup();
     Ok(rebased)
 }
 
-/// Returns the queue of a package as the rebase leaves it, and checks that its overlay can follow.
+/// Returns the queue of a package as it is, and as the rebase leaves it.
 fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Result<(Series, Vec<Wanted>), Error> {
     let series = overlays.series(workspace, &session.attr()?)?;
     session.check_queue(workspace, &series)?;
@@ -310,7 +321,6 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
             rename: false,
         })
         .collect();
-    rewrite::plan(workspace, overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
     Ok((series, wanted))
 }
 

@@ -8,13 +8,13 @@ use super::finish::show_files;
 use super::progress::Progress;
 use super::queue::error::Error as QueueError;
 use super::queue::rewrite::{self, Wanted};
-use super::queue::series::Overlays;
+use super::queue::series::{Overlays, Series};
 use super::queue::{applying, session};
 use super::source;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Facts};
+use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
 use crate::view::Document;
 
@@ -57,17 +57,22 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
         [] => overlays.packages(workspace),
         typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
     };
-    let sources = source::of_packages(workspace, options.nixpkgs.as_deref(), &attrs, progress)?;
+    for attr in &attrs {
+        session::refuse_unfinished(workspace, attr)?;
+    }
+    let queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
+    let asked: Vec<&Series> = queues.iter().collect();
+    let sources = source::of_queues(workspace, options.nixpkgs.as_deref(), &asked, progress)?;
     let mut done =
         Refreshed { unchanged: true, dry_run: options.dry_run, patches: 0, files: Vec::new(), warnings: Vec::new() };
-    let mut plans = Vec::new();
-    for (attr, source) in attrs.iter().zip(sources) {
-        session::refuse_unfinished(workspace, attr)?;
-        let series = overlays.queue(workspace, attr)?;
-        let source = source?;
+    let mut together = rewrite::Together::new(workspace, overlays);
+    for (series, source) in queues.iter().zip(sources) {
+        let (attr, source) = (&series.attr, source?);
+        done.warnings.extend(source.warnings.iter().cloned());
         let mut tree = applying::base(&attr.to_string(), &source)?;
         let mut wanted = Vec::new();
-        for (entry, kept) in series.patches.iter().zip(rewrite::keep(&series)) {
+        for (i, (entry, kept)) in series.patches.iter().zip(rewrite::keep(series)).enumerate() {
+            applying::between(&attr.to_string(), &mut tree, &source, i)?;
             let fuzz = if options.allow_fuzz { patch::Options::default().fuzz } else { 0 };
             let how = patch::Options { strip: source.strip, fuzz, ..patch::Options::default() };
             let bytes = match patch::refresh(&tree, &entry.parse()?, &how)? {
@@ -86,17 +91,13 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
             wanted.push(Wanted { bytes, ..kept });
         }
         done.patches += wanted.len();
-        let nothing = || Ok((Facts::default(), Vec::new()));
-        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, nothing)?;
-        done.files.extend(plan.batch.changes());
-        plans.push(plan);
+        together.plan(workspace, series, &wanted)?;
     }
+    let plan = together.done();
+    done.files = plan.batch.changes();
     done.unchanged = done.files.is_empty();
     if !options.dry_run {
-        // The patches keep their names, so the overlays stay; each queue is one batch.
-        for plan in plans {
-            plan.commit(workspace)?;
-        }
+        plan.commit(workspace)?;
     }
     Ok(done)
 }

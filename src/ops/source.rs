@@ -1,11 +1,12 @@
 //! The source of a package as its build sees it before its own patches: fetched by Nix, unpacked in memory.
 //!
-//! What Nix says of the package (its sources, `sourceRoot`, `patches`, `patchFlags`) is asked of the package set without
-//! the workspace's overlays. Nothing of the build is run: `prePatch`, `postPatch` and the like are named, not executed.
+//! What Nix says of the package (its sources, `sourceRoot`, `patches`, `patchFlags`) is asked of the package set with
+//! the workspace's overlays where it is about a queue: they may have a source of their own. Nothing of the build is run: `prePatch`, `postPatch` and the like are named, not executed.
 
 mod archive;
 mod directory;
 mod gathered;
+mod listed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,13 @@ use rayon::prelude::*;
 
 use super::progress::Progress;
 use super::queue::error::Error as QueueError;
+use super::queue::series::Series;
+use super::targets::Selection;
 use super::{Error, engine, targets};
-use crate::base::diagnostic::Warning;
+use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
 use crate::config::Workspace;
-use crate::nix::{BuildRequest, Goal, Input, Nix, PackageSource, Root};
+use crate::nix::{BuildRequest, Goal, Input, Nix, PackageSet, PackageSource, Root};
 use crate::overlay::AttrPath;
 use crate::patch::MemoryTree;
 use gathered::Gathered;
@@ -60,55 +63,194 @@ pub struct Source {
     pub tree: MemoryTree,
     /// nixpkgs' own patches, in order: the name and the bytes.
     pub own_patches: Vec<(String, Vec<u8>)>,
+    /// Patches that the overlays name and that are no files of the queue: what Nix fetches or makes.
+    pub fetched: Vec<Fetched>,
     /// The `-pN` with which the build applies patches.
     pub strip: usize,
     /// The store paths that the source was unpacked from.
     pub from: Vec<String>,
+    /// Whether the build changes the files after the patches: it has `postPatch`.
+    pub post_patch: bool,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// Gets the sources of packages of the package set, in their order; what is wrong with one does not touch the others.
+/// A patch that an overlay names and that is no file of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What it is called.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How many patches of the queue stand before it.
+    pub behind: usize,
+}
+
+/// Gets the sources of the packages of queues as the workspace's overlays leave them: an overlay may change the source or fetch
+/// further patches. What is wrong with one does not touch the others.
 ///
 /// # Errors
 /// Those of the workspace and of Nix as a whole.
-pub(super) fn of_packages(
+pub(super) fn of_queues(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
-    attrs: &[AttrPath],
+    queues: &[&Series],
     progress: &mut dyn Progress,
 ) -> Result<Vec<Result<Source, Error>>, Error> {
-    let nix = engine::nix(workspace)?;
-    let set = targets::plain_set(workspace, nixpkgs)?;
-    progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(attrs.len(), "package")));
-    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
-    let root = Root::Packages(Box::new(set));
-    let facts: Vec<Result<PackageSource, Error>> = nix
-        .package_sources(&root, &paths)?
-        .into_iter()
-        .zip(attrs)
-        .map(|(facts, attr)| facts.map_err(|failure| not_evaluated(&nix, &root, attr, failure)))
-        .collect();
-    let failed = fetch(&nix, facts.iter().flatten(), progress)?;
-    progress.stage("unpacking");
-    Ok(facts
-        .into_par_iter()
-        .zip(attrs)
-        .map(|(facts, attr)| unpack(&nix, attr, &facts?, &failed, &Limits::default()))
-        .collect())
+    progress.stage(&format!("asking Nix for the source of {}", super::impact::plural(queues.len(), "package")));
+    let asked = Asked::of_queues(workspace, nixpkgs, queues)?;
+    asked.sources((0..queues.len()).collect(), progress)
 }
 
-/// Gets the source of one package.
+/// Gets the source of the package of a queue, as [`of_queues`].
 ///
 /// # Errors
-/// As [`of_packages`], and what is wrong with the package.
+/// As [`of_queues`], and what is wrong with the package.
+pub(super) fn of_queue(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    queue: &Series,
+    progress: &mut dyn Progress,
+) -> Result<Source, Error> {
+    let mut all = of_queues(workspace, nixpkgs, &[queue], progress)?;
+    all.pop().unwrap_or_else(|| Err(QueueError::NoSource { attr: queue.attr.to_string() }.into()))
+}
+
+/// What Nix says of a package.
+struct Question<'a> {
+    attr: AttrPath,
+    /// Its queue, where it is about one.
+    queue: Option<&'a Series>,
+    facts: Result<PackageSource, Error>,
+    warnings: Vec<Warning>,
+}
+
+/// What Nix says of packages; nothing is fetched yet.
+pub(super) struct Asked<'a> {
+    nix: Nix,
+    questions: Vec<Question<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks Nix about packages without the workspace's overlays.
+    fn plain(workspace: &Workspace, nixpkgs: Option<&str>, attrs: &[AttrPath]) -> Result<Asked<'a>, Error> {
+        let nix = engine::nix(workspace)?;
+        let set = targets::plain_set(workspace, nixpkgs)?;
+        let facts = facts(&nix, set, attrs)?;
+        let question =
+            |(facts, attr): (_, &AttrPath)| Question { attr: attr.clone(), queue: None, facts, warnings: Vec::new() };
+        let questions = facts.into_iter().zip(attrs).map(question).collect();
+        Ok(Asked { nix, questions })
+    }
+
+    /// Asks Nix about the packages of queues, with the workspace's overlays; without them where they do not evaluate.
+    ///
+    /// # Errors
+    /// Those of the workspace and of Nix as a whole.
+    pub(super) fn of_queues(
+        workspace: &Workspace,
+        nixpkgs: Option<&str>,
+        queues: &[&'a Series],
+    ) -> Result<Asked<'a>, Error> {
+        let attrs: Vec<AttrPath> = queues.iter().map(|queue| queue.attr.clone()).collect();
+        let nix = engine::nix(workspace)?;
+        let selection = Selection { nixpkgs: nixpkgs.map(str::to_string), ..Selection::default() };
+        let targets::Group { plain, mut patched, .. } = targets::whole(workspace, &selection)?;
+        patched.cross_overlays.clear();
+        let own = patched.overlays.is_empty();
+        let mut found = match facts(&nix, patched, &attrs) {
+            // The set as a whole may not evaluate for an overlay.
+            Err(Error::Nix(error)) if !own => {
+                let why = error.to_string();
+                attrs.iter().map(|_| Err(Error::Usage { message: why.clone(), hint: String::new() })).collect()
+            }
+            found => found?,
+        };
+        let failed: Vec<usize> = (0..found.len()).filter(|i| matches!(found.get(*i), Some(Err(_)))).collect();
+        let mut warnings: BTreeMap<usize, Warning> = BTreeMap::new();
+        if !own && !failed.is_empty() {
+            let again: Vec<AttrPath> = failed.iter().filter_map(|i| attrs.get(*i).cloned()).collect();
+            for (index, plain) in failed.into_iter().zip(facts(&nix, plain, &again)?) {
+                let (Some(slot), Some(attr)) = (found.get_mut(index), attrs.get(index)) else { continue };
+                if let (Err(error), true) = (&*slot, plain.is_ok()) {
+                    let message = format!("`{attr}` does not evaluate with the overlays: {error}");
+                    let hint =
+                        "it was looked at without them: a source of their own or a patch that they fetch plays no part"
+                            .to_string();
+                    warnings.insert(index, Warning { code: "OV1064", message, place: None, hint: Some(hint) });
+                }
+                *slot = plain;
+            }
+        }
+        let question = |(index, (facts, queue)): (usize, (_, &&'a Series))| Question {
+            attr: queue.attr.clone(),
+            queue: Some(*queue),
+            facts,
+            warnings: warnings.remove(&index).into_iter().collect(),
+        };
+        let questions = found.into_iter().zip(queues).enumerate().map(question).collect();
+        Ok(Asked { nix, questions })
+    }
+
+    /// Returns a text that is the same for two packages whose queue begins from the same files; `None` where only unpacking tells:
+    /// a source or patch of nixpkgs' own is no store path, so that its path does not say what it holds.
+    pub(super) fn identity(&self, index: usize) -> Option<String> {
+        let facts = self.questions.get(index)?.facts.as_ref().ok()?;
+        let mut text = format!("{:?} {:?} {}", facts.source_root, facts.sources, facts.strip());
+        let in_store = |input: &Input| input.path.starts_with(crate::base::store_path::STORE_DIR);
+        if !facts.sources.iter().all(in_store) {
+            return None;
+        }
+        for patch in &facts.patches {
+            match in_store(patch) {
+                true => text.push_str(&patch.path),
+                false => text.push_str(&super::queue::session::digest(&fs::read(Path::new(&patch.path)).ok()?)),
+            }
+        }
+        Some(text)
+    }
+
+    /// Fetches and unpacks those of the packages that are named by index, in their order.
+    ///
+    /// # Errors
+    /// Those of Nix as a whole.
+    pub(super) fn sources(
+        self,
+        wanted: Vec<usize>,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Result<Source, Error>>, Error> {
+        let mut questions: Vec<Option<Question<'a>>> = self.questions.into_iter().map(Some).collect();
+        let wanted: Vec<Question<'a>> = wanted.into_iter().filter_map(|i| questions.get_mut(i)?.take()).collect();
+        let failed = fetch(&self.nix, wanted.iter().filter_map(|question| question.facts.as_ref().ok()), progress)?;
+        progress.stage("unpacking");
+        let nix = &self.nix;
+        Ok(wanted.into_par_iter().map(|question| unpack(nix, question, &failed, &Limits::default())).collect())
+    }
+}
+
+/// Asks Nix about packages of a package set.
+fn facts(nix: &Nix, set: PackageSet, attrs: &[AttrPath]) -> Result<Vec<Result<PackageSource, Error>>, Error> {
+    let root = Root::Packages(Box::new(set));
+    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+    let found = nix.package_sources(&root, &paths)?;
+    let each =
+        |(facts, attr): (Result<PackageSource, _>, &AttrPath)| facts.map_err(|f| not_evaluated(nix, &root, attr, f));
+    Ok(found.into_iter().zip(attrs).map(each).collect())
+}
+
+/// Gets the source of a package of the package set without the workspace's overlays.
+///
+/// # Errors
+/// Those of the workspace and of Nix, and what is wrong with the package.
 pub(super) fn of_package(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     attr: &AttrPath,
     progress: &mut dyn Progress,
 ) -> Result<Source, Error> {
-    let mut all = of_packages(workspace, nixpkgs, std::slice::from_ref(attr), progress)?;
+    progress.stage(&format!("asking Nix for the source of `{attr}`"));
+    let asked = Asked::plain(workspace, nixpkgs, std::slice::from_ref(attr))?;
+    let mut all = asked.sources(vec![0], progress)?;
     all.pop().unwrap_or_else(|| Err(QueueError::NoSource { attr: attr.to_string() }.into()))
 }
 
@@ -172,11 +314,12 @@ fn physical(nix: &Nix, path: &str) -> PathBuf {
 
 fn unpack(
     nix: &Nix,
-    attr: &AttrPath,
-    facts: &PackageSource,
+    question: Question<'_>,
     failed: &BTreeMap<String, String>,
     limits: &Limits,
 ) -> Result<Source, Error> {
+    let Question { attr, queue, facts, mut warnings } = question;
+    let (attr, facts) = (&attr, facts?);
     if facts.sources.is_empty() {
         return Err(QueueError::NoSource { attr: attr.to_string() }.into());
     }
@@ -189,20 +332,24 @@ fn unpack(
         gather(&place(input)?, &input.name, limits, &mut gathered)?;
     }
     let root = source_root(attr, facts.source_root.as_deref(), &gathered)?;
-    let own_patches = facts
-        .patches
-        .iter()
-        .map(|input| Ok((input.name.clone(), plain(fs::read(&place(input)?)?, &input.path, limits)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let mut warnings = Vec::new();
-    if !facts.hooks.is_empty() {
-        warnings.push(Warning {
-            code: "OV1060",
-            message: format!("the build of `{attr}` also runs {}, which is not done here", facts.hooks.join(", ")),
-            place: None,
-            hint: None,
-        });
+    let read = |input: &Input| -> Result<Vec<u8>, Error> { plain(fs::read(&place(input)?)?, &input.path, limits) };
+    let mut own_patches = Vec::new();
+    let mut fetched = Vec::new();
+    for listed in listed::arrange(&facts.patches, queue, &read) {
+        match (listed.of_overlay, read(listed.input)) {
+            (false, bytes) => own_patches.push((listed.input.name.clone(), bytes?)),
+            (true, Ok(bytes)) => {
+                fetched.push(Fetched { name: listed.input.name.clone(), bytes, behind: listed.behind });
+            }
+            (true, Err(error)) => warnings.push(Warning {
+                code: "OV1061",
+                message: format!("{}, a patch of the overlay, was left out: {error}", listed.input.name),
+                place: None,
+                hint: error.hint(),
+            }),
+        }
     }
+    warnings.extend(before_patches(attr, &facts.hooks));
     if let Some((name, why)) = gathered.skipped.first() {
         let more = gathered.skipped.len() - 1;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -218,9 +365,32 @@ fn unpack(
         version: facts.version.clone(),
         tree: gathered.take_below(&root),
         own_patches,
+        fetched,
         strip: facts.strip(),
         from: facts.sources.iter().map(|s| s.path.clone()).collect(),
+        post_patch: facts.hooks.iter().any(|hook| hook == "postPatch"),
         warnings,
+    })
+}
+
+/// Says what the build does to the source before its patches. What it does after them (`postPatch`) is no matter of theirs.
+fn before_patches(attr: &AttrPath, hooks: &[String]) -> Option<Warning> {
+    if hooks.iter().any(|hook| hook == "patchPhase") {
+        return Some(Warning {
+            code: "OV1060",
+            message: format!(
+                "`{attr}` has a patchPhase of its own: here its patches are applied as usual, one after the other"
+            ),
+            place: None,
+            hint: Some(format!("`overlayctl build {attr}` tells whether it takes them")),
+        });
+    }
+    let before: Vec<&str> = hooks.iter().map(String::as_str).filter(|hook| *hook != "postPatch").collect();
+    (!before.is_empty()).then(|| Warning {
+        code: "OV1060",
+        message: format!("the build of `{attr}` runs {} before its patches; here that is not run", before.join(", ")),
+        place: None,
+        hint: Some("a patch of a file that this changes may fit differently in the build".into()),
     })
 }
 

@@ -13,6 +13,7 @@ use crate::config::Workspace;
 /// [`Error::Fs`].
 pub(super) fn dir(workspace: &Workspace) -> Result<PathBuf, Error> {
     let dir = workspace.state_dir();
+    fs::sweep(&dir);
     fs::write(&dir.join(".gitignore"), b"*\n")?;
     Ok(dir)
 }

@@ -152,6 +152,14 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
+    /// It cannot be turned round.
+    #[error("the patch cannot be reversed: it has {why}")]
+    CannotReverse {
+        /// What it has.
+        why: &'static str,
+        /// The line.
+        at: Spot,
+    },
     /// Past [`super::MAX_PATCH_BYTES`] or [`super::MAX_LINE_BYTES`].
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
@@ -223,6 +231,7 @@ impl Error {
             | BadName { at, .. }
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
+            | CannotReverse { at, .. }
             | TooLarge { at, .. } => Some(at),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
         }
@@ -251,6 +260,7 @@ impl Error {
             | BadName { at, .. }
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
+            | CannotReverse { at, .. }
             | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
         }
@@ -286,6 +296,7 @@ impl Coded for Error {
             BadSeries { .. } => "OV0222",
             BadQueueName { .. } => "OV0223",
             Unreadable { .. } => "OV0224",
+            CannotReverse { .. } => "OV0225",
         }
     }
 
@@ -312,6 +323,13 @@ impl Coded for Error {
             }
             StripTooDeep { .. } => "the patch was made for a lower -p level; it can be normalised to -p1",
             CannotNormalise { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
+            CannotReverse { .. } => {
+                "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
+            }
+            CannotDiff { why: "it is binary", .. } => {
+                "GNU patch, which nixpkgs calls, cannot apply a binary change: bring the file in through the package's \
+                 `postPatch` (cp ${./FILE} PATH) and leave it out of the commit"
+            }
             CannotDiff { .. } => "leave that file out of the patch",
             BadTrailer { .. } => "a trailer is one line, `Key: value`",
             BadSeries { .. } => "each line of a series is a patch name and -pN or -R",
@@ -374,6 +392,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0222" "A series that is not understood" "A line of quilt's series file is a patch name, then -pN or -R, then a comment."
     "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
     "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
+    "OV0225" "Cannot be reversed" "A series applies the patch with -R. It is turned round so that the queue can hold it, which works for text: what a copy or a binary change takes back is not in the patch."
     "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
     "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
     "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."

@@ -25,6 +25,7 @@ mod parse;
 mod patch_file;
 pub mod queue;
 mod refresh;
+mod reverse;
 pub mod series;
 mod tree;
 
@@ -38,6 +39,7 @@ pub use normalise::{normalise, normalise_from};
 pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip, Verdict};
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
 pub use refresh::{Refreshed, refresh, replace_diff};
+pub use reverse::reverse;
 pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
 
 /// The largest patch file that is read, in bytes.

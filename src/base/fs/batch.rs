@@ -5,6 +5,7 @@
 //! after it is finished by [`recover`], which the next run calls first. Files that are only created need no journal
 //! entry to be safe, but have one, so that nothing half-done stays.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,14 @@ impl Batch {
     pub fn remove(&mut self, path: impl Into<PathBuf>) {
         let path = path.into();
         self.writes.retain(|(p, _)| *p != path);
+        self.removals.retain(|p| *p != path);
         self.removals.push(path);
+    }
+
+    /// Adds what another batch does, which counts where both do something to a file.
+    pub fn append(&mut self, other: Batch) {
+        other.writes.into_iter().for_each(|(path, bytes)| self.write(path, bytes));
+        other.removals.into_iter().for_each(|path| self.remove(path));
     }
 
     /// Returns the paths that [`Batch::commit`] would create, replace or remove.
@@ -64,7 +72,14 @@ impl Batch {
     /// # Errors
     /// [`FsError::Write`]; before the journal stands nothing has changed and nothing is left behind.
     pub fn commit(self) -> Result<Vec<PathBuf>, FsError> {
+        // What a killed run had begun comes first: its journal would be lost under ours.
+        recover(&self.journal_dir)?;
         let changes = self.changes();
+        let mut dirs: BTreeSet<&Path> = changes.iter().map(|path| parent(path)).collect();
+        dirs.insert(&self.journal_dir);
+        for dir in dirs {
+            super::sweep(dir);
+        }
         // Declared before `staged`: on failure the staged files have to go before the directories they are in.
         let mut made_dirs = MadeDirs::default();
         let mut staged = Vec::new();

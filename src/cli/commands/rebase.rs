@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use crate::ops::rebase::{self, Request};
+use crate::ops::rebase::{self, Request, TimeMachine};
 
 /// Brings queues onto the sources of another nixpkgs, by a three-way merge with the old source as base
 ///
@@ -15,16 +15,19 @@ use crate::ops::rebase::{self, Request};
   overlayctl rebase --to ../nixpkgs-next
   overlayctl rebase musl zlib --from ../nixpkgs-24.05 --to ../nixpkgs-24.11
   overlayctl rebase --to ../nixpkgs-next --dry-run
-  overlayctl rebase --continue      after resolving the conflict in the worktree")]
+  overlayctl rebase --continue      after resolving the conflict in the worktree
+  overlayctl rebase musl --to nixos-24.11 --time-machine
+                                    the revision of the nixpkgs checkout that broke the patch
+  overlayctl rebase --to ../nixpkgs@nixos-24.11 --time-machine")]
 pub(crate) struct Args {
     /// The packages; all that are patched when absent
     #[arg(conflicts_with_all = ["go_on", "skip", "abort"])]
     attrs: Vec<String>,
-    /// The package set whose sources the queues shall apply to
-    #[arg(long, value_name = "PATH", required_unless_present_any = ["go_on", "skip", "abort"])]
+    /// The package set whose sources the queues shall apply to: a path, a revision of the workspace's checkout, or DIR@REV
+    #[arg(long, value_name = "NIXPKGS", required_unless_present_any = ["go_on", "skip", "abort"])]
     to: Option<String>,
     /// The package set whose sources they apply to; the workspace's when absent
-    #[arg(long, value_name = "PATH", requires = "to")]
+    #[arg(long, value_name = "NIXPKGS", requires = "to")]
     from: Option<String>,
     /// Goes on: the conflicts are resolved
     #[arg(long = "continue", conflicts_with_all = ["to", "skip", "abort"])]
@@ -38,17 +41,27 @@ pub(crate) struct Args {
     /// Says how it would go; writes and leaves nothing
     #[arg(short = 'n', long, requires = "to")]
     dry_run: bool,
+    /// Rebases nothing; says which revision between the two made a patch stop applying, or brought it upstream
+    #[arg(long, requires = "to", conflicts_with = "dry_run")]
+    time_machine: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
+    let mut progress = context.progress();
     let request = match args.to {
+        Some(to) if args.time_machine => {
+            let options = TimeMachine { attrs: args.attrs, from: args.from, to };
+            let travelled = rebase::time_machine(&workspace, &options, &mut *progress)?;
+            drop(progress);
+            context.warn(&travelled.warnings);
+            return context.show(&travelled);
+        }
         Some(to) => Request::Begin { attrs: args.attrs, from: args.from, to, dry_run: args.dry_run },
         None if args.skip => Request::Skip,
         None if args.abort => Request::Abort,
         None => Request::Continue,
     };
-    let mut progress = context.progress();
     let rebased = rebase::rebase(&workspace, &request, &mut *progress)?;
     drop(progress);
     context.warn(&rebased.warnings);

@@ -3,7 +3,7 @@
 //! Must not touch the disk.
 
 use super::super::Error;
-use super::super::source::Source;
+use super::super::source::{Fetched, Source};
 use super::error::Error as QueueError;
 use crate::patch::{self, HunkState, MemoryTree, Options, Outcome, PatchFile, Skip, Tree, Verdict};
 
@@ -40,29 +40,52 @@ pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<(Outcom
     Ok((outcome, verdict))
 }
 
-/// Applies nixpkgs' own patches to the source and returns the tree that the queue begins from.
+/// A patch that stands before the queue.
+pub struct Before<'a> {
+    /// What messages call it.
+    pub title: String,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Returns nixpkgs' own patches, then those that the overlays fetch.
+pub fn before(source: &Source) -> impl Iterator<Item = Before<'_>> {
+    let own =
+        source.own_patches.iter().map(|(name, bytes)| Before { title: format!("nixpkgs' own patch {name}"), bytes });
+    own.chain(source.fetched.iter().map(fetched))
+}
+
+/// Returns a patch that the overlays fetch.
+pub fn fetched(patch: &Fetched) -> Before<'_> {
+    Before { title: format!("the overlay's patch {}", patch.name), bytes: &patch.bytes }
+}
+
+/// Applies nixpkgs' own patches to the source and returns the tree that the queue begins from, but for [`between`].
 ///
 /// # Errors
 /// [`QueueError::DoesNotApply`] for the first that does not.
 pub fn base(attr: &str, source: &Source) -> Result<MemoryTree, Error> {
     let mut tree = source.tree.clone();
-    for (name, bytes) in &source.own_patches {
-        own(attr, &mut tree, name, bytes, source.strip)?;
+    for patch in before(source).take(source.own_patches.len()) {
+        apply(attr, &mut tree, &patch, source.strip)?;
     }
     Ok(tree)
 }
 
-/// Applies one of nixpkgs' own patches.
+/// Applies those patches that the overlays fetch and that stand behind so many patches of the queue.
 ///
 /// # Errors
-/// [`QueueError::DoesNotApply`].
-pub fn own(attr: &str, tree: &mut MemoryTree, name: &str, bytes: &[u8], strip: usize) -> Result<(), Error> {
-    let refuse = |why: String| QueueError::DoesNotApply {
-        attr: attr.to_string(),
-        patch: format!("nixpkgs' own patch {name}"),
-        why,
-    };
-    let (outcome, _) = step(tree, bytes, strip).map_err(|e| refuse(e.to_string()))?;
+/// [`QueueError::DoesNotApply`] for the first that does not.
+pub fn between(attr: &str, tree: &mut MemoryTree, source: &Source, behind: usize) -> Result<(), Error> {
+    for patch in source.fetched.iter().filter(|patch| patch.behind == behind) {
+        apply(attr, tree, &fetched(patch), source.strip)?;
+    }
+    Ok(())
+}
+
+fn apply(attr: &str, tree: &mut MemoryTree, patch: &Before<'_>, strip: usize) -> Result<(), Error> {
+    let refuse = |why: String| QueueError::DoesNotApply { attr: attr.to_string(), patch: patch.title.clone(), why };
+    let (outcome, _) = step(tree, patch.bytes, strip).map_err(|e| refuse(e.to_string()))?;
     if outcome.accepted() { Ok(()) } else { Err(refuse(why(&outcome)).into()) }
 }
 

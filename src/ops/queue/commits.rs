@@ -9,6 +9,7 @@ use std::io;
 use super::super::Error;
 use super::error::Error as QueueError;
 use super::{applying, date};
+use crate::base::diagnostic::Coded as _;
 use crate::git::{Author, Blob, Commit, Oid, Worktree};
 use crate::patch::{self, File, MemoryTree, Message, Options, Outcome, PatchFile, Tree};
 
@@ -165,7 +166,7 @@ pub enum Keep {
 /// Turns a line of commits behind `base` into patches. A commit without changes makes none.
 ///
 /// # Errors
-/// [`QueueError::NotLinear`] for a commit that cannot be a patch (it changes a binary file), and those of git.
+/// [`QueueError::NotAPatch`] for a commit that cannot be one (it changes a binary file), and those of git.
 pub fn to_patches(
     worktree: &Worktree,
     base: Oid,
@@ -216,7 +217,10 @@ pub fn to_patches(
         if parent == commit.tree {
             continue;
         }
-        let diff = diff(worktree, parent, commit.tree).map_err(|why| not_a_patch(worktree, commit, &why))?;
+        let diff = diff(worktree, parent, commit.tree).map_err(|error| match &error {
+            Error::Patch(cannot) => not_a_patch(worktree, commit, &cannot.to_string(), cannot.hint()).into(),
+            _ => error,
+        })?;
         let old = candidates.first().copied();
         let bytes = match old.map(|i| PatchFile::parse(known[i].bytes)).transpose()? {
             Some(old) => patch::replace_diff(&old, &strip_to(diff, strip)),
@@ -226,16 +230,17 @@ pub fn to_patches(
             taken[i] = true;
         }
         if !gives(worktree, parent, &bytes, strip, commit.tree)? {
-            return Err(not_a_patch(worktree, commit, "written as a patch it does not give the same files").into());
+            let why = "written as a patch it does not give the same files";
+            return Err(not_a_patch(worktree, commit, why, None).into());
         }
         written.push(Written { known: old, bytes, subject, commit: commit.id, untouched: false });
     }
     Ok(written)
 }
 
-fn not_a_patch(worktree: &Worktree, commit: &Commit, why: &str) -> QueueError {
-    let subject = commit.message.lines().next().unwrap_or_default();
-    QueueError::NotLinear { dir: worktree.dir().to_path_buf(), why: format!("`{subject}`: {why}") }
+fn not_a_patch(worktree: &Worktree, commit: &Commit, why: &str, hint: Option<String>) -> QueueError {
+    let subject = commit.message.lines().next().unwrap_or_default().to_string();
+    QueueError::NotAPatch { dir: worktree.dir().to_path_buf(), subject, why: why.to_string(), hint }
 }
 
 /// Says whether a patch turns one tree into another, without fuzz.
@@ -259,18 +264,21 @@ fn refreshed(worktree: &Worktree, from: Oid, bytes: &[u8], strip: usize, to: Oid
 }
 
 /// Returns the diff between two trees for `-p1`.
-pub fn diff(worktree: &Worktree, before: Oid, after: Oid) -> Result<Vec<u8>, String> {
-    let side = |tree: Oid, paths: &[String]| -> Result<MemoryTree, String> {
+///
+/// # Errors
+/// [`patch::Error::CannotDiff`] for a binary file, and those of git.
+pub fn diff(worktree: &Worktree, before: Oid, after: Oid) -> Result<Vec<u8>, Error> {
+    let side = |tree: Oid, paths: &[String]| -> Result<MemoryTree, Error> {
         let mut side = MemoryTree::new();
         for path in paths {
-            if let Some((bytes, mode)) = worktree.file(tree, path).map_err(|e| e.to_string())? {
+            if let Some((bytes, mode)) = worktree.file(tree, path)? {
                 side.insert(path.clone(), bytes, canonical(mode));
             }
         }
         Ok(side)
     };
-    let paths = worktree.differing(Some(before), after).map_err(|e| e.to_string())?;
-    patch::diff_trees(&side(before, &paths)?, &side(after, &paths)?).map_err(|e| e.to_string())
+    let paths = worktree.differing(Some(before), after)?;
+    Ok(patch::diff_trees(&side(before, &paths)?, &side(after, &paths)?)?)
 }
 
 /// Brings the names of a diff for `-p1` to another level, for packages whose `patchFlags` say so.

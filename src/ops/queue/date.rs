@@ -71,10 +71,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// Writes a date as mail has it: `Mon, 1 Jan 2024 00:00:00 +0000`.
-pub fn write(seconds: i64, offset: i32) -> String {
-    let local = seconds.saturating_add(i64::from(offset) * 60);
-    let (day, clock) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+/// Returns year, month and day of a count of days since 1970.
+fn civil(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);
@@ -83,7 +81,20 @@ pub fn write(seconds: i64, offset: i32) -> String {
     let shifted_month = (5 * of_year + 2) / 153;
     let of_month = of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year_of_era + era * 400 + i64::from(month <= 2), month, of_month)
+}
+
+/// Writes the day, in Greenwich: `2024-01-01`.
+pub fn day(seconds: i64) -> String {
+    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Writes a date as mail has it: `Mon, 1 Jan 2024 00:00:00 +0000`.
+pub fn write(seconds: i64, offset: i32) -> String {
+    let local = seconds.saturating_add(i64::from(offset) * 60);
+    let (day, clock) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+    let (year, month, of_month) = civil(day);
     let name = |names: &[&'static str], at: i64| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
     let (sign, zone) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
     format!(

@@ -100,6 +100,18 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A commit cannot be written as a patch that the build takes.
+    #[error("the commit `{subject}` in {} cannot become a patch: {why}", dir.display())]
+    NotAPatch {
+        /// The worktree.
+        dir: PathBuf,
+        /// The first line of its message.
+        subject: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The overlay cannot follow.
     #[error("the overlay cannot be brought into the order of the queue of `{attr}`: {why}")]
     OverlayOrder {
@@ -130,6 +142,14 @@ pub enum Error {
     #[error("{why}")]
     Rebase {
         /// What is the matter.
+        why: String,
+        /// What to type.
+        hint: String,
+    },
+    /// There is no history to look through.
+    #[error("the revision cannot be looked for: {why}")]
+    NoHistory {
+        /// What is missing.
         why: String,
         /// What to type.
         hint: String,
@@ -239,20 +259,53 @@ pub static EXPLANATIONS: &[Explanation] = &[
                file back, or end the session with --abort and begin again.",
     },
     Explanation {
+        code: "OV1056",
+        title: "there is no history to look through",
+        text: "`rebase --time-machine` looks through the commits between two revisions of nixpkgs, so it needs one git repository that \
+               has both. `--to` takes a clone (its HEAD counts), DIR@REV for another revision of it, or a revision of the repository \
+               that the old nixpkgs is in. The old one is the workspace's, or --from; a flake.lock, npins or niv say its revision.",
+    },
+    Explanation {
+        code: "OV1057",
+        title: "a commit cannot become a patch",
+        text: "nixpkgs applies patches with GNU patch, which takes text only: a binary file that a commit adds or changes cannot be in \
+               one. Commit it apart, take that commit out again, and copy the file in `postPatch` of the override.",
+    },
+    Explanation {
         code: "OV1060",
-        title: "the build runs commands on the source",
-        text: "The package has `prePatch`, `postPatch` or the like. They run shell commands, which overlayctl never does on its \
-               own: what it says is about the source as unpacked and patched, without them.",
+        title: "the build changes the source before its patches",
+        text: "The package has `prePatch`, `postUnpack`, an `unpackPhase` or a `patchPhase` of its own. They run shell commands, which \
+               overlayctl does not do on its own: what it says is about the source as unpacked. `overlayctl build` has the last word.",
     },
     Explanation {
         code: "OV1061",
-        title: "a patch that Nix fetches",
-        text: "The overlay names a patch by its address. It is no file of the queue, so it was left out here.",
+        title: "a patch that Nix fetches could not be had",
+        text: "The overlay names a patch that is no file of the queue: Nix fetches or makes it. It is applied in its place like the \
+               others, but this one could not be got, so what was said is about the source without it.",
     },
     Explanation {
         code: "OV1062",
         title: "an entry of the source was left out",
         text: "Links that lead out of the source, devices, and names that are not UTF-8 cannot be held; no patch can change them.",
+    },
+    Explanation {
+        code: "OV1064",
+        title: "the overlays do not evaluate here",
+        text: "Sources are asked for with the overlays of the workspace, since these may have a source of their own. Where the \
+               package does not evaluate with them (most often on another nixpkgs), it is looked at as nixpkgs has it.",
+    },
+    Explanation {
+        code: "OV1065",
+        title: "the build changes the source after its patches",
+        text: "nixpkgs' patchPhase runs `prePatch`, applies the patches, then runs `postPatch` (substitutions, most often of paths). A patch \
+               has to fit the files as they are before postPatch, so that is what `edit` shows. `overlayctl build --edited ATTR` runs \
+               postPatch on top of them, as any build does.",
+    },
+    Explanation {
+        code: "OV1066",
+        title: "a patch of a series was turned round",
+        text: "quilt applies it with -R. The build has no such thing, so the queue has the patch that does the same: its sides are \
+               exchanged, its text is kept, which may still say the opposite.",
     },
     Explanation {
         code: "OV1063",
@@ -280,6 +333,8 @@ impl Coded for Error {
             Error::NoSuchPatch { .. } => "OV1053",
             Error::Rebase { .. } => "OV1054",
             Error::Changed { .. } => "OV1055",
+            Error::NoHistory { .. } => "OV1056",
+            Error::NotAPatch { .. } => "OV1057",
         }
     }
 
@@ -298,10 +353,11 @@ impl Coded for Error {
             }
             Error::NotEdited { attr, .. } => Some(format!("`overlayctl edit {attr}` begins")),
             Error::Uncommitted { .. } => Some("commit them, or put them away with `git stash`".into()),
+            Error::NotAPatch { hint, .. } => hint.clone(),
             Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
-            Error::Rebase { hint, .. } => Some(hint.clone()),
+            Error::Rebase { hint, .. } | Error::NoHistory { hint, .. } => Some(hint.clone()),
             Error::Changed { .. } => Some("put it back, or begin again after --abort".into()),
             _ => None,
         }
@@ -319,7 +375,10 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::DoesNotApply { .. } | Error::OverlayOrder { .. } | Error::NotLinear { .. } => Verdict::No,
+            Error::DoesNotApply { .. }
+            | Error::OverlayOrder { .. }
+            | Error::NotLinear { .. }
+            | Error::NotAPatch { .. } => Verdict::No,
             _ => Verdict::Error,
         }
     }

@@ -42,7 +42,10 @@ pub struct Rewrite {
     pub warnings: Vec<Warning>,
     /// Patches that go.
     pub removed: Vec<PathBuf>,
-    queue_dir: PathBuf,
+    /// The overlay's new text.
+    change: Option<FileChange>,
+    /// The folders of queues that end up empty.
+    emptied: Vec<PathBuf>,
 }
 
 impl Rewrite {
@@ -52,12 +55,58 @@ impl Rewrite {
     /// Those of writing; nothing has changed then.
     pub fn commit(self, workspace: &Workspace) -> Result<Vec<PathBuf>, Error> {
         let changed = self.batch.commit()?;
-        if self.paths.is_empty() {
-            // The folder goes with its last patch; one that holds something else stays.
-            fs::remove_dir_if_empty(&self.queue_dir);
-        }
+        // A folder goes with its last patch; one that holds something else stays.
+        self.emptied.iter().for_each(|dir| fs::remove_dir_if_empty(dir));
         patch_case::make_visible(workspace, &self.paths)?;
         Ok(changed)
+    }
+}
+
+/// Plans for several queues, which become one batch: the overlays are told of each change before the next is planned.
+#[derive(Debug)]
+pub struct Together {
+    /// The overlays as they will be.
+    pub overlays: Overlays,
+    all: Rewrite,
+}
+
+impl Together {
+    /// Begins without a change.
+    pub fn new(workspace: &Workspace, overlays: Overlays) -> Together {
+        let all = Rewrite {
+            batch: Batch::new(workspace.root()),
+            paths: Vec::new(),
+            diff: String::new(),
+            warnings: Vec::new(),
+            removed: Vec::new(),
+            change: None,
+            emptied: Vec::new(),
+        };
+        Together { overlays, all }
+    }
+
+    /// Plans to replace a queue that has been patched already, as [`plan`].
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
+        let nothing = || Ok((Facts::default(), Vec::new()));
+        let one = plan(workspace, &self.overlays, series, wanted, None, nothing)?;
+        if let Some(change) = one.change {
+            self.overlays.replace(&change.path, change.new)?;
+        }
+        self.all.batch.append(one.batch);
+        self.all.paths.extend(one.paths);
+        self.all.diff.push_str(&one.diff);
+        self.all.warnings.extend(one.warnings);
+        self.all.removed.extend(one.removed);
+        self.all.emptied.extend(one.emptied);
+        Ok(())
+    }
+
+    /// Returns the one change that all plans make.
+    pub fn done(self) -> Rewrite {
+        self.all
     }
 }
 
@@ -91,7 +140,8 @@ pub fn plan(
         diff: String::new(),
         warnings: Vec::new(),
         removed: Vec::new(),
-        queue_dir: series.dir.clone(),
+        change: None,
+        emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
     };
     for entry in &series.patches {
         // A file that stands elsewhere is the user's: it is only no longer named.
@@ -129,7 +179,8 @@ pub fn plan(
     };
     if let Some(change) = change {
         rewrite.batch.write(&change.path, change.new.as_bytes());
-        rewrite.diff = patch_case::diff(&[change]);
+        rewrite.diff = patch_case::diff(std::slice::from_ref(&change));
+        rewrite.change = Some(change);
     }
     Ok(rewrite)
 }

@@ -75,6 +75,7 @@ impl Entry {
 }
 
 /// The overlays of a workspace, read once.
+#[derive(Debug)]
 pub struct Overlays {
     files: Vec<OverlayFile>,
 }
@@ -98,6 +99,17 @@ impl Overlays {
             }
         }
         Ok(Overlays { files })
+    }
+
+    /// Puts another text in the place of that of an overlay file.
+    ///
+    /// # Errors
+    /// Those of the overlay room.
+    pub fn replace(&mut self, path: &Path, text: String) -> Result<(), Error> {
+        for file in self.files.iter_mut().filter(|file| file.path() == path) {
+            *file = OverlayFile::parse(path, text.clone())?;
+        }
+        Ok(())
     }
 
     /// Returns the overlay file at a path.

@@ -75,16 +75,32 @@ pub(super) struct Session {
     pub(super) state: State,
 }
 
+/// The name of the file that says that the queues are written: what is left of the rebase only has to go.
+const DONE: &str = "done";
+
 /// Returns the directory of the rebase.
 pub(super) fn root(workspace: &Workspace) -> PathBuf {
     workspace.state_dir().join("rebase")
 }
 
+/// Returns the file that is written together with the queues, so that a rebase which is killed then is not under way any more.
+pub(super) fn done_file(workspace: &Workspace) -> PathBuf {
+    root(workspace).join(DONE)
+}
+
 impl Session {
     /// Returns the packages of the rebase that is under way, sorted.
     pub(super) fn all(workspace: &Workspace) -> Result<Vec<Session>, Error> {
+        if done_file(workspace).exists() {
+            fs::remove_tree(&root(workspace))?;
+        }
+        Session::below(&root(workspace))
+    }
+
+    /// Returns the packages that a directory has, sorted.
+    pub(super) fn below(root: &Path) -> Result<Vec<Session>, Error> {
         let mut dirs: Vec<PathBuf> =
-            std::fs::read_dir(root(workspace)).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+            std::fs::read_dir(root).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         dirs.sort();
         let mut sessions = Vec::new();
         for dir in dirs {
@@ -97,10 +113,16 @@ impl Session {
         Ok(sessions)
     }
 
-    /// Makes the repository of a package: the old source with the queue on it, and the new source.
-    pub(super) fn make(workspace: &Workspace, series: &Series, old: &Source, new: &Source) -> Result<Session, Error> {
+    /// Makes the repository of a package below `root`: the old source with the queue on it, and the new source.
+    pub(super) fn make(
+        workspace: &Workspace,
+        root: &Path,
+        series: &Series,
+        old: &Source,
+        new: &Source,
+    ) -> Result<Session, Error> {
         let attr = series.attr.to_string();
-        let worktree = Worktree::create(&root(workspace).join(queue::dir_name(&series.attr)))?;
+        let worktree = Worktree::create(&root.join(queue::dir_name(&series.attr)))?;
         let mut at = edit::base(&worktree, &attr, old)?;
         let mut patches = Vec::new();
         for entry in &series.patches {

@@ -2,9 +2,11 @@
 //!
 //! Must not decide anything.
 
+use super::time_machine::{Break, Revision, Travelled};
 use super::{Rebased, State};
 use crate::base::diagnostic::Verdict;
 use crate::ops::Outcome;
+use crate::ops::check::State as Fit;
 use crate::view::{Block, Document, Role, Table, Text};
 
 impl State {
@@ -94,5 +96,113 @@ impl Outcome for Rebased {
     fn verdict(&self) -> Option<Verdict> {
         let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.dir.is_some());
         (stuck && !self.aborted).then_some(Verdict::No)
+    }
+}
+
+impl Revision {
+    fn short(&self) -> &str {
+        self.id.get(..10).unwrap_or(&self.id)
+    }
+
+    fn shown(&self) -> Text {
+        Text::new().with(Role::Name, self.short()).plain(format!(" {}", self.subject))
+    }
+}
+
+impl Outcome for Travelled {
+    const SCHEMA: &'static str = "overlayctl.time-machine/1";
+
+    fn document(&self, _verbose: bool) -> Document {
+        let mut document = Document::new();
+        if self.packages.is_empty() {
+            document.line("nothing is patched");
+            return document;
+        }
+        for package in &self.packages {
+            let versions = match (&package.from, &package.to) {
+                (Some(from), Some(to)) if from == to => to.clone(),
+                (Some(from), Some(to)) => format!("{from} -> {to}"),
+                (from, to) => from.clone().or_else(|| to.clone()).unwrap_or_default(),
+            };
+            document
+                .line(Text::new().with(Role::Name, package.attr.to_string()).with(Role::Dim, format!("  {versions}")));
+            if let Some(failure) = &package.failure {
+                document.line(Text::new().plain("  ").with(Role::Bad, failure.message.clone()));
+                if let Some(hint) = &failure.hint {
+                    document.line(Text::new().with(Role::Dim, "  hint: ").plain(hint.clone()));
+                }
+            }
+            if let Some(since) = &package.since {
+                show_break("  since ", since, &mut document);
+            }
+            for patch in &package.patches {
+                let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let role = match patch.state {
+                    _ if patch.state.fits() => Role::Good,
+                    Fit::AlreadyUpstream | Fit::Fuzz => Role::Warn,
+                    _ => Role::Bad,
+                };
+                let detail = if patch.detail.is_empty() { String::new() } else { format!("  {}", patch.detail) };
+                document.line(
+                    Text::new().plain(format!("  {file}  ")).with(role, patch.state.words()).with(Role::Dim, detail),
+                );
+                if let Some(since) = &patch.since {
+                    let word = match (patch.state, since.state) {
+                        (Fit::AlreadyUpstream, _) => "    became upstream at ".to_string(),
+                        (now, Some(state)) if state != now => format!("    {} since ", state.words()),
+                        _ => "    since ".to_string(),
+                    };
+                    show_break(&word, since, &mut document);
+                } else if let Some(why) = &patch.unknown {
+                    document.line(Text::new().with(Role::Warn, "    the revision is not known: ").plain(why.clone()));
+                } else if !patch.state.fits() {
+                    document.line("    it was so in the old revision already");
+                }
+            }
+        }
+        document.blank();
+        let looked = super::super::impact::plural(self.asked, "revision");
+        document.line(Text::new().with(
+            Role::Dim,
+            format!("looked at {looked}; {} lie between {} and {}", self.between, self.from.short(), self.to.short()),
+        ));
+        document
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        let fine = |p: &super::time_machine::Package| p.failure.is_none() && p.patches.iter().all(|p| p.state.fits());
+        (!self.packages.iter().all(fine)).then_some(Verdict::No)
+    }
+}
+
+/// Shows a revision that changed something, and what lies around it.
+fn show_break(word: &str, since: &Break, document: &mut Document) {
+    let Text(first) = since.first.shown();
+    let mut line = Text::new().plain(word);
+    line.0.extend(first);
+    document.line(line.with(Role::Dim, format!("  {}", since.first.date)));
+    let indent = " ".repeat(word.len() - word.trim_start().len() + 2);
+    if let (Some(from), Some(to)) = (&since.from, &since.to)
+        && from != to
+    {
+        document.line(format!("{indent}{from} -> {to}"));
+    }
+    for merge in &since.merges {
+        let Text(shown) = merge.shown();
+        let mut line = Text::new().plain(format!("{indent}came in with "));
+        line.0.extend(shown);
+        document.line(line);
+    }
+    let mut line = Text::new().plain(format!("{indent}last before: "));
+    line.0.extend(since.last_before.shown().0);
+    document.line(line);
+    if since.unclear > 0 {
+        let revisions = super::super::impact::plural(since.unclear, "revision");
+        document.line(Text::new().with(
+            Role::Warn,
+            format!(
+                "{indent}{revisions} between the two do not evaluate or have no source to be had: it may be one of them"
+            ),
+        ));
     }
 }

@@ -1,0 +1,263 @@
+//! Real patches, mutated: whatever comes, reading, checking, linting, applying, refreshing, reversing and editing of headers end,
+//! soon, without a panic, and make nothing that is larger than what went in allows.
+//!
+//! Deterministic: case N is the same everywhere. OVERLAYCTL_FUZZ_CASES says how many (a few thousand by default, as this is
+//! unoptimised), OVERLAYCTL_FUZZ_FROM the first. More seeds: OVERLAYCTL_QUEUE_CASES, OVERLAYCTL_NIXPKGS_1909.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use overlayctl::patch::{
+    self, EXECUTABLE, LineKind, MemoryTree, Options, PatchFile, REGULAR, Refreshed, SYMLINK, apply, mailbox, normalise,
+    normalise_from, refresh, reverse,
+};
+
+const MADE: [&str; 5] = [
+    "From 0123 Mon Sep 17 00:00:00 2001\nFrom: =?UTF-8?q?J=C3=BC?= <j@x>\nDate: Mon, 1 Jan 2024 00:00:00 +0100\nSubject: [PATCH 1/2] a\n long one\n\nUpstream-Status: Backport [x]\nSigned-off-by: J <j@x>\n---\n f | 2 +-\n 1 file changed\n\ndiff --git a/f b/f\nindex 12..34 100644\n--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ sec\n a\n-b\n+B\n+BB\n c\n@@ -10,2 +11 @@\n j\n-k\n\\ No newline at end of file\n-- \n2.1\n",
+    "diff --git a/old name b/new name\nsimilarity index 90%\nrename from old name\nrename to new name\n--- a/old name\t\n+++ b/new name\t\n@@ -1 +1 @@\n-a\n+b\ndiff --git a/x b/y\nsimilarity index 100%\ncopy from x\ncopy to y\ndiff --git a/s b/s\nold mode 100644\nnew mode 100755\ndiff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\ndiff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+f\n\\ No newline at end of file\n",
+    "Index: f.c\r\n===================\r\n--- f.c.orig\t2020-01-01 00:00:00.000000000 +0000\r\n+++ f.c\t1970-01-01 01:00:00.000000000 +0100\r\n@@ -1,3 +1,3 @@\r\n a\r\n-b\r\n+B\r\n c\r\n",
+    "diff --git a/b.bin b/b.bin\nindex 0000000..e69de29 100644\nGIT binary patch\nliteral 3\nKcmZSh&&T2b0Fu%d\n\nliteral 0\nHcmV?d00001\n\nBinary files a/x and b/x differ\n--- \"a/q\\303\\274\\t\\\"\"\n+++ \"b/q\\303\\274\\t\\\"\"\n@@ -0,0 +1 @@\n+x\n",
+    "*** f.c\n--- f.c\n***************\n*** 1,2 ****\n  a\n! b\n--- 1,2 ----\n  a\n! c\n",
+];
+
+/// What is put in: the words of the format, in places where they do not belong.
+const WORDS: [&str; 30] = [
+    "@@ -0,0 +1 @@\n",
+    "@@ -1,9999999 +1,9999999 @@\n",
+    "@@ -18446744073709551615 +0 @@\n",
+    "@@ --1,-1 +-1 @@\n",
+    "--- /dev/null\n",
+    "+++ /dev/null\n",
+    "--- a/../../x\n",
+    "+++ b//etc/x\n",
+    "\\ No newline at end of file\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\0",
+    "\u{feff}",
+    "diff --git a/f b/f\n",
+    "rename from f\n",
+    "rename to f\n",
+    "copy to ../f\n",
+    "new file mode 120000\n",
+    "old mode 020644\n",
+    "deleted file mode 100644\n",
+    "GIT binary patch\nliteral 9\n",
+    "Binary files a/f and b/f differ\n",
+    "index e69de29..0000000\n",
+    "-- \n",
+    "---\n",
+    "Upstream-Status: Pending\n",
+    "From 1234 Mon Sep 17 00:00:00 2001\n",
+    "=?UTF-8?B?////?=",
+    "\u{1b}[31m",
+];
+
+/// The generator of Steele, Lea and Flood's SplitMix.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides.max(1) as u64).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<Vec<u8>> = MADE.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut todo = vec![root.join("overlays/demo/fixes"), root.join("overlays/example/patches")];
+    for name in ["OVERLAYCTL_QUEUE_CASES", "OVERLAYCTL_NIXPKGS_1909"] {
+        todo.extend(std::env::var_os(name).map(PathBuf::from));
+    }
+    let mut found = Vec::new();
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_patch = path.extension().is_some_and(|e| e == "patch" || e == "diff");
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => todo.push(path),
+                Ok(kind) if kind.is_file() && is_patch => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    seeds.extend(found.iter().map(|path| std::fs::read(path).unwrap()).filter(|bytes| bytes.len() < 12_000));
+    seeds
+}
+
+/// Changes a patch in a few places.
+fn mutate(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = dice.pick(seeds).clone();
+    for _ in 0..1 + dice.roll(5) {
+        let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        let (at, other) = (dice.roll(lines.len()), dice.roll(lines.len()));
+        match dice.roll(11) {
+            _ if lines.is_empty() => bytes.extend_from_slice(dice.pick(&WORDS).as_bytes()),
+            0 => bytes[at % 7] = u8::try_from(dice.roll(256)).unwrap(),
+            1 => {
+                let at = dice.roll(bytes.len());
+                bytes[at] = u8::try_from(dice.roll(256)).unwrap();
+            }
+            2 => bytes.truncate(dice.roll(bytes.len() + 1)),
+            3 => {
+                let word = dice.pick(&WORDS).as_bytes().to_vec();
+                let at = dice.roll(bytes.len() + 1);
+                bytes.splice(at..at, word);
+            }
+            4 => {
+                lines.remove(at);
+                bytes = lines.concat();
+            }
+            5 => {
+                lines.swap(at, other);
+                bytes = lines.concat();
+            }
+            6 => {
+                lines.insert(at, dice.pick(&WORDS).as_bytes().to_vec());
+                bytes = lines.concat();
+            }
+            7 => {
+                // A digit of a header.
+                let digits: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i].is_ascii_digit()).collect();
+                if !digits.is_empty() {
+                    bytes[*dice.pick(&digits)] = b'0' + u8::try_from(dice.roll(10)).unwrap();
+                }
+            }
+            8 => {
+                let line = lines[at].clone();
+                lines.splice(at..at, std::iter::repeat_n(line, 1 + dice.roll(40)));
+                bytes = lines.concat();
+            }
+            9 => {
+                let more = dice.pick(seeds);
+                let from = dice.roll(more.len());
+                bytes.truncate(dice.roll(bytes.len() + 1));
+                bytes.extend_from_slice(&more[from..]);
+            }
+            _ => {
+                let sign = *dice.pick(b" -+@\\");
+                lines[at][0] = sign;
+                bytes = lines.concat();
+            }
+        }
+    }
+    bytes
+}
+
+/// Makes files that a patch could fit, or nearly.
+fn tree_for(patch: &PatchFile<'_>, dice: &mut Dice) -> MemoryTree {
+    let mut tree = MemoryTree::new();
+    for file in patch.files() {
+        let Ok(target) = file.target(1) else { continue };
+        let mut text = Vec::new();
+        for hunk in &file.hunks {
+            for _ in 0..dice.roll(5) {
+                text.extend_from_slice(b"something between\n");
+            }
+            for line in hunk.lines.iter().filter(|line| line.kind != LineKind::Added) {
+                if dice.roll(30) > 0 {
+                    text.extend_from_slice(line.content(file.strip_cr));
+                    text.push(b'\n');
+                }
+            }
+        }
+        let mode = [REGULAR, REGULAR, EXECUTABLE, SYMLINK][dice.roll(4)];
+        if dice.roll(8) > 0 {
+            tree.insert(target.path(), text, mode);
+        }
+    }
+    tree
+}
+
+fn size(tree: &MemoryTree) -> usize {
+    tree.iter().map(|(path, file)| path.len() + file.bytes.len()).sum()
+}
+
+/// Does with a patch all that can be done with one.
+fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
+    for piece in mailbox::split(bytes) {
+        let _ = PatchFile::parse(piece);
+    }
+    let _ = (patch::set_trailer(bytes, "Upstream-Status", "Pending"), patch::remove_trailer(bytes, "CVE", None));
+    let _ = (patch::add_trailer(bytes, "Signed-off-by", "A <a@b>"), patch::lint::upstream_status(bytes));
+    let Ok(parsed) = PatchFile::parse(bytes) else { return false };
+    assert!(parsed.to_bytes() == bytes, "every byte is in one part");
+    let _ = (parsed.headers(), parsed.message(), parsed.strip_level(), parsed.check(0), parsed.check(1));
+    let _ = (patch::lint::lint("0001-CVE-2024-1.patch", &parsed, &Default::default()), normalise_from(&parsed, 2));
+    if let Ok(normal) = normalise(&parsed) {
+        PatchFile::parse(&normal).expect("what was brought to -p1 is a patch");
+    }
+    let turned = reverse(&parsed);
+    let tree = tree_for(&parsed, dice);
+    for options in [
+        Options::default(),
+        Options { fuzz: 0, ..Options::default() },
+        Options { reverse: true, fuzz: 0, ..Options::default() },
+    ] {
+        let Ok(outcome) = apply(&tree, &parsed, &options) else { continue };
+        let made: usize = outcome.changes.values().flatten().map(|file| file.bytes.len()).sum();
+        // A copy may double a file for each header.
+        let most = (size(&tree) + bytes.len()) * (1 + parsed.files().len());
+        assert!(made <= most, "{made} bytes out of {} and {}", size(&tree), bytes.len());
+        for path in outcome.changes.keys() {
+            assert!(!path.starts_with('/') && !path.split('/').any(|c| c == ".."), "{path}");
+        }
+        let (Ok(Refreshed::Rewritten(new)), false) = (refresh(&tree, &parsed, &options), options.reverse) else {
+            continue;
+        };
+        let again = PatchFile::parse(&new).expect("what was refreshed is a patch");
+        let after = apply(&tree, &again, &options).expect("and it applies");
+        assert!(after.accepted() && after.changes == outcome.changes, "it does the same");
+    }
+    if let Ok(turned) = turned {
+        let _ = PatchFile::parse(&turned).map(|turned| apply(&tree, &turned, &Options::default()));
+    }
+    true
+}
+
+#[test]
+fn mutated_patches_end_without_a_panic() {
+    let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
+    let (from, cases) = (number("OVERLAYCTL_FUZZ_FROM", 0), number("OVERLAYCTL_FUZZ_CASES", 3000));
+    let seeds = seeds();
+    let started = Instant::now();
+    let (mut patches, mut slowest) = (0, (Duration::ZERO, 0));
+    for case in from..from + cases {
+        let mut dice = Dice(case.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let bytes = mutate(&seeds, &mut dice);
+        let before = Instant::now();
+        match catch_unwind(AssertUnwindSafe(|| exercise(&bytes, &mut dice))) {
+            Ok(is_patch) => patches += u64::from(is_patch),
+            Err(_) => panic!("case {case}:\n{}", String::from_utf8_lossy(&bytes)),
+        }
+        slowest = slowest.max((before.elapsed(), case));
+        assert!(before.elapsed() < Duration::from_secs(20), "case {case} takes {:?}", before.elapsed());
+    }
+    println!(
+        "{cases} cases from {} seeds, {patches} of them patches still; {:?}, the slowest (case {}) {:?}",
+        seeds.len(),
+        started.elapsed(),
+        slowest.1,
+        slowest.0
+    );
+    assert!(patches * 20 > cases, "too few of the cases are patches to say anything");
+}
