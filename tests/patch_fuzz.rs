@@ -225,7 +225,9 @@ fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
             continue;
         };
         let again = PatchFile::parse(&new).expect("what was refreshed is a patch");
-        let after = apply(&tree, &again, &options).expect("and it applies");
+        let after = apply(&tree, &again, &options).unwrap_or_else(|e| {
+            panic!("refreshed it does not apply: {e}\n{}", String::from_utf8_lossy(&new));
+        });
         assert!(after.accepted() && after.changes == outcome.changes, "it does the same");
     }
     if let Ok(turned) = turned {

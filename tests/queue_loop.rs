@@ -627,3 +627,53 @@ fn binary_files_are_refused_and_reversed_patches_turned_round() {
     assert!(back.contains("--- b/b.c\n+++ a/b.c\n@@ -7,7 +7,7 @@\n") && back.contains("-NEW\n+line 10\n"), "{back}");
     scene.run(0, &["check"]);
 }
+
+/// Each command says what happened and what to do next.
+#[test]
+fn what_is_said() {
+    let Some(scene) = Scene::new() else { return };
+    scene.queue(&["a.c", "b.c", "c.c"].map(|file| patch(file, 10, "OURS", &mail(&format!("change {file}")))));
+    let says = |status: i32, args: &[&str], words: &[&str]| {
+        let output = scene.try_run(args);
+        let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {all}");
+        for words in words {
+            assert!(all.contains(words), "{args:?}: {words}: {all}");
+        }
+    };
+    // A status that OpenEmbedded refuses is not written.
+    let before = scene.state();
+    says(2, &["header", "foo", "1", "--set", "Upstream-Status=pending"], &["OV1002", "Pending"]);
+    says(2, &["header", "foo", "1", "--set", "CVE=2024-1"], &["OV1002"]);
+    assert_eq!(scene.state(), before);
+    says(0, &["import", "foo", "in/0.patch", "--offline"], &["is in the queue already; nothing changed"]);
+    // Work that is not taken yet.
+    scene.run(0, &["edit", "foo"]);
+    says(0, &["status"], &["0001-change-a.c.patch"]);
+    scene.commit("n.c", "x\n", "add n");
+    says(0, &["status"], &["there is work in", "overlayctl finish foo"]);
+    says(0, &["finish", "foo"], &["4 patches in the queue, 3 of them as before", "overlayctl finish foo --abort"]);
+    says(0, &["unpatch", "foo", "4"], &[]);
+    scene.run(0, &["edit", "foo"]);
+    scene.run(0, &["finish", "foo", "--abort"]);
+    // Upstream took one, changed the place of another.
+    for (file, line) in [("a.c", "OURS"), ("b.c", "THEIRS")] {
+        let mut lines = numbered(1..31);
+        lines[9] = line.into();
+        scene.write(&format!("two/foo/{file}"), &text(&lines));
+    }
+    says(
+        1,
+        &["check", "--nixpkgs", "two"],
+        &["Next: overlayctl unpatch foo 0001-change-a.c.patch", "overlayctl rebase foo --from OLD --to NEW"],
+    );
+    says(
+        1,
+        &["rebase", "--to", "two", "--dry-run"],
+        &["upstream now", "conflict", "rebased", "as if those that conflict were skipped"],
+    );
+    says(1, &["rebase", "--to", "two"], &["resolve .overlayctl/rebase/foo/b.c", "overlayctl rebase --continue"]);
+    says(0, &["status"], &["a rebase is under way"]);
+    says(0, &["rebase", "--skip"], &["removed patches/foo/0001-change-a.c.patch", "make that the workspace's"]);
+    assert!(!String::from_utf8_lossy(&scene.try_run(&["status"]).stdout).contains("under way"));
+}

@@ -220,7 +220,7 @@ fn without_a_history_the_way_out_is_said() {
     let mut set = Set::new(&scene.at("one"));
     let first = set.commit("first", &[]);
     refused(&["--to", "nowhere"], &["OV1056", "has no revision nowhere", "fetch"]);
-    refused(&["--to", &first.to_string()], &["OV1056", "both are the revision"]);
+    refused(&["--to", &first.to_string()], &["OV1056", "are both at the revision"]);
     // A set that is no checkout says no revision, unless nixpkgs' own file does.
     refused(&["--to", "two"], &["OV1056", "--to REV"]);
     scene.write("two/.git-revision", &format!("{first}\n"));

@@ -375,11 +375,45 @@ impl Outcome for Checked {
                 show_conflict(patch, conflict, &mut document);
             }
         }
+        self.advise(&mut document);
         document
     }
 
     fn verdict(&self) -> Option<Ending> {
         (!self.applies).then_some(Ending::No)
+    }
+}
+
+impl Checked {
+    /// Says what to do about what is not clean, once for each kind.
+    fn advise(&self, document: &mut Document) {
+        let first = |states: &[State]| {
+            self.packages.iter().find_map(|package| {
+                let patch = package.patches.iter().find(|patch| states.contains(&patch.state))?;
+                let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                Some((package.attr.to_string(), file))
+            })
+        };
+        let mut advice = Vec::new();
+        if let Some((attr, file)) = first(&[State::AlreadyUpstream]) {
+            advice.push((format!("overlayctl unpatch {attr} {file}"), "takes out what the source has already"));
+        }
+        if let Some((attr, _)) = first(&[State::Conflict, State::FileGone, State::PartlyUpstream]) {
+            advice.push((
+                format!("overlayctl rebase {attr} --from OLD --to NEW"),
+                "merges the queue from the nixpkgs it was made for; --time-machine finds what broke it",
+            ));
+        }
+        if let (Some((attr, _)), false) = (first(&[State::Fuzz]), self.allow_fuzz) {
+            advice.push((format!("overlayctl refresh {attr} --allow-fuzz"), "writes the context that is there now"));
+        }
+        if !advice.is_empty() {
+            document.blank();
+        }
+        for (i, (command, what)) in advice.into_iter().enumerate() {
+            let start = if i == 0 { "Next: " } else { "      " };
+            document.line(Text::new().plain(start).with(Role::Command, command).plain(format!(" {what}")));
+        }
     }
 }
 

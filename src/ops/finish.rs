@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::queue::commits::{self, Keep, Known};
 use super::queue::error::Error as QueueError;
+use super::queue::patches;
 use super::queue::rewrite::{self, Wanted};
 use super::queue::series::Overlays;
 use super::queue::session::{self, Recorded, Session};
@@ -109,7 +110,7 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         false => facts::ask(workspace, nixpkgs.as_deref(), &attr),
     };
     let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
-    let patches = plan
+    let taken = plan
         .paths
         .iter()
         .zip(&written)
@@ -133,7 +134,7 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         attr,
         unchanged: files.is_empty(),
         dry_run: options.dry_run,
-        patches,
+        patches: taken,
         removed: plan.removed.clone(),
         files,
         diff: plan.diff.clone(),
@@ -159,6 +160,19 @@ impl Outcome for Finished {
         show_files(&mut document, self.dry_run, &self.files, &self.removed);
         if !self.diff.is_empty() {
             document.push(Block::Diff(self.diff.clone()));
+        }
+        if !self.dry_run {
+            document.blank();
+            let (attr, kept) = (self.attr.to_string(), self.patches.iter().filter(|patch| patch.untouched).count());
+            document.line(format!("{} in the queue, {kept} of them as before", patches(self.patches.len())));
+            document.line(
+                Text::new()
+                    .plain("Next: ")
+                    .with(Role::Command, "overlayctl impact")
+                    .plain(" says what that rebuilds; go on in the worktree, or ")
+                    .with(Role::Command, format!("overlayctl finish {attr} --abort"))
+                    .plain(" removes it"),
+            );
         }
         document
     }

@@ -11,7 +11,7 @@ use super::queue::session;
 use super::{Error, Outcome};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
-use crate::patch::{self, Headers, PatchFile};
+use crate::patch::{self, Headers, PatchFile, lint};
 use crate::view::{Document, Role, Text};
 
 /// One edit of a header.
@@ -47,7 +47,8 @@ pub struct Headed {
 /// Shows or edits the header of a patch.
 ///
 /// # Errors
-/// [`super::queue::error::Error::NoSuchPatch`]; [`Error::Patch`] for a key or value that cannot stand on one line.
+/// [`super::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
+/// [`Error::Patch`] for a key or value that cannot stand on one line.
 pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dry_run: bool) -> Result<Headed, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     let overlays = Overlays::read(workspace, None)?;
@@ -64,6 +65,9 @@ pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dr
         }
         .map_err(|e| Error::Patch(e.in_file(&path)))?;
     }
+    if let Some(entry) = series.patches.get(at) {
+        refuse_malformed(&entry.name(), &entry.bytes, &meant.bytes)?;
+    }
     let headers = PatchFile::parse(&meant.bytes).map_err(|e| Error::Patch(e.in_file(&path)))?.headers();
     let mut files = Vec::new();
     if !edits.is_empty() {
@@ -75,6 +79,21 @@ pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dr
         }
     }
     Ok(Headed { attr, path, headers, edited: !edits.is_empty(), dry_run, files })
+}
+
+/// Refuses an edit that writes a line which `lint` would complain of; what was so before stays as it is.
+fn refuse_malformed(name: &str, before: &[u8], after: &[u8]) -> Result<(), Error> {
+    let malformed = |bytes: &[u8]| -> Vec<lint::Finding> {
+        let findings = PatchFile::parse(bytes).map(|patch| lint::lint(name, &patch, &lint::Rules::default()));
+        let mut findings = findings.unwrap_or_default();
+        findings.retain(|finding| matches!(finding.code, "OV0243" | "OV0245" | "OV0247"));
+        findings
+    };
+    let before = malformed(before);
+    match malformed(after).into_iter().find(|new| before.iter().all(|old| old.message != new.message)) {
+        Some(finding) => Err(Error::Usage { message: finding.message, hint: finding.hint.to_string() }),
+        None => Ok(()),
+    }
 }
 
 impl Outcome for Headed {

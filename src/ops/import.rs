@@ -272,7 +272,12 @@ impl Outcome for Imported {
         if !self.diff.is_empty() {
             document.push(Block::Diff(self.diff.clone()));
         }
-        if self.already > 0 {
+        if self.patches.is_empty() && self.already > 0 {
+            document.line(match self.already {
+                1 => "the patch is in the queue already; nothing changed".to_string(),
+                all => format!("all {all} patches are in the queue already; nothing changed"),
+            });
+        } else if self.already > 0 {
             document.line(format!(
                 "{} of them {} in the queue already",
                 self.already,

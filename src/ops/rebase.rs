@@ -64,6 +64,8 @@ pub struct Rebased {
     pub dry_run: bool,
     /// The files that changed.
     pub files: Vec<PathBuf>,
+    /// Those of them that went.
+    pub removed: Vec<PathBuf>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -139,6 +141,11 @@ pub fn rebase(workspace: &Workspace, request: &Request, progress: &mut dyn Progr
     }
 }
 
+/// Says whether a rebase waits for the user.
+pub fn is_under_way(workspace: &Workspace) -> bool {
+    session::root(workspace).is_dir() && !session::done_file(workspace).exists()
+}
+
 fn under_way(workspace: &Workspace) -> Result<Vec<Session>, Error> {
     let sessions = Session::all(workspace)?;
     if sessions.is_empty() {
@@ -155,6 +162,7 @@ fn rows(sessions: Vec<Session>) -> Rebased {
         aborted: false,
         dry_run: false,
         files: Vec::new(),
+        removed: Vec::new(),
         warnings: Vec::new(),
     }
 }
@@ -197,7 +205,7 @@ fn begin(
     let mut rebased = rows(Vec::new());
     let mut sessions = Vec::new();
     for ((series, old), new) in queues.iter().zip(old).zip(new) {
-        match begin_package(workspace, scratch.path(), series, old, new, &mut rebased.warnings) {
+        match begin_package(workspace, scratch.path(), series, old, new, dry_run, &mut rebased.warnings) {
             Ok(Begun::Same(row)) => rebased.packages.push(row),
             Ok(Begun::Session(session)) => sessions.push(*session),
             Err(error) => rebased.packages.push(Package {
@@ -234,6 +242,7 @@ fn begin_package(
     series: &Series,
     old: Result<Source, Error>,
     new: Result<Source, Error>,
+    dry_run: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Begun, Error> {
     let (old, new) = (old?, new?);
@@ -250,7 +259,7 @@ fn begin_package(
         }));
     }
     let mut session = Session::make(workspace, root, series, &old, &new)?;
-    session.advance()?;
+    session.advance(dry_run)?;
     Ok(Begun::Session(Box::new(session)))
 }
 
@@ -269,7 +278,7 @@ fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Resu
         } else {
             session.resolved()?
         }
-        session.advance()?;
+        session.advance(false)?;
     }
     settle(workspace, sessions, rows(Vec::new()))
 }
@@ -289,6 +298,7 @@ fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -
     }
     let mut plan = together.done();
     rebased.warnings.extend(std::mem::take(&mut plan.warnings));
+    rebased.removed.extend(std::mem::take(&mut plan.removed));
     plan.batch.write(session::done_file(workspace), b"");
     rebased.files.extend(plan.commit(workspace)?);
     rebased.files.retain(|path| *path != session::done_file(workspace));

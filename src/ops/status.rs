@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::check::{self, State};
 use super::progress::Progress;
-use super::queue::date;
 use super::queue::series::{Entry, Overlays};
-use super::{Error, Outcome};
+use super::queue::{date, session};
+use super::{Error, Outcome, rebase};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
@@ -38,6 +38,8 @@ pub struct Options {
 pub struct Status {
     /// The packages.
     pub packages: Vec<Package>,
+    /// Whether a rebase is under way.
+    pub rebasing: bool,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -54,6 +56,9 @@ pub struct Package {
     pub cves: BTreeSet<String>,
     /// Its patches, in order.
     pub patches: Vec<Patch>,
+    /// Its worktree, when it holds work that the queue does not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub editing: Option<PathBuf>,
     /// Why it is not known whether they apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<check::Failure>,
@@ -121,13 +126,14 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
         }
         packages.push(Package {
             patches: series.patches.iter().enumerate().map(|(i, e)| patch(e, state(i), options.now)).collect(),
+            editing: session::unfinished(workspace, &attr),
             attr,
             cves,
             name: found.as_ref().and_then(|f| f.name.clone()),
             failure: found.and_then(|f| f.failure),
         });
     }
-    Ok(Status { packages, warnings })
+    Ok(Status { packages, rebasing: rebase::is_under_way(workspace), warnings })
 }
 
 fn patch(entry: &Entry, applies: Option<State>, now: i64) -> Patch {
@@ -201,6 +207,17 @@ impl Outcome for Status {
                 let text = Text::new().with(Role::Bad, format!("{}: ", package.attr));
                 document.line(text.plain(failure.message.clone()));
             }
+        }
+        for package in &self.packages {
+            let Some(dir) = &package.editing else { continue };
+            let command = format!("overlayctl finish {}", package.attr);
+            let text = Text::new().with(Role::Name, package.attr.to_string());
+            let text = text.plain(format!(": there is work in {} that the queue does not have; ", dir.display()));
+            document.line(text.with(Role::Command, command).plain(" takes it"));
+        }
+        if self.rebasing {
+            let text = Text::new().plain("a rebase is under way; ").with(Role::Command, "overlayctl rebase --continue");
+            document.line(text.plain(" goes on, --abort leaves all as it was"));
         }
         let cves: BTreeSet<&str> = self.packages.iter().flat_map(|p| p.cves.iter().map(String::as_str)).collect();
         if !cves.is_empty() {

@@ -197,7 +197,8 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
                     "OV0243",
                     message,
                     line,
-                    "write `Upstream-Status: Word [where or why]` at the start of a line, in this case",
+                    "write `Upstream-Status: Word [where or why]` at the start of a line; Word is Pending, Submitted, Backport, \
+                     Denied, Inappropriate or Inactive-Upstream, in this case",
                 );
             }
         }

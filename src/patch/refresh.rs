@@ -94,6 +94,8 @@ fn write_file(file: &FileDiff<'_>, out: &mut Vec<u8>) {
     for hunk in &file.hunks {
         out.extend_from_slice(hunk.bytes);
     }
+    // `Binary files differ` does nothing, and stays.
+    out.extend_from_slice(file.binary.map_or(b"", |binary| binary.bytes));
 }
 
 /// Moves the hunks of a file to where they were applied and gives them the context that is there. `None` when a hunk's context
@@ -236,6 +238,17 @@ mod tests {
             refresh(&tree(&fuzzy), &patch, &Options { fuzz: 0, ..Options::default() }).unwrap(),
             Refreshed::Rejected(_)
         ));
+    }
+
+    /// Found by tests/patch_fuzz.rs: the line went, and what followed it got another meaning.
+    #[test]
+    fn a_note_about_a_binary_file_stays() {
+        let text = "diff --git a/x.bin b/x.bin\nBinary files a/x.bin and b/x.bin differ\n--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n-a\n+A\n b\n";
+        let patch = PatchFile::parse(text.as_bytes()).unwrap();
+        let Refreshed::Rewritten(bytes) = refresh(&tree("0\na\nb\n"), &patch, &Options::default()).unwrap() else {
+            panic!()
+        };
+        assert_eq!(String::from_utf8(bytes).unwrap(), text.replace("@@ -1,2 +1,2 @@", "@@ -2,2 +2,2 @@"));
     }
 
     #[test]

@@ -53,8 +53,9 @@ fn header(file: &FileDiff<'_>, out: &mut Vec<u8>) {
         let eol = line.get(text.len()..).unwrap_or_default();
         let git = file.git.as_ref().filter(|_| text.starts_with(b"diff --git "));
         if let Some((old, new)) = git.and_then(|git| git.old.as_ref().zip(git.new.as_ref())) {
-            let name =
-                |name: &FileName| if name.name.contains(' ') { in_quotes(&name.name) } else { quoted(&name.name) };
+            // Quotes around blanks stay where they were needed: where no other line has the names.
+            let blanks = |name: &FileName| name.name.contains(' ') && text.contains(&b'"');
+            let name = |name: &FileName| if blanks(name) { in_quotes(&name.name) } else { quoted(&name.name) };
             out.extend_from_slice(format!("diff --git {} {}", name(new), name(old)).as_bytes());
             out.extend_from_slice(eol);
             continue;
@@ -191,11 +192,11 @@ mod tests {
                 let name = if i == 0 { "with blank".to_string() } else { format!("d/f{i}") };
                 if let Some(old) = old { let _ = before.insert(name.clone(), old.clone(), REGULAR); }
                 let mode = if *executable { EXECUTABLE } else { REGULAR };
-                match new {
+                let _ = match new {
                     Some(_) if *link == 0 => after.insert(name, "target", SYMLINK),
                     Some(new) => after.insert(name, new.clone(), mode),
-                    None => {}
-                }
+                    None => None,
+                };
             }
             let bytes = diff_trees(&before, &after).unwrap();
             prop_assume!(!bytes.is_empty());

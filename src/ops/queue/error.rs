@@ -155,7 +155,7 @@ pub enum Error {
         hint: String,
     },
     /// A file changed since it was read.
-    #[error("{} changed since `edit` began", path.display())]
+    #[error("{} changed since `edit` or `rebase` began", path.display())]
     Changed {
         /// The file.
         path: PathBuf,

@@ -160,6 +160,15 @@ impl Session {
     }
 }
 
+/// Returns the worktree of a package when it holds work that is not finished; one that cannot be read counts.
+pub fn unfinished(workspace: &Workspace, attr: &AttrPath) -> Option<PathBuf> {
+    match Session::open(workspace, attr) {
+        Ok(Some(session)) if session.unfinished().unwrap_or(true) => Some(dir(workspace, attr)),
+        Ok(_) => None,
+        Err(_) => Some(dir(workspace, attr)),
+    }
+}
+
 /// Refuses to change the queue of a package whose worktree holds work that is not finished.
 ///
 /// # Errors

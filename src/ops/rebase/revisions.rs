@@ -65,7 +65,8 @@ pub(super) fn between(workspace: &Workspace, from: Option<&str>, to: &str) -> Re
         let find = |named: &Named| history.resolve(named.revision.as_deref()?);
         match (find(&from), find(&to)) {
             (Some(old), Some(new)) if old == new => {
-                return refuse(format!("both are the revision {new}"), "name two different ones with --from and --to");
+                let both = format!("{} and {} are both at the revision {new}", from.shown, to.shown);
+                return refuse(both, "name two different ones with --from and --to");
             }
             (Some(old), Some(new)) => {
                 if history.merge_base(old, new)?.is_none() {

@@ -193,8 +193,9 @@ impl Session {
         })
     }
 
-    /// Merges patch after patch onto the new line, until one conflicts or all are done.
-    pub(super) fn advance(&mut self) -> Result<(), Error> {
+    /// Merges patch after patch onto the new line, until one conflicts or all are done; with `to_the_end` past those that conflict,
+    /// as if these were skipped.
+    pub(super) fn advance(&mut self, to_the_end: bool) -> Result<(), Error> {
         if self.conflicting().is_some() {
             return Ok(());
         }
@@ -213,13 +214,14 @@ impl Session {
                     self.state.tip = made.to_string();
                     Fate::Rebased
                 }
+                Merged::Conflicts(_, files) if to_the_end => Fate::Conflict { files },
                 Merged::Conflicts(tree, files) => {
                     self.worktree.check_out(tip.id)?;
                     self.worktree.lay_out(tree)?;
                     Fate::Conflict { files }
                 }
             };
-            let stop = matches!(fate, Fate::Conflict { .. });
+            let stop = matches!(fate, Fate::Conflict { .. }) && !to_the_end;
             if let Some(planned) = self.state.patches.get_mut(i) {
                 planned.fate = fate;
             }

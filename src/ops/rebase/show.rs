@@ -7,6 +7,7 @@ use super::{Rebased, State};
 use crate::base::diagnostic::Verdict;
 use crate::ops::Outcome;
 use crate::ops::check::State as Fit;
+use crate::ops::finish::show_files;
 use crate::view::{Block, Document, Role, Table, Text};
 
 impl State {
@@ -73,22 +74,31 @@ impl Outcome for Rebased {
                 document.line(Text::new().with(Role::Dim, "hint: ").plain(hint.clone()));
             }
         }
-        for dir in self.packages.iter().filter_map(|p| p.dir.as_ref()) {
+        let conflicts: Vec<_> = self.packages.iter().filter_map(|p| Some((p, p.dir.as_ref()?))).collect();
+        if self.dry_run && !conflicts.is_empty() {
             document.blank();
-            if !self.dry_run {
-                document.line(format!("resolve the conflict in {}", dir.display()));
-            }
+            document.line("the others were merged as if those that conflict were skipped; nothing was written");
         }
-        if self.packages.iter().any(|p| p.dir.is_some()) && !self.dry_run {
+        if !self.dry_run && !conflicts.is_empty() {
+            document.blank();
+            for (package, dir) in conflicts {
+                let files = package.patches.iter().filter(|p| p.state == State::Conflict).flat_map(|p| &p.files);
+                for file in files {
+                    document.line(Text::new().with(Role::Bad, "resolve ").plain(dir.join(file).display().to_string()));
+                }
+            }
             document.line(
                 Text::new()
-                    .plain("then ")
+                    .plain("Next: ")
                     .with(Role::Command, "overlayctl rebase --continue")
-                    .plain(" (or --skip, or --abort); nothing in the workspace has changed yet"),
+                    .plain(" once they are resolved; --skip drops the patch, --abort leaves all as it was"),
             );
+            document.line(Text::new().with(Role::Dim, "nothing in the workspace has changed yet"));
         }
-        for file in &self.files {
-            document.line(Text::new().with(Role::Good, "wrote ").plain(file.display().to_string()));
+        show_files(&mut document, false, &self.files, &self.removed);
+        if self.written && !self.files.is_empty() {
+            document.blank();
+            document.line("the queue fits the new nixpkgs: make that the workspace's (`nixpkgs` in overlayctl.toml, or its lock file)");
         }
         document
     }
