@@ -239,7 +239,7 @@ fn a_chain_is_built_linked_and_found_again() {
     assert_eq!((report.unlinked.len(), report.check().unwrap_err().code()), (1, "OV0518"), "{report:?}");
     // And a comparing one finds it the same.
     let mut check = room.request(&["tool"]);
-    check.check = true;
+    check.settings.check = true;
     assert_eq!(room.nix.build(&check, &mut ignore).unwrap().status, Some(0));
 }
 
@@ -247,7 +247,7 @@ fn a_chain_is_built_linked_and_found_again() {
 fn failures_are_told_with_their_reasons_and_what_they_block() {
     let Some(room) = Room::new() else { return };
     let mut request = room.request(&["needsBad", "wrongHash", "noOutput", "tool"]);
-    request.keep_going = true;
+    request.settings.keep_going = true;
     let report = room.nix.build(&request, &mut ignore).unwrap();
     let result = |name: &str| {
         let found = report.results.iter().find(|(drv, _)| overlayctl::base::store_path::drv_name(drv) == name);
@@ -271,7 +271,7 @@ fn failures_are_told_with_their_reasons_and_what_they_block() {
 fn a_build_that_takes_too_long_says_so() {
     let Some(room) = Room::new() else { return };
     let mut request = room.request(&["slow"]);
-    request.timeout = Some(1);
+    request.settings.timeout = Some(1);
     let report = room.nix.build(&request, &mut ignore).unwrap();
     let slow = report.results.values().next().unwrap();
     assert_eq!(slow.outcome, Outcome::Failed, "{report:?}");

@@ -47,11 +47,18 @@ impl Goal {
     }
 }
 
-/// What is to be built and how; what is `None` is as Nix is configured.
+/// What is to be built and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildRequest {
     /// What is wanted.
     pub goals: Vec<Goal>,
+    /// How.
+    pub settings: BuildSettings,
+}
+
+/// How something is built; what is `None` is as Nix is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildSettings {
     /// Go on after a failure.
     pub keep_going: bool,
     /// How many builds at a time here (`auto` or a number).
@@ -225,7 +232,8 @@ impl Nix {
     /// Those of running `nix-store`.
     pub fn plan_build(&self, request: &BuildRequest) -> Result<DryRun, Error> {
         // With --check everything counts as there, so what is missing below the goals is asked for without it.
-        let request = BuildRequest { check: false, ..request.clone() };
+        let settings = BuildSettings { check: false, ..request.settings.clone() };
+        let request = BuildRequest { goals: request.goals.clone(), settings };
         let exec = self.wishes(self.store_call().args(["--realise", "--dry-run"]), &request);
         Ok(DryRun::read(&String::from_utf8_lossy(&self.output(&exec)?.stderr)))
     }
@@ -236,19 +244,20 @@ impl Nix {
     }
 
     fn wishes(&self, mut exec: Exec, request: &BuildRequest) -> Exec {
-        if request.keep_going {
+        let settings = &request.settings;
+        if settings.keep_going {
             exec = exec.arg("--keep-going");
         }
-        if request.check {
+        if settings.check {
             exec = exec.arg("--check");
         }
-        exec.args(setting("max-jobs", request.max_jobs.as_ref()))
-            .args(setting("cores", request.cores))
-            .args(setting("timeout", request.timeout))
-            .args(setting("max-silent-time", request.max_silent_time))
-            .args(setting("builders", request.builders.as_ref()))
-            .args(setting("substituters", request.substituters.as_ref()))
-            .args(&request.extra_args)
+        exec.args(setting("max-jobs", settings.max_jobs.as_ref()))
+            .args(setting("cores", settings.cores))
+            .args(setting("timeout", settings.timeout))
+            .args(setting("max-silent-time", settings.max_silent_time))
+            .args(setting("builders", settings.builders.as_ref()))
+            .args(setting("substituters", settings.substituters.as_ref()))
+            .args(&settings.extra_args)
             .args(request.goals.iter().map(Goal::argument))
     }
 
@@ -400,15 +409,17 @@ mod tests {
         let nix = Nix::for_argument_tests(Settings::default());
         let request = BuildRequest {
             goals: vec![goal("/nix/store/a.drv", &["out", "dev"]), goal("/nix/store/b.drv", &[])],
-            keep_going: true,
-            max_jobs: Some("auto".into()),
-            cores: Some(0),
-            timeout: Some(60),
-            max_silent_time: Some(30),
-            check: true,
-            builders: Some("ssh-ng://b x86_64-linux /k 2 1".into()),
-            substituters: Some(String::new()),
-            extra_args: vec!["--fallback".into()],
+            settings: BuildSettings {
+                keep_going: true,
+                max_jobs: Some("auto".into()),
+                cores: Some(0),
+                timeout: Some(60),
+                max_silent_time: Some(30),
+                check: true,
+                builders: Some("ssh-ng://b x86_64-linux /k 2 1".into()),
+                substituters: Some(String::new()),
+                extra_args: vec!["--fallback".into()],
+            },
         };
         let rest = [
             "--keep-going",

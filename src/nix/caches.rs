@@ -67,7 +67,9 @@ impl Nix {
         // The older name first: each version knows only one of them for good.
         for words in [&["show-config"][..], &["config", "show"]] {
             let exec = self.with_options(Exec::new(&self.nix).args(words).arg("--json"));
-            let exec = exec.args(setting("substituters", request.substituters.as_ref())).args(&request.extra_args);
+            let exec = exec
+                .args(setting("substituters", request.settings.substituters.as_ref()))
+                .args(&request.settings.extra_args);
             let finished = exec.limit(PATIENCE).run()?;
             if let Some(caches) = read_caches(&finished.stdout) {
                 return Ok(caches);

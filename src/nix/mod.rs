@@ -36,7 +36,7 @@ mod state;
 mod store;
 mod survey;
 
-pub use build::{BuildReport, BuildRequest, BuildResult, Goal, Outcome};
+pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
 pub use caches::CachedPath;
 pub use error::{EXPLANATIONS, Error};
 pub use expression::{

@@ -1,7 +1,6 @@
 //! `build`: a plan, then Nix builds it, then results, logs and durations are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ mod plan;
 mod report_file;
 mod show;
 
+pub use crate::nix::BuildSettings;
 pub use failed::{BuildFailure, FailingPatch};
 pub use plan::Plan;
 pub use report_file::{ReportFile, ReportFormat};
@@ -36,26 +36,10 @@ pub struct Options {
     pub selection: Selection,
     /// Whether it ends with the plan.
     pub dry_run: bool,
-    /// Goes on after a failure.
-    pub keep_going: bool,
-    /// How many builds at a time (`auto` or a number).
-    pub max_jobs: Option<String>,
-    /// How many cores a build may use.
-    pub cores: Option<u32>,
-    /// The longest that a build may take, in seconds.
-    pub timeout: Option<u64>,
-    /// The longest that a build may be silent, in seconds.
-    pub max_silent_time: Option<u64>,
-    /// Builds again what is there, and compares.
-    pub check: bool,
-    /// Nix's `builders`.
-    pub builders: Option<String>,
-    /// Nix's `substituters`.
-    pub substituters: Option<String>,
+    /// How Nix builds.
+    pub settings: BuildSettings,
     /// A store that the results are copied to.
     pub copy_to: Option<String>,
-    /// What else Nix is given.
-    pub extra_args: Vec<OsString>,
     /// Files that the outcome is written to.
     pub reports: Vec<ReportFile>,
 }
@@ -233,18 +217,7 @@ fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
 
 fn request(options: &Options, comparison: &Comparison, targets: &[BuiltTarget]) -> BuildRequest {
     let goals = comparison.targets.iter().zip(targets).map(|(t, built)| Goal::of(&t.instantiated, built.link.clone()));
-    BuildRequest {
-        goals: goals.collect(),
-        keep_going: options.keep_going,
-        max_jobs: options.max_jobs.clone(),
-        cores: options.cores,
-        timeout: options.timeout,
-        max_silent_time: options.max_silent_time,
-        check: options.check,
-        builders: options.builders.clone(),
-        substituters: options.substituters.clone(),
-        extra_args: options.extra_args.clone(),
-    }
+    BuildRequest { goals: goals.collect(), settings: options.settings.clone() }
 }
 
 /// Returns what Nix said of the machines when none of them could build.

@@ -21,7 +21,7 @@ use super::{Error, engine, targets};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
 use crate::config::Workspace;
-use crate::nix::{BuildRequest, Goal, Input, Nix, PackageSet, PackageSource, Root};
+use crate::nix::{BuildRequest, BuildSettings, Goal, Input, Nix, PackageSet, PackageSource, Root};
 use crate::overlay::AttrPath;
 use crate::patch::MemoryTree;
 use gathered::Gathered;
@@ -285,8 +285,10 @@ fn fetch<'f>(
     }
     progress.stage(&format!("getting {}", super::impact::plural(missing.len(), "source")));
     let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
-    let request =
-        BuildRequest { goals: missing.keys().map(goal).collect(), keep_going: true, ..BuildRequest::default() };
+    let request = BuildRequest {
+        goals: missing.keys().map(goal).collect(),
+        settings: BuildSettings { keep_going: true, ..BuildSettings::default() },
+    };
     let report = nix.build(&request, &mut |_, _| {})?;
     if report.interrupted {
         report.check()?;

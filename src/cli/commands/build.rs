@@ -71,16 +71,18 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let options = build::Options {
         selection: crate::ops::targets::Selection { edited: args.edited, ..args.set.selection(args.targets) },
         dry_run: args.dry_run,
-        keep_going: args.keep_going,
-        max_jobs: args.max_jobs,
-        cores: args.cores,
-        timeout: args.timeout,
-        max_silent_time: args.max_silent_time,
-        check: args.rebuild,
-        builders: args.builders,
-        substituters: args.substituters,
+        settings: build::BuildSettings {
+            keep_going: args.keep_going,
+            max_jobs: args.max_jobs,
+            cores: args.cores,
+            timeout: args.timeout,
+            max_silent_time: args.max_silent_time,
+            check: args.rebuild,
+            builders: args.builders,
+            substituters: args.substituters,
+            extra_args: args.extra_args,
+        },
         copy_to: args.copy_to,
-        extra_args: args.extra_args,
         reports: reports(&args.report)?,
     };
     let mut progress = context.build_progress();

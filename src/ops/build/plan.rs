@@ -75,7 +75,7 @@ pub(super) fn make(
     let after = &comparison.after;
     let would = nix.plan_build(request)?;
     let mut wanted: BTreeSet<NodeId> = would.will_build.iter().filter_map(|drv| after.find(drv)).collect();
-    if request.check {
+    if request.settings.check {
         wanted.extend(comparison.targets.iter().filter_map(|t| after.find(&t.after)));
     }
     let idle: Vec<NodeId> = delta.rebuilt().iter().filter(|id| !wanted.contains(id)).copied().collect();
