@@ -11,6 +11,8 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,12 +97,8 @@ impl Scene {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let mut command = support::overlayctl(self.dir.path());
+        command.args(args);
         command
     }
 
