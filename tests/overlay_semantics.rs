@@ -120,8 +120,9 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
             run.args(["-A", &format!("c{i}")]);
         }
         let output = run.output().unwrap();
-        let value = serde_json::from_slice::<serde_json::Value>(&output.stdout);
-        value.map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+        // On an error Nix closes what it has begun to print: that parses, and is not the answer.
+        let value = output.status.success().then(|| serde_json::from_slice::<serde_json::Value>(&output.stdout).ok());
+        value.flatten().ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let together = evaluate(None).ok();
     for (i, case) in cases.iter().enumerate() {
@@ -307,6 +308,23 @@ fn shapes() -> Vec<Case> {
             )
         },
         case("E4 alias", "jq", "final: prev: { jq = prev.jq; }"),
+        case("braces on two lines", "jq", "final: prev: {\n}\n"),
+        Case {
+            kept: own,
+            ..case(
+                "a builder's attributes",
+                "jq",
+                "final: prev: { jq = prev.stdenv.mkDerivation rec { name = \"own\"; src = ./fix.patch; marker = \"x\"; }; }",
+            )
+        },
+        Case {
+            kept: own,
+            ..case(
+                "a builder's list",
+                "jq",
+                "final: prev: { jq = prev.stdenv.mkDerivation { name = \"own\"; patches = [ ./other.patch ]; marker = \"x\"; }; }",
+            )
+        },
         Case {
             kept: own,
             ..case(
@@ -403,6 +421,28 @@ fn on_nixpkgs_19_09() {
         Case { facts: by(ScopeMethod::OverrideScopePrime), siblings: &["libsForQt5.libdbusmenu"], ..case("qt", "libsForQt5.qca-qt5", "final: prev: { }") },
         Case { facts: by(ScopeMethod::Extend), siblings: &["linuxPackages.cpupower"], ..case("kernel modules", "linuxPackages.acpi_call", "final: prev: { }") },
         case("kernel", "linux_4_19", "final: prev: { }"),
+        Case { siblings: &["linuxPackages.cpupower"], ..case("kernel of a set", "linuxPackages.kernel", "final: prev: { }") },
+        Case {
+            facts: by(ScopeMethod::OverrideScopePrime),
+            siblings: &["ocaml-ng.ocamlPackages_4_07.ocaml", "ocaml-ng.ocamlPackages_4_06.findlib"],
+            ..case("a set within a set", "ocaml-ng.ocamlPackages_4_07.findlib", "final: prev: { }")
+        },
+        Case {
+            facts: by(ScopeMethod::OverrideScopePrime),
+            kept: "pkgs.ocaml-ng.marker == \"x\"",
+            siblings: &["ocaml-ng.ocamlPackages_4_07.ocaml", "ocaml-ng.ocamlPackages_4_06.findlib"],
+            ..case("a set within a set, merged over", "ocaml-ng.ocamlPackages_4_07.findlib", "final: prev: { ocaml-ng = prev.ocaml-ng // { marker = \"x\"; }; }")
+        },
+        Case {
+            facts: by(ScopeMethod::PythonPackageOverrides),
+            also: &["python3Packages.requests"],
+            siblings: &["python3.pkgs.idna"],
+            ..case("python by its interpreter", "python3.pkgs.requests", "final: prev: { }")
+        },
+        Case {
+            kept: "pkgs.xorg.libXau.marker == \"x\"",
+            ..case("dotted keys", "xorg.libX11", "final: prev: { xorg.libX11 = prev.xorg.libX11.override { }; xorg.libXau = { marker = \"x\"; }; }")
+        },
         Case {
             attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoSha256".into()) }),
             kept: "count pkgs.ripgrep.cargoDeps.patches == 1 && pkgs.ripgrep.cargoDeps.outputHash != plain.ripgrep.cargoDeps.outputHash",
