@@ -14,6 +14,8 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -213,7 +215,7 @@ fn a_read_only_directory_is_an_error() {
         eprintln!("skipped: this user may write into a read-only directory");
         return;
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_overlayctl")).arg("-C").arg(dir.path()).arg("init").output().unwrap();
+    let output = support::overlayctl(dir.path()).arg("init").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("OV0002"));
 }

@@ -8,18 +8,20 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 mod graph_support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use graph_support::{Data, data};
 use serde_json::Value;
 
 fn overlayctl(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_overlayctl")).args(args).output().unwrap()
+    support::overlayctl(std::path::Path::new(".")).args(args).output().unwrap()
 }
 
 fn json(args: &[&str]) -> Value {

@@ -8,10 +8,12 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use overlayctl::base::process::find_program;
 use serde_json::Value;
@@ -66,16 +68,14 @@ impl Scene {
     }
 
     fn run(&self, line: &str) -> Output {
-        // What stands here comes first on PATH.
+// What stands here comes first on PATH.
         let own = std::iter::once(self.dir.path().join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Command::new(env!("CARGO_BIN_EXE_overlayctl"))
+        support::overlayctl(&self.dir.path().join("board"))
             .args(line.split(' '))
             .env("PATH", std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap())
-            .current_dir(self.dir.path().join("board"))
             .env("HOME", self.dir.path())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
-            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
             .output()
             .unwrap()
     }

@@ -9,11 +9,15 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use support::said;
 
 const PATCH: &str = "Subject: fix it\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
 const EMPTY: &str = "final: prev: { }\n";
@@ -49,17 +53,7 @@ in set
 "#;
 
 fn overlayctl(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_overlayctl"))
-        .current_dir(dir)
-        .args(args)
-        .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    support::overlayctl(dir).args(args).output().unwrap()
 }
 
 fn workspace(files: &[(&str, &[u8])]) -> tempfile::TempDir {

@@ -11,10 +11,13 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const CONFIG: &str = "substituters =\nexperimental-features = nix-command flakes";
+use support::said;
+
 const PATCH: &str = "Subject: fix it\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
 const EMPTY: &str = "final: prev: { }";
 
@@ -31,17 +34,7 @@ fn nixpkgs(variable: &str) -> Option<PathBuf> {
 }
 
 fn overlayctl(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_overlayctl"))
-        .current_dir(dir)
-        .args(args)
-        .env("NIX_CONFIG", CONFIG)
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    support::overlayctl(dir).args(args).output().unwrap()
 }
 
 /// A workspace with these files and the patch `fix.patch`.
@@ -109,7 +102,9 @@ fn check(nixpkgs: &Path, cases: &[Case]) {
     // All at once, which shares what they share; one by one where that fails.
     let evaluate = |case: Option<usize>| {
         let mut run = Command::new("nix-instantiate");
-        run.args(["--eval", "--strict", "--json", "--read-write-mode"]).arg(&file).env("NIX_CONFIG", CONFIG);
+        run.args(["--eval", "--strict", "--json", "--read-write-mode"])
+            .arg(&file)
+            .env("NIX_CONFIG", support::NIX_CONFIG);
         if let Some(i) = case {
             run.args(["-A", &format!("c{i}")]);
         }
@@ -253,7 +248,7 @@ fn kernel() {
     );
     let output = Command::new("nix-instantiate")
         .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
-        .env("NIX_CONFIG", CONFIG)
+        .env("NIX_CONFIG", support::NIX_CONFIG)
         .output()
         .unwrap();
     assert_eq!(
@@ -293,7 +288,7 @@ fn host_in_a_set() {
     );
     let output = Command::new("nix-instantiate")
         .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
-        .env("NIX_CONFIG", CONFIG)
+        .env("NIX_CONFIG", support::NIX_CONFIG)
         .output()
         .unwrap();
     let wanted: Vec<String> = (0..scenes.len()).map(|i| format!("[1,0,{i}]")).collect();
@@ -322,7 +317,7 @@ fn cargo_lock() {
     );
     let output = Command::new("nix-instantiate")
         .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
-        .env("NIX_CONFIG", CONFIG)
+        .env("NIX_CONFIG", support::NIX_CONFIG)
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[1,true,true,true]", "{}", said(&output));
@@ -350,7 +345,7 @@ fn u_boot() {
         );
         let output = Command::new("nix-instantiate")
             .args(["--eval", "--strict", "--json", "--read-write-mode", "-E", &expression])
-            .env("NIX_CONFIG", CONFIG)
+            .env("NIX_CONFIG", support::NIX_CONFIG)
             .output()
             .unwrap();
         assert_eq!(

@@ -13,6 +13,8 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
@@ -277,12 +279,7 @@ fn series_come_back() {
     for package in packages.iter().filter(|p| !p.queue.is_empty()) {
         let dir = tempfile::tempdir().unwrap();
         let run = |args: &[&str]| {
-            let output = Command::new(env!("CARGO_BIN_EXE_overlayctl"))
-                .args(args)
-                .current_dir(dir.path())
-                .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-                .output()
-                .unwrap();
+            let output = support::overlayctl(dir.path()).args(args).output().unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             (output.status.code(), text, String::from_utf8_lossy(&output.stderr).into_owned())
         };

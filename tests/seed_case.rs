@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects")]
 
-use std::process::Command;
+mod support;
+
 
 #[test]
 fn eight_builds_from_musl_to_ripgrep() {
@@ -17,13 +18,7 @@ fn eight_builds_from_musl_to_ripgrep() {
     std::fs::write(dir.path().join("fix.patch"), patch).unwrap();
     std::fs::write(dir.path().join("overlay.nix"), "final: prev: {\n}\n").unwrap();
     let run = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_overlayctl"))
-            .args(args)
-            .args(["--nixpkgs", &nixpkgs])
-            .current_dir(dir.path())
-            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-            .output()
-            .unwrap();
+        let output = support::overlayctl(dir.path()).args(args).args(["--nixpkgs", &nixpkgs]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };

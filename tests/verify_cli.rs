@@ -8,6 +8,8 @@
     reason = "a test says what it expects"
 )]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -37,7 +39,7 @@ fn workspace(needed: &[&str]) -> Option<tempfile::TempDir> {
 }
 
 fn overlayctl(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_overlayctl")).current_dir(dir).args(args).output().unwrap()
+    support::overlayctl(dir).args(args).output().unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -121,8 +123,7 @@ fn run_says_what_is_missing() {
         let real: PathBuf = find_program(program).unwrap().canonicalize().unwrap();
         std::os::unix::fs::symlink(real, bin.join(program)).unwrap();
     }
-    let run = Command::new(env!("CARGO_BIN_EXE_overlayctl"))
-        .current_dir(dir.path())
+    let run = support::overlayctl(dir.path())
         .args(["run", "pkgsCross.riscv.program", "--json"])
         .env("PATH", &bin)
         .output()

@@ -225,7 +225,8 @@ impl Workspace {
     }
 
     /// Returns the files that hold overlays, as far as their text shows: those of [`Workspace::overlays`] and what they
-    /// import or load; when none is named in `overlayctl.toml` also what the usual entry points lead to.
+    /// import or load; when none is named in `overlayctl.toml` also what the usual entry points lead to, and where there is
+    /// nothing of all that, every file of the workspace.
     pub fn overlay_candidates(&self) -> Vec<PathBuf> {
         let named = &self.settings.overlays;
         let seeds = if named.is_empty() {
@@ -235,6 +236,11 @@ impl Workspace {
         };
         let found = search::reachable(self.root(), &seeds, &BTreeSet::new());
         let mut files: Vec<PathBuf> = found.into_iter().map(|o| self.path(o)).collect();
+        if files.is_empty() && named.is_empty() {
+            // Nothing by custom: a repository of several parts, each with an overlay.
+            let all = search::everywhere(self.root(), &self.patches_dir(), &BTreeSet::new());
+            return all.into_iter().map(|o| self.path(o)).collect();
+        }
         // What was named is a candidate whatever it looks like, in the order of the list.
         let typed: Vec<PathBuf> = named.iter().map(|o| self.path(o)).collect();
         files.retain(|file| !typed.contains(file));

@@ -31,6 +31,7 @@ const ENTRY_POINTS: &[&str] = &[
     "home.nix",
     "config.nix",
     "nixpkgs.nix",
+    "devenv.nix",
     "shell.nix",
     "release.nix",
     "overlay/default.nix",

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
-pub use visible::make_visible;
+pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};
 
 use crate::base::diagnostic::{Coded, Explanation};

@@ -36,6 +36,41 @@ pub fn make_visible(dir: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error
     Ok(added)
 }
 
+/// Takes back what [`make_visible`] did for files that are gone again: entries that were only an intent to add. What git
+/// really has in its index stays.
+///
+/// # Errors
+/// [`Error::Git`].
+pub fn forget(dir: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    let Some(repository) = repository_of(dir)? else { return Ok(()) };
+    let fail = |doing| move |source| Error::Git { doing, repository: dir.to_path_buf(), source };
+    let Some(root) = repository.workdir().and_then(|p| p.canonicalize().ok()) else { return Ok(()) };
+    let mut index = repository.index().map_err(fail("read the index"))?;
+    let mut removed = false;
+    for file in files.iter().filter(|file| !file.exists()) {
+        // The file and perhaps its folder are gone: the nearest folder that is there says where it was.
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        let Some(there) = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?))) else {
+            continue;
+        };
+        let (above, real) = there;
+        let Ok(below) = absolute.strip_prefix(above) else { continue };
+        let whole = real.join(below);
+        let Ok(relative) = whole.strip_prefix(&root) else { continue };
+        let intended = index
+            .get_path(relative, 0)
+            .is_some_and(|entry| entry.flags_extended & INTENT_TO_ADD != 0);
+        if intended {
+            index.remove(relative, 0).map_err(fail("remove from the index"))?;
+            removed = true;
+        }
+    }
+    if removed {
+        index.write().map_err(fail("write the index"))?;
+    }
+    Ok(())
+}
+
 /// Makes an entry for the empty blob with the intent-to-add flag, as git does.
 fn intent_entry(
     relative: &Path,
@@ -85,6 +120,31 @@ mod tests {
         // git itself must see a new file with content still to add.
         let status = repository.status_file(Path::new("patches/a/0001.patch")).unwrap();
         assert!(status.contains(git2::Status::WT_MODIFIED) || status.contains(git2::Status::WT_NEW), "{status:?}");
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_what_git_has_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(dir.path()).unwrap();
+        let files = ["q/a.patch", "b.patch"].map(|name| dir.path().join(name));
+        for file in &files {
+            crate::base::fs::write(file, b"x").unwrap();
+        }
+        let mut index = repository.index().unwrap();
+        index.add_path(Path::new("b.patch")).unwrap();
+        index.write().unwrap();
+        assert_eq!(make_visible(dir.path(), &files).unwrap(), files[..1]);
+        forget(dir.path(), &files).unwrap();
+        let has = |name: &str| {
+            let mut index = repository.index().unwrap();
+            index.read(true).unwrap();
+            index.get_path(Path::new(name), 0).is_some()
+        };
+        assert!(has("q/a.patch") && has("b.patch"));
+        crate::base::fs::remove_tree(&dir.path().join("q")).unwrap();
+        crate::base::fs::remove(&files[1]).unwrap();
+        forget(dir.path(), &files).unwrap();
+        assert!(!has("q/a.patch") && has("b.patch"));
     }
 
     #[test]

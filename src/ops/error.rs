@@ -282,7 +282,7 @@ impl Coded for Error {
                 "try `ssh HOST nix-store --version` as the user that builds; --max-jobs above 0 builds here too".into(),
             ),
             Error::NoTargets => Some("name one with --target, or a board with --board".into()),
-            Error::NoOverlay { .. } => Some("`overlayctl init` makes one; or name a file with --overlay PATH".into()),
+            Error::NoOverlay { .. } => Some("`overlayctl patch --new-overlay` makes one and says how it is wired in; or name a file with --overlay PATH".into()),
             Error::WhichOverlay { candidates, .. } => {
                 let example = candidates.first().map(|p| match p.line_col {
                     Some(at) => format!("{}:{}", p.path.display(), at.line),

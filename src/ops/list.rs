@@ -61,12 +61,18 @@ pub fn list(workspace: &Workspace, attr: Option<&str>, nixpkgs: Option<&str>) ->
     let mut used = HashSet::new();
     let mut warnings = Vec::new();
     let mut files = Vec::new();
-    for path in workspace.overlay_candidates() {
-        match overlays::open(&path) {
+    let candidates = workspace.overlay_candidates();
+    for path in &candidates {
+        match overlays::open(path) {
             Ok(file) => files.push(file),
             Err(_) if !named => {}
             Err(error) => return Err(error),
         }
+    }
+    if !named {
+        // `patch` edits an overlay far from the entry points when that binds the package.
+        let further = workspace.further_overlay_candidates(&candidates);
+        files.extend(overlays::opened(&further).into_iter().filter(|file| file.text().contains("patch")));
     }
     let mut only = None;
     if let Some(typed) = typed {

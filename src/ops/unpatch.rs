@@ -10,6 +10,7 @@ use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
+use crate::git;
 use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchElement, PatchedPackage, Select};
 use crate::view::{Block, Document, Role, Text};
 
@@ -134,7 +135,11 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
         if last {
             // The folder that `patch` made goes with its last patch; one that holds something else stays.
             fs::remove_dir_if_empty(&queue_dir);
+            if workspace.file().is_none() {
+                fs::remove_dir_if_empty(&workspace.patches_dir());
+            }
         }
+        git::forget(workspace.root(), &removed)?;
     }
     Ok(Unpatched {
         attr,

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,12 +88,8 @@ impl Scene {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let mut command = support::overlayctl(self.dir.path());
+        command.args(args);
         command
     }
 

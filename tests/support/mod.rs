@@ -1,0 +1,33 @@
+//! How tests start overlayctl: without substituters, without colours, and with caches and state of its own, so that nothing
+//! is written to the home of who runs them.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What Nix is told in tests.
+pub const NIX_CONFIG: &str = "substituters =\nexperimental-features = nix-command flakes";
+
+/// Returns the folder that takes the place of the user's caches and state.
+pub fn home() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("home")
+}
+
+/// Makes a command that runs overlayctl in `dir`.
+pub fn overlayctl(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
+    command
+        .current_dir(dir)
+        .env("NIX_CONFIG", NIX_CONFIG)
+        .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", home().join("cache"))
+        .env("XDG_STATE_HOME", home().join("state"))
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+}
+
+/// Returns everything that a run wrote.
+pub fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
