@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn run(&self, line: &str) -> Output {
-// What stands here comes first on PATH.
+        // What stands here comes first on PATH.
         let own = std::iter::once(self.dir.path().join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         support::overlayctl(&self.dir.path().join("board"))
@@ -76,6 +76,7 @@ impl Scene {
             .env("PATH", std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap())
             .env("HOME", self.dir.path())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("NIX_PATH", format!("nixpkgs={}", self.dir.path().join("channel").display()))
             .output()
             .unwrap()
     }
@@ -154,6 +155,77 @@ fn a_set_that_leads_elsewhere_is_not_kept() {
     fs::write(scene.nixpkgs().join("default.nix"), "import ../elsewhere\n").unwrap();
     assert_eq!(scene.json("impact --target curl")["counts"]["builds"].as_u64().map(|n| n > 0), Some(true));
     assert_eq!(scene.json("cache list")["graphs"].as_array().unwrap().len(), 0);
+}
+
+/// Nix's own tools, for what a test puts into the store.
+fn nix(program: &str, args: &[&str]) -> String {
+    let output = std::process::Command::new(program)
+        .args(args)
+        .env("NIX_CONFIG", "experimental-features = nix-command flakes")
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_pin_a_lock_and_a_channel_are_keys_of_their_own() {
+    let Some(scene) = Scene::new(ZLIB) else { return };
+    let store_path = nix("nix-store", &["--add", &scene.nixpkgs().display().to_string()]);
+    let text = |name: &str| fs::read_to_string(scene.dir.path().join("board").join(name)).unwrap();
+    // Whether a second run has the other side from what is kept, and how many graphs that makes.
+    let kept = || {
+        let first = scene.json("impact --target curl");
+        let count = scene.json("cache list")["graphs"].as_array().unwrap().len();
+        assert_eq!(scene.json("impact --target curl"), first);
+        assert!(!names(&first["rebuild"]).is_empty());
+        count
+    };
+    scene.write("overlayctl.toml", "");
+    let pin = format!("{{ nixpkgs.outPath = builtins.storePath {store_path}; }}\n");
+    scene.write("npins/default.nix", &pin);
+    scene.write("npins/sources.json", r#"{ "version": 3, "pins": { "nixpkgs": { "hash": "one" } } }"#);
+    assert_eq!(kept(), 1);
+    // Another hash is another package set: nothing that is kept answers.
+    scene.write("npins/sources.json", r#"{ "version": 3, "pins": { "nixpkgs": { "hash": "two" } } }"#);
+    assert_eq!(kept(), 2);
+    assert!(scene.text("cache list").contains("pin nixpkgs two"));
+    // A pin without a hash can lead anywhere, and so can one that reads other files.
+    scene.write("npins/sources.json", r#"{ "version": 3, "pins": { "nixpkgs": { "path": "/x" } } }"#);
+    assert_eq!(kept(), 2);
+    scene.write("npins/default.nix", "import ../other.nix");
+    scene.write("other.nix", &pin);
+    scene.write("npins/sources.json", r#"{ "version": 3, "pins": { "nixpkgs": { "hash": "three" } } }"#);
+    assert_eq!(kept(), 2);
+    fs::remove_dir_all(scene.dir.path().join("board/npins")).unwrap();
+
+    scene.write("overlayctl.toml", "nixpkgs = \"flake:nixpkgs\"\n");
+    let url = format!("path:{}", scene.nixpkgs().display());
+    scene.write(
+        "flake.nix",
+        &format!("{{ inputs.nixpkgs = {{ url = {url:?}; flake = false; }}; outputs = inputs: {{ }}; }}\n"),
+    );
+    let board = scene.dir.path().join("board");
+    nix("nix", &["flake", "lock", &format!("path:{}", board.display())]);
+    assert!(text("flake.lock").contains("narHash"));
+    assert_eq!(kept(), 3);
+    // A comment in the flake could as well be another input.
+    scene.write("flake.nix", &format!("# new\n{}", text("flake.nix")));
+    assert_eq!(kept(), 4);
+
+    fs::remove_file(board.join("flake.nix")).unwrap();
+    scene.write("overlayctl.toml", "nixpkgs = \"<nixpkgs>\"\n");
+    let channel = scene.dir.path().join("channel");
+    std::os::unix::fs::symlink(&store_path, &channel).unwrap();
+    assert_eq!(kept(), 5);
+    // The channel moves on: what is kept is of the other store path.
+    scene.write("../nixpkgs/new.nix", "{ }");
+    let next = nix("nix-store", &["--add", &scene.nixpkgs().display().to_string()]);
+    fs::remove_file(&channel).unwrap();
+    std::os::unix::fs::symlink(&next, &channel).unwrap();
+    assert_eq!(kept(), 5, "in the place of the other");
+    let list = scene.text("cache list --verbose");
+    assert!(list.contains(&next) && !list.contains(&store_path), "{list}");
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
     let plain = Side { name: "the whole package set".into(), root: root(&group.plain), targets: vec![Vec::new()] };
-    let question = Question::of(&nix, std::slice::from_ref(&plain), &["every attribute"]);
+    let source = workspace.nixpkgs(options.selection.nixpkgs.as_deref())?;
+    let question = Question::of(&nix, &source, std::slice::from_ref(&plain), &["every attribute"]);
     let (kept, open) = match question.and_then(|question| Some(GraphCache::find()?.ask(question))) {
         Some(Answer::Kept(graph)) => (Some(graph), None),
         Some(Answer::Open(open)) => (None, Some(open)),

@@ -118,7 +118,10 @@ pub(super) fn of_sides(
     }
     let names: Vec<&str> = all_targets.iter().map(|target| target.name.as_str()).collect();
     progress.stage(&format!("evaluating {}: {baseline}, and as it is", super::impact::plural(names.len(), "target")));
-    let question = Question::of(&nix, &before_sides, &names).filter(|_| *baseline == Baseline::Unpatched);
+    let question = match (*baseline == Baseline::Unpatched).then(|| workspace.nixpkgs(selection.nixpkgs.as_deref())) {
+        Some(Ok(source)) if own.is_empty() => Question::of(&nix, &source, &before_sides, &names),
+        _ => None,
+    };
     let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
     // First without permission to build during evaluation, so that it is said before it happens.
     let strict = engine::nix_without_builds(workspace)?;

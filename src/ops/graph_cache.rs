@@ -2,46 +2,35 @@
 //!
 //! A kept graph has a key that names all that its evaluation depended on: the expressions and targets, Nix with its
 //! settings, variables that nixpkgs looks at, and a fingerprint over every file of the package set (path, size, times and
-//! inode, not content: reading all of nixpkgs takes longer than evaluating). It is used only where nothing else can have
-//! played a part: a package set in a directory or a store path, and an evaluation that read no file outside of it. When in
-//! doubt nothing is kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
+//! inode, not content: reading all of nixpkgs takes longer than evaluating). A store path is its own key, and so is the hash
+//! of a flake's lock or a pin. It is used only where nothing else can have played a part: an evaluation that read no other
+//! file. When in doubt nothing is kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
 
 mod fingerprint;
+mod question;
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use twox_hash::XxHash3_128;
 
-use self::fingerprint::Fingerprint;
+pub(super) use self::question::Question;
 use super::impact::plural;
 use super::{Error, Outcome};
 use crate::base::fs::{self, FsError};
 use crate::graph::Graph;
-use crate::nix::{Nix, NixpkgsRef, Recorded, Root, Side};
+use crate::nix::Recorded;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// The ending of the files.
 const ENDING: &str = "graph";
 /// At most this many graphs are kept.
 const MOST: usize = 100;
-/// The first line of every key; another number where keys get another meaning.
-const FORMAT: &str = "overlayctl graph key 2";
-
 /// Where kept graphs are.
 #[derive(Debug, Clone)]
 pub(super) struct GraphCache {
     dir: PathBuf,
-}
-
-/// What an evaluation depends on, but for the content of files.
-#[derive(Debug)]
-pub(super) struct Question {
-    text: String,
-    /// The directories of the package sets.
-    roots: Vec<PathBuf>,
 }
 
 /// A question that is not answered yet, and since when it is being evaluated.
@@ -75,13 +64,13 @@ impl GraphCache {
         let since = SystemTime::now();
         let kept = Graph::open(&self.file(&question)).ok().filter(|graph| {
             // First what costs nothing to compare.
-            graph.key().starts_with(&question.text) && question.key().is_some_and(|(key, _)| graph.key() == key)
+            graph.key().starts_with(question.text()) && question.key().is_some_and(|(key, _)| graph.key() == key)
         });
         kept.map_or_else(|| Answer::Open(Open { cache: self, question, since }), Answer::Kept)
     }
 
     fn file(&self, question: &Question) -> PathBuf {
-        self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text.as_bytes())))
+        self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text().as_bytes())))
     }
 
     /// Removes the oldest graphs where there are too many.
@@ -117,78 +106,14 @@ impl Open {
     /// Keeps the graph that was evaluated since, unless the evaluation read files that the key does not cover, or one of
     /// them changed meanwhile. That it cannot be written is no failure of what it is for.
     pub(super) fn keep(&self, recorded: &[Recorded], graph: &Graph) {
-        let covered = |file: &PathBuf| {
-            let file = file.canonicalize().unwrap_or_else(|_| file.clone());
-            self.question.roots.iter().any(|root| file.starts_with(root))
-        };
-        if !recorded.iter().flat_map(|side| &side.files).all(covered) {
+        if !recorded.iter().flat_map(|side| &side.files).all(|file| self.question.covers(file)) {
             return;
         }
         let Some((key, prints)) = self.question.key() else { return };
-        let unchanged = !prints.iter().any(|print| print.changed_since(self.since));
+        let unchanged = !prints.iter().any(|print| print.changed_since(self.since)) && self.question.is_as_asked();
         if unchanged && graph.write(&self.cache.file(&self.question), &key).is_ok() {
             self.cache.trim();
         }
-    }
-}
-
-impl Question {
-    /// Completes the question with the files as they are now. `None` where they cannot be looked at.
-    fn key(&self) -> Option<(String, Vec<Fingerprint>)> {
-        let mut text = self.text.clone();
-        let mut prints = Vec::new();
-        for root in &self.roots {
-            // What is in the store never changes.
-            let print = if root.starts_with("/nix/store") {
-                0
-            } else {
-                let found = fingerprint::of(root)?;
-                prints.push(found);
-                found.print
-            };
-            let _ = writeln!(text, "files {print:032x} {}", root.display());
-        }
-        Some((text, prints))
-    }
-
-    /// Returns what the evaluation of some sides depends on; `None` where that cannot be said: a package set that is not
-    /// a directory, or overlays of the user's.
-    pub(super) fn of(nix: &Nix, sides: &[Side], names: &[&str]) -> Option<Question> {
-        let mut text = format!("{FORMAT}\nversion {}\n", env!("CARGO_PKG_VERSION"));
-        let mut roots = Vec::new();
-        let program = crate::base::process::find_program("nix").and_then(|path| path.canonicalize().ok())?;
-        let _ = writeln!(text, "nix {} {:?}", program.display(), nix.settings());
-        // Nix and nixpkgs look at variables of these names (NIX_PATH, NIX_CONFIG, NIXPKGS_ALLOW_UNFREE ...), and at the
-        // user's home.
-        let mut variables: Vec<(String, String)> = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with("NIX") || name == "HOME" || name == "XDG_CONFIG_HOME")
-            .collect();
-        variables.sort();
-        for (name, value) in variables {
-            let _ = writeln!(text, "variable {name:?} {value:?}");
-        }
-        for file in ["/etc/nix/nix.conf"].map(Path::new) {
-            let _ = writeln!(text, "settings {:?}", fs::read_text(file).unwrap_or_default());
-        }
-        for side in sides {
-            let Root::Packages(set) = &side.root else { return None };
-            let NixpkgsRef::Path(root) = &set.nixpkgs else { return None };
-            if !set.overlays.is_empty() || !set.cross_overlays.is_empty() || !root.is_dir() {
-                return None;
-            }
-            roots.push(root.clone());
-            let _ = writeln!(text, "set {:?}", side.root.to_nix().ok()?);
-            for target in &side.targets {
-                let _ = writeln!(text, "target {target:?}");
-            }
-        }
-        for name in names {
-            let _ = writeln!(text, "name {name:?}");
-        }
-        roots.sort();
-        roots.dedup();
-        Some(Question { text, roots })
     }
 }
 
@@ -238,6 +163,8 @@ pub fn list() -> Result<Listed, Error> {
                 for line in graph.key().lines() {
                     if let Some(root) = line.strip_prefix("files ").and_then(|rest| rest.split_once(' ')) {
                         nixpkgs.push(root.1.to_owned());
+                    } else if let Some(pinned) = line.strip_prefix("pinned ") {
+                        nixpkgs.push(pinned.to_owned());
                     }
                 }
                 targets.extend(graph.roots().filter_map(|root| root.attr.map(str::to_owned)));

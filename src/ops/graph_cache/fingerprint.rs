@@ -53,22 +53,24 @@ pub(super) fn of(root: &Path) -> Option<Fingerprint> {
 /// Looks at one directory: the sum over what is in it, and the directories below. Each file is asked for relative to the
 /// open directory, which halves the time of asking for its whole path.
 fn look(root: &Path, dir: &Path) -> Option<(Fingerprint, Vec<PathBuf>)> {
-    let fd = open(dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut entries = Dir::new(open(dir, flags, Mode::empty()).ok()?).ok()?;
     let mut looking = Looking { sum: Fingerprint { print: 0, newest: 0 }, text: Vec::with_capacity(256) };
     let place = XxHash3_128::oneshot(dir.as_os_str().as_bytes());
     let mut dirs = Vec::new();
-    for entry in Dir::read_from(&fd).ok()? {
+    while let Some(entry) = entries.read() {
         let entry = entry.ok()?;
+        let fd = entries.fd().ok()?;
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
         }
-        let there = statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let there = statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let kind = FileType::from_raw_mode(there.st_mode);
         let path = || dir.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
         if name == c".git" && kind == FileType::Directory {
             for file in OF_GIT {
-                if let Ok(there) = statat(&fd, file, AtFlags::SYMLINK_NOFOLLOW) {
+                if let Ok(there) = statat(fd, file, AtFlags::SYMLINK_NOFOLLOW) {
                     looking.add(place, file, &there, true);
                 }
             }
@@ -76,7 +78,7 @@ fn look(root: &Path, dir: &Path) -> Option<(Fingerprint, Vec<PathBuf>)> {
         }
         if kind == FileType::Symlink {
             // What it leads to counts as well; one that leads nowhere is only itself.
-            if let Ok(target) = statat(&fd, name, AtFlags::empty()) {
+            if let Ok(target) = statat(fd, name, AtFlags::empty()) {
                 let is_dir = FileType::from_raw_mode(target.st_mode) == FileType::Directory;
                 if is_dir && !path().canonicalize().ok()?.starts_with(root) {
                     return None;
