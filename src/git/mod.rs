@@ -4,6 +4,7 @@
 
 mod checkout;
 mod history;
+mod merge;
 mod visible;
 mod worktree;
 
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
+pub use merge::Merged;
 pub use visible::make_visible;
-pub use worktree::{Author, Blob, Commit, Merged, Worktree};
+pub use worktree::{Author, Blob, Commit, Worktree};
 
 use crate::base::diagnostic::{Coded, Explanation};
 use crate::base::fs::FsError;
