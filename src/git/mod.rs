@@ -4,6 +4,7 @@
 
 mod checkout;
 mod history;
+mod merge;
 mod visible;
 mod worktree;
 
@@ -14,6 +15,9 @@ pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Merged, Worktree};
+pub use merge::Merged;
+pub use visible::make_visible;
+pub use worktree::{Author, Blob, Commit, Worktree};
 
 use crate::base::diagnostic::{Coded, Explanation};
 use crate::base::fs::FsError;

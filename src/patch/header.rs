@@ -1,12 +1,12 @@
-//! What the text before the first file says: subject, author, date, trailers; and editing the trailers.
+//! What the text before the first file says: subject, author, date, trailers.
 //!
 //! Reads mail headers as git format-patch writes them (RFC 5322 folding, RFC 2047 encoded words), DEP-3 headers as Debian has
-//! them (<https://dep-team.pages.debian.net/deps/dep3/>) and trailers as in git-interpret-trailers(1). Editing touches the
-//! lines of the trailer concerned and no other byte.
+//! them (<https://dep-team.pages.debian.net/deps/dep3/>) and trailers as in git-interpret-trailers(1). Must not change
+//! anything: trailers are edited in `trailer`.
 
 use serde::Serialize;
 
-use super::error::Error;
+use super::encoded_word::decode_words;
 use super::patch_file::PatchFile;
 use crate::base::span::Span;
 
@@ -106,13 +106,13 @@ const KNOWN: &[&str] = &[
 ];
 
 /// One line of a preamble.
-struct Line<'a> {
-    text: &'a [u8],
-    start: usize,
-    end: usize,
+pub(super) struct Line<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
-fn lines(bytes: &[u8]) -> Vec<Line<'_>> {
+pub(super) fn lines(bytes: &[u8]) -> Vec<Line<'_>> {
     let mut start = 0;
     bytes
         .split_inclusive(|b| *b == b'\n')
@@ -126,7 +126,7 @@ fn lines(bytes: &[u8]) -> Vec<Line<'_>> {
 }
 
 /// Splits `Key: value`; the key is `[A-Za-z][A-Za-z0-9-]*`.
-fn field(line: &[u8]) -> Option<(&str, &[u8])> {
+pub(super) fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().take(64).position(|b| *b == b':')?;
     let (key, rest) = (&line[..colon], &line[colon + 1..]);
     let plain =
@@ -143,14 +143,14 @@ pub(super) fn is_from_line(line: &[u8]) -> Option<&str> {
 }
 
 /// The parts of a preamble, as line numbers.
-struct Layout {
+pub(super) struct Layout {
     /// Lines of the header block at the top (mail or DEP-3), past the `From ` line.
-    block: std::ops::Range<usize>,
+    pub(super) block: std::ops::Range<usize>,
     /// The last line of the message: `---` or the end.
-    end: usize,
+    pub(super) end: usize,
 }
 
-fn layout(all: &[Line<'_>]) -> Layout {
+pub(super) fn layout(all: &[Line<'_>]) -> Layout {
     let mut first = 0;
     while all.get(first).is_some_and(|l| l.text.trim_ascii().is_empty()) {
         first += 1;
@@ -272,7 +272,7 @@ fn is_commit(text: &str) -> bool {
 }
 
 /// The lines of the last paragraph of the message, if each of them is a field.
-fn last_paragraph(all: &[Line<'_>], from: usize, end: usize) -> std::ops::Range<usize> {
+pub(super) fn last_paragraph(all: &[Line<'_>], from: usize, end: usize) -> std::ops::Range<usize> {
     let blank = |i: usize| all[i].text.trim_ascii().is_empty();
     let mut last = end;
     while last > from && blank(last - 1) {
@@ -311,181 +311,8 @@ pub(super) fn bare_subject(subject: &str) -> &str {
     }
 }
 
-/// Decodes RFC 2047 encoded words in UTF-8, ISO 8859-1 and ASCII; others stay as they are.
-fn decode_words(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    if text.len() > 16_384 {
-        return text.into_owned();
-    }
-    let mut out = String::new();
-    let mut rest: &str = &text;
-    let mut after_word = false;
-    while let Some(start) = rest.find("=?") {
-        let (before, word) = rest.split_at(start);
-        let Some((decoded, used)) = decode_word(word) else {
-            out.push_str(before);
-            out.push_str("=?");
-            rest = &word[2..];
-            after_word = false;
-            continue;
-        };
-        // Blanks between two encoded words are not part of the text.
-        if !(after_word && before.trim().is_empty()) {
-            out.push_str(before);
-        }
-        out.push_str(&decoded);
-        after_word = true;
-        rest = &word[used..];
-    }
-    out.push_str(rest);
-    out
-}
-
-fn decode_word(word: &str) -> Option<(String, usize)> {
-    let mut parts = word.strip_prefix("=?")?.splitn(4, '?');
-    let (charset, encoding, data, tail) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    tail.strip_prefix('=')?;
-    let used = 2 + charset.len() + 1 + encoding.len() + 1 + data.len() + 2;
-    let bytes = match encoding {
-        "q" | "Q" => {
-            let mut bytes = Vec::new();
-            let mut input = data.bytes();
-            while let Some(b) = input.next() {
-                bytes.push(match b {
-                    b'_' => b' ',
-                    b'=' => {
-                        let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-                        digit(input.next()?)? * 16 + digit(input.next()?)?
-                    }
-                    b => b,
-                });
-            }
-            bytes
-        }
-        "b" | "B" => base64(data)?,
-        _ => return None,
-    };
-    let text = match charset.to_ascii_lowercase().as_str() {
-        "utf-8" | "utf8" | "us-ascii" => String::from_utf8(bytes).ok()?,
-        "iso-8859-1" | "latin1" => bytes.iter().map(|b| *b as char).collect(),
-        _ => return None,
-    };
-    Some((text, used))
-}
-
-fn base64(data: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut bits, mut held) = (0u32, 0u32);
-    for b in data.bytes().filter(|b| *b != b'=') {
-        let digit = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(digit)) & 0xff_ffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
-}
-
-/// Returns the patch with the trailer set: the value of the first line with that key replaced (its further lines are left
-/// alone), or a new line behind the last trailer, or a new last paragraph of the message. Every other byte stays.
-///
-/// # Errors
-/// [`Error::BadTrailer`] when the key or the value cannot stand on one line; the errors of [`PatchFile::parse`].
-pub fn set_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Error> {
-    edit(bytes, key, value, true)
-}
-
-/// Returns the patch with one more trailer, even if there are some with that key; the same value twice is not added.
-///
-/// # Errors
-/// As [`set_trailer`].
-pub fn add_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Error> {
-    edit(bytes, key, value, false)
-}
-
-/// Returns the patch without the trailers of that key, or only without those of that value.
-///
-/// # Errors
-/// The errors of [`PatchFile::parse`].
-pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
-    let headers = PatchFile::parse(bytes)?.headers();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut done = 0;
-    for trailer in
-        headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case(key) && value.is_none_or(|v| v == t.value))
-    {
-        out.extend_from_slice(&bytes[done..trailer.span.start]);
-        done = trailer.span.end;
-    }
-    out.extend_from_slice(&bytes[done..]);
-    Ok(out)
-}
-
-fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, Error> {
-    let value = value.trim();
-    let line = format!("{key}: {value}");
-    if field(line.as_bytes()).is_none_or(|(k, _)| k != key) || value.chars().any(|c| c.is_control()) {
-        return Err(Error::BadTrailer { text: line });
-    }
-    let patch = PatchFile::parse(bytes)?;
-    let preamble = patch.preamble();
-    let eol =
-        if preamble.windows(2).any(|w| w == b"\r\n") || (preamble.is_empty() && patch.crlf()) { "\r\n" } else { "\n" };
-    let headers = patch.headers();
-    let splice = |span: Span, text: String| {
-        let mut out = bytes[..span.start].to_vec();
-        out.extend_from_slice(text.as_bytes());
-        out.extend_from_slice(&bytes[span.end..]);
-        out
-    };
-    let same = |t: &&Trailer| t.key.eq_ignore_ascii_case(key);
-    if let Some(old) = headers.trailers.iter().filter(same).find(|t| replace || t.value == value) {
-        if old.value == value {
-            return Ok(bytes.to_vec());
-        }
-        let written = format!("{}: {value}{eol}", old.key);
-        return Ok(splice(old.span, written));
-    }
-    let all = lines(preamble);
-    let Layout { block, end } = layout(&all);
-    // Behind the last trailer of the message; a DEP-3 block is one, a mail's header block is not.
-    let message_start = all.get(block.end).map_or(preamble.len(), |l| l.start);
-    let message_end = all.get(end).map_or(preamble.len(), |l| l.start);
-    let mail = has_mail_header(&all, &block);
-    let paragraph = last_paragraph(&all, block.end, end);
-    if !paragraph.is_empty() {
-        let at = all[paragraph.end - 1].end;
-        return Ok(splice(Span::at(at), format!("{line}{eol}")));
-    }
-    if !mail && !block.is_empty() && all[block.end..end].iter().all(|l| l.text.trim_ascii().is_empty()) {
-        return Ok(splice(Span::at(all[block.end - 1].end), format!("{line}{eol}")));
-    }
-    // No trailers yet: a new paragraph behind the last line of text.
-    let text_end =
-        all[block.end.min(all.len())..end].iter().rev().find(|l| !l.text.trim_ascii().is_empty()).map(|l| l.end);
-    match text_end {
-        Some(at) => Ok(splice(Span::at(at), format!("{eol}{line}{eol}"))),
-        None if message_start < message_end => {
-            // A header, then blank lines only: behind the first blank line.
-            let at = all[block.end].end;
-            Ok(splice(Span::at(at), format!("{line}{eol}")))
-        }
-        None if block.is_empty() => Ok(splice(Span::at(message_end), format!("{line}{eol}"))),
-        None => Ok(splice(Span::at(message_end), format!("{eol}{line}{eol}"))),
-    }
-}
-
 /// Says whether a header block is a mail's: `Subject:` and nothing that DEP-3 alone has.
-fn has_mail_header(all: &[Line<'_>], block: &std::ops::Range<usize>) -> bool {
+pub(super) fn has_mail_header(all: &[Line<'_>], block: &std::ops::Range<usize>) -> bool {
     let mut subject = false;
     for (key, _) in all[block.clone()].iter().filter_map(|l| field(l.text)) {
         let lower = key.to_ascii_lowercase();
@@ -541,42 +368,5 @@ mod tests {
         );
         assert_eq!(headers(""), Headers::default());
         assert_eq!(bare_subject("Re: [PATCH] [CVE-2024-1] x"), "[CVE-2024-1] x");
-    }
-
-    #[test]
-    fn trailers_are_set_and_removed_and_nothing_else_changes() {
-        for (before, after) in [
-            ("", "Upstream-Status: Pending\n"),
-            ("Text.\n\n", "Text.\n\nUpstream-Status: Pending\n\n"),
-            ("Subject: x\nFrom: a\n\n", "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n"),
-            (
-                "Subject: x\nFrom: a\n\nText\n---\n f | 1 +\n\n",
-                "Subject: x\nFrom: a\n\nText\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n",
-            ),
-            (
-                "Subject: x\nFrom: a\n\nSigned-off-by: a\n---\n",
-                "Subject: x\nFrom: a\n\nSigned-off-by: a\nUpstream-Status: Pending\n---\n",
-            ),
-            ("Description: x\nAuthor: a\n\n", "Description: x\nAuthor: a\nUpstream-Status: Pending\n\n"),
-            ("T\r\n\r\nSigned-off-by: a\r\n", "T\r\n\r\nSigned-off-by: a\r\nUpstream-Status: Pending\r\n"),
-            ("T\n\nUpstream-Status: Submitted [x]\n", "T\n\nUpstream-Status: Pending\n"),
-            (
-                "Subject: x\nFrom: a\n---\n f | 1 +\n\n",
-                "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n",
-            ),
-        ] {
-            let bytes = format!("{before}{DIFF}").into_bytes();
-            let set = set_trailer(&bytes, "Upstream-Status", "Pending").unwrap();
-            assert_eq!(String::from_utf8(set.clone()).unwrap(), format!("{after}{DIFF}"), "{before:?}");
-            assert_eq!(
-                set_trailer(&set, "Upstream-Status", "Pending").unwrap(),
-                set,
-                "the second time nothing changes"
-            );
-            let gone = remove_trailer(&set, "upstream-status", None).unwrap();
-            assert!(PatchFile::parse(&gone).unwrap().headers().values("Upstream-Status").next().is_none());
-        }
-        assert!(matches!(set_trailer(DIFF.as_bytes(), "a b", "c"), Err(Error::BadTrailer { .. })));
-        assert!(matches!(set_trailer(DIFF.as_bytes(), "A", "c\nd"), Err(Error::BadTrailer { .. })));
     }
 }

@@ -11,7 +11,9 @@
 
 mod apply;
 mod diff;
+mod encoded_word;
 mod error;
+mod git_header;
 mod header;
 pub mod lint;
 mod locate;
@@ -27,12 +29,13 @@ pub mod queue;
 mod refresh;
 mod reverse;
 pub mod series;
+mod trailer;
 mod tree;
 
 pub use apply::{Options, apply};
 pub use diff::{diff_bytes, diff_file, diff_trees};
 pub use error::{EXPLANATIONS, Error, Spot};
-pub use header::{Headers, Trailer, add_trailer, remove_trailer, set_trailer};
+pub use header::{Headers, Trailer};
 pub use message::{Message, compose};
 pub use names::{FileName, strip_name};
 pub use normalise::{normalise, normalise_from};
@@ -40,6 +43,7 @@ pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
 pub use refresh::{Refreshed, refresh, replace_diff};
 pub use reverse::reverse;
+pub use trailer::{add_trailer, remove_trailer, set_trailer};
 pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
 
 /// The largest patch file that is read, in bytes.

@@ -36,10 +36,11 @@ pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
 }
 
 /// Header lines that change places, and what each becomes.
-const PAIRS: [(&str, &str); 4] = [
+const PAIRS: [(&str, &str); 5] = [
     ("old mode ", "new mode "),
     ("new file mode ", "deleted file mode "),
     ("rename from ", "rename to "),
+    ("rename old ", "rename new "),
     ("--- ", "+++ "),
 ];
 
