@@ -13,10 +13,8 @@ use std::path::{Path, PathBuf};
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
-pub use visible::{forget, make_visible};
-pub use worktree::{Author, Blob, Commit, Merged, Worktree};
 pub use merge::Merged;
-pub use visible::make_visible;
+pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Worktree};
 
 use crate::base::diagnostic::{Coded, Explanation};
