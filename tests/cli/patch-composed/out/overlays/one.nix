@@ -1,6 +1,6 @@
 final: prev: {
-  musl = (prev.musl).overrideAttrs (old: {
-    patches = (old.patches or [ ]) ++ [
+  musl = prev.musl.overrideAttrs (oldAttrs: {
+    patches = (oldAttrs.patches or [ ]) ++ [
       ../patches/musl/0001-fix-the-frobnicator.patch
     ];
   });
