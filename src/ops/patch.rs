@@ -147,8 +147,10 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(Error::NothingCross);
     }
     let mut batch = Batch::new(workspace.root());
+    let mut composed = None;
     let (overlay, wired, wiring) = match created {
         Some(created) => {
+            composed = created.wired;
             let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
             let chosen = overlays::Chosen { file: created.file, select: Select::Only, others: None };
             (chosen, created.settings, wiring)
@@ -214,6 +216,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     } else {
         warnings.extend(overlays::rival_warnings(workspace, overlay, &planned.function, &attr));
     }
+    changes.extend(composed);
     if let Some((path, old, new)) = wired {
         changes.push(FileChange { path, edits: TextEdits::default(), old, new });
     }
