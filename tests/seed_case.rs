@@ -6,7 +6,6 @@
 
 mod support;
 
-
 #[test]
 fn eight_builds_from_musl_to_ripgrep() {
     let Ok(nixpkgs) = std::env::var("OVERLAYCTL_NIXPKGS_1909") else {

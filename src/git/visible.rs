@@ -57,9 +57,7 @@ pub fn forget(dir: &Path, files: &[PathBuf]) -> Result<(), Error> {
         let Ok(below) = absolute.strip_prefix(above) else { continue };
         let whole = real.join(below);
         let Ok(relative) = whole.strip_prefix(&root) else { continue };
-        let intended = index
-            .get_path(relative, 0)
-            .is_some_and(|entry| entry.flags_extended & INTENT_TO_ADD != 0);
+        let intended = index.get_path(relative, 0).is_some_and(|entry| entry.flags_extended & INTENT_TO_ADD != 0);
         if intended {
             index.remove(relative, 0).map_err(fail("remove from the index"))?;
             removed = true;

@@ -163,7 +163,8 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
     let flake = fs::read_text_if_there(&dir.join("flake.nix"))?.unwrap_or_default();
     let is_wired = |path: &PathBuf| {
         let whole = path.display().to_string();
-        let named = [whole.strip_suffix("/default.nix").unwrap_or(&whole), whole.strip_suffix(".nix").unwrap_or(&whole)];
+        let named =
+            [whole.strip_suffix("/default.nix").unwrap_or(&whole), whole.strip_suffix(".nix").unwrap_or(&whole)];
         named.iter().any(|name| flake.contains(&format!("./{name}")))
     };
     let open = found.flake && !overlays.is_empty() && !overlays.iter().any(is_wired) && (is_new || used.is_empty());
@@ -194,7 +195,8 @@ fn settings_text(overlays: &[PathBuf], nixpkgs: Option<&NixpkgsSource>) -> Strin
     // A path found in the folder is written as TOML writes strings, whatever is in it.
     let list: toml_edit::Array = overlays.iter().map(|path| path.display().to_string()).collect();
     let overlays = match list.is_empty() {
-        true => "# overlays = [ \"overlay.nix\" ]    # files that are overlays; others are found where they are\n".to_string(),
+        true => "# overlays = [ \"overlay.nix\" ]    # files that are overlays; others are found where they are\n"
+            .to_string(),
         false => format!("overlays = {list}\n"),
     };
     format!(

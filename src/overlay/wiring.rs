@@ -27,7 +27,9 @@ impl OverlayFile {
             Some(last) if trivia::starts_line(text, last.start) => {
                 let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
                 let indent = trivia::line_indent(text, last.start);
-                edits.insert(trivia::after_inline_comment(text, last.end), format!("{newline}{indent}{element}")).ok()?;
+                edits
+                    .insert(trivia::after_inline_comment(text, last.end), format!("{newline}{indent}{element}"))
+                    .ok()?;
             }
             Some(last) if text.get(last.end..close)?.trim().is_empty() => {
                 edits.insert(last.end, format!(" {element}")).ok()?;
@@ -42,8 +44,12 @@ impl OverlayFile {
         let items = |file: &OverlayFile| -> Option<usize> {
             Some(file.root().descendants().filter_map(ast::List::cast).find(holds_overlays)?.items().count())
         };
-        (items(&after) == items(self).map(|count| count + 1))
-            .then(|| FileChange { path: self.path().to_path_buf(), old: text.to_string(), edits, new })
+        (items(&after) == items(self).map(|count| count + 1)).then(|| FileChange {
+            path: self.path().to_path_buf(),
+            old: text.to_string(),
+            edits,
+            new,
+        })
     }
 }
 
@@ -61,7 +67,8 @@ fn holds_overlays(list: &ast::List) -> bool {
             Some(_) => return false,
             None => {
                 let names = ast::AttrpathValue::cast(above).and_then(|binding| binding.attrpath());
-                let names: Vec<String> = names.map(|p| path_names(&p)).unwrap_or_default().into_iter().flatten().collect();
+                let names: Vec<String> =
+                    names.map(|p| path_names(&p)).unwrap_or_default().into_iter().flatten().collect();
                 return names.last().is_some_and(|name| name == "overlays") && !names.iter().any(|n| n == "deviceTree");
             }
         }
@@ -82,7 +89,10 @@ mod tests {
     #[test]
     fn one_more_at_the_end_in_the_layout_that_is_there() {
         for (text, wanted) in [
-            ("import n { overlays = [ (import ./a.nix) ]; }", "import n { overlays = [ (import ./a.nix) (import ./o/p.nix) ]; }"),
+            (
+                "import n { overlays = [ (import ./a.nix) ]; }",
+                "import n { overlays = [ (import ./a.nix) (import ./o/p.nix) ]; }",
+            ),
             ("import n { overlays = [ ]; }", "import n { overlays = [ (import ./o/p.nix) ]; }"),
             (
                 "{ ... }:\r\n{\r\n  nixpkgs.overlays = [\r\n    (import ./a.nix) # first\r\n    # end\r\n  ];\r\n}\r\n",

@@ -58,31 +58,34 @@ pub(in crate::ops) fn create(workspace: &Workspace, path: Option<&Path>) -> Resu
     let found_by_name = workspace.file().is_none() && is_custom(workspace, &path);
     let is_loaded = is_loaded(&path);
     // Where one file has one list of overlays, the new one goes there; the user is told where else.
-    let wired = match wired_by_hand.as_slice() {
-        [only] if !is_loaded => wire_in(only, &path),
+    let mut possible = wired_by_hand.iter().filter_map(|composer| wire_in(composer, &path));
+    let wired = match (possible.next(), possible.next()) {
+        (Some(only), None) if !is_loaded => Some(only),
         _ => None,
     };
-    let wiring = (wired.is_none() && !is_loaded && (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name)).then(|| {
-        let from = wired_by_hand.first().cloned().unwrap_or_else(|| workspace.path("default.nix"));
-        let relative = super::super::queue::relative(&from, &path).unwrap_or_else(|_| path.display().to_string());
-        let text = fs::read_text(&from).unwrap_or_default();
-        let module = text.contains("nixpkgs.overlays") || from.ends_with("configuration.nix") || from.ends_with("home.nix");
-        let list = if module { "nixpkgs.overlays" } else { "overlays" };
-        (format!("{list} = [ (import {relative}) ];"), wired_by_hand)
-    });
+    let wiring = (wired.is_none() && !is_loaded && (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name))
+        .then(|| {
+            let from = wired_by_hand.first().cloned().unwrap_or_else(|| workspace.path("default.nix"));
+            let relative = super::super::queue::relative(&from, &path).unwrap_or_else(|_| path.display().to_string());
+            let text = fs::read_text(&from).unwrap_or_default();
+            let module =
+                text.contains("nixpkgs.overlays") || from.ends_with("configuration.nix") || from.ends_with("home.nix");
+            let list = if module { "nixpkgs.overlays" } else { "overlays" };
+            (format!("{list} = [ (import {relative}) ];"), wired_by_hand)
+        });
     Ok(Created { file, settings, wired, wiring })
 }
 
 /// Returns the files where overlays are wired in: those that have a list of overlays, else those that import nixpkgs or are
 /// what a workspace begins with.
 fn composers(workspace: &Workspace) -> Vec<PathBuf> {
-    let having =
-        |words: &[&str]| workspace.files_having(&|text: &str| words.iter().any(|word| text.contains(word)));
+    let having = |words: &[&str]| workspace.files_having(&|text: &str| words.iter().any(|word| text.contains(word)));
     let lists = having(&["overlays = [", "overlays =\n", "composeManyExtensions", "composeExtensions"]);
     if !lists.is_empty() {
         return lists;
     }
-    let imports = having(&["import nixpkgs", "import <nixpkgs>", "import sources.", "import inputs.nixpkgs", "legacyPackages"]);
+    let imports =
+        having(&["import nixpkgs", "import <nixpkgs>", "import sources.", "import inputs.nixpkgs", "legacyPackages"]);
     if !imports.is_empty() {
         return imports;
     }
