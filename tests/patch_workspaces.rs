@@ -1032,3 +1032,65 @@ fn what_is_wired_in_is_used() {
         );
     }
 }
+
+/// A NixOS configuration that chooses its kernel is told of its own way.
+#[test]
+fn the_kernel_of_a_configuration() {
+    let chosen = "{ pkgs, ... }:\n{\n  boot.kernelPackages = pkgs.linuxPackages_6_6;\n}\n";
+    let files = [("configuration.nix", chosen), ("overlay.nix", "final: prev: { }\n")];
+    let dir = workspace(&files);
+    let said = said(&overlayctl(dir.path(), &["patch", "linux_6_6", "fix.patch", "--offline"]));
+    assert!(said.contains("OV1135") && said.contains("configuration.nix:3:3"), "{said}");
+    let snippet =
+        "boot.kernelPatches = [ { name = \"0001-fix-it\"; patch = ./patches/linux_6_6/0001-fix-it.patch; } ];";
+    assert!(said.contains(snippet), "{said}");
+    let other = support::said(&overlayctl(dir.path(), &["patch", "zlib", "fix.patch", "--offline"]));
+    assert!(!other.contains("OV1135"), "{other}");
+}
+
+/// The patch file stays on request, is told to be unused, and goes back under its name.
+#[test]
+fn a_patch_file_that_is_kept() {
+    let dir = workspace(&[("overlay.nix", "final: prev: { }\n")]);
+    let before = tree(dir.path());
+    assert!(overlayctl(dir.path(), &["patch", "zlib", "fix.patch", "--offline"]).status.success());
+    let patched = tree(dir.path());
+    assert!(overlayctl(dir.path(), &["unpatch", "zlib", "1", "--keep-file"]).status.success());
+    let queued = dir.path().join("patches/zlib/0001-fix-it.patch");
+    let mut kept = before;
+    kept.insert(queued.clone(), patched[&queued].clone());
+    assert!(tree(dir.path()) == kept);
+    let list = said(&overlayctl(dir.path(), &["list"]));
+    assert!(list.contains("unused") && list.contains("0001-fix-it.patch"), "{list}");
+    let again = overlayctl(dir.path(), &["patch", "zlib", "patches/zlib/0001-fix-it.patch", "--offline"]);
+    assert!(again.status.success() && tree(dir.path()) == patched, "{}", said(&again));
+}
+
+/// A patch that is fetched goes by the end of its address, alone by the package, and stays where the queue is meant.
+#[test]
+fn a_fetched_patch_without_its_address() {
+    let fetched = "(prev.fetchpatch { url = \"https://example.org/x/71c2ab5.patch?full=1\"; hash = \"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"; })";
+    let overlay = |list: &str| {
+        format!(
+            "final: prev: {{\n  jq = prev.jq.overrideAttrs (old: {{\n    patches = (old.patches or [ ]) ++ [ {list} ];\n  }});\n}}\n"
+        )
+    };
+    for name in [Some("71c2ab5"), Some("71c2ab5.patch"), None] {
+        let dir = workspace(&[("overlay.nix", &overlay(fetched))]);
+        let mut args = vec!["unpatch", "jq"];
+        args.extend(name);
+        let run = overlayctl(dir.path(), &args);
+        let left = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+        assert!(run.status.success() && !left.contains("71c2ab5"), "{}{left}", said(&run));
+    }
+    let both = overlay(&format!("{fetched} ./patches/jq/0001-fix-it.patch"));
+    let dir = workspace(&[("overlay.nix", &both), ("patches/jq/0001-fix-it.patch", PATCH)]);
+    let run = overlayctl(dir.path(), &["unpatch", "jq"]);
+    assert!(
+        said(&run).contains("OV1133") && said(&run).contains("overlayctl unpatch jq 71c2ab5.patch"),
+        "{}",
+        said(&run)
+    );
+    assert_eq!(std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), overlay(fetched));
+    assert!(!dir.path().join("patches").exists());
+}
