@@ -505,7 +505,12 @@ fn main() -> ExitCode {
             let class = if is_expected(&row, PROBE) { "to be refused".to_string() } else { row.class.clone() };
             tally(&mut [&mut new], &class, &AttrPath::single(PROBE), true, &mut failures);
             for key in keys {
-                let wrong = is_wrong(&row, &key);
+                let single = AttrPath::single(key.clone());
+                let attr = match longer_path(&text, row.offset, &key).filter(|_| file_binds_longer(&text, &row, &key)) {
+                    Some(longer) => longer,
+                    None => single,
+                };
+                let wrong = is_wrong(&row, &key) || is_expected(&row, &attr.to_string());
                 let mut into: Vec<&mut BTreeMap<String, Tally>> = vec![&mut existing];
                 if !wrong {
                     into.push(&mut right);
@@ -513,11 +518,6 @@ fn main() -> ExitCode {
                 if styled.contains(&key) {
                     into.push(&mut overridden);
                 }
-                let single = AttrPath::single(key.clone());
-                let attr = match longer_path(&text, row.offset, &key).filter(|_| file_binds_longer(&text, &row, &key)) {
-                    Some(longer) => longer,
-                    None => single,
-                };
                 let refused = tally(&mut into, &row.class, &attr, !wrong, &mut failures);
                 if refused.is_some_and(|(code, why)| code == "OV0107" && why.contains("` is a set")) {
                     let mut ignored = Vec::new();

@@ -10,7 +10,7 @@ use super::ast::{Bound, bound, call, chain, function_name, path_names, peel, spl
 /// Names of sets of packages: their value is no derivation.
 pub(super) fn scope_name(name: &str) -> bool {
     name.contains("Packages")
-        || name.ends_with("Plugins")
+        || name.ends_with("Plugins") && name != "alsaPlugins"
         || matches!(
             name,
             "xorg"

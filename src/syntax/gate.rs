@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use rnix::SyntaxKind::{self, *};
 
 use super::error::{Error, shown_line};
-use super::reparse;
 pub use super::tree::Tree;
+use super::{bound, reparse};
 use crate::base::edit::TextEdits;
 use crate::base::span::{Place, Span};
 
@@ -83,6 +83,10 @@ fn whole(path: &Path, text: &str) -> Result<Tree, Error> {
     if text.starts_with('\u{feff}') {
         return Err(Error::ByteOrderMark { path: path.to_path_buf() });
     }
+    if let Some(depth) = bound::bound(text).filter(|depth| *depth <= SHALLOW) {
+        debug_assert!(depth >= scan(text).depth, "the bound is less than the depth:\n{text}");
+        return Ok(tree_of(rnix::Root::parse(text), depth));
+    }
     let deepest = scan(text);
     if deepest.depth > MAX_DEPTH {
         let place = Place::in_text(path, text, Span::at(deepest.offset));
@@ -145,6 +149,12 @@ fn keep(text: &str, tree: Tree) -> Tree {
         large.push_back((text.to_string(), tree.clone()));
     }
     tree
+}
+
+/// Returns the depth by the tokens.
+#[cfg(test)]
+pub(super) fn depth(text: &str) -> usize {
+    scan(text).depth
 }
 
 /// Parses a text that is shallow; its depth comes with it.

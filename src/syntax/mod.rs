@@ -3,6 +3,7 @@
 //! Must not decide policy: nothing here knows what an overlay is.
 
 mod attr_path;
+mod bound;
 mod error;
 mod gate;
 pub mod make;

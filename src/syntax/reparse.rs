@@ -145,7 +145,12 @@ impl Unit {
                 }
                 NODE_ATTR_SET if place.start < edit.start && edit.end < place.end => {
                     let whole = |offset: usize| boundary(&node, offset);
-                    if whole(edit.start) && whole(edit.end) {
+                    // `rec` and what follows it stand in front of the brace.
+                    let within = node
+                        .children_with_tokens()
+                        .find(|c| c.kind() == TOKEN_L_BRACE)
+                        .is_some_and(|brace| usize::from(brace.text_range().end()) <= edit.start);
+                    if within && whole(edit.start) && whole(edit.end) {
                         return Some(Unit { range: edit, kind: UnitKind::Children { set: place } });
                     }
                 }

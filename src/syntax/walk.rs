@@ -97,6 +97,6 @@ mod tests {
         }
         let bound = find(&root, &mut |s| s.kind() == NODE_APPLY && s.around().next() == Some(NODE_ATTRPATH_VALUE));
         assert_eq!(bound.len(), 1);
-        assert_eq!(find(&root, &mut |s| s.last_child() == Some(NODE_LAMBDA)).len(), 4);
+        assert_eq!(find(&root, &mut |s| s.last_child() == Some(NODE_LAMBDA)).len(), 7);
     }
 }
