@@ -247,6 +247,13 @@ impl Workspace {
         typed.into_iter().chain(files).collect()
     }
 
+    /// Returns the files that the entry points of the workspace lead to, themselves included, whose text is `wanted`.
+    pub fn files_having(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
+        let seeds = search::entry_points(self.root());
+        let found = search::followed(self.root(), &seeds, &BTreeSet::new(), wanted);
+        found.into_iter().map(|o| self.path(o)).collect()
+    }
+
     /// Returns the other files of the workspace that hold overlays as far as their text shows, when those of
     /// [`Workspace::overlay_candidates`] are `known`: what the entry points lead to first. The search is bounded, so that a
     /// large tree costs no more than a moment.

@@ -70,6 +70,16 @@ pub(super) fn entry_points(root: &Path) -> Vec<PathBuf> {
 /// Returns the files that `seeds` lead to, themselves included, whose text looks as if it held an overlay; without those of
 /// `known`, whose path literals were followed before.
 pub(super) fn reachable(root: &Path, seeds: &[PathBuf], known: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    followed(root, seeds, known, &may_hold_overlay)
+}
+
+/// Returns the files that `seeds` lead to, themselves included, whose text is `wanted`; without those of `known`.
+pub(super) fn followed(
+    root: &Path,
+    seeds: &[PathBuf],
+    known: &BTreeSet<PathBuf>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Vec<PathBuf> {
     let mut budget = Budget::default();
     let mut seen: BTreeSet<PathBuf> = known.clone();
     let mut todo: Vec<PathBuf> = seeds.iter().rev().cloned().collect();
@@ -82,7 +92,7 @@ pub(super) fn reachable(root: &Path, seeds: &[PathBuf], known: &BTreeSet<PathBuf
         }
         let Some(text) = budget.read(&root.join(&path)) else { continue };
         let next = leads(root, &path, &text, &mut budget);
-        if may_hold_overlay(&text) {
+        if wanted(&text) {
             found.push(path);
         }
         todo.extend(next.into_iter().rev().filter(|path| !seen.contains(path)));

@@ -295,6 +295,13 @@ pub static EXPLANATIONS: &[Explanation] = &[
                takes targets (`targets` or boards with `packages` in overlayctl.toml) that evaluate. The patch is written all the same.",
     },
     Explanation {
+        code: "OV1135",
+        title: "a NixOS configuration can patch its kernel itself",
+        text: "`boot.kernelPatches` of a NixOS module patches the kernel that `boot.kernelPackages` chooses, with the configuration it \
+               has, and nothing else that uses the package. The overlay does it too, for every kernel of that name. One of both is \
+               enough: a patch that is in both does not apply twice.",
+    },
+    Explanation {
         code: "OV1132",
         title: "the package does not evaluate in the nixpkgs in use",
         text: "Without the overlay it fails already, so whether it has a source, and which way leads into its set, could not be found \

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
 use serde::Serialize;
 
-use super::{Error, Outcome};
+use super::{Error, Outcome, overlays};
 use crate::base::fs::{self, Batch};
-use crate::config::{FILE_NAME, Found, NixpkgsSource};
+use crate::config::{FILE_NAME, Found, NixpkgsSource, Workspace};
 use crate::git;
 use crate::view::{Document, Role, Text};
 
@@ -113,11 +113,35 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
         said.extend(searched.then(|| "<nixpkgs> in NIX_PATH".to_string()));
         searched.then_some(NixpkgsSource::SearchPath)
     });
-    let overlays =
-        if found.overlays.is_empty() { vec![PathBuf::from("overlays/default.nix")] } else { found.overlays.clone() };
+    let (mut overlays, mut used) = (found.overlays.clone(), Vec::new());
+    if overlays.is_empty() {
+        // Those that stand within other files are found when a package is patched; Nix is given whole files only.
+        let opened = Workspace::open(Some(dir))?;
+        // A workspace further up has overlays of its own.
+        let here = opened.root() == fs::tidy(dir) || opened.root() == dir;
+        let found = if here { overlays::discovered(&opened) } else { Vec::new() };
+        // Of several, one may be what another composes: which of them Nix is given is the user's to say.
+        let is_only = found.len() == 1;
+        for overlay in found {
+            let line = overlay.place.line_col.map_or(1, |at| at.line);
+            let relative = overlay.place.path.strip_prefix(fs::tidy(dir)).unwrap_or(&overlay.place.path).to_path_buf();
+            said.push(match overlay.whole {
+                true => format!("an overlay ({})", relative.display()),
+                false => format!("an overlay ({}:{line})", relative.display()),
+            });
+            used.push(overlay.place.path.clone());
+            if overlay.whole && is_only {
+                overlays.push(relative);
+            }
+        }
+    }
+    let is_new = overlays.is_empty() && used.is_empty();
+    if is_new {
+        overlays.push(PathBuf::from("overlays/default.nix"));
+    }
     let mut wanted = vec![(PathBuf::from(FILE_NAME), settings_text(&overlays, nixpkgs.as_ref()))];
-    if found.overlays.is_empty() {
-        wanted.push((overlays[0].clone(), OVERLAY.to_string()));
+    if is_new {
+        wanted.extend(overlays.first().map(|path| (path.clone(), OVERLAY.to_string())));
     }
     wanted.push((PathBuf::from("patches/README"), QUEUES.to_string()));
     let (mut written, mut kept) = (Vec::new(), Vec::new());
@@ -135,7 +159,16 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
     if found.flake {
         git::make_visible(dir, &written)?;
     }
-    let wiring = found.flake.then(|| {
+    // What the flake names already is wired in there.
+    let flake = fs::read_text_if_there(&dir.join("flake.nix"))?.unwrap_or_default();
+    let is_wired = |path: &PathBuf| {
+        let whole = path.display().to_string();
+        let named =
+            [whole.strip_suffix("/default.nix").unwrap_or(&whole), whole.strip_suffix(".nix").unwrap_or(&whole)];
+        named.iter().any(|name| flake.contains(&format!("./{name}")))
+    };
+    let open = found.flake && !overlays.is_empty() && !overlays.iter().any(is_wired) && (is_new || used.is_empty());
+    let wiring = open.then(|| {
         let import = |path: &PathBuf| format!("(import ./{})", path.display());
         format!("overlays = [ {} ];", overlays.iter().map(import).collect::<Vec<_>>().join(" "))
     });
@@ -161,10 +194,15 @@ fn settings_text(overlays: &[PathBuf], nixpkgs: Option<&NixpkgsSource>) -> Strin
     };
     // A path found in the folder is written as TOML writes strings, whatever is in it.
     let list: toml_edit::Array = overlays.iter().map(|path| path.display().to_string()).collect();
+    let overlays = match list.is_empty() {
+        true => "# overlays = [ \"overlay.nix\" ]    # files that are overlays; others are found where they are\n"
+            .to_string(),
+        false => format!("overlays = {list}\n"),
+    };
     format!(
         "# The workspace of overlayctl: patched packages in Nix overlays.\n\
          {set}\
-         overlays = {list}\n\
+         {overlays}\
          patches = \"patches\"\n\
          \n\
          # targets = [ \"pkgsCross.aarch64-multiplatform-musl.ripgrep\" ]\n\

@@ -14,7 +14,8 @@ use super::scope::{self, Costs};
 use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
-use crate::base::fs::Batch;
+use crate::base::fs::{self, Batch};
+use crate::base::span::{Place, Span};
 use crate::config::Workspace;
 use crate::git;
 pub use crate::overlay::Scope;
@@ -147,8 +148,10 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(Error::NothingCross);
     }
     let mut batch = Batch::new(workspace.root());
+    let mut composed = None;
     let (overlay, wired, wiring) = match created {
         Some(created) => {
+            composed = created.wired;
             let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
             let chosen = overlays::Chosen { file: created.file, select: Select::Only, others: None };
             (chosen, created.settings, wiring)
@@ -195,6 +198,11 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         facts,
         attribute: facts::attribute(survey.as_ref(), &touched),
     };
+    let is_kernel =
+        survey.as_ref().map_or(attr.to_string() == "linux" || attr.first().starts_with("linux_"), |s| s.is_kernel);
+    if is_kernel && let Some(patch) = patches.first() {
+        warnings.extend(nixos_kernel(workspace, patch));
+    }
     also.retain(|other| is_ours(&overlay, other, &queue_dir));
     let mut steps = Steps::on(&overlay.file);
     let mut add = |attr: &AttrPath| {
@@ -214,6 +222,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     } else {
         warnings.extend(overlays::rival_warnings(workspace, overlay, &planned.function, &attr));
     }
+    changes.extend(composed);
     if let Some((path, old, new)) = wired {
         changes.push(FileChange { path, edits: TextEdits::default(), old, new });
     }
@@ -276,6 +285,26 @@ fn weigh(
             Ok(None)
         }
     }
+}
+
+/// Offers NixOS's own way to patch a kernel where a configuration of the workspace chooses its kernel.
+fn nixos_kernel(workspace: &Workspace, patch: &QueuedPatch) -> Option<Warning> {
+    let words = ["boot.kernelPatches", "boot.kernelPackages"];
+    let (path, text, word) = words.iter().find_map(|word| {
+        let path = workspace.files_having(&|text: &str| text.contains(word)).into_iter().next()?;
+        Some((path.clone(), fs::read_text(&path).ok()?, word))
+    })?;
+    let at = text.find(word)?;
+    let relative = queue::relative(&path, &patch.path).ok()?;
+    let name = patch.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Some(Warning {
+        code: "OV1135",
+        message: format!(
+            "`{word}` is set in a NixOS configuration: there the patch needs no overlay, and only that kernel is rebuilt"
+        ),
+        place: Some(Place::in_text(&path, &text, Span::new(at, at + word.len()))),
+        hint: Some(format!("boot.kernelPatches = [ {{ name = \"{name}\"; patch = {relative}; }} ];")),
+    })
 }
 
 /// Says whether the overlay binds another name of the package not at all, or as one that has patches of its queue: what the

@@ -20,6 +20,7 @@ mod remove;
 mod request;
 mod scopes;
 mod value;
+mod wiring;
 
 pub use composition::{ComposedFile, Composition};
 pub use error::{EXPLANATIONS, Error, Spot};

@@ -8,7 +8,7 @@ use super::Error;
 use crate::base::fs;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
-use crate::overlay::OverlayFile;
+use crate::overlay::{FileChange, OverlayFile};
 
 /// The text of a new overlay.
 const TEXT: &str = "\
@@ -23,6 +23,8 @@ pub(in crate::ops) struct Created {
     pub(in crate::ops) file: OverlayFile,
     /// The new text of `overlayctl.toml`, and the one that it has.
     pub(in crate::ops) settings: Option<(PathBuf, String, String)>,
+    /// The file that has the list of overlays, with the new one in it.
+    pub(in crate::ops) wired: Option<FileChange>,
     /// The line to add by hand, and the files where, when the workspace is wired in Nix.
     pub(in crate::ops) wiring: Option<(String, Vec<PathBuf>)>,
 }
@@ -52,21 +54,49 @@ pub(in crate::ops) fn create(workspace: &Workspace, path: Option<&Path>) -> Resu
         Some(settings) => wire(workspace, settings, &path)?,
         None => None,
     };
-    let wired_by_hand: Vec<PathBuf> = ["flake.nix", "configuration.nix", "default.nix"]
-        .map(|name| workspace.path(name))
-        .into_iter()
-        .filter(|file| file.is_file())
-        .collect();
+    let wired_by_hand = composers(workspace);
     let found_by_name = workspace.file().is_none() && is_custom(workspace, &path);
     let is_loaded = is_loaded(&path);
-    let wiring = (!is_loaded && (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name)).then(|| {
-        let from = wired_by_hand.first().cloned().unwrap_or_else(|| workspace.path("default.nix"));
-        let relative = super::super::queue::relative(&from, &path).unwrap_or_else(|_| path.display().to_string());
-        let module = from.ends_with("configuration.nix");
-        let list = if module { "nixpkgs.overlays" } else { "overlays" };
-        (format!("{list} = [ (import {relative}) ];"), wired_by_hand)
-    });
-    Ok(Created { file, settings, wiring })
+    // Where one file has one list of overlays, the new one goes there; the user is told where else.
+    let mut possible = wired_by_hand.iter().filter_map(|composer| wire_in(composer, &path));
+    let wired = match (possible.next(), possible.next()) {
+        (Some(only), None) if !is_loaded => Some(only),
+        _ => None,
+    };
+    let wiring = (wired.is_none() && !is_loaded && (!wired_by_hand.is_empty() || settings.is_none() && !found_by_name))
+        .then(|| {
+            let from = wired_by_hand.first().cloned().unwrap_or_else(|| workspace.path("default.nix"));
+            let relative = super::super::queue::relative(&from, &path).unwrap_or_else(|_| path.display().to_string());
+            let text = fs::read_text(&from).unwrap_or_default();
+            let module =
+                text.contains("nixpkgs.overlays") || from.ends_with("configuration.nix") || from.ends_with("home.nix");
+            let list = if module { "nixpkgs.overlays" } else { "overlays" };
+            (format!("{list} = [ (import {relative}) ];"), wired_by_hand)
+        });
+    Ok(Created { file, settings, wired, wiring })
+}
+
+/// Returns the files where overlays are wired in: those that have a list of overlays, else those that import nixpkgs or are
+/// what a workspace begins with.
+fn composers(workspace: &Workspace) -> Vec<PathBuf> {
+    let having = |words: &[&str]| workspace.files_having(&|text: &str| words.iter().any(|word| text.contains(word)));
+    let lists = having(&["overlays = [", "overlays =\n", "composeManyExtensions", "composeExtensions"]);
+    if !lists.is_empty() {
+        return lists;
+    }
+    let imports =
+        having(&["import nixpkgs", "import <nixpkgs>", "import sources.", "import inputs.nixpkgs", "legacyPackages"]);
+    if !imports.is_empty() {
+        return imports;
+    }
+    let first = ["flake.nix", "configuration.nix", "home.nix", "default.nix", "devenv.nix"];
+    first.map(|name| workspace.path(name)).into_iter().filter(|file| file.is_file()).collect()
+}
+
+/// Plans to put the overlay at `path` into the list of overlays of the file `composer`, if it has one.
+fn wire_in(composer: &Path, path: &Path) -> Option<FileChange> {
+    let relative = super::super::queue::relative(composer, path).ok()?;
+    super::open(composer).ok()?.wire_in(&relative)
 }
 
 /// Returns a place by custom where there is nothing yet.

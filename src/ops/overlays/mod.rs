@@ -67,6 +67,35 @@ pub(super) struct Chosen {
     pub(super) others: Option<Vec<PathBuf>>,
 }
 
+/// An overlay of package sets that is in a workspace.
+pub(super) struct Discovered {
+    /// Where its first argument stands.
+    pub(super) place: Place,
+    /// Whether it is all of its file, so that Nix can be given the file as an overlay.
+    pub(super) whole: bool,
+}
+
+/// Returns the overlays of a workspace that a package could be patched in.
+pub(super) fn discovered(workspace: &Workspace) -> Vec<Discovered> {
+    let mut found = Found::default();
+    // Nothing has to be an overlay here, so nothing can fail.
+    let _ = found.add(&workspace.overlay_candidates(), &|_| false);
+    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    found
+        .overlays()
+        .into_iter()
+        .filter_map(|at| {
+            let (file, function) = found.functions.get(at)?;
+            let head = function.head.span?.start;
+            let before = found.files.get(*file)?.text().get(..head)?;
+            let whole = function.place.span.is_some_and(|span| span.start == head)
+                && function.second.is_some()
+                && before.trim_start_matches('\u{feff}').lines().all(blank);
+            Some(Discovered { place: function.place.clone(), whole })
+        })
+        .collect()
+}
+
 /// Returns those patches of a package that are files of the queue in `queue_dir`, and their paths there.
 pub(super) fn in_queue<'a>(
     file: &'a OverlayFile,
