@@ -14,6 +14,9 @@ use super::image::NodeId;
 pub(super) enum Alias {
     /// Of a package: nearly everything takes it by the short name.
     Plain,
+    /// Not of the package that others take: these take what a set of its own holds (`llvmPackages_7.llvm`), or what
+    /// another attribute has; all but what is outside the scope, if there is one.
+    Enclosed(Option<Scope>),
     /// Of an interpreter with a package set of its own, which can be told from the rest if there is a scope.
     Interpreter(Option<Scope>),
 }
@@ -46,12 +49,19 @@ pub(super) fn of(graph: &Graph, attr: &str, id: NodeId) -> Option<Alias> {
     });
     if let Some(interpreter) = interpreter {
         let version: Vec<&str> = node.version().split('.').take(2).collect();
+        let scope = || Scope { interpreter, version: version.join(".") };
         // `python37`, `python311` and `lua5_2` give major and minor version: they are the exact name.
         if version.len() < 2 || digits(last) == version.concat() {
-            return None;
+            return (interpreter == ENCLOSED_INTERPRETER).then(|| Alias::Enclosed(Some(scope())));
         }
-        let scope = (others.len() <= 1).then(|| Scope { interpreter, version: version.join(".") });
-        return Some(Alias::Interpreter(scope));
+        return Some(Alias::Interpreter((others.len() <= 1).then(scope)));
+    }
+    let package = last.trim_end_matches(|byte: char| byte.is_ascii_digit() || byte == '_');
+    if ENCLOSED.contains(&package) {
+        return Some(Alias::Enclosed(None));
+    }
+    if SHARED.contains(&package) {
+        return Some(Alias::Plain);
     }
     let version = digits(node.version());
     let exactness = |name: &str| -> (usize, bool) {
@@ -60,7 +70,9 @@ pub(super) fn of(graph: &Graph, attr: &str, id: NodeId) -> Option<Alias> {
         (counted, normal(name) == normal(node.pname()))
     };
     let own = exactness(last);
-    others.iter().any(|name| exactness(name) > own).then_some(Alias::Plain)
+    // Of names that say as much as this one, any may be the one that is meant; the package's own name is.
+    let better = |name: &&str| if own.1 { exactness(name) > own } else { exactness(name) >= own };
+    others.iter().any(better).then_some(Alias::Plain)
 }
 
 /// Returns what needs one of some derivations directly and is none of them.
@@ -147,7 +159,14 @@ pub(super) struct Scope {
 }
 
 /// The interpreters whose package sets refer to the interpreter by itself (`self`), in nixpkgs since 19.03 at least.
-const SELF_REFERENT: [&str; 2] = ["python", "lua"];
+const SELF_REFERENT: [&str; 2] = ["python", ENCLOSED_INTERPRETER];
+/// Of these the one whose package set does not even see a change of the exact name: in `lua-5/default.nix` the interpreters
+/// refer to each other, not to the package set.
+const ENCLOSED_INTERPRETER: &str = "lua";
+/// Packages whose attributes only show what a set of their own holds, and others take it from there (`llvmPackages_7`).
+const ENCLOSED: [&str; 8] = ["llvm", "clang", "clang-unwrapped", "libclang", "lld", "lldb", "libcxx", "libcxxabi"];
+/// Packages that some take by their attribute and some from a set of their own (`rustPlatform.rust`).
+const SHARED: [&str; 4] = ["rustc", "cargo", "clippy", "rustfmt"];
 
 impl Scope {
     /// Says whether a derivation that needs the interpreter is made with its package set.

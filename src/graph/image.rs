@@ -64,7 +64,7 @@ impl Bytes {
 #[derive(Debug)]
 pub(super) struct Image {
     bytes: Bytes,
-    layout: Layout,
+    layout: Box<Layout>,
     /// Spans of the key and of the store directory in the text.
     key: (u32, u32),
     store_dir: (u32, u32),
@@ -116,7 +116,14 @@ impl Image {
         if let Some(word) = words.get_mut(2) {
             *word = sum;
         }
-        Image { bytes: Bytes::Owned(words), layout, key, store_dir, proved: Vec::new(), whole: AtomicBool::new(true) }
+        Image {
+            bytes: Bytes::Owned(words),
+            layout: Box::new(layout),
+            key,
+            store_dir,
+            proved: Vec::new(),
+            whole: AtomicBool::new(true),
+        }
     }
 
     /// Returns the bytes as they go into a file.
@@ -184,7 +191,7 @@ impl Image {
             return Err(CacheProblem::Structure("texts"));
         }
         let proved = (0..layout.sums.len() / 8).map(|_| AtomicBool::new(false)).collect();
-        let image = Image { bytes, layout, key, store_dir, proved, whole: AtomicBool::new(false) };
+        let image = Image { bytes, layout: Box::new(layout), key, store_dir, proved, whole: AtomicBool::new(false) };
         [key, store_dir].iter().try_for_each(|span| image.prove_text([span.0, span.1]))?;
         Ok(image)
     }
@@ -279,6 +286,12 @@ impl Image {
         Err(CacheProblem::Structure("sources"))
     }
 
+    /// Makes sure of what each node needs.
+    pub(super) fn prove_inputs(&self) -> Result<(), CacheProblem> {
+        self.prove(self.layout.input_offsets.start..self.layout.inputs.end)?;
+        self.check_rows(self.input_rows(), true)
+    }
+
     /// Checks that rows rise, and that their targets are nodes: of inputs smaller ones, else greater ones.
     fn check_rows(&self, rows: Rows<'_>, inputs: bool) -> Result<(), CacheProblem> {
         let counts = self.layout.counts;
@@ -304,7 +317,7 @@ impl Image {
         let counts = self.layout.counts;
         let text = self.text_bytes();
         let inside = |start: u32, length: u32| start as usize + length as usize <= text.len();
-        self.check_rows(self.input_rows(), true)?;
+        self.prove_inputs()?;
         self.prove_dependents()?;
         let nodes = self.nodes();
         let starts_ok = nodes.is_sorted_by(|a, b| a[9] <= b[9] && a[10] <= a[11] && a[11] <= b[10])

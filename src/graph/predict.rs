@@ -6,6 +6,29 @@
 //! them, stopping at fixed-output derivations, is the rebuild set. Derivations of which that is not sure (the rest of the
 //! source family, the same package from another source) make the possible part. It is a prediction all the same, and has
 //! to be called one. Must not read `.drv` files.
+//!
+//! Measured against evaluation (patched by an overlay, both sides evaluated, output paths compared), nixpkgs 19.09. Real:
+//! derivations rebuilt; false: predicted and not rebuilt; listed: really rebuilt, not predicted, but possible; missed:
+//! neither.
+//!
+//! | set | package | real | false | listed | missed |
+//! |---|---|---|---|---|---|
+//! | whole, x86_64 to aarch64-musl | zlib, perl, linuxHeaders | 14,768, 14,769, 14,761 | 0 | 0 | 0 |
+//! | | libxml2, curl, glib, cmake, systemd | 7,030, 5,713, 4,736, 4,620, 4,194 | 0 | 0 | 0 |
+//! | | openssl, ncurses, libjpeg | 10,705, 10,709, 2,596 | 2, 0, 3 | 118, 108, 72 | 0 |
+//! | | ruby, boost, gtk3, gtk2 | 1,844, 509, 891, 1,059 | 1, 1, 0, 4 | 25, 0, 0, 0 | 0 |
+//! | | python37, python3, python | 6,685, 4,830, 6,852 | 0, 4, 0 | 0, 14, 79 | 0, 0, 6,772 |
+//! | | ffmpeg, php, nodejs, lua5, llvm | 97, 11, 18, 108, 8 | 1, 3, 1, 1, 1 | 96, 11, 17, 108, 8 | 0 |
+//! | | gcc (a wrapper without source) | 12,971 | 0 | 45 | 12,925 |
+//! | 778 attributes, native | 22: glibc, gcc-unwrapped, binutils-unwrapped, bash, coreutils, gmp, bison, autoconf, gettext, sqlite, git, ... | 221 to 3,475 | 0 | 0 to 2 | 0 |
+//! | | dbus, icu, readline, pkgconfig | 557, 373, 2,242, 2,396 | 3, 1, 1, 2 | 0, 9, 10, 5 | 0 |
+//! | | rustc, cargo, jdk8, lua5_2 | 175, 93, 14, 1 | 1, 1, 2, 0 | 175, 93, 14, 0 | 0 |
+//! | | llvm_7 (others take it from `llvmPackages_7`) | 184 | 1 | 127 | 57 |
+//! | 685 attributes, aarch64-musl | the same 22 | 165 to 3,031 | 0 | 0 to 2 | 0 |
+//! | | dbus, icu, readline, pkgconfig | 386, 239, 1,954, 2,124 | 6, 1, 1, 3 | 0, 7, 3, 13 | 0 |
+//! | | rustc, cargo, llvm_7 | 139, 59, 475 | 3, 1, 0 | 139, 57, 200 | 0, 0, 274 |
+//!
+//! What is predicted falsely is most often the package itself: its old derivation stays in use under another attribute.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -86,9 +109,11 @@ impl Graph {
         let mut reached = FixedBitSet::with_capacity(self.len());
         // What takes the package by a name, and perhaps by another than this one.
         let alias = stages.first().and_then(|id| alias::of(self, attr, *id));
-        if alias.is_some() {
-            // It takes the names of what needs the package to tell these apart.
-            self.prove()?;
+        match &alias {
+            None => {}
+            Some(Alias::Plain) => self.prove_with(Image::prove_inputs)?,
+            // The names of all that needs it tell these apart.
+            Some(Alias::Interpreter(_) | Alias::Enclosed(_)) => self.prove()?,
         }
         let by_other_name: Vec<NodeId> = match alias {
             None => {
@@ -103,10 +128,11 @@ impl Graph {
                         let nodes = self.propagate(&family.certain, &mut reached);
                         alias::directly_only(self, &family.certain, &nodes, &mut reached)
                     }
-                    Alias::Interpreter(scope) => {
-                        let (inside, outside): (Vec<NodeId>, Vec<NodeId>) = alias::users(self, &family.certain)
-                            .into_iter()
-                            .partition(|id| scope.as_ref().is_none_or(|scope| scope.holds(self, *id)));
+                    Alias::Interpreter(ref scope) | Alias::Enclosed(ref scope) => {
+                        let enclosed = matches!(alias, Alias::Enclosed(_));
+                        let users = alias::users(self, if enclosed { &own } else { &family.certain });
+                        let (inside, outside): (Vec<NodeId>, Vec<NodeId>) =
+                            users.into_iter().partition(|id| scope.as_ref().is_none_or(|scope| scope.holds(self, *id)));
                         reached.extend(own.iter().map(|id| *id as usize));
                         family.certain = own;
                         self.propagate(&outside, &mut reached);
