@@ -262,7 +262,9 @@ fn rebase_merges_drops_refreshes_and_stops_at_conflicts() {
         let patches = value["packages"][0]["patches"].as_array().unwrap();
         patches.iter().map(|p| p["state"].as_str().unwrap().to_string()).collect()
     };
-    assert_eq!(states(&scene.json(1, &["rebase", "--to", "two", "--dry-run"])), ["merged", "rebased", "conflict"]);
+    let dry = scene.json(1, &["rebase", "--to", "two", "--dry-run"]);
+    assert_eq!(states(&dry), ["merged", "rebased", "conflict"]);
+    assert!(dry["packages"][0]["dir"].is_null(), "there is no worktree to go to");
     assert_eq!(scene.state(), before);
     assert!(!scene.at(".overlayctl/rebase").exists());
     let begun = scene.json(1, &["rebase", "--to", "two"]);

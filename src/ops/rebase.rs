@@ -221,7 +221,8 @@ fn begin(
     }
     rebased.dry_run = dry_run;
     if dry_run {
-        rebased.packages.extend(sessions.iter().map(Session::row));
+        // Their directories go now.
+        rebased.packages.extend(sessions.iter().map(|session| Package { dir: None, ..session.row() }));
         rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
         return Ok(rebased);
     }
@@ -332,6 +333,13 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
         })
         .collect();
     Ok((series, wanted))
+}
+
+impl Package {
+    /// Says whether a patch of it conflicts.
+    fn conflicts(&self) -> bool {
+        self.patches.iter().any(|patch| patch.state == State::Conflict)
+    }
 }
 
 impl Fate {

@@ -3,7 +3,7 @@
 //! Must not decide anything.
 
 use super::time_machine::{Break, Revision, Travelled};
-use super::{Rebased, State};
+use super::{Package, Rebased, State};
 use crate::base::diagnostic::Verdict;
 use crate::ops::Outcome;
 use crate::ops::check::State as Fit;
@@ -75,11 +75,11 @@ impl Outcome for Rebased {
             }
         }
         let conflicts: Vec<_> = self.packages.iter().filter_map(|p| Some((p, p.dir.as_ref()?))).collect();
-        if self.dry_run && !conflicts.is_empty() {
+        if self.dry_run && self.packages.iter().any(Package::conflicts) {
             document.blank();
             document.line("the others were merged as if those that conflict were skipped; nothing was written");
         }
-        if !self.dry_run && !conflicts.is_empty() {
+        if !conflicts.is_empty() {
             document.blank();
             for (package, dir) in conflicts {
                 let files = package.patches.iter().filter(|p| p.state == State::Conflict).flat_map(|p| &p.files);
@@ -104,7 +104,7 @@ impl Outcome for Rebased {
     }
 
     fn verdict(&self) -> Option<Verdict> {
-        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.dir.is_some());
+        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.conflicts());
         (stuck && !self.aborted).then_some(Verdict::No)
     }
 }
