@@ -199,6 +199,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
                what the target is. It is found by evaluating without permission first. --no-import-from-derivation refuses it.",
     },
     Explanation {
+        code: "OV1083",
+        title: "nix-eval-jobs failed",
+        text: "impact --all lets nix-eval-jobs evaluate where it is installed. It ended with an error or with an answer that cannot be \
+               read, so everything was asked of Nix itself: the answer is whole, it only took longer. Is it made for the Nix on PATH?",
+    },
+    Explanation {
         code: "OV1081",
         title: "everything is evaluated again",
         text: "With a kept graph of the unpatched set only the attributes that a change can reach are evaluated again, and a sample \
