@@ -310,7 +310,7 @@ impl OverlayFile {
 
     fn remove_here(&self, function: &Function, attr: &AttrPath, which: &[PatchElement]) -> Result<Planned, Error> {
         let facts = Facts::default();
-        let names = &super::scopes::canonical(attr.names());
+        let names = attr.names();
         let (edits, binding) = remove::edits(self, function, names, which, &facts)?;
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };

@@ -21,7 +21,6 @@ use super::layout::Style;
 use super::query;
 use super::remove;
 use super::request::{Change, FileChange, PatchElement, PatchRequest, Planned, Scope};
-use super::scopes;
 
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
@@ -97,7 +96,7 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
     if request.elements.is_empty() {
         return Err(Error::Request { reason: "no patch is given".into() });
     }
-    let names = &scopes::canonical(request.attr.names());
+    let names = request.attr.names();
     let bindings = query::bindings_of(function, names, &request.facts, file.text());
     let mut missing: Vec<PatchElement> = Vec::new();
     let mut warnings = Vec::new();
@@ -211,7 +210,7 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     }
     let at = moved(&candidate.edits, function.place().start);
     let Some(function) = file.function_at(at) else { return Err("the overlay is not found in the new text".into()) };
-    let names = &scopes::canonical(planning.request.attr.names());
+    let names = planning.request.attr.names();
     let bindings = query::bindings_of(&function, names, &planning.request.facts, &new);
     for element in &planning.request.elements {
         match query::count(&bindings, element).0 {

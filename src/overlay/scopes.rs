@@ -77,20 +77,6 @@ pub(super) fn python_interpreter(scope: &str) -> Option<String> {
         .then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
 }
 
-/// Returns the names under which an overlay binds a package: `python3.pkgs.X` is `python3Packages.X`.
-pub(super) fn canonical(names: &[String]) -> Vec<String> {
-    match names {
-        [interpreter, pkgs, rest @ ..]
-            if pkgs == "pkgs"
-                && !rest.is_empty()
-                && python_interpreter(&format!("{interpreter}Packages")).is_some() =>
-        {
-            std::iter::once(format!("{interpreter}Packages")).chain(rest.iter().cloned()).collect()
-        }
-        _ => names.to_vec(),
-    }
-}
-
 /// Returns the recipe for a scope within scopes (`haskell`, `packages`, `ghc96`): each set is merged over what was
 /// there, the last one is overridden in its own way.
 pub(super) fn deep_recipe(

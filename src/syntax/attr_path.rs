@@ -26,6 +26,7 @@ impl AttrPath {
     }
 
     /// Reads `a.b."c.d"`: names with dots between them; a quoted name takes `\"`, `\\`, `\$`, `\n`, `\r`, `\t`.
+    /// `python3.pkgs.X` is read as `python3Packages.X`, so that one package has one name.
     ///
     /// # Errors
     /// [`Error::AttrPath`] for an empty name, a quote that does not end, an interpolation, a NUL byte, a control
@@ -74,7 +75,7 @@ impl AttrPath {
             }
             names.push(name);
             match rest.next() {
-                None => return Ok(AttrPath { names }),
+                None => return Ok(AttrPath { names: one_name(names) }),
                 Some('.') => {}
                 Some(_) => return Err(fail("a dot is missing between two names")),
             }
@@ -140,6 +141,21 @@ impl Serialize for AttrPath {
     }
 }
 
+/// Gives the packages of a Python the set's own name.
+fn one_name(names: Vec<String>) -> Vec<String> {
+    match names.as_slice() {
+        [interpreter, pkgs, rest @ ..] if pkgs == "pkgs" && !rest.is_empty() && is_python(interpreter) => {
+            std::iter::once(format!("{interpreter}Packages")).chain(rest.iter().cloned()).collect()
+        }
+        _ => names,
+    }
+}
+
+fn is_python(name: &str) -> bool {
+    let version = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy"));
+    version.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +194,16 @@ mod tests {
         fn shown_paths_are_read_back(names in prop::collection::vec("[^\0]{1,8}", 1..4)) {
             let path = AttrPath::from_names(names).unwrap();
             prop_assert_eq!(AttrPath::parse(&path.to_string()).unwrap(), path);
+        }
+    }
+
+    #[test]
+    fn the_packages_of_a_python_have_one_name() {
+        let names = |given: &str| AttrPath::parse(given).unwrap().to_string();
+        assert_eq!(names("python3.pkgs.requests"), "python3Packages.requests");
+        assert_eq!(names("python311.pkgs.a.b"), "python311Packages.a.b");
+        for other in ["python3.pkgs", "python3Minimal.pkgs.x", "x.python3.pkgs.y", "perl.pkgs.URI", "python.pkgs.x"] {
+            assert_eq!(names(other), other);
         }
     }
 }
