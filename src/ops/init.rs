@@ -116,10 +116,10 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
     let (mut overlays, mut used) = (found.overlays.clone(), Vec::new());
     if overlays.is_empty() {
         // Those that stand within other files are found when a package is patched; Nix is given whole files only.
-        let opened = Workspace::open(Some(dir))?;
-        // A workspace further up has overlays of its own.
-        let here = opened.root() == fs::tidy(dir) || opened.root() == dir;
-        let found = if here { overlays::discovered(&opened) } else { Vec::new() };
+        // A directory that is made first holds nothing, and a workspace further up has overlays of its own.
+        let opened = dir.is_dir().then(|| Workspace::open(Some(dir))).transpose()?;
+        let here = opened.filter(|opened| opened.root() == fs::tidy(dir) || opened.root() == dir);
+        let found = here.map(|opened| overlays::discovered(&opened)).unwrap_or_default();
         // Of several, one may be what another composes: which of them Nix is given is the user's to say.
         let is_only = found.len() == 1;
         for overlay in found {
@@ -271,7 +271,6 @@ impl Outcome for Initialised {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Workspace;
 
     #[test]
     fn a_new_workspace_opens_and_a_second_run_changes_nothing() {
