@@ -8,6 +8,7 @@
 //! ```text
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
+//! answers     what it prints, read
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
@@ -18,6 +19,7 @@
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
 
+mod answers;
 mod build;
 mod caches;
 mod error;

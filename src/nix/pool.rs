@@ -18,7 +18,7 @@ use super::program::Nix;
 use super::server::{EvalServer, Lost, ServerSettings, lost_failure};
 use crate::base::process::interrupted;
 
-/// How many attributes are asked for at a time.
+/// At most so many attributes are asked for at a time; less where few are left, so that no worker waits for another.
 const BATCH: usize = 32;
 
 /// How the work is spread.
@@ -306,7 +306,8 @@ impl Work {
             }
         }
         let Some(own) = parts.queues.get_mut(worker) else { return Vec::new() };
-        let taken: Vec<AttrPath> = own.drain(..own.len().min(BATCH)).collect();
+        let count = own.len().div_ceil(4).min(BATCH);
+        let taken: Vec<AttrPath> = own.drain(..count).collect();
         if let Some(busy) = parts.busy.get_mut(worker) {
             *busy = !taken.is_empty();
         }

@@ -14,20 +14,21 @@ use std::process::Stdio;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::answers::{Exchange, Reading};
 use super::error::Error;
 use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
-use crate::base::process::{Chunk, Exec, Running, Stream, interrupted, strip_controls};
+use crate::base::process::{Chunk, Exec, Running, interrupted};
 
 /// How often a wait looks at the clock, the memory and the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
+/// How often the memory of an evaluator is looked at.
+const WEIGHING: Duration = Duration::from_millis(20);
 /// The longest that a question may take when nothing else is said: a fetch during evaluation may be slow.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// The longest that an evaluator may take to answer something that needs no evaluation.
 const GREETING: Duration = Duration::from_secs(60);
-/// The most of a question's standard error that is kept, in bytes.
-const MAX_PRINTED: usize = 256 << 10;
 
 /// Limits and environment of one server.
 #[derive(Debug, Clone, Default)]
@@ -249,6 +250,7 @@ impl EvalServer {
         let mut reading = Reading::new(&self.nonce, from, count);
         reading.chatty = self.settings.record_files;
         let mut since = Instant::now();
+        let mut weighed = since;
         loop {
             match self.from_child.recv_timeout(TICK) {
                 Ok((stream, chunk)) => {
@@ -277,7 +279,12 @@ impl EvalServer {
                 self.running.kill();
                 return Ok(reading.finish(Some(Lost::Hung { limit })));
             }
-            if self.is_over_memory() {
+            // Not with every answer: to ask the system takes longer than to read one.
+            let is_time = weighed.elapsed() >= WEIGHING;
+            if is_time {
+                weighed = Instant::now();
+            }
+            if is_time && self.is_over_memory() {
                 self.running.kill();
                 return Ok(reading.finish(Some(Lost::OverMemory)));
             }
@@ -309,163 +316,6 @@ impl Drop for EvalServer {
     }
 }
 
-struct Exchange {
-    answers: Vec<Option<Result<String, EvalFailure>>>,
-    lost: Option<(Lost, Option<usize>)>,
-    /// What was printed before the first question was reached, if it is an error.
-    stray: Option<String>,
-}
-
-/// The reader of one batch: lines in, answers out.
-struct Reading {
-    nonce: String,
-    from: usize,
-    results: Vec<Option<String>>,
-    printed: Vec<String>,
-    before: String,
-    /// The question that standard error is at.
-    at: Option<usize>,
-    out_ended: bool,
-    err_ended: bool,
-    /// Whether Nix tells what it does, which is no error.
-    chatty: bool,
-    files: BTreeSet<PathBuf>,
-}
-
-impl Reading {
-    fn new(nonce: &str, from: usize, count: usize) -> Reading {
-        Reading {
-            nonce: nonce.to_string(),
-            from,
-            results: vec![None; count],
-            printed: vec![String::new(); count],
-            before: String::new(),
-            at: None,
-            out_ended: false,
-            err_ended: false,
-            chatty: false,
-            files: BTreeSet::new(),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.out_ended && self.err_ended
-    }
-
-    /// Takes a line; says whether it was a marker.
-    fn line(&mut self, stream: Stream, line: &[u8]) -> bool {
-        let line = String::from_utf8_lossy(line);
-        let marker = line.find(&self.nonce).and_then(|i| line.get(i + self.nonce.len()..)).and_then(read_marker);
-        match (stream, marker) {
-            (Stream::Out, Some(('r', number, rest))) => {
-                if let Some(slot) = number.checked_sub(self.from).and_then(|i| self.results.get_mut(i)) {
-                    *slot = Some(unescape(rest));
-                }
-                true
-            }
-            (Stream::Out, Some(('e', number, _))) => {
-                self.out_ended |= number == self.from + self.results.len();
-                true
-            }
-            (Stream::Err, Some(('b', number, _))) => {
-                self.at = number.checked_sub(self.from);
-                true
-            }
-            (Stream::Err, Some(('e', number, _))) => {
-                self.err_ended |= number == self.from + self.results.len();
-                true
-            }
-            (Stream::Err, _) => {
-                if self.chatty && is_chatter(&line) {
-                    self.files.extend(file_read(&line));
-                    return false;
-                }
-                let slot = self.at.and_then(|i| self.printed.get_mut(i)).unwrap_or(&mut self.before);
-                if slot.len() < MAX_PRINTED {
-                    slot.push_str(&line);
-                }
-                false
-            }
-            (Stream::Out, _) => false,
-        }
-    }
-
-    fn last_printed(&self) -> String {
-        let text = self.at.and_then(|i| self.printed.get(i)).unwrap_or(&self.before);
-        strip_controls(text).trim().to_string()
-    }
-
-    fn finish(self, lost: Option<Lost>) -> Exchange {
-        let reached = self.at.filter(|_| lost.is_some());
-        let stray =
-            strip_controls(&self.before).lines().any(|l| l.trim_start().starts_with("error")).then_some(self.before);
-        let whole = lost.is_none();
-        let answers =
-            self.results.into_iter().zip(self.printed).enumerate().map(|(i, (result, printed))| match result {
-                Some(text) => Some(Ok(text)),
-                // Without an answer and before the question at which the server was lost: it failed.
-                None if whole || reached.is_some_and(|at| i < at) => {
-                    Some(Err(EvalFailure::read(if printed.is_empty() {
-                        stray.as_deref().unwrap_or("")
-                    } else {
-                        &printed
-                    })))
-                }
-                None => None,
-            });
-        let answers: Vec<_> = answers.collect();
-        let culprit = reached.filter(|i| answers.get(*i).is_some_and(Option::is_none));
-        Exchange { lost: lost.map(|lost| (lost, culprit)), answers, stray }
-    }
-}
-
-/// Says whether a line is of those that Nix prints at the verbosity that names files.
-fn is_chatter(line: &str) -> bool {
-    const BEGINNINGS: [&str; 6] =
-        ["evaluating file ", "copied source ", "copying '", "copied '", "instantiated ", "source path "];
-    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
-}
-
-/// Reads the file out of `evaluating file '/a/b.nix'` and `copied source '/a/x.patch' -> '/nix/store/...'`.
-fn file_read(line: &str) -> Option<PathBuf> {
-    let rest = line.strip_prefix("evaluating file '").or_else(|| line.strip_prefix("copied source '"))?;
-    let path = match rest.split_once("' -> '") {
-        Some((path, _)) => path,
-        None => rest.trim_end().strip_suffix('\'')?,
-    };
-    // Nix has files of its own: `«nix-internal»/derivation-internal.nix`.
-    path.starts_with('/').then(|| PathBuf::from(path))
-}
-
-/// Reads `r17 text`: kind, number, the rest.
-fn read_marker(text: &str) -> Option<(char, usize, &str)> {
-    let kind = text.chars().next()?;
-    let rest = text.get(kind.len_utf8()..)?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (number, rest) = rest.split_at(digits);
-    Some((kind, number.parse().ok()?, rest.strip_prefix(' ')?))
-}
-
-/// Takes a string as the repl prints it (up to the closing quote) back to what it is.
-fn unescape(printed: &str) -> String {
-    let mut out = String::with_capacity(printed.len());
-    let mut chars = printed.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some('r') => out.push('\r'),
-                Some('t') => out.push('\t'),
-                Some(other) => out.push(other),
-                None => {}
-            },
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// Makes the failure of a question at which a server was lost.
 pub(super) fn lost_failure(lost: &Lost) -> EvalFailure {
     match lost {
@@ -478,73 +328,5 @@ pub(super) fn lost_failure(lost: &Lost) -> EvalFailure {
             EvalFailure::plain(FailureKind::TimedOut, format!("no answer within {} s", limit.as_secs()), "")
         }
         Lost::OverMemory => EvalFailure::plain(FailureKind::Died, "it needs more memory than it may use", ""),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reading() -> Reading {
-        Reading::new("@@N", 5, 2)
-    }
-
-    #[test]
-    fn the_echo_of_a_question_is_no_answer() {
-        let mut r = reading();
-        assert!(!r.line(Stream::Out, b"nix-repl> builtins.trace (\"@@N\" + \"b5 \") ((\"@@N\" + \"r5 \") + x)\n"));
-        assert!(r.line(Stream::Err, b"trace: @@Nb5 \n"));
-        // Some versions print the prompt, colours and the answer on one line.
-        assert!(r.line(Stream::Out, b"nix-repl> \x1b[35;1m\"@@Nr5 a\\n\\\"b\\\" \\${c} \\\\\"\x1b[0m\n"));
-        assert!(r.line(Stream::Err, b"trace: @@Nb6 \n"));
-        r.line(Stream::Err, b"error: attribute 'x' missing\n");
-        assert!(r.line(Stream::Err, b"trace: @@Ne7 \n"));
-        assert!(!r.is_done());
-        assert!(r.line(Stream::Out, b"\"@@Ne7 \"\n"));
-        assert!(r.is_done());
-        let done = r.finish(None);
-        assert_eq!(done.answers[0].as_ref().unwrap().as_ref().unwrap(), "a\n\"b\" ${c} \\");
-        let failure = done.answers[1].as_ref().unwrap().as_ref().unwrap_err();
-        assert_eq!(failure.message, "attribute 'x' missing");
-    }
-
-    #[test]
-    fn the_question_at_which_a_server_died_is_known() {
-        let mut r = reading();
-        r.line(Stream::Err, b"trace: @@Nb5 \n");
-        r.line(Stream::Err, b"error: stack overflow\n");
-        let died = Lost::Died { how: "signal: 11".into(), printed: String::new() };
-        let done = r.finish(Some(died));
-        assert_eq!(done.lost.unwrap().1, Some(0));
-        assert!(done.answers[0].is_none() && done.answers[1].is_none());
-    }
-
-    #[test]
-    fn files_are_recorded_and_are_no_errors() {
-        let mut r = reading();
-        r.chatty = true;
-        r.line(Stream::Err, b"trace: @@Nb5 \n");
-        for line in [
-            "evaluating file '/n/it's.nix'\n",
-            "evaluating file '\u{ab}nix-internal\u{bb}/derivation-internal.nix'\n",
-            "copied source '/n/fix.patch' -> '/nix/store/x-fix.patch'\n",
-            "instantiated 'a' -> '/nix/store/a.drv'\n",
-        ] {
-            r.line(Stream::Err, line.as_bytes());
-        }
-        assert_eq!(r.files.iter().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["/n/fix.patch", "/n/it's.nix"]);
-        assert_eq!(r.last_printed(), "");
-    }
-
-    #[test]
-    fn garbage_is_no_marker() {
-        let mut r = reading();
-        for line in [&b"@@N"[..], b"@@Nr", b"@@Nrx ", b"@@Nr99999999999999999999999 \"", b"\xff@@N\xff5 ", b"@@Nr4 x\""]
-        {
-            r.line(Stream::Out, line);
-            r.line(Stream::Err, line);
-        }
-        assert!(!r.is_done());
-        assert!(r.finish(None).answers.iter().all(|a| a.as_ref().is_some_and(Result::is_err)));
     }
 }

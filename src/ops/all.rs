@@ -26,6 +26,8 @@ use crate::view::{Digraph, Document, Role, Text};
 
 /// One of so many attributes that no change should reach is evaluated all the same.
 const SAMPLE: usize = 100;
+/// After so many answers, or a quarter of them, an estimate is one.
+const ENOUGH: usize = 500;
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(2);
 
@@ -294,9 +296,10 @@ impl<'p> Gathering<'p> {
             self.told = Instant::now();
             let total = (found.evaluated + left).max(self.expected.unwrap_or_default());
             let rest = self.start.elapsed().as_secs_f64() / found.evaluated as f64 * (total - found.evaluated) as f64;
-            // nix-eval-jobs does not say how much is left.
+            // nix-eval-jobs does not say how much is left, and the first answers say nothing: all need what they need.
             let left = if total > found.evaluated { format!(" of {total}") } else { String::new() };
-            let rest = if left.is_empty() { String::new() } else { format!(", about {rest:.0} s left") };
+            let is_known = !left.is_empty() && found.evaluated >= ENOUGH.min(total / 4);
+            let rest = if is_known { format!(", about {rest:.0} s left") } else { String::new() };
             self.progress.stage(&format!("evaluated {}{left} attributes{rest}", found.evaluated));
         }
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::impact::view::{Rebuild, Rebuilt, View, chain_text, unknown_outputs};
+use super::impact::names::chain_text;
+use super::impact::view::{Rebuild, Rebuilt, View, unknown_outputs};
 use super::impact::{Named, builds, plural};
 use super::{Error, Outcome};
 use crate::base::fs;

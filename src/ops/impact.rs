@@ -1,5 +1,6 @@
 //! `impact`: what the overlays rebuild, and through which chain, before anything is built.
 
+pub(super) mod names;
 pub mod view;
 
 use serde::Serialize;
@@ -13,7 +14,8 @@ use crate::base::diagnostic::{Verdict, Warning};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, NodeId};
 use crate::view::{Digraph, Document, Role, Text};
-use view::{Rebuild, View, chain_text};
+use names::chain_text;
+use view::{Rebuild, View};
 
 /// What is compared, and how it is shown.
 #[derive(Debug, Clone, Default)]

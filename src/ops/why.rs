@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::baseline::Baseline;
 use super::comparison::{self, TargetFailure};
-use super::impact::view::{chain_text, kind};
+use super::impact::names::{chain_text, kind};
 use super::impact::{Named, builds, plural};
 use super::progress::Progress;
 use super::targets::Selection;
@@ -23,6 +23,10 @@ use cause::Cause;
 
 /// How many chains are listed when nothing is said.
 const CHAINS: usize = 20;
+/// How many kinds of packages are counted when nothing is said.
+const KINDS: usize = 6;
+/// For how many steps from the root causes derivations are counted when nothing is said.
+const STEPS: usize = 10;
 /// How many groups of root causes are quoted when nothing is said.
 const CAUSES: usize = 3;
 
@@ -233,18 +237,20 @@ impl Explained {
         );
         cause::show(&self.root_causes, if verbose { usize::MAX } else { CAUSES }, verbose, document);
         if self.counts.derivations > self.root_causes.len() {
-            let kinds: Vec<String> = self.by_kind.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            // In the order of their numbers; the rest of a long tail says little.
+            let most = if verbose || self.by_kind.len() <= KINDS + 1 { usize::MAX } else { KINDS };
+            let mut kinds: Vec<String> =
+                self.by_kind.iter().take(most).map(|(kind, count)| format!("{kind} {count}")).collect();
+            let others: usize = self.by_kind.iter().skip(most).map(|(_, count)| *count).sum();
+            if others > 0 {
+                kinds.push(format!("of {} other kinds {others}", self.by_kind.len() - most));
+            }
             document.line(Text::new().with(Role::Dim, "cascade         ").plain(kinds.join(", ")));
-            let steps: Vec<String> = self.by_depth.iter().map(usize::to_string).collect();
-            let shown = if verbose || steps.len() <= 16 {
-                steps.join(" ")
-            } else {
-                format!(
-                    "{} ... ({} steps in all)",
-                    steps.iter().take(16).cloned().collect::<Vec<_>>().join(" "),
-                    steps.len()
-                )
-            };
+            let most = if verbose || self.by_depth.len() <= STEPS + 1 { usize::MAX } else { STEPS };
+            let mut shown = self.by_depth.iter().take(most).map(usize::to_string).collect::<Vec<_>>().join(" ");
+            if self.by_depth.len() > most {
+                shown.push_str(&format!(" ... ({} steps in all)", self.by_depth.len()));
+            }
             document.line(Text::new().with(Role::Dim, "by distance     ").plain(shown));
         }
         let names = |chain: &[Named]| chain.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
