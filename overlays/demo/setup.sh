@@ -54,7 +54,8 @@ refresh() { # the package lists, once, and only when something has to be install
 # Native tools are always wanted: the build platform compiles helpers of its own.
 wanted=(gcc libc6-dev make patch bzip2 xz-utils file qemu-user)
 # The second brings the users that Nix builds as.
-command -v nix-build >/dev/null || wanted+=(nix-bin nix-setup-systemd)
+command -v nix-build >/dev/null || wanted+=(nix-bin)
+getent group nixbld >/dev/null || wanted+=(nix-setup-systemd)
 for board in ${boards//,/ }; do
   # Debian only recommends the C library of a cross compiler, so it is named here.
   case $board in

@@ -9,6 +9,11 @@ use std::process::{Command, Output};
 /// What Nix is told in tests.
 pub const NIX_CONFIG: &str = "substituters =\nexperimental-features = nix-command flakes";
 
+/// Returns the settings for Nix: those that the tests were started with (`tests/nix-versions.sh` needs some), and ours.
+pub fn nix_config() -> String {
+    format!("{}\n{NIX_CONFIG}", std::env::var("NIX_CONFIG").unwrap_or_default())
+}
+
 /// Returns the folder that takes the place of the user's caches and state.
 pub fn home() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("home")
@@ -19,7 +24,7 @@ pub fn overlayctl(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_overlayctl"));
     command
         .current_dir(dir)
-        .env("NIX_CONFIG", NIX_CONFIG)
+        .env("NIX_CONFIG", nix_config())
         .env("NO_COLOR", "1")
         .env("XDG_CACHE_HOME", home().join("cache"))
         .env("XDG_STATE_HOME", home().join("state"))
