@@ -230,7 +230,7 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::NoNix { .. } => {
-                "install Nix: `apt install nix-bin` on Debian, or https://nixos.org/download; then run it again".into()
+                "install Nix: `apt install nix-bin nix-setup-systemd` on Debian, or https://nixos.org/download; then run it again".into()
             }
             Error::TooOld { .. } => "install a newer Nix beside it and put it first on PATH".into(),
             Error::Eval { failure, .. } if !failure.near.is_empty() => {
@@ -263,6 +263,11 @@ impl Coded for Error {
             Error::Garbage { .. } => "`-v` shows the answer; is the `nix` on PATH really Nix?".into(),
             Error::NoLink { .. } => {
                 "the result is in the store and can be collected as garbage; link it elsewhere".into()
+            }
+            Error::Failed { message, .. } if message.contains("'build-users-group' does not exist") => {
+                "as root Nix builds as users of that group: on Debian `apt install nix-setup-systemd` makes them; or go on without, \
+                 with `build-users-group =` in nix.conf"
+                    .into()
             }
             Error::Failed { .. } => "`-v` shows all that Nix printed".into(),
             Error::Interrupted
@@ -430,6 +435,9 @@ mod tests {
         assert_eq!(code("error (ignored): SQLite database '/nix/var/nix/db/db.sqlite' is busy"), "OV0505");
         assert_eq!(code("error: path '/nix/store/x' is not valid"), "OV0515");
         assert_eq!(code(""), "OV0515");
+        let root = "error: the group 'nixbld' specified in 'build-users-group' does not exist";
+        let hint = Error::of_text(Path::new("nix-store"), root).hint().unwrap();
+        assert!(hint.contains("nix-setup-systemd"), "{hint}");
     }
 
     #[test]
