@@ -315,7 +315,10 @@ fn a_search_path_is_asked() {
 fn a_worker_without_memory_is_an_error_and_not_a_loop() {
     let Some(room) = Room::new() else { return };
     let settings = PoolSettings { workers: 2, max_memory: Some(1), recurse: false, limit: None };
-    let error = room.nix.evaluate_all(&room.root(), vec![Vec::new()], settings, &mut |_, _, _| {}).unwrap_err();
+    // Something that takes longer than the time between two looks at the memory.
+    let slow = "{ slow = builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 2000000); }";
+    let root = Root::Expression(Fragment::parse(slow).unwrap());
+    let error = room.nix.evaluate_all(&root, vec![Vec::new()], settings, &mut |_, _, _| {}).unwrap_err();
     assert_eq!(error.code(), "OV0512", "{error}");
 }
 

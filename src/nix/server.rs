@@ -250,7 +250,7 @@ impl EvalServer {
         let mut reading = Reading::new(&self.nonce, from, count);
         reading.chatty = self.settings.record_files;
         let mut since = Instant::now();
-        let mut weighed = since;
+        let mut weighed: Option<Instant> = None;
         loop {
             match self.from_child.recv_timeout(TICK) {
                 Ok((stream, chunk)) => {
@@ -279,10 +279,10 @@ impl EvalServer {
                 self.running.kill();
                 return Ok(reading.finish(Some(Lost::Hung { limit })));
             }
-            // Not with every answer: to ask the system takes longer than to read one.
-            let is_time = weighed.elapsed() >= WEIGHING;
+            // With the first answer, however fast the rest comes; not with each: to ask the system takes longer than to read one.
+            let is_time = weighed.is_none_or(|at| at.elapsed() >= WEIGHING);
             if is_time {
-                weighed = Instant::now();
+                weighed = Some(Instant::now());
             }
             if is_time && self.is_over_memory() {
                 self.running.kill();
