@@ -9,12 +9,15 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Verdict as Ending, Warning};
 use crate::base::progress::Progress;
+use crate::comparison::baseline::Baseline;
 use crate::comparison::sites;
+use crate::comparison::unreached::{self, Unreached};
 use crate::comparison::{self, Compared, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Delta, NodeId};
 use crate::nix::Nix;
 use crate::overlay::AttrPath;
+use crate::queue::model::{Asking, Model};
 use crate::targets::engine;
 use crate::targets::{Selection, Target};
 
@@ -84,6 +87,8 @@ pub struct Verified {
     pub counts: Counts,
     /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
+    /// Patches of the workspace that reach none of the targets.
+    pub unreached: Vec<Unreached>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// Whether what cannot be known is no failure.
@@ -195,7 +200,9 @@ fn built_outputs(compared: &Compared, valid: &BTreeSet<String>) -> Vec<String> {
 /// # Errors
 /// [`Error::NothingPatched`]; those of the workspace, of evaluation and of asking Nix. That a patch is not in is a finding.
 pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
-    let packages = wanted(subject::packages(workspace)?, &options.packages)?;
+    let nixpkgs = options.selection.nixpkgs.as_deref();
+    let model = Model::read(workspace, Asking { nixpkgs, offline: false })?;
+    let packages = wanted(subject::packages(workspace, &model), &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
@@ -212,7 +219,8 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
         findings: Vec::new(),
         counts: Counts::default(),
         failures: comparison.failures.clone(),
-        warnings: comparison.warnings.clone(),
+        unreached: unreached::of(workspace, &options.selection, &Baseline::Unpatched, &comparison, &nix)?,
+        warnings: model.warnings.iter().chain(&comparison.warnings).cloned().collect(),
         allow_unknown: options.allow_unknown,
     };
     let mut compared = comparison.targets.iter().peekable();
