@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "verify",
         &["comparison", "queue", "targets", "overlay", "patch", "graph", "nix", "cross", "config", "syntax", "view"],
     ),
-    ("comparison", &["queue", "targets", "overlay", "graph", "drv", "nix", "config", "view"]),
+    ("comparison", &["queue", "targets", "overlay", "graph", "drv", "nix", "git", "config", "view"]),
     ("queue", &["targets", "overlay", "patch", "nix", "git", "config", "drv"]),
     ("targets", &["config", "nix", "git", "syntax", "overlay"]),
     ("report", &["view"]),

@@ -1,7 +1,7 @@
 //! The options that name targets, shared by the commands that have them.
 
-use crate::comparison::baseline::Baseline;
-use crate::targets::Selection;
+use crate::ops::Baseline;
+use crate::ops::Selection;
 
 /// Where targets come from, without the targets themselves.
 #[derive(Debug, Clone, clap::Args)]

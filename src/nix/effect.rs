@@ -161,13 +161,13 @@ impl Nix {
     /// Returns the names of the attributes at a path of a root that are sets of some kind; none where that is not there.
     ///
     /// # Errors
-    /// Those of the evaluator.
+    /// [`Error::Eval`] when the root itself does not evaluate, and those of the evaluator.
     pub fn names_at(&self, root: &Root, paths: &[AttrPath]) -> Result<Vec<Vec<String>>, Error> {
         let mut server = self.eval_server()?;
-        match server.bind("root", &root.to_nix()?) {
-            Ok(()) => {}
-            Err(Error::Eval { .. }) => return Ok(vec![Vec::new(); paths.len()]),
-            Err(error) => return Err(self.explained(error)),
+        server.bind("root", &root.to_nix()?).map_err(|e| self.explained(e))?;
+        // A binding is lazy: what the root is made of is fetched by the first question.
+        if let Err(failure) = server.eval_string("builtins.typeOf root")? {
+            return Err(Error::Eval { what: "the workspace".into(), failure: Box::new(failure) });
         }
         let questions: Vec<String> = paths
             .iter()

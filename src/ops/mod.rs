@@ -40,6 +40,10 @@ pub mod why;
 use serde::Serialize;
 
 pub use error::Error;
+
+pub use crate::comparison::baseline::Baseline;
+pub use crate::queue::discover::Choice;
+pub use crate::targets::Selection;
 pub use explanations::EXPLANATIONS;
 
 use crate::base::diagnostic::Verdict;

@@ -184,6 +184,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         wiring = created.wiring.clone().map(|(line, files)| Wiring { line, files });
     }
     let others: Vec<FileChange> = composed.into_iter().chain(settings).collect();
+    let is_tried = trial.is_some();
     let mut try_it = |draft: &Draft, warnings: &mut Vec<Warning>| match &mut trial {
         Some(trial) => {
             let files = draft
@@ -216,7 +217,10 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             }
             choose::Chosen { plan: made, warnings: told }
         }
-        None => choose::choose(workspace, options.overlay.as_ref(), &attr, &mut draft, Some(&mut try_it))?,
+        None => {
+            let asked: choose::Try<'_, Draft> = if is_tried { Some(&mut try_it) } else { None };
+            choose::choose(workspace, options.overlay.as_ref(), &attr, &mut draft, asked)?
+        }
     };
     let Draft { planned, mut changes, patches, files: new_files, also } = chosen.plan;
     warnings.extend(chosen.warnings);

@@ -4,7 +4,7 @@
 //! the patch has an effect: that is tried ([`super::trial`]), not guessed. Where several are as good, that is a question.
 
 use super::Error;
-use super::discover::{Candidate, Choice, Functions, Overlays, composed_by, places};
+use super::discover::{Candidate, Choice, Functions, Overlays, Standing, composed_by, places};
 use super::trial::Outcome;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
@@ -96,7 +96,13 @@ pub fn choose<T>(
         if fit.is_empty() {
             continue;
         }
-        return one_of(workspace, attr, fit, spot);
+        let mut chosen = one_of(workspace, attr, fit, spot)?;
+        if trial.is_none() {
+            let rivals = groups.iter().flatten().filter(|c| c.binds(attr) && !c.builds_on(attr));
+            let rivals = rivals.filter(|c| c.found.standing != Standing::Beside);
+            chosen.warnings.extend(rivals.map(|candidate| bound_again(attr, candidate)));
+        }
+        return Ok(chosen);
     }
     if !exported.is_empty() {
         return one_of(workspace, attr, exported, spot);
@@ -186,6 +192,17 @@ fn named<T>(
     Ok(Chosen { plan: made, warnings })
 }
 
+/// Warns, where Nix is not asked, of another overlay that binds the package without building on what was there.
+fn bound_again(attr: &AttrPath, candidate: &Candidate<'_>) -> Warning {
+    let place = candidate.function.place.clone();
+    Warning {
+        code: "OV1120",
+        message: format!("`{attr}` is bound anew at {place}: where that is applied later, that binding counts"),
+        place: Some(place),
+        hint: Some("let it build on the overlay before it (prev), or ask Nix: without --offline it is tried".into()),
+    }
+}
+
 /// Warns that a patch in an overlay that the user named has no effect.
 pub(crate) fn no_effect(why: &str, overlay: &std::path::Path) -> Warning {
     Warning {
@@ -256,7 +273,8 @@ mod tests {
         assert_eq!(chosen(&two, "zlib"), Err("overlays/a.nix:1 overlays/b.nix:1".into()));
         let named = [two[0], two[1], ("overlayctl.toml", "overlays = [\"overlays/a.nix\"]")];
         assert_eq!(chosen(&named, "zlib"), Ok("overlays/a.nix:1".into()));
-        assert_eq!(chosen(&named, "musl"), Ok("overlays/b.nix:1".into()));
+        // What nothing applies is never chosen silently, whatever it binds.
+        assert_eq!(chosen(&named, "musl"), Ok("overlays/a.nix:1".into()));
         let both = [("overlays/a.nix", MUSL), ("overlays/b.nix", MUSL)];
         assert_eq!(chosen(&both, "musl"), Err("overlays/a.nix:1 overlays/b.nix:1".into()));
     }
@@ -303,7 +321,7 @@ mod tests {
         assert_eq!(chosen(&[generated, ("overlays/a.nix", EMPTY)], "musl"), Ok("overlays/a.nix:1".into()));
         assert_eq!(chosen(&[("a.nix", "{ }")], "musl"), Err("OV1008".into()));
         assert_eq!(chosen(&[("misc/deep.nix", EMPTY)], "musl"), Ok("misc/deep.nix:1".into()));
-        assert_eq!(chosen(&[("overlay.nix", EMPTY), ("misc/deep.nix", MUSL)], "musl"), Ok("misc/deep.nix:1".into()));
+        assert_eq!(chosen(&[("overlay.nix", EMPTY), ("misc/deep.nix", MUSL)], "musl"), Ok("overlay.nix:1".into()));
         assert_eq!(chosen(&[("overlay.nix", EMPTY), ("tests/deep.nix", MUSL)], "musl"), Ok("overlay.nix:1".into()));
     }
 

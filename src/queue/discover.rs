@@ -44,12 +44,16 @@ pub struct Found {
     pub standing: Standing,
     /// Whether the user named it: on the command line or in `overlayctl.toml`.
     pub named: bool,
+    /// Whether a link leads out of the workspace to it: read, and edited only when it is named.
+    pub outside: bool,
 }
 
 /// The overlays of a workspace, read once.
 #[derive(Debug, Default)]
 pub struct Overlays {
     found: Vec<Found>,
+    /// The workspace without links; empty where it does not matter.
+    root: PathBuf,
     /// The files that were looked at, without symbolic links.
     seen: BTreeSet<PathBuf>,
 }
@@ -112,7 +116,8 @@ impl Overlays {
     /// # Errors
     /// For a file that is named (on the command line or in overlayctl.toml) and cannot be read.
     pub fn read(workspace: &Workspace, choice: Option<&Choice>) -> Result<Overlays, Error> {
-        let mut overlays = Overlays::default();
+        let root = workspace.root().canonicalize().unwrap_or_default();
+        let mut overlays = Overlays { root, ..Overlays::default() };
         if let Some(choice) = choice {
             overlays.hold(open(&choice.path)?, Standing::Listed, true);
             return Ok(overlays);
@@ -176,7 +181,8 @@ impl Overlays {
     }
 
     fn hold(&mut self, file: OverlayFile, standing: Standing, named: bool) {
-        self.found.push(Found { file, standing, named });
+        let outside = !named && file.path().canonicalize().is_ok_and(|path| !path.starts_with(&self.root));
+        self.found.push(Found { file, standing, named, outside });
     }
 
     /// Returns the files, in the order in which they count.
@@ -225,7 +231,8 @@ impl<'a> Functions<'a> {
     /// Returns the functions in which packages may be patched.
     pub fn all(&self) -> Vec<Candidate<'_>> {
         let fits = |f: &OverlayFn| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides) && !f.generated;
-        self.all.iter().filter(|(_, f)| fits(f)).map(|(found, function)| Candidate { found, function }).collect()
+        let there = self.all.iter().filter(|(found, f)| fits(f) && !found.outside);
+        there.map(|(found, function)| Candidate { found, function }).collect()
     }
 
     /// Returns the functions in which a package may be patched, those that come first into question first, in groups among
@@ -278,6 +285,14 @@ impl<'a> Functions<'a> {
 }
 
 impl Candidate<'_> {
+    /// Says whether the text of the overlay builds on what was there before: `prev.musl`, by the name that its second argument has.
+    pub fn builds_on(&self, attr: &AttrPath) -> bool {
+        let prev = self.function.second.as_deref().or(self.function.first.as_deref()).unwrap_or("prev");
+        let from = self.function.place.span.map_or(0, |span| span.start);
+        let text = self.found.file.text().get(from..).unwrap_or_default();
+        text.contains(&format!("{prev}.{}", attr.first())) || text.contains(&format!("inherit ({prev})"))
+    }
+
     /// Returns the way to the function in its file.
     pub fn select(&self) -> Select {
         self.function.place.span.map_or(Select::Only, |span| Select::Offset(span.start))

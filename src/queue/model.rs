@@ -146,7 +146,7 @@ impl Model {
             return Ok(model);
         }
         match model.ask(workspace, how.nixpkgs) {
-            Ok(()) => model.asked = true,
+            Ok(asked) => model.asked = asked,
             Err(error) if how.nixpkgs.is_some() => return Err(error),
             Err(error) => model.warnings.push(not_asked(&error.to_string(), error.hint())),
         }
@@ -185,16 +185,16 @@ impl Model {
     }
 
     /// Asks Nix in which sets and targets each patch is in effect.
-    fn ask(&mut self, workspace: &Workspace, nixpkgs: Option<&str>) -> Result<(), Error> {
+    fn ask(&mut self, workspace: &Workspace, nixpkgs: Option<&str>) -> Result<bool, Error> {
         // Nothing that could be in effect: no evaluator is started to hear that.
         if !self.overlays {
-            return Ok(());
+            return Ok(true);
         }
-        let nix = engine::nix_without_builds(workspace)?;
+        let nix = engine::nix_for_questions(workspace)?;
         let sets = sets::of(workspace, &nix, nixpkgs)?;
         if sets.sets.is_empty() && sets.targets.is_empty() {
             self.warnings.push(not_asked("the workspace names no nixpkgs, and there is none in NIX_PATH", None));
-            return Ok(());
+            return Ok(false);
         }
         self.own_code = !sets.targets.is_empty() || sets.sets.iter().any(|set| set.kind == Kind::Own);
         let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
@@ -232,7 +232,7 @@ impl Model {
             }
         }
         self.add_unplaced(workspace, &sets.sets, &effects, &root);
-        Ok(())
+        Ok(true)
     }
 
     fn patches(&self) -> impl Iterator<Item = &Path> {

@@ -283,7 +283,8 @@ pub fn plan(
                 };
                 trial.of(&change, warnings)
             };
-            let chosen = choose::choose(workspace, choice, &series.attr, &mut draft, Some(&mut try_it))?;
+            let asked: choose::Try<'_, Planned> = if trial.is_some() { Some(&mut try_it) } else { None };
+            let chosen = choose::choose(workspace, choice, &series.attr, &mut draft, asked)?;
             rewrite.warnings.extend(chosen.warnings);
             rewrite.warnings.extend(chosen.plan.warnings);
             chosen.plan.changes

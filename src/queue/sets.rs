@@ -204,7 +204,8 @@ fn exported(native: Option<&Root>, flake: &str, at: &str, all: &mut Sets) -> Res
 /// Adds what the file `default.nix` of a workspace is: a package set, or targets.
 fn file(nix: &Nix, path: &Path, all: &mut Sets) -> Result<(), Error> {
     let root = Root::File { path: absolute(path)?, arguments: Vec::new() };
-    let names = nix.names_at(&root, &[Vec::new(), vec!["pkgs".to_string()]])?;
+    // A file that wants arguments, or is a module, is none of these.
+    let Ok(names) = nix.names_at(&root, &[Vec::new(), vec!["pkgs".to_string()]]) else { return Ok(()) };
     let is_set = |names: &[String]| ["stdenv", "overlays"].iter().all(|name| names.iter().any(|n| n == name));
     match names.as_slice() {
         [own, _] if is_set(own) => all.own("./default.nix".into(), &root.to_nix()?),

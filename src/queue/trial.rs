@@ -69,7 +69,7 @@ impl<'w> Trial<'w> {
         nixpkgs: Option<&'w str>,
         attrs: &[AttrPath],
     ) -> Result<Result<Trial<'w>, String>, Error> {
-        let nix = match engine::nix_without_builds(workspace) {
+        let nix = match engine::nix_for_questions(workspace) {
             Ok(nix) => nix,
             Err(error) => return Ok(Err(error.to_string())),
         };

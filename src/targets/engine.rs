@@ -23,6 +23,21 @@ pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
     Ok(Nix::discover(settings)?)
 }
 
+/// As [`nix_without_builds`], for a question beside the work: what cannot be fetched at once ends it, instead of being tried for
+/// minutes.
+///
+/// # Errors
+/// As [`nix`].
+pub(crate) fn nix_for_questions(workspace: &Workspace) -> Result<Nix, Error> {
+    let mut settings = settings(workspace);
+    for (name, value) in
+        [("allow-import-from-derivation", "false"), ("connect-timeout", "5"), ("download-attempts", "1")]
+    {
+        settings.options.push((name.into(), value.into()));
+    }
+    Ok(Nix::discover(settings)?)
+}
+
 /// As [`nix`], or as [`nix_without_builds`] when the user wants that.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::target_args::{BaselineArgs, SetArgs};
 use super::super::view_args::ViewArgs;
-use crate::comparison::baseline::Baseline;
+use crate::ops::Baseline;
 use crate::ops::all::{self, AllImpact};
 use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
