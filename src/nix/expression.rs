@@ -133,7 +133,7 @@ impl PackageSet {
         let _ = write!(text, " overlays = {};", overlay_list(&self.overlays)?);
         // Left out when empty: a package set with nixpkgs' interface may not know the argument.
         if !self.cross_overlays.is_empty() {
-            let _ = write!(text, " crossOverlays = {};", overlay_list(&self.cross_overlays)?);
+            let _ = write!(text, " crossOverlays = {ONCE} {};", overlay_list(&self.cross_overlays)?);
         }
         text.push_str(" }");
         let mut below = AttrPath::new();
@@ -227,6 +227,12 @@ impl Overlay {
 /// Makes a list of what a file may hold: one overlay, a list of them, or a set of them by name, as in a flake's `overlays`.
 const SEVERAL: &str = "(o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) \
                        then builtins.attrValues o else [ o ])";
+
+/// Makes overlays that are applied to the target stage, and there once. nixpkgs of today applies `crossOverlays` twice in
+/// `pkgsStatic`, `pkgsMusl` and `extend`, and to the packages that build those.
+const ONCE: &str = "(os: let once = o: final: prev: if prev ? overlayctlTargetStage || prev.stdenv.hostPlatform == \
+                    prev.stdenv.buildPlatform then { } else o final prev; in map once os ++ \
+                    [ (once (_: _: { overlayctlTargetStage = true; })) ])";
 
 fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
     let mut text = String::from("[");

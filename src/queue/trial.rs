@@ -4,6 +4,7 @@
 //! set that it stands in keeps what it had; no target stops evaluating. Must not write to the workspace.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::Error;
 use super::copy::Copy;
@@ -39,8 +40,8 @@ pub struct Trial<'w> {
     nixpkgs: Option<&'w str>,
     nix: Nix,
     sets: Vec<Set>,
-    /// What the sets have now, of the packages in question.
-    before: Vec<Effect>,
+    /// What the sets have now, of the packages in question; asked beside the first trial.
+    before: OnceLock<Result<Vec<Effect>, String>>,
     attrs: Vec<AttrPath>,
 }
 
@@ -81,11 +82,7 @@ impl<'w> Trial<'w> {
         if sets.is_empty() {
             return Ok(Err("the workspace names no nixpkgs, and there is none in NIX_PATH".into()));
         }
-        let before = match nix.effects(&questions(&sets, attrs)) {
-            Ok(before) => before,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        Ok(Ok(Trial { workspace, nixpkgs, nix, sets, before, attrs: attrs.to_vec() }))
+        Ok(Ok(Trial { workspace, nixpkgs, nix, sets, before: OnceLock::new(), attrs: attrs.to_vec() }))
     }
 
     /// Tries a change.
@@ -95,13 +92,21 @@ impl<'w> Trial<'w> {
     pub fn of(&self, change: &Change<'_>, warnings: &mut Vec<Warning>) -> Result<Outcome, Error> {
         let copy = Copy::with(self.workspace, change.written, change.removed)?;
         let sets = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?.sets;
-        let after = self.nix.effects(&questions(&sets, &self.attrs))?;
+        let ask_before = || {
+            let ask = || self.nix.effects(&questions(&self.sets, &self.attrs)).map_err(|error| error.to_string());
+            self.before.get_or_init(ask)
+        };
+        let (before, after) = rayon::join(ask_before, || self.nix.effects(&questions(&sets, &self.attrs)));
+        let (all_before, after) = match before {
+            Ok(before) => (before, after?),
+            Err(why) => return Ok(Outcome::Unknown(why.clone())),
+        };
         let mut holds = Vec::new();
         let mut exported = Vec::new();
         let mut no_effect = Vec::new();
         let mut unknown = None;
         for (set, after) in sets.iter().zip(&after) {
-            let before = self.sets.iter().position(|known| known.name == set.name).and_then(|at| self.before.get(at));
+            let before = self.sets.iter().position(|known| known.name == set.name).and_then(|at| all_before.get(at));
             if let Some(damage) = self.damage(&copy, set, before, after, change) {
                 return Ok(Outcome::Damage(damage));
             }
