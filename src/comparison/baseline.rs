@@ -33,24 +33,25 @@ impl Baseline {
     /// own code wires them in.
     ///
     /// # Errors
-    /// Those of git, of copying, and of taking the patches off; [`Error::NotPatched`].
+    /// Those of git, of copying, and of taking the patches off; [`crate::queue::Error::NotPatched`].
     pub(crate) fn copy(&self, workspace: &Workspace, own_code: bool) -> Result<Option<Copy>, Error> {
-        match self {
-            Baseline::Unpatched if !own_code => Ok(None),
-            Baseline::Unpatched => {
-                let copy = Copy::of(workspace)?;
-                copy.take_off(None)?;
-                Ok(Some(copy))
-            }
-            Baseline::Revision(revision) => Ok(Some(Copy::at_revision(workspace, revision)?)),
+        Ok(match self {
+            Baseline::Unpatched if !own_code => None,
+            // Where nothing is patched the other side is the workspace itself.
+            Baseline::Unpatched => match Copy::without(workspace, None)? {
+                Some(copy) => Some(copy),
+                None => Some(Copy::with(workspace, &[], &[])?),
+            },
+            Baseline::Revision(revision) => Some(Copy::at_revision(workspace, revision)?),
             Baseline::WithoutPackage(attr) => {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
-                let copy = Copy::of(workspace)?;
-                if !copy.take_off(Some(&attr))? {
-                    return Err(crate::queue::Error::NotPatched { attr, patch: None, patched: Vec::new() }.into());
+                match Copy::without(workspace, Some(&attr))? {
+                    Some(copy) => Some(copy),
+                    None => {
+                        return Err(crate::queue::Error::NotPatched { attr, patch: None, patched: Vec::new() }.into());
+                    }
                 }
-                Ok(Some(copy))
             }
-        }
+        })
     }
 }

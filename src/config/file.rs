@@ -14,8 +14,9 @@ use crate::base::span::{Place, Span, line_span};
 pub struct Settings {
     /// The package set: a path relative to the file, `<nixpkgs>`, or `flake:INPUT`.
     pub nixpkgs: Option<String>,
-    /// The overlay files, in the order in which they are applied.
-    pub overlays: Vec<String>,
+    /// The overlay files, in the order in which they are applied; those that are found by custom when the key is absent. An empty
+    /// list means none.
+    pub overlays: Option<Vec<String>>,
     /// Overlay files for the target stage only.
     #[serde(alias = "crossOverlays")]
     pub cross_overlays: Vec<String>,

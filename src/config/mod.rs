@@ -219,8 +219,8 @@ impl Workspace {
 
     /// Returns the overlay files: those named in `overlayctl.toml`, else those that are found.
     pub fn overlays(&self) -> Vec<PathBuf> {
-        if !self.settings.overlays.is_empty() {
-            return self.settings.overlays.iter().map(|o| self.path(o)).collect();
+        if let Some(named) = &self.settings.overlays {
+            return named.iter().map(|o| self.path(o)).collect();
         }
         discover::overlays(self.root()).into_iter().map(|o| self.path(o)).collect()
     }
@@ -229,7 +229,7 @@ impl Workspace {
     /// import or load; when none is named in `overlayctl.toml` also what the usual entry points lead to, and where there is
     /// nothing of all that, every file of the workspace.
     pub fn overlay_candidates(&self) -> Vec<PathBuf> {
-        let named = &self.settings.overlays;
+        let named = self.settings.overlays.as_deref().unwrap_or(&[]);
         let seeds = if named.is_empty() {
             search::entry_points(self.root())
         } else {

@@ -113,7 +113,16 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         false => facts::ask(workspace, nixpkgs.as_deref(), &attr),
     };
     let how = Asking { nixpkgs: nixpkgs.as_deref(), offline: options.offline };
-    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), how, ask)?;
+    let mut plan = rewrite::plan(
+        workspace,
+        &overlays,
+        &series,
+        &wanted,
+        options.overlay.as_ref(),
+        how,
+        rewrite::Binding::Made,
+        ask,
+    )?;
     plan.try_it(workspace, how)?;
     let taken = plan
         .paths

@@ -82,7 +82,9 @@ pub fn header(
         session::refuse_unfinished(workspace, &attr)?;
         let how = Asking { nixpkgs: None, offline };
         let mut plan =
-            rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+            rewrite::plan(workspace, &overlays, &series, &wanted, None, how, rewrite::Binding::AsItIs, || {
+                Ok((Facts::default(), Vec::new()))
+            })?;
         plan.try_it(workspace, how)?;
         files = plan.batch.changes();
         if !dry_run {

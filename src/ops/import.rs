@@ -129,7 +129,16 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
     };
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
-    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), how, ask)?;
+    let mut plan = rewrite::plan(
+        workspace,
+        &overlays,
+        &series,
+        &wanted,
+        options.overlay.as_ref(),
+        how,
+        rewrite::Binding::Made,
+        ask,
+    )?;
     plan.try_it(workspace, how)?;
     warnings.extend(plan.warnings.iter().cloned());
     let imported = Imported {

@@ -78,8 +78,9 @@ pub fn reorder(
     let series = overlays.queue(workspace, &attr)?;
     let wanted = wanted(&series, change)?;
     let how = Asking { nixpkgs: None, offline };
-    let mut plan =
-        rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, how, rewrite::Binding::AsItIs, || {
+        Ok((Facts::default(), Vec::new()))
+    })?;
     plan.try_it(workspace, how)?;
     let files = plan.batch.changes();
     let reordered = Reordered {

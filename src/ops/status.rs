@@ -16,6 +16,7 @@ use crate::overlay::{self, AttrPath};
 use crate::patch::PatchFile;
 use crate::patch::lint::{self, Upstream};
 use crate::queue::discover::Overlays;
+use crate::queue::model::{Asking, InEffect, Model};
 use crate::queue::series::Entry;
 use crate::queue::{date, session};
 use crate::view::{Block, Document, Role, Table, Text};
@@ -79,6 +80,8 @@ pub struct Patch {
     pub applies: Option<State>,
     /// Its age by its `Date:`, in days.
     pub age_days: Option<i64>,
+    /// Whether it is in effect anywhere.
+    pub in_effect: InEffect,
     /// Who answers for it: the last who signed it off, else its author.
     pub owner: Option<String>,
 }
@@ -89,11 +92,12 @@ pub struct Patch {
 /// Those of the workspace; of Nix only when a package set was named.
 pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Status, Error> {
     let overlays = Overlays::read(workspace, None)?;
+    let model = Model::read(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
     let attrs = match options.attrs.as_slice() {
         [] => overlays.packages(workspace),
         typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
     };
-    let mut warnings = Vec::new();
+    let mut warnings = model.warnings.clone();
     let mut checked = Vec::new();
     if !options.offline && !attrs.is_empty() {
         let how = check::Options {
@@ -126,7 +130,12 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
             cves.extend(PatchFile::parse(&entry.bytes).map(|p| lint::cves(&entry.name(), &p)).unwrap_or_default());
         }
         packages.push(Package {
-            patches: series.patches.iter().enumerate().map(|(i, e)| patch(e, state(i), options.now)).collect(),
+            patches: series
+                .patches
+                .iter()
+                .enumerate()
+                .map(|(i, e)| patch(e, state(i), effect(&model, &attr, e), options.now))
+                .collect(),
             editing: session::unfinished(workspace, &attr),
             attr,
             cves,
@@ -137,7 +146,18 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     Ok(Status { packages, rebasing: rebase::is_under_way(workspace), warnings })
 }
 
-fn patch(entry: &Entry, applies: Option<State>, now: i64) -> Patch {
+/// Says whether a patch is in effect: in whichever overlay names its file.
+fn effect(model: &Model, attr: &AttrPath, entry: &Entry) -> InEffect {
+    let real = entry.path.canonicalize().ok();
+    let patches = model.find(attr).into_iter().flat_map(|package| &package.patches);
+    let named: Vec<InEffect> = patches.filter(|patch| patch.real == real).map(|patch| patch.reach.in_effect).collect();
+    [InEffect::Yes, InEffect::Exported, InEffect::Unknown]
+        .into_iter()
+        .find(|one| named.contains(one))
+        .unwrap_or(InEffect::No)
+}
+
+fn patch(entry: &Entry, applies: Option<State>, in_effect: InEffect, now: i64) -> Patch {
     let headers = PatchFile::parse(&entry.bytes).map(|p| p.headers()).unwrap_or_default();
     let signed = headers.values("Signed-off-by").last().map(str::to_string);
     let written = headers.date.as_deref().and_then(date::read);
@@ -146,6 +166,7 @@ fn patch(entry: &Entry, applies: Option<State>, now: i64) -> Patch {
         subject: entry.subject(),
         upstream_status: lint::upstream_status(&entry.bytes),
         applies,
+        in_effect,
         age_days: written.map(|(seconds, _)| (now - seconds).div_euclid(86_400)),
         owner: signed.or(headers.author),
     }
@@ -174,7 +195,7 @@ impl Outcome for Status {
         let mut table = Table { header: header.map(String::from).to_vec(), rows: Vec::new() };
         for package in &self.packages {
             for (i, patch) in package.patches.iter().enumerate() {
-                let (attr, name) = match i {
+                let (attr, package_name) = match i {
                     0 => (package.attr.to_string(), format!(" {}", package.name.clone().unwrap_or_default())),
                     _ => (String::new(), String::new()),
                 };
@@ -191,10 +212,15 @@ impl Outcome for Status {
                     (None, None) => (Role::Dim, "not checked"),
                 };
                 // The name is enough on a line; the JSON has the mail too.
+                let name = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let name = match patch.in_effect {
+                    InEffect::No => Text::new().plain(name).with(Role::Bad, " not in effect"),
+                    InEffect::Yes | InEffect::Exported | InEffect::Unknown => Text::new().plain(name),
+                };
                 let owner = patch.owner.as_deref().map(|o| o.split(" <").next().unwrap_or(o).to_string());
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, attr).with(Role::Dim, name),
-                    patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned().into(),
+                    Text::new().with(Role::Name, attr).with(Role::Dim, package_name),
+                    name,
                     Text::new().with(role, upstream),
                     Text::new().with(fit, applies),
                     patch.age_days.map(age).unwrap_or_default().into(),

@@ -2,17 +2,17 @@
 //!
 //! Must not write outside the temporary directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::Error;
-use super::discover::{Disk, Overlays, open};
+use super::discover::{Disk, Overlays};
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{AttrPath, PatchElement, Select};
+use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, Select};
 use crate::targets::absolute;
 
 /// A copy of the workspace; removed when it is dropped.
@@ -52,7 +52,7 @@ impl Copy {
     ///
     /// # Errors
     /// Those of git, of reading and of writing.
-    pub fn of(workspace: &Workspace) -> Result<Copy, Error> {
+    fn of(workspace: &Workspace) -> Result<Copy, Error> {
         let dir = temporary()?;
         let (root, below, files) = match git::working_tree(workspace.root())? {
             Some(tree) => {
@@ -152,34 +152,50 @@ impl Copy {
         Copy::at(&within(&root), dir)
     }
 
-    /// Takes all patches of a package, or of every package, out of the overlays; says whether there were any.
+    /// Makes the workspace as it would be without the patches of a package, or of every package; `None` where it has none.
     ///
     /// # Errors
-    /// Those of the overlay room and of writing.
-    pub fn take_off(&self, attr: Option<&AttrPath>) -> Result<bool, Error> {
-        let mut found = false;
-        let files: Vec<PathBuf> =
-            Overlays::read(&self.workspace, None)?.files().map(|found| found.file.path().to_path_buf()).collect();
-        for path in files {
-            // Each removal moves what stands behind it, so the file is read again.
-            while let Ok(file) = open(&path) {
+    /// As [`Copy::with`], and those of the overlay room.
+    pub fn without(workspace: &Workspace, attr: Option<&AttrPath>) -> Result<Option<Copy>, Error> {
+        let mut texts = Texts::default();
+        for found in Overlays::read(workspace, None)?.files() {
+            let path = found.file.path();
+            // Each removal moves what stands behind it, so the text is read again.
+            loop {
+                let file = OverlayFile::parse(path, texts.read(path).unwrap_or_else(|| found.file.text().to_string()))?;
                 let mut patched =
-                    file.patched_packages().into_iter().filter(|package| attr.is_none_or(|attr| package.attr == *attr));
+                    file.patched_packages().into_iter().filter(|p| attr.is_none_or(|attr| p.attr == *attr));
                 let Some(package) = patched.find(|package| !package.elements.is_empty()) else { break };
                 let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
                 let which: Vec<PatchElement> = package.elements.iter().map(super::named).collect();
-                let planned = file.remove_patches(&Disk, select, &package.attr, &which)?;
+                let planned = file.remove_patches(&texts, select, &package.attr, &which)?;
                 let mut changed = false;
-                for change in &planned.changes {
-                    changed |= fs::write(&change.path, change.new.as_bytes())? != fs::Written::Unchanged;
+                for change in planned.changes {
+                    changed |= change.new != change.old;
+                    texts.0.insert(change.path, change.new);
                 }
                 if !changed {
                     break;
                 }
-                found = true;
             }
         }
-        Ok(found)
+        if texts.0.is_empty() {
+            return Ok(None);
+        }
+        let written: Vec<(PathBuf, Vec<u8>)> =
+            texts.0.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+        Copy::with(workspace, &written, &[]).map(Some)
+    }
+}
+
+/// The texts of overlays as they would be; those of the disk for the rest.
+#[derive(Default)]
+struct Texts(BTreeMap<PathBuf, String>);
+
+impl Files for Texts {
+    fn read(&self, path: &Path) -> Option<String> {
+        let default = path.join("default.nix");
+        self.0.get(path).or_else(|| self.0.get(&default)).cloned().or_else(|| Disk.read(path))
     }
 }
 

@@ -132,7 +132,7 @@ fn wire(workspace: &Workspace, settings: &Path, path: &Path) -> Result<Option<(P
     let relative = crate::queue::relative(settings, path)?;
     let relative = relative.trim_start_matches("./");
     // Without the list the overlays that are found by custom are applied; with it only those that it names.
-    let before: Vec<String> = match workspace.settings().overlays.is_empty() {
+    let before: Vec<String> = match workspace.settings().overlays.is_none() {
         true => workspace
             .overlays()
             .iter()
@@ -243,10 +243,10 @@ mod tests {
             new.insert_str(at, &added);
         }
         let settings = Settings::parse(Path::new("overlayctl.toml"), &new).unwrap();
-        assert_eq!(settings.overlays.last().map(String::as_str), Some("o/new.nix"), "{new}");
+        assert_eq!(settings.overlays.as_ref().unwrap().last().map(String::as_str), Some("o/new.nix"), "{new}");
         let old = Settings::parse(Path::new("overlayctl.toml"), text).unwrap();
         assert_eq!(settings.boards.len(), old.boards.len());
-        assert!(old.overlays.iter().zip(&settings.overlays).all(|(a, b)| a == b));
+        assert!(old.overlays.iter().flatten().zip(settings.overlays.iter().flatten()).all(|(a, b)| a == b));
         new
     }
 

@@ -96,18 +96,23 @@ pub(crate) fn base_of(file: &Path) -> PathBuf {
     real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
 }
 
+/// Returns `a/b` of the text `"${self}/a/b"`.
+pub(crate) fn below_self(text: &str) -> Option<&str> {
+    let (_, rest) = text.strip_prefix("\"${")?.split_once('}')?;
+    let rest = rest.strip_suffix('"')?.trim_start_matches('/');
+    (!rest.is_empty() && !rest.contains("${") && !rest.contains('"')).then_some(rest)
+}
+
 /// Returns the file that an element of an overlay names, where it is there.
 pub(crate) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
-    let written = element.path.as_deref()?;
-    let below = |base: &Path| base.join(written).canonicalize().ok().filter(|path| path.is_file());
-    // `"${self}/patches/x.patch"` starts at the root of the flake, which is somewhere above.
+    let file = |path: PathBuf| path.canonicalize().ok().filter(|path| path.is_file());
     let base = base_of(overlay);
-    below(&base).or_else(|| {
-        let rooted = element.text.contains("${") || element.text.contains("self");
-        let base = base.canonicalize().ok().filter(|_| rooted)?;
-        let written = written.trim_start_matches('/');
-        base.ancestors().take(8).find_map(|dir| dir.join(written).canonicalize().ok().filter(|path| path.is_file()))
-    })
+    match (element.path.as_deref(), below_self(&element.text)) {
+        (Some(written), _) => file(base.join(written)),
+        // The root of the flake is the folder of the overlay, or one above.
+        (None, Some(below)) => base.canonicalize().ok()?.ancestors().take(8).find_map(|dir| file(dir.join(below))),
+        (None, None) => None,
+    }
 }
 
 impl Overlays {
@@ -123,7 +128,7 @@ impl Overlays {
             return Ok(overlays);
         }
         let settings = workspace.settings();
-        let typed: Vec<PathBuf> = settings.overlays.iter().map(|o| workspace.path(o)).collect();
+        let typed: Vec<PathBuf> = settings.overlays.iter().flatten().map(|o| workspace.path(o)).collect();
         let listed = workspace.overlays();
         overlays.add(&listed, Standing::Listed, &typed)?;
         let led = workspace.overlay_files_of(&listed);

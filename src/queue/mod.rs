@@ -112,7 +112,12 @@ pub fn subject(path: &Path) -> String {
 pub(crate) fn named(element: &Element) -> PatchElement {
     match &element.url {
         Some(url) => PatchElement::Fetch { url: url.clone(), hash_attr: String::new(), hash: String::new() },
-        None => PatchElement::path(element.path.clone().unwrap_or_else(|| element.text.clone())),
+        None => match (&element.path, discover::below_self(&element.text)) {
+            (None, Some(below)) => {
+                PatchElement::Path { relative: format!("./{below}"), from_root: Some(below.to_string()) }
+            }
+            (path, _) => PatchElement::path(path.clone().unwrap_or_else(|| element.text.clone())),
+        },
     }
 }
 

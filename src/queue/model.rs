@@ -143,6 +143,7 @@ impl Model {
         let overlays = Overlays::read(workspace, None)?;
         let mut model = Model::of_text(workspace, &overlays);
         if how.offline {
+            model.warnings.push(not_asked("--offline was given", None));
             return Ok(model);
         }
         match model.ask(workspace, how.nixpkgs) {
@@ -314,7 +315,8 @@ fn reach(has: &[(&Set, Option<&Has>, Option<String>)], patch: &Patch, root: &Pat
     };
     match (reach.sets.is_empty(), exported.is_empty()) {
         (false, _) => reach.in_effect = InEffect::Yes,
-        (true, false) => (reach.in_effect, reach.sets) = (InEffect::Exported, exported),
+        // Whoever takes it has it; no set of this workspace does.
+        (true, false) => reach.in_effect = InEffect::Exported,
         (true, true) => {
             // A set that does not evaluate could have it.
             if let Some(why) = has.iter().find_map(|(set, has, why)| has.is_none().then(|| (set, why.clone()))) {
@@ -353,6 +355,11 @@ fn why(
         Some(Standing::Beside) => return format!("nothing applies the overlay {overlay}"),
         Some(Standing::Reached) => return format!("no package set of the workspace applies the overlay {overlay}"),
         _ => {}
+    }
+    if matches!(patch.standing, Some(Standing::TargetStage(_)))
+        && has.iter().all(|(set, has, _)| set.kind != Kind::Composed || has.is_none_or(|has| has.build.is_none()))
+    {
+        return "an overlay of the target stage holds in what is cross compiled, and every set here is native".into();
     }
     if patch.conditional {
         return "the condition under which it stands does not hold".into();
@@ -471,7 +478,12 @@ fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Pat
         function: None,
         standing: None,
         ours: true,
-        reach: Reach { in_effect, sets: vec![set.name.clone()], stages: None, why: None },
+        reach: Reach {
+            in_effect,
+            sets: if in_effect == InEffect::Yes { vec![set.name.clone()] } else { Vec::new() },
+            stages: None,
+            why: None,
+        },
     }
 }
 

@@ -13,8 +13,8 @@ use crate::config::Workspace;
 use crate::overlay::{AttrPath, Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Planned, Scope, Select};
 use crate::patch::queue::QueueName;
 use crate::queue::choose::{self, Spot};
-use crate::queue::discover::{Choice, Disk, Overlays, base_of, on_disk};
-use crate::queue::model::Asking;
+use crate::queue::discover::{Choice, Disk, Overlays, base_of, below_self, on_disk};
+use crate::queue::model::{Asking, InEffect, Model};
 use crate::queue::series::{Bound, Series};
 use crate::queue::trial::{self, Trial};
 
@@ -170,8 +170,16 @@ impl Together {
     /// As [`plan`].
     pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
         let nothing = || Ok((Facts::default(), Vec::new()));
-        let one =
-            plan(workspace, &self.overlays, series, wanted, None, Asking { offline: true, nixpkgs: None }, nothing)?;
+        let one = plan(
+            workspace,
+            &self.overlays,
+            series,
+            wanted,
+            None,
+            Asking { offline: true, nixpkgs: None },
+            Binding::AsItIs,
+            nothing,
+        )?;
         for change in one.changes {
             self.overlays.replace(&change.path, change.new.clone())?;
             self.all.changes.retain(|known| known.path != change.path);
@@ -192,6 +200,15 @@ impl Together {
     pub fn done(self) -> Rewrite {
         self.all
     }
+}
+
+/// What happens to a queue that no overlay binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// An overlay is made to bind it.
+    Made,
+    /// It stays so: only the bytes of its files may change.
+    AsItIs,
 }
 
 /// Returns the queue as it is, as the queue that is wanted.
@@ -216,6 +233,7 @@ pub fn plan(
     wanted: &[Wanted],
     choice: Option<&Choice>,
     how: Asking<'_>,
+    binding: Binding,
     facts: impl FnOnce() -> Result<(Facts, Vec<Warning>), Error>,
 ) -> Result<Rewrite, Error> {
     let paths = name(series, wanted);
@@ -241,8 +259,12 @@ pub fn plan(
         rewrite.batch.write(path, wanted.bytes.clone());
     }
     let old: Vec<PathBuf> = series.patches.iter().map(|e| e.path.clone()).collect();
-    if old == paths && !series.bound.is_empty() {
+    if old == paths && (!series.bound.is_empty() || binding == Binding::AsItIs) {
         return Ok(rewrite);
+    }
+    if binding == Binding::AsItIs && series.bound.is_empty() {
+        let why = "no text was found that names its patches".to_string();
+        return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place: Place::file(&series.dir) });
     }
     let changes = match series.bound.as_slice() {
         [] if paths.is_empty() => Vec::new(),
@@ -289,7 +311,7 @@ pub fn plan(
             rewrite.warnings.extend(chosen.plan.warnings);
             chosen.plan.changes
         }
-        _ => follow(workspace, overlays, series, wanted, &paths)?,
+        _ => follow(workspace, overlays, series, wanted, how, &paths)?,
     };
     for change in &changes {
         rewrite.batch.write(&change.path, change.new.as_bytes());
@@ -378,7 +400,7 @@ impl List<'_> {
         if found.iter().any(|p| p.function.span.map(|s| s.start) == start) {
             found.retain(|p| p.function.span.map(|s| s.start) == start);
         }
-        let path = |e: &crate::overlay::Element| match &e.path {
+        let path = |e: &crate::overlay::Element| match e.path.as_deref().or(below_self(&e.text)) {
             Some(written) => on_disk(e, self.file.path())
                 .or_else(|| super::resolved(&dir.join(written)).ok())
                 .unwrap_or_else(|| dir.join(written)),
@@ -389,6 +411,19 @@ impl List<'_> {
 
     fn names(&self) -> Vec<PathBuf> {
         self.elements().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Says whether the function binds the package in several places: which of them counts is not for text to say.
+    fn is_bound_twice(&self) -> bool {
+        let mut bindings: Vec<Place> = self
+            .file
+            .patched_packages()
+            .into_iter()
+            .filter(|p| p.attr == self.bound.attr && p.function == self.bound.function)
+            .map(|p| p.place)
+            .collect();
+        bindings.dedup();
+        bindings.len() > 1
     }
 
     fn refuse(&self, why: String) -> Error {
@@ -458,6 +493,14 @@ impl List<'_> {
     }
 }
 
+/// Returns the overlay functions in which the patches of a package are in effect; `None` where Nix is not asked.
+fn live(workspace: &Workspace, how: Asking<'_>, series: &Series) -> Result<Option<Vec<Place>>, Error> {
+    let model = Model::read(workspace, how)?;
+    let patches = model.find(&series.attr).into_iter().flat_map(|package| &package.patches);
+    let in_effect = patches.filter(|patch| patch.reach.in_effect == InEffect::Yes);
+    Ok(model.asked.then(|| in_effect.filter_map(|patch| patch.function.clone()).collect()))
+}
+
 /// Brings the lists of the overlays from the old files to the new ones; what else is in them keeps its place. Every list that
 /// names an old file follows: that of another name of the package, or of another board.
 fn follow(
@@ -465,6 +508,7 @@ fn follow(
     overlays: &Overlays,
     series: &Series,
     wanted: &[Wanted],
+    how: Asking<'_>,
     new: &[PathBuf],
 ) -> Result<Vec<FileChange>, Error> {
     let names =
@@ -495,8 +539,12 @@ fn follow(
             }
         };
         let Some((file, _)) = files.get_mut(at) else { continue };
-        let held = List { workspace, series, bound, file }.names();
+        let list = List { workspace, series, bound, file };
+        let held = list.names();
         if held.iter().any(|name| old.contains(name)) {
+            if list.is_bound_twice() {
+                return Err(list.refuse("the overlay binds it twice".into()));
+            }
             lists.push((bound, at, held));
         }
     }
@@ -514,15 +562,43 @@ fn follow(
         _ => true,
     });
     let is_new = |name: &PathBuf| !follows.iter().any(|(_, new)| new == name);
-    if !alike && new_names.iter().any(is_new) {
-        let place = lists.first().map_or_else(|| Place::file(workspace.root()), |(bound, _, _)| bound.function.clone());
-        let why =
-            "several overlays hold a part of it, and nothing says which of them a new patch belongs to".to_string();
-        return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place });
+    // Of several lists a new patch goes into the one that has its neighbour, of those that are in effect.
+    let fresh: Vec<PathBuf> = new_names.iter().filter(|name| is_new(name)).cloned().collect();
+    let mut home: Vec<(PathBuf, usize)> = Vec::new();
+    if !alike && !fresh.is_empty() {
+        let live = live(workspace, how, series)?;
+        for name in &fresh {
+            let at = new_names.iter().position(|n| n == name).unwrap_or_default();
+            let before = new_names.get(..at).unwrap_or_default().iter().rev();
+            let neighbours = before.chain(new_names.get(at + 1..).unwrap_or_default());
+            let held_by = |new: &PathBuf| {
+                let old = follows.iter().find(|(_, n)| n == new).map(|(old, _)| old)?;
+                lists.iter().position(|(bound, _, held)| {
+                    held.contains(old) && live.as_ref().is_none_or(|l| l.contains(&bound.function))
+                })
+            };
+            match neighbours.into_iter().find_map(held_by) {
+                Some(list) => home.push((name.clone(), list)),
+                None => {
+                    let place = lists
+                        .first()
+                        .map_or_else(|| Place::file(workspace.root()), |(bound, _, _)| bound.function.clone());
+                    let why =
+                        "several overlays hold a part of it, and nothing says which of them a new patch belongs to"
+                            .into();
+                    return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place });
+                }
+            }
+        }
     }
-    for (bound, at, current) in lists {
+    for (i, (bound, at, current)) in lists.iter().enumerate() {
+        let at = *at;
         let Some((file, _)) = files.get_mut(at) else { continue };
-        let mine = |name: &PathBuf| alike || follows.iter().any(|(old, new)| new == name && current.contains(old));
+        let mine = |name: &PathBuf| {
+            alike
+                || follows.iter().any(|(old, new)| new == name && current.contains(old))
+                || home.iter().any(|(new, list)| new == name && *list == i)
+        };
         // Where a patch of the queue stood, the next one of the new queue goes; the rest behind the last of them.
         let mut coming = new_names.iter().filter(|name| mine(name)).cloned();
         let mut order: Vec<PathBuf> = Vec::new();

@@ -10,6 +10,7 @@ use super::Error;
 use super::copy::Copy;
 use super::model::is_file;
 use super::sets::{self, Kind, Set};
+use super::witness;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::nix::{Effect, EffectQuestion, Has, Nix};
@@ -91,7 +92,7 @@ impl<'w> Trial<'w> {
     /// Those of making the copy and of the evaluator as a whole.
     pub fn of(&self, change: &Change<'_>, warnings: &mut Vec<Warning>) -> Result<Outcome, Error> {
         let copy = Copy::with(self.workspace, change.written, change.removed)?;
-        let sets = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?.sets;
+        let sets::Sets { sets, targets } = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?;
         let ask_before = || {
             let ask = || self.nix.effects(&questions(&self.sets, &self.attrs)).map_err(|error| error.to_string());
             self.before.get_or_init(ask)
@@ -101,6 +102,8 @@ impl<'w> Trial<'w> {
             Ok(before) => (before, after?),
             Err(why) => return Ok(Outcome::Unknown(why.clone())),
         };
+        let is_there = |(path, bytes): &(PathBuf, Vec<u8>)| std::fs::read(path).is_ok_and(|old| old == *bytes);
+        let nothing = change.written.iter().all(is_there) && change.removed.is_empty();
         let mut holds = Vec::new();
         let mut exported = Vec::new();
         let mut no_effect = Vec::new();
@@ -115,6 +118,10 @@ impl<'w> Trial<'w> {
                 let answer = after.packages.iter().find(|(names, _)| names.as_slice() == attr.names());
                 match answer {
                     Some((_, Ok(has))) => match self.judge(&copy, attr, has, change, warnings) {
+                        None if !nothing && self.had_all(&copy, attr, before, has, change) => {
+                            all = false;
+                            no_effect.push(format!("`{attr}` has it already by another overlay"));
+                        }
                         None => {}
                         Some(why) => {
                             all = false;
@@ -140,6 +147,15 @@ impl<'w> Trial<'w> {
                 Kind::Composed | Kind::Own => holds.push(set.name.clone()),
             }
         }
+        if holds.is_empty() && !change.wanted.is_empty() {
+            // A target of the user's own code has it, whatever package set is behind that.
+            let files: Vec<PathBuf> = change.wanted.iter().map(|file| self.in_copy(&copy, file)).collect();
+            let witnessed = witness::in_targets(&self.nix, &targets, files.iter().map(PathBuf::as_path))?;
+            let names: Vec<Vec<String>> = files.iter().map(|file| witnessed.of(file)).collect();
+            if let Some((first, rest)) = names.split_first() {
+                holds.extend(first.iter().filter(|name| rest.iter().all(|names| names.contains(name))).cloned());
+            }
+        }
         Ok(match (holds.is_empty(), exported.is_empty(), unknown) {
             (false, _, _) => Outcome::InEffect(holds),
             (true, false, _) => Outcome::Exported(exported),
@@ -152,14 +168,19 @@ impl<'w> Trial<'w> {
     fn count(&self, copy: &Copy, file: &Path, list: &[String]) -> usize {
         let root = copy.workspace.root().canonicalize().unwrap_or_default();
         let own = super::resolved(file).ok();
-        let there = own.as_ref().and_then(|real| {
-            let workspace = self.workspace.root().canonicalize().ok()?;
-            Some(root.join(real.strip_prefix(&workspace).ok()?))
-        });
+        let there = self.in_copy(copy, file);
         let is = |named: &&String| {
-            [own.as_deref(), there.as_deref()].into_iter().flatten().any(|file| is_file(named, file, &root))
+            [own.as_deref(), Some(there.as_path())].into_iter().flatten().any(|file| is_file(named, file, &root))
         };
         list.iter().filter(is).count()
+    }
+
+    /// Returns where a file of the workspace is in the copy.
+    fn in_copy(&self, copy: &Copy, file: &Path) -> PathBuf {
+        let real = super::resolved(file).unwrap_or_else(|_| file.to_path_buf());
+        let workspace = self.workspace.root().canonicalize().unwrap_or_default();
+        let root = copy.workspace.root().canonicalize().unwrap_or_default();
+        real.strip_prefix(&workspace).map(|below| root.join(below)).unwrap_or(real)
     }
 
     /// Says what a package lacks, or has too much of; `None` when it is as it should be.
@@ -196,6 +217,16 @@ impl<'w> Trial<'w> {
             }
         }
         None
+    }
+
+    /// Says whether a package has all wanted patches now, as often as afterwards: then the change is not what brings them.
+    fn had_all(&self, copy: &Copy, attr: &AttrPath, before: Option<&Effect>, has: &Has, change: &Change<'_>) -> bool {
+        let was = before.and_then(|effect| effect.packages.iter().find(|(names, _)| names.as_slice() == attr.names()));
+        let Some((_, Ok(was))) = was else { return false };
+        let count = |file: &PathBuf, has: &Has| {
+            self.count(copy, file, &has.patches) + has.build.as_ref().map_or(0, |list| self.count(copy, file, list))
+        };
+        !change.wanted.is_empty() && change.wanted.iter().all(|file| count(file, was) >= count(file, has))
     }
 
     /// Says what would stop working.

@@ -40,7 +40,7 @@ pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times
 /// Says that the flake of the workspace does not know the overlay; `None` when it does, or when `overlayctl.toml` lists the overlays and
 /// so the flake is not what builds.
 pub(super) fn outside_flake(case: &Case<'_, '_>) -> Option<Answer> {
-    let decided = !case.workspace.settings().overlays.is_empty();
+    let decided = case.workspace.settings().overlays.is_some();
     let patch = case.package.patches.iter().find(|patch| patch.outside_flake && !decided)?;
     let overlay = patch.place.path.display();
     let flake = case.workspace.path("flake.nix");
