@@ -1,4 +1,4 @@
-//! What every room stands on: spans, text edits, atomic files, processes, store paths, diagnostics.
+//! What every room stands on: spans, text edits, atomic files, processes, store paths, diagnostics, text made safe to show.
 //!
 //! Must not know Nix expressions, patches, graphs or the command line.
 
@@ -8,3 +8,5 @@ pub mod fs;
 pub mod process;
 pub mod span;
 pub mod store_path;
+pub mod user;
+pub mod visible;

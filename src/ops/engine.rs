@@ -8,9 +8,9 @@ use crate::nix::{Nix, Settings};
 /// Finds Nix and gives it the options of `overlayctl.toml`; starts nothing.
 ///
 /// # Errors
-/// [`Error::Nix`] when there is none.
+/// [`Error::Nix`] when there is none, [`Error::Config`] for options that the workspace may not set.
 pub(super) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
-    Ok(Nix::discover(settings(workspace))?)
+    Ok(Nix::discover(settings(workspace)?)?)
 }
 
 /// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
@@ -18,7 +18,7 @@ pub(super) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
 /// # Errors
 /// As [`nix`].
 pub(super) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
-    let mut settings = settings(workspace);
+    let mut settings = settings(workspace)?;
     settings.options.push(("allow-import-from-derivation".into(), "false".into()));
     Ok(Nix::discover(settings)?)
 }
@@ -31,9 +31,9 @@ pub(super) fn nix_for(workspace: &Workspace, selection: &Selection) -> Result<Ni
     if selection.no_import_from_derivation { nix_without_builds(workspace) } else { nix(workspace) }
 }
 
-fn settings(workspace: &Workspace) -> Settings {
-    let mut options = workspace.settings().nix.options.clone();
+fn settings(workspace: &Workspace) -> Result<Settings, Error> {
+    let mut options = workspace.nix_options()?;
     // Which store it is counts beyond Nix's own options: derivations and results are read from there.
     let store = options.remove("store");
-    Settings { options: options.into_iter().collect(), store, ..Settings::default() }
+    Ok(Settings { options: options.into_iter().collect(), store, ..Settings::default() })
 }

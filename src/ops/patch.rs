@@ -118,9 +118,9 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(Error::NothingCross);
     }
     let mut touched = Vec::new();
-    for path in &options.files {
-        touched.extend(touched_files(&checked(path)?.0));
-    }
+    // Read once: what was typed may be a pipe.
+    let given: Vec<_> = options.files.iter().map(|path| checked(path)).collect::<Result<_, _>>()?;
+    touched.extend(given.iter().flat_map(|(bytes, _)| touched_files(bytes)));
     let known = match options.offline {
         true => Known::default(),
         false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
@@ -169,8 +169,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             from_root: from_root(workspace, &patch.path),
         })
     };
-    for path in &options.files {
-        let (bytes, subject) = checked(path)?;
+    for (bytes, subject) in given {
         let patch = enqueue(&queue_dir, &mut names, bytes, subject, &mut batch);
         elements.push(as_path(&patch)?);
         patches.push(patch);
