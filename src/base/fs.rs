@@ -17,7 +17,7 @@ mod journal;
 mod lock;
 mod read;
 pub use batch::Batch;
-pub use journal::{look, recover};
+pub use journal::{discard, look, recover};
 pub use lock::{Holder, Lock, lock, lock_dir};
 pub(in crate::base) use read::open_regular;
 pub use read::{MAX_BYTES, MAX_TEXT, read, read_at_most, read_stream, read_text, read_text_if_there};
@@ -145,7 +145,7 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "A command was killed, or the machine went down, between the renames that belong together, so some files are new and \
                some old. The next command that writes finishes it, as long as every file still holds what it held then. If one \
                was changed since, nothing is touched: either do the rest by hand (the commands are shown), or keep the \
-               files as they are by removing the journal.",
+               files as they are with `overlayctl recover --discard`. `overlayctl recover` does nothing but finish.",
     },
     Explanation {
         code: "OV0009",
@@ -189,13 +189,17 @@ impl Coded for FsError {
             FsError::Changed { .. } => {
                 Some("nothing was written; run it again, it starts from the file as it is now".into())
             }
-            FsError::Unfinished { journal, ways, .. } => {
-                let keep = format!("nothing was touched; to keep the files as they are: rm '{}'", journal.display());
+            FsError::Unfinished { ways, .. } => {
+                let keep = "nothing was touched; `overlayctl recover --discard` keeps the files as they are";
                 let by_hand = ways.join("; ");
-                Some(if ways.is_empty() { keep } else { format!("{keep}; to finish by hand, before that: {by_hand}") })
+                Some(if ways.is_empty() {
+                    keep.into()
+                } else {
+                    format!("{keep}; to finish by hand, before that: {by_hand}")
+                })
             }
-            FsError::ForeignJournal { journal } => {
-                Some(format!("if it came with a clone or a copy: rm '{}'", journal.display()))
+            FsError::ForeignJournal { .. } => {
+                Some("if it came with a clone or a copy, `overlayctl recover --discard` removes it".into())
             }
         }
     }

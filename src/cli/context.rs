@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ColorChoice;
@@ -71,20 +71,24 @@ impl Context {
         if dry_run {
             return Ok((self.workspace()?, None));
         }
-        let root = Workspace::root_of(None).map_err(ops::Error::from)?;
-        let lock = self.lock(if root.as_os_str().is_empty() { Path::new(".") } else { &root })?;
+        let root = self.root()?;
+        let lock = self.lock(&root)?;
+        let finished = fs::recover(&root).map_err(ops::Error::from)?;
+        if !finished.is_empty() {
+            self.print_error(&format!("finished what an earlier run had begun to write ({} files)\n", finished.len()));
+        }
         Ok((self.opened()?, Some(lock)))
     }
 
-    /// Takes the lock of a directory that is written to, and finishes what a killed run had begun there.
+    /// Returns the directory of the workspace of the current directory.
+    pub(crate) fn root(&self) -> Result<PathBuf, Failure> {
+        let root = Workspace::root_of(None).map_err(ops::Error::from)?;
+        Ok(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root })
+    }
+
+    /// Waits for the lock of a directory that is written to.
     pub(crate) fn lock(&self, dir: &Path) -> Result<Lock, Failure> {
-        let lock = fs::lock_dir(dir, &mut |holder| self.say_waiting(holder)).map_err(ops::Error::from)?;
-        let finished = fs::recover(dir).map_err(ops::Error::from)?;
-        if !finished.is_empty() && !self.globals.json {
-            let count = finished.len();
-            self.print_error(&format!("finished what an earlier run had begun to write: {count} files\n"));
-        }
-        Ok(lock)
+        Ok(fs::lock_dir(dir, &mut |holder| self.say_waiting(holder)).map_err(ops::Error::from)?)
     }
 
     fn opened(&self) -> Result<Workspace, Failure> {

@@ -37,6 +37,7 @@ pub mod predict;
 pub mod progress;
 pub mod queue;
 pub mod rebase;
+pub mod recover;
 pub mod refresh;
 pub mod reorder;
 pub mod run;

@@ -220,7 +220,7 @@ fn open(dir: &Path) -> Result<Option<(PathBuf, Result<Journal, FsError>)>, FsErr
         return Ok(None);
     }
     let root = dir.canonicalize().map_err(fail)?;
-    let foreign = || FsError::ForeignJournal { journal: dir.join(NAME) };
+    let foreign = || FsError::ForeignJournal { journal: super::tidy(&dir.join(NAME)) };
     // Whatever it is: a link, a directory, another text.
     let text = read::read_unlinked(&root.join(NAME), MAX).ok().flatten();
     let journal = text.and_then(|text| serde_json::from_slice::<Journal>(&text).ok());
@@ -238,6 +238,18 @@ pub fn recover(dir: &Path) -> Result<Vec<PathBuf>, FsError> {
         None => Ok(Vec::new()),
         Some((root, journal)) => journal?.carry_out(&root),
     }
+}
+
+/// Gives up what is unfinished in `dir`: the journal goes, whoever left it, and the files stay as they are; says whether there was one.
+/// New bytes that wait go with the next batch.
+///
+/// # Errors
+/// [`FsError::Write`].
+pub fn discard(dir: &Path) -> Result<bool, FsError> {
+    let path = dir.join(NAME);
+    let is_there = fs::symlink_metadata(&path).is_ok();
+    super::remove(&path)?;
+    Ok(is_there)
 }
 
 /// Returns what a reader of `dir` should know: that a run was ended while it wrote there, so that some files are new and some
@@ -258,16 +270,14 @@ pub fn look(dir: &Path) -> Option<Warning> {
         _ if !there() => return None,
         Ok(None) => return None,
         Ok(Some((root, Ok(journal)))) => match journal.steps.iter().find_map(|step| step.progress(&root).err()) {
-            Some(why) => FsError::Unfinished { journal: dir.join(NAME), why, ways: journal.ways_out(&root) },
+            Some(why) => FsError::Unfinished { journal: super::tidy(&dir.join(NAME)), why, ways: journal.ways_out(&root) },
             None => {
                 return Some(Warning {
                     code: "OV0008",
                     message: "a run was ended while it wrote here: some files are new already and some are old still"
                         .into(),
                     place: None,
-                    hint: Some(
-                        "the next command that writes finishes it first, for example the one that was ended".into(),
-                    ),
+                    hint: Some("`overlayctl recover` finishes it, as any command that writes does first".into()),
                 });
             }
         },
