@@ -2,8 +2,7 @@
 //!
 //! New bytes go into files beside their targets first; then a journal names every rename and removal; then they are
 //! done; then the journal goes. A process that is killed before the journal stands has changed nothing; one killed
-//! after it is finished by [`super::recover`], which every command that writes calls first. One rename alone needs no journal: it
-//! is done or not.
+//! after it is finished by [`super::recover`], which every command that writes calls first.
 //!
 //! Who read a file before changing it says what it held ([`Batch::replace`], [`Batch::expect`]): when it holds something else by then,
 //! nothing is written.
@@ -117,9 +116,7 @@ impl Batch {
         // After the steps were planned: what they go back to is what was expected.
         self.check_expected()?;
         let mut journal = Journal::new(steps);
-        if journal.needs_file() {
-            journal.write(&root)?;
-        }
+        journal.write(&root)?;
         // From here on the batch counts as done: what is left is rolled forward, now or by the next run.
         made_dirs.keep();
         for (temporary, ..) in staged {

@@ -127,11 +127,6 @@ impl Journal {
         Journal { version: VERSION, steps, mark: None }
     }
 
-    /// Says whether it has to be written: a single rename or removal is done or not.
-    pub(super) fn needs_file(&self) -> bool {
-        self.steps.len() > 1
-    }
-
     /// Marks and writes it; a symbolic link that stands there is replaced, not followed.
     pub(super) fn write(&mut self, root: &Path) -> Result<(), FsError> {
         let path = root.join(NAME);
