@@ -150,11 +150,10 @@ fn words(line: &str) -> Vec<String> {
 fn run_case(case: &Path) {
     let cmd = fs::read_to_string(case.join("cmd")).unwrap();
     let mut lines = cmd.lines().peekable();
-    if let Some(needed) = lines.next_if(|line| line.starts_with("needs ")) {
-        if let Some(missing) = words(&needed[6..]).iter().find(|program| find_program(program).is_none()) {
-            eprintln!("skipped {}: {missing} is not installed", case.display());
-            return;
-        }
+    let needed = lines.next_if(|line| line.starts_with("needs ")).map_or(Vec::new(), |line| words(&line[6..]));
+    if let Some(missing) = needed.iter().find(|program| find_program(program).is_none()) {
+        eprintln!("skipped {}: {missing} is not installed", case.display());
+        return;
     }
     println!("{}", case.display());
     let scene = Scene::new(Some(case));

@@ -208,8 +208,11 @@ pub(super) fn fingerprint_of(bytes: Option<&[u8]>) -> Option<String> {
     bytes.map(of_bytes)
 }
 
-/// Reads the journal of `dir`; `Err` inside says why it is nobody's to carry out.
-fn open(dir: &Path) -> Result<Option<(PathBuf, Result<Journal, FsError>)>, FsError> {
+/// The directory of a journal, without links, and the journal when it is the user's own.
+type Opened = (PathBuf, Result<Journal, FsError>);
+
+/// Reads the journal of `dir`, if there is one.
+fn open(dir: &Path) -> Result<Option<Opened>, FsError> {
     let fail = |source| FsError::Read { path: dir.to_path_buf(), source };
     if fs::symlink_metadata(dir.join(NAME)).is_err() {
         return Ok(None);
@@ -265,7 +268,9 @@ pub fn look(dir: &Path) -> Option<Warning> {
         _ if !there() => return None,
         Ok(None) => return None,
         Ok(Some((root, Ok(journal)))) => match journal.steps.iter().find_map(|step| step.progress(&root).err()) {
-            Some(why) => FsError::Unfinished { journal: super::tidy(&dir.join(NAME)), why, ways: journal.ways_out(&root) },
+            Some(why) => {
+                FsError::Unfinished { journal: super::tidy(&dir.join(NAME)), why, ways: journal.ways_out(&root) }
+            }
             None => {
                 return Some(Warning {
                     code: "OV0008",
