@@ -261,6 +261,25 @@ fn no_link_is_followed_and_no_other_bytes_are_put_in_place() {
     }
 }
 
+/// An overlay outside is edited when it is named, but what is outside is not finished by a later run: its journal could be anybody's wish.
+#[test]
+fn what_is_outside_is_written_and_not_finished_by_another_run() {
+    let scene = Scene::new();
+    let outside = scene.dir.path().join("shared.nix");
+    fs::write(&outside, "final: prev: {\n}\n").unwrap();
+    let args = ["patch", "new", "in/x.patch", "--offline", "--overlay", "../shared.nix"];
+    scene.run(0, &args);
+    assert!(fs::read_to_string(&outside).unwrap().contains("0001-x.patch"));
+    scene.run(0, &["unpatch", "new", "--overlay", "../shared.nix"]);
+    if !scene.unfinished(0, &args) {
+        return;
+    }
+    let before = fs::read(&outside).unwrap();
+    let said = scene.run(2, &["recover"]);
+    assert!(said.contains("shared.nix is not below it") && said.contains("mv "), "{said}");
+    assert_eq!(fs::read(&outside).unwrap(), before);
+}
+
 #[test]
 fn a_command_that_writes_waits_and_says_for_whom() {
     let scene = Scene::new();

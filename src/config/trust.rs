@@ -154,7 +154,9 @@ pub(super) fn allow(root: &Path, options: &BTreeMap<String, String>) -> Result<(
     }
     let none = || FsError::Write { path: "trust.json".into(), source: std::io::ErrorKind::NotFound.into() };
     let file = file().ok_or_else(none)?;
-    let _lock = fs::lock(&file.with_extension("lock"))?;
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    fs::create_dir(dir)?;
+    let _lock = fs::lock_dir(dir, &mut |_| {})?;
     let mut trust = Trust::read(&file)?;
     trust.version = 1;
     let workspace = trust.workspaces.entry(key(root)?).or_default();

@@ -188,6 +188,7 @@ impl Scene {
                     "result-program",
                     "history.json",
                     "history.lock",
+                    "trust.json",
                     ".gitignore",
                 ];
                 if !known.contains(&name.as_str()) && !name.ends_with(".log") {

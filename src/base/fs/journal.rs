@@ -137,21 +137,36 @@ impl Journal {
         staged.persist(&path).map_err(|e| fail(e.error)).map(drop)
     }
 
-    /// Does what is still to be done, after looking at all of it.
-    pub(super) fn carry_out(&self, root: &Path) -> Result<Vec<PathBuf>, FsError> {
-        let unfinished = |why| FsError::Unfinished { journal: root.join(NAME), why, ways: self.ways_out(root) };
+    /// Does all of it, by the run that has just written it.
+    ///
+    /// # Errors
+    /// [`FsError::Unfinished`] at the first step that cannot be done; the journal then stands.
+    pub(super) fn carry_out(&self, root: &Path) -> Result<(), FsError> {
+        self.take_steps(root, &self.steps.iter().collect::<Vec<_>>())
+    }
+
+    /// Does what a killed run left to do, after looking at all of it.
+    fn finish(&self, root: &Path) -> Result<Vec<PathBuf>, FsError> {
         let mut todo = Vec::new();
         for step in &self.steps {
-            if matches!(step.progress(root).map_err(unfinished)?, Progress::ToDo) {
+            if matches!(step.progress(root).map_err(|why| self.unfinished(root, why))?, Progress::ToDo) {
                 todo.push(step);
             }
         }
-        for step in &todo {
-            let cannot = |e| unfinished(format!("{} cannot be written ({e})", step.path.display()));
+        self.take_steps(root, &todo)?;
+        Ok(self.steps.iter().map(|step| root.join(&step.path)).collect())
+    }
+
+    fn take_steps(&self, root: &Path, steps: &[&Step]) -> Result<(), FsError> {
+        for step in steps {
+            let cannot = |e| self.unfinished(root, format!("{} cannot be written ({e})", step.path.display()));
             step.carry_out(root).map_err(cannot)?;
         }
-        super::remove(&root.join(NAME))?;
-        Ok(self.steps.iter().map(|step| root.join(&step.path)).collect())
+        super::remove(&root.join(NAME))
+    }
+
+    fn unfinished(&self, root: &Path, why: String) -> FsError {
+        FsError::Unfinished { journal: root.join(NAME), why, ways: self.ways_out(root) }
     }
 
     /// Says whether the user's own run wrote it for this place.
@@ -234,7 +249,7 @@ fn open(dir: &Path) -> Result<Option<Opened>, FsError> {
 pub fn recover(dir: &Path) -> Result<Vec<PathBuf>, FsError> {
     match open(dir)? {
         None => Ok(Vec::new()),
-        Some((root, journal)) => journal?.carry_out(&root),
+        Some((root, journal)) => journal?.finish(&root),
     }
 }
 
