@@ -60,6 +60,8 @@ impl Scene {
         }
         fs::write(dir.path().join("outside/bashrc"), "mine\n").unwrap();
         fs::write(dir.path().join("outside/victim/file"), "mine\n").unwrap();
+        let overlay = "final: prev: {\n  zlib = prev.zlib.overrideAttrs (old: { patches = [ ./bashrc ]; });\n}\n";
+        fs::write(dir.path().join("outside/overlay.nix"), overlay).unwrap();
         if let Some(from) = from {
             // Links and dot files as they are.
             let copied = Command::new("cp").arg("-a").arg(from.join("in/.")).arg(dir.path().join("workspace")).status();

@@ -74,6 +74,14 @@ pub enum FsError {
         /// The file.
         path: PathBuf,
     },
+    /// A link leads out of the directory that may be written to.
+    #[error("{} leads out of {}", path.display(), dir.display())]
+    LeadsOut {
+        /// The path.
+        path: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The user gave up waiting for a lock.
     #[error("interrupted while another command writes to {}", path.display())]
     Interrupted {
@@ -148,6 +156,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
                files as they are with `overlayctl recover --discard`. `overlayctl recover` does nothing but finish.",
     },
     Explanation {
+        code: "OV0010",
+        title: "a file leads out of where may be written",
+        text: "Something is tried on a copy of the workspace, and a symbolic link in it leads to a file elsewhere. That file is not \
+               touched. Name the overlay by its own path in overlayctl.toml instead of through a link.",
+    },
+    Explanation {
         code: "OV0009",
         title: "a journal that is not yours",
         text: "The workspace holds a journal of unfinished writes that no run of yours, on this machine and in this directory, has left: \
@@ -168,6 +182,7 @@ impl Coded for FsError {
             FsError::Interrupted { .. } => "OV0007",
             FsError::Unfinished { .. } => "OV0008",
             FsError::ForeignJournal { .. } => "OV0009",
+            FsError::LeadsOut { .. } => "OV0010",
         }
     }
 
@@ -183,6 +198,7 @@ impl Coded for FsError {
                 _ => "nothing was changed".into(),
             }),
             FsError::Read { .. } | FsError::Interrupted { .. } => None,
+            FsError::LeadsOut { .. } => Some("nothing was written; name the file by its own path".into()),
             FsError::NotUtf8 { .. } => Some("is it encrypted (git-crypt)? unlock it first".into()),
             FsError::TooLarge { .. } => None,
             FsError::NotAFile { .. } => Some("nothing was read; put a file in its place, or take it away".into()),
@@ -211,6 +227,7 @@ impl Coded for FsError {
         | FsError::TooLarge { path, .. }
         | FsError::NotAFile { path, .. }
         | FsError::Changed { path }
+        | FsError::LeadsOut { path, .. }
         | FsError::Interrupted { path }
         | FsError::Unfinished { journal: path, .. }
         | FsError::ForeignJournal { journal: path }) = self;
@@ -246,6 +263,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
     let staged = stage(&target, bytes).map_err(fail)?;
     staged.persist(&target).map_err(|e| fail(e.error))?;
     Ok(was)
+}
+
+/// As [`write`], and only when the file, links followed, is below `dir`: for a copy of what may hold links to anywhere.
+///
+/// # Errors
+/// As [`write`], and [`FsError::LeadsOut`].
+pub fn write_below(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
+    let fail = |source| FsError::Write { path: path.to_path_buf(), source };
+    let target = std::path::absolute(resolve(path).map_err(fail)?).map_err(fail)?;
+    // What is missing on the way is made as plain directories.
+    let there = target.ancestors().find_map(|above| above.canonicalize().ok());
+    match there.is_some_and(|there| dir.canonicalize().is_ok_and(|dir| there.starts_with(dir))) {
+        true => write(path, bytes),
+        false => Err(FsError::LeadsOut { path: path.to_path_buf(), dir: dir.to_path_buf() }),
+    }
 }
 
 /// How the name of a temporary file begins: with the process that made it, so that it is known when nobody needs it.
@@ -502,6 +534,25 @@ mod tests {
         assert_eq!(write(&file, b"two").unwrap(), Written::Replaced);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_leads_out_is_not_written() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| dir.path().join(name);
+        fs::write(outside.path().join("x"), "mine").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("x"), at("file")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), at("folder")).unwrap();
+        std::os::unix::fs::symlink("real", at("inside")).unwrap();
+        fs::write(at("real"), "old").unwrap();
+        for name in ["file", "folder/x", "folder/new/y", "../z"] {
+            assert!(matches!(write_below(dir.path(), &at(name), b"new"), Err(FsError::LeadsOut { .. })), "{name}");
+        }
+        for name in ["inside", "new/deep/file"] {
+            write_below(dir.path(), &at(name), b"new").unwrap();
+        }
+        assert_eq!(fs::read(outside.path().join("x")).unwrap(), b"mine");
+        assert_eq!(fs::read(at("real")).unwrap(), b"new");
     }
 
     #[test]

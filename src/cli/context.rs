@@ -93,6 +93,7 @@ impl Context {
 
     fn opened(&self) -> Result<Workspace, Failure> {
         let workspace = Workspace::open(None).map_err(ops::Error::from)?;
+        workspace.check_links().map_err(ops::Error::from)?;
         if self.globals.trust_workspace {
             workspace.trust().map_err(ops::Error::from)?;
         }

@@ -195,7 +195,7 @@ impl Workspace {
     /// Opens the workspace of `dir` (the current directory when `None`): that of [`Workspace::root_of`]. Writes nothing.
     ///
     /// # Errors
-    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`], [`Error::Outside`], [`Error::LinkOutside`].
+    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`], [`Error::Outside`].
     pub fn open(dir: Option<&Path>) -> Result<Workspace, Error> {
         let root = Workspace::root_of(dir)?;
         let path = root.join(FILE_NAME);
@@ -210,11 +210,7 @@ impl Workspace {
             let span = text.find(value).map_or(Span::at(0), |at| Span::new(at, at + value.len()));
             return Err(Error::Outside { value: value.to_string(), place: Place::in_text(&path, text, span) });
         }
-        let workspace = Workspace { root, file: text.is_some().then_some(path), settings };
-        for folder in [workspace.state_dir(), workspace.patches_dir()] {
-            workspace.check_links(&folder)?;
-        }
-        Ok(workspace)
+        Ok(Workspace { root, file: text.is_some().then_some(path), settings })
     }
 
     /// Returns the directory of the workspace of `dir` (the current directory when `None`): the nearest from there upward that
@@ -235,16 +231,21 @@ impl Workspace {
         Ok(if root == Path::new(".") { PathBuf::new() } else { root })
     }
 
-    /// Checks that a folder which is written to, and what stands in it, is no symbolic link that leads out of the workspace.
-    fn check_links(&self, folder: &Path) -> Result<(), Error> {
-        let within = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        // What leads to the folder comes first, then what is in it.
-        let up = folder.ancestors().take_while(|path| *path != self.root()).map(Path::to_path_buf);
-        for path in up.chain(within).filter(|path| path.is_symlink()) {
-            let real = self.root().canonicalize().ok().zip(path.canonicalize().ok());
-            // One that leads nowhere could lead anywhere once something is made there.
-            if real.is_none_or(|(root, real)| !real.starts_with(root)) {
-                return Err(Error::LinkOutside { path });
+    /// Checks that the folders which are written to, and what stands in them, are no symbolic links that lead out of the workspace:
+    /// a clone could bring one. For the user's own workspaces; copies of ours are made of links.
+    ///
+    /// # Errors
+    /// [`Error::LinkOutside`].
+    pub fn check_links(&self) -> Result<(), Error> {
+        for folder in [self.state_dir(), self.patches_dir()] {
+            let within = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            let up = folder.ancestors().take_while(|path| *path != self.root && !path.as_os_str().is_empty());
+            for path in up.map(Path::to_path_buf).chain(within).filter(|path| path.is_symlink()) {
+                let real = self.root().canonicalize().ok().zip(path.canonicalize().ok());
+                // One that leads nowhere could lead anywhere once something is made there.
+                if real.is_none_or(|(root, real)| !real.starts_with(root)) {
+                    return Err(Error::LinkOutside { path });
+                }
             }
         }
         Ok(())

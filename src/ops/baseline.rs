@@ -158,7 +158,8 @@ fn unpatch(workspace: &Workspace, attr: Option<&AttrPath>) -> Result<bool, Error
             let planned = file.remove_patches(&overlays::Disk, select, &package.attr, &which)?;
             let mut changed = false;
             for change in &planned.changes {
-                changed |= fs::write(&change.path, change.new.as_bytes())? != fs::Written::Unchanged;
+                changed |=
+                    fs::write_below(workspace.root(), &change.path, change.new.as_bytes())? != fs::Written::Unchanged;
             }
             if !changed {
                 break;
