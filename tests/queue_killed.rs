@@ -134,8 +134,14 @@ fn killed_everywhere(scene: &Scene, args: &[&str], again: &[&str]) {
             let place = format!("{args:?} killed at {call} {n}");
             assert!(!stderr.contains("panicked") && !stderr.contains("error["), "{place}: {stderr}");
             kills += 1;
-            // The next run of any command finishes or forgets what was begun.
-            scene.run(0, &["list"]);
+            // A reader changes nothing, and says so when what it reads is a mix.
+            let half = state(scene);
+            let listed = scene.try_run(&["list"]);
+            assert!(state(scene) == half, "{place}: `list` wrote");
+            let is_said = String::from_utf8_lossy(&listed.stderr).contains("OV0008");
+            assert!(half == old || half == new || is_said, "{place}: a mix, and nothing said of it");
+            // What was begun is finished or forgotten, by a command that does nothing else.
+            scene.run(0, &["recover"]);
             let now = state(scene);
             assert!(now == old || now == new, "{place}: a mix: {:?}", now.keys().collect::<Vec<_>>());
             if now == new && old != new {

@@ -2,8 +2,8 @@
 //!
 //! Every write is atomic (a new file beside the old one, then a rename), keeps the mode, and leaves a file alone whose
 //! bytes would not change. [`Batch`] makes several writes one: either all of them are to be seen or none, also
-//! when the process is killed in between (a journal is rolled forward by the next run). Must not know what the
-//! files hold.
+//! when the process is killed in between (a journal is rolled forward by the next run that writes). Commands that write take the
+//! lock of their directory in turn ([`lock_dir`]). Must not know what the files hold.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,7 +13,14 @@ use super::diagnostic::{Coded, Explanation};
 use super::span::Place;
 
 mod batch;
-pub use batch::{Batch, recover};
+mod journal;
+mod lock;
+mod read;
+pub use batch::Batch;
+pub use journal::{discard, look, recover};
+pub use lock::{Holder, Lock, lock, lock_dir};
+pub(in crate::base) use read::open_regular;
+pub use read::{MAX_BYTES, MAX_TEXT, read, read_at_most, read_stream, read_text, read_text_if_there};
 
 /// Why a file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,50 @@ pub enum FsError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Something that is no regular file lies where one is read.
+    #[error("{} is {what}, not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file does not hold any more what was read before; nothing was written.
+    #[error("{} was changed by another program meanwhile", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A link leads out of the directory that may be written to.
+    #[error("{} leads out of {}", path.display(), dir.display())]
+    LeadsOut {
+        /// The path.
+        path: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The user gave up waiting for a lock.
+    #[error("interrupted while another command writes to {}", path.display())]
+    Interrupted {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A run was ended while it wrote, and what it left is not as it left it.
+    #[error("a run was ended while it wrote here, and cannot be finished: {why}")]
+    Unfinished {
+        /// The journal.
+        journal: PathBuf,
+        /// Why.
+        why: String,
+        /// What finishes it by hand.
+        ways: Vec<String>,
+    },
+    /// A journal that no run of this user wrote for this place.
+    #[error("{} was not left here by a run of yours; nothing in it is carried out", journal.display())]
+    ForeignJournal {
+        /// The journal.
+        journal: PathBuf,
+    },
 }
 
 /// The codes of this room.
@@ -78,6 +129,45 @@ pub static EXPLANATIONS: &[Explanation] = &[
         title: "a file is too large",
         text: "There is a limit on the size of what is read into memory. Real overlays are far below it.",
     },
+    Explanation {
+        code: "OV0005",
+        title: "something that is no file lies where one is read",
+        text: "Overlays, patches of a queue and settings are regular files. A named pipe, a device or a directory in the place of one \
+               is refused before anything is read, since reading it might never end. A patch that is typed on the command line \
+               may be a pipe.",
+    },
+    Explanation {
+        code: "OV0006",
+        title: "a file was changed meanwhile",
+        text: "Between reading the file and writing it, another program (an editor, git) changed it. Nothing was written, so \
+               nobody's change is lost. Run the command again: it starts from the file as it is now.",
+    },
+    Explanation {
+        code: "OV0007",
+        title: "interrupted while waiting for another command",
+        text: "Commands that write to a workspace take turns. The wait for the other one was given up; nothing was changed.",
+    },
+    Explanation {
+        code: "OV0008",
+        title: "a run was ended while it wrote",
+        text: "A command was killed, or the machine went down, between the renames that belong together, so some files are new and \
+               some old. The next command that writes finishes it, as long as every file still holds what it held then. If one \
+               was changed since, nothing is touched: either do the rest by hand (the commands are shown), or keep the \
+               files as they are with `overlayctl recover --discard`. `overlayctl recover` does nothing but finish.",
+    },
+    Explanation {
+        code: "OV0010",
+        title: "a file leads out of where may be written",
+        text: "Something is tried on a copy of the workspace, and a symbolic link in it leads to a file elsewhere. That file is not \
+               touched. Name the overlay by its own path in overlayctl.toml instead of through a link.",
+    },
+    Explanation {
+        code: "OV0009",
+        title: "a journal that is not yours",
+        text: "The workspace holds a journal of unfinished writes that no run of yours, on this machine and in this directory, has left: \
+               it came with a clone or a copy, is another user's, or of an older overlayctl. It could name any file, so it is not \
+               carried out. If it is another user's, let them finish; else look at it and remove it.",
+    },
 ];
 
 impl Coded for FsError {
@@ -87,6 +177,12 @@ impl Coded for FsError {
             FsError::Write { .. } => "OV0002",
             FsError::NotUtf8 { .. } => "OV0003",
             FsError::TooLarge { .. } => "OV0004",
+            FsError::NotAFile { .. } => "OV0005",
+            FsError::Changed { .. } => "OV0006",
+            FsError::Interrupted { .. } => "OV0007",
+            FsError::Unfinished { .. } => "OV0008",
+            FsError::ForeignJournal { .. } => "OV0009",
+            FsError::LeadsOut { .. } => "OV0010",
         }
     }
 
@@ -101,9 +197,26 @@ impl Coded for FsError {
                 }
                 _ => "nothing was changed".into(),
             }),
-            FsError::Read { .. } => None,
+            FsError::Read { .. } | FsError::Interrupted { .. } => None,
+            FsError::LeadsOut { .. } => Some("nothing was written; name the file by its own path".into()),
             FsError::NotUtf8 { .. } => Some("is it encrypted (git-crypt)? unlock it first".into()),
             FsError::TooLarge { .. } => None,
+            FsError::NotAFile { .. } => Some("nothing was read; put a file in its place, or take it away".into()),
+            FsError::Changed { .. } => {
+                Some("nothing was written; run it again, it starts from the file as it is now".into())
+            }
+            FsError::Unfinished { ways, .. } => {
+                let keep = "nothing was touched; `overlayctl recover --discard` keeps the files as they are";
+                let by_hand = ways.join("; ");
+                Some(if ways.is_empty() {
+                    keep.into()
+                } else {
+                    format!("{keep}; to finish by hand, before that: {by_hand}")
+                })
+            }
+            FsError::ForeignJournal { .. } => {
+                Some("if it came with a clone or a copy, `overlayctl recover --discard` removes it".into())
+            }
         }
     }
 
@@ -111,43 +224,14 @@ impl Coded for FsError {
         let (FsError::Read { path, .. }
         | FsError::Write { path, .. }
         | FsError::NotUtf8 { path, .. }
-        | FsError::TooLarge { path, .. }) = self;
+        | FsError::TooLarge { path, .. }
+        | FsError::NotAFile { path, .. }
+        | FsError::Changed { path }
+        | FsError::LeadsOut { path, .. }
+        | FsError::Interrupted { path }
+        | FsError::Unfinished { journal: path, .. }
+        | FsError::ForeignJournal { journal: path }) = self;
         Some(Place::file(path))
-    }
-}
-
-/// The largest text file that is read, in bytes.
-pub const MAX_TEXT: u64 = 64 << 20;
-
-/// Reads a file of bytes.
-///
-/// # Errors
-/// [`FsError::Read`].
-pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
-    fs::read(path).map_err(|source| FsError::Read { path: path.to_path_buf(), source })
-}
-
-/// Reads a text file of at most [`MAX_TEXT`] bytes.
-///
-/// # Errors
-/// [`FsError::Read`], [`FsError::TooLarge`] (before reading), [`FsError::NotUtf8`].
-pub fn read_text(path: &Path) -> Result<String, FsError> {
-    let size = fs::metadata(path).map_err(|source| FsError::Read { path: path.to_path_buf(), source })?.len();
-    if size > MAX_TEXT {
-        return Err(FsError::TooLarge { path: path.to_path_buf(), size, limit: MAX_TEXT });
-    }
-    String::from_utf8(read(path)?)
-        .map_err(|e| FsError::NotUtf8 { path: path.to_path_buf(), offset: e.utf8_error().valid_up_to() })
-}
-
-/// Reads a text file; `None` when there is none.
-///
-/// # Errors
-/// As [`read_text`], but for a missing file.
-pub fn read_text_if_there(path: &Path) -> Result<Option<String>, FsError> {
-    match read_text(path) {
-        Err(FsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
     }
 }
 
@@ -165,19 +249,35 @@ pub enum Written {
 /// Writes a file atomically; missing directories are made, a symbolic link is followed, the mode is kept.
 ///
 /// # Errors
-/// [`FsError::Write`]; the old file is then as it was.
+/// [`FsError::Write`], [`FsError::NotAFile`]; the old file is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
     let fail = |source| FsError::Write { path: path.to_path_buf(), source };
     let target = resolve(path).map_err(fail)?;
-    let was = match fs::read(&target) {
+    let was = match read(&target) {
         Ok(old) if old == bytes => return Ok(Written::Unchanged),
         Ok(_) => Written::Replaced,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Written::Created,
-        Err(e) => return Err(fail(e)),
+        Err(FsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Written::Created,
+        Err(FsError::Read { source, .. }) => return Err(fail(source)),
+        Err(e) => return Err(e),
     };
     let staged = stage(&target, bytes).map_err(fail)?;
     staged.persist(&target).map_err(|e| fail(e.error))?;
     Ok(was)
+}
+
+/// As [`write`], and only when the file, links followed, is below `dir`: for a copy of what may hold links to anywhere.
+///
+/// # Errors
+/// As [`write`], and [`FsError::LeadsOut`].
+pub fn write_below(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
+    let fail = |source| FsError::Write { path: path.to_path_buf(), source };
+    let target = std::path::absolute(resolve(path).map_err(fail)?).map_err(fail)?;
+    // What is missing on the way is made as plain directories.
+    let there = target.ancestors().find_map(|above| above.canonicalize().ok());
+    match there.is_some_and(|there| dir.canonicalize().is_ok_and(|dir| there.starts_with(dir))) {
+        true => write(path, bytes),
+        false => Err(FsError::LeadsOut { path: path.to_path_buf(), dir: dir.to_path_buf() }),
+    }
 }
 
 /// How the name of a temporary file begins: with the process that made it, so that it is known when nobody needs it.
@@ -226,24 +326,17 @@ pub fn sweep(dir: &Path) -> usize {
     swept
 }
 
-/// A lock that other processes which take it wait for; it is free again when dropped, or when the process ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: fs::File,
-}
-
-/// Waits for the lock that the file `path` stands for, making the file when there is none; it stays, empty.
-///
-/// # Errors
-/// [`FsError::Write`].
-pub fn lock(path: &Path) -> Result<Lock, FsError> {
-    let fail = |source| FsError::Write { path: path.to_path_buf(), source };
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(fail)?;
-    }
-    let file = fs::File::options().create(true).append(true).open(path).map_err(fail)?;
-    file.lock().map_err(fail)?;
-    Ok(Lock { _file: file })
+/// Writes a new file that only the user may read, in a directory that only the user may enter when it has to be made; one that is
+/// there already stays.
+pub(in crate::base) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let dir = parent(path);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // A temporary file is for its user alone, until it says otherwise.
+    let mut file = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map(drop).map_err(|e| e.error)
 }
 
 /// A file that is written bit by bit and takes its place as a whole; dropped before, it leaves nothing behind.
@@ -444,6 +537,25 @@ mod tests {
     }
 
     #[test]
+    fn what_leads_out_is_not_written() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| dir.path().join(name);
+        fs::write(outside.path().join("x"), "mine").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("x"), at("file")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), at("folder")).unwrap();
+        std::os::unix::fs::symlink("real", at("inside")).unwrap();
+        fs::write(at("real"), "old").unwrap();
+        for name in ["file", "folder/x", "folder/new/y", "../z"] {
+            assert!(matches!(write_below(dir.path(), &at(name), b"new"), Err(FsError::LeadsOut { .. })), "{name}");
+        }
+        for name in ["inside", "new/deep/file"] {
+            write_below(dir.path(), &at(name), b"new").unwrap();
+        }
+        assert_eq!(fs::read(outside.path().join("x")).unwrap(), b"mine");
+        assert_eq!(fs::read(at("real")).unwrap(), b"new");
+    }
+
+    #[test]
     fn a_symbolic_link_stays_one() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().join("real.nix");
@@ -464,14 +576,5 @@ mod tests {
         assert_eq!(fs::read_link(&at).unwrap(), Path::new("/two"));
         fs::write(dir.path().join("file"), "x").unwrap();
         assert!(link(Path::new("/one"), &dir.path().join("file")).is_err());
-    }
-
-    #[test]
-    fn not_utf8_names_the_byte() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("a.nix");
-        fs::write(&file, b"ab\xff").unwrap();
-        assert!(matches!(read_text(&file), Err(FsError::NotUtf8 { offset: 2, .. })));
-        assert!(read_text_if_there(&dir.path().join("none")).unwrap().is_none());
     }
 }

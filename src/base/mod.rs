@@ -1,4 +1,4 @@
-//! What every room stands on: spans, text edits, atomic files, processes, store paths, diagnostics.
+//! What every room stands on: spans, text edits, atomic files, processes, store paths, diagnostics, text made safe to show.
 //!
 //! Must not know Nix expressions, patches, graphs or the command line.
 
@@ -10,3 +10,5 @@ pub mod progress;
 pub mod span;
 pub mod store_path;
 pub mod text;
+pub mod user;
+pub mod visible;

@@ -1,6 +1,8 @@
 //! What every command is handed: the options of all commands, and the one place that prints.
 
+use std::cell::OnceCell;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ColorChoice;
@@ -9,7 +11,9 @@ use serde::Serialize;
 use super::Globals;
 use super::failure::Failure;
 use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::fs::{self, Holder, Lock};
 use crate::base::progress::{Progress, Silent};
+use crate::base::visible;
 use crate::config::{self, Workspace};
 use crate::ops::{self, Outcome};
 use crate::report::terminal;
@@ -20,11 +24,15 @@ use crate::view::Document;
 pub(crate) struct Context {
     /// The options of all commands.
     pub globals: Globals,
+    /// That a run was ended while it wrote to the workspace, which a reader is told.
+    unfinished: OnceCell<Warning>,
 }
 
 #[derive(Serialize)]
 struct Envelope<'a, T: Serialize> {
     schema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished: Option<&'a Warning>,
     #[serde(flatten)]
     outcome: &'a T,
 }
@@ -37,7 +45,7 @@ impl Context {
             ColorChoice::Auto => anstream::ColorChoice::Auto,
         };
         colour.write_global();
-        Context { globals }
+        Context { globals, unfinished: OnceCell::new() }
     }
 
     /// Changes to the directory of `-C DIR`, so that every path on the command line is relative to it, as with git.
@@ -47,9 +55,62 @@ impl Context {
             .map_err(|_| ops::Error::from(config::Error::NoDirectory { path: dir.clone() }).into())
     }
 
-    /// Opens the workspace of the current directory.
+    /// Opens the workspace of the current directory for reading: nothing is written, and what a killed run left is told.
     pub(crate) fn workspace(&self) -> Result<Workspace, Failure> {
-        Ok(Workspace::open(None).map_err(ops::Error::from)?)
+        let workspace = self.opened()?;
+        if let Some(warning) = fs::look(workspace.root()) {
+            self.warn(std::slice::from_ref(&warning));
+            let _ = self.unfinished.set(warning);
+        }
+        Ok(workspace)
+    }
+
+    /// Opens the workspace of the current directory for writing: first its lock is taken, which lasts as long as what is returned, then
+    /// what a killed run had begun is finished, and only then anything is read. A dry run is a reader.
+    pub(crate) fn writing(&self, dry_run: bool) -> Result<(Workspace, Option<Lock>), Failure> {
+        if dry_run {
+            return Ok((self.workspace()?, None));
+        }
+        let root = self.root()?;
+        let lock = self.lock(&root)?;
+        let finished = fs::recover(&root).map_err(ops::Error::from)?;
+        if !finished.is_empty() {
+            self.print_error(&format!("finished what an earlier run had begun to write ({} files)\n", finished.len()));
+        }
+        Ok((self.opened()?, Some(lock)))
+    }
+
+    /// Returns the directory of the workspace of the current directory.
+    pub(crate) fn root(&self) -> Result<PathBuf, Failure> {
+        let root = Workspace::root_of(None).map_err(ops::Error::from)?;
+        Ok(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root })
+    }
+
+    /// Waits for the lock of a directory that is written to.
+    pub(crate) fn lock(&self, dir: &Path) -> Result<Lock, Failure> {
+        Ok(fs::lock_dir(dir, &mut |holder| self.say_waiting(holder)).map_err(ops::Error::from)?)
+    }
+
+    fn opened(&self) -> Result<Workspace, Failure> {
+        let workspace = Workspace::open(None).map_err(ops::Error::from)?;
+        workspace.check_links().map_err(ops::Error::from)?;
+        if self.globals.trust_workspace {
+            workspace.trust().map_err(ops::Error::from)?;
+        }
+        Ok(workspace)
+    }
+
+    /// Says on standard error, under `--json` too, whom the program waits for.
+    fn say_waiting(&self, holder: Option<&Holder>) {
+        let who = match holder {
+            Some(Holder { pid, command, running }) => {
+                let since =
+                    running.map_or(String::new(), |time| format!(", running for {}", super::progress::duration(time)));
+                format!("process {pid} ({}{since})", visible::line(command))
+            }
+            None => "another process".to_string(),
+        };
+        self.print_error(&format!("waiting for {who}, which writes to this workspace\n"));
     }
 
     /// Shows an outcome as text or JSON; returns the exit status that it means.
@@ -63,7 +124,7 @@ impl Context {
 
     /// Shows an outcome as JSON; returns the exit status that it means.
     pub(crate) fn show_json<T: Outcome>(&self, outcome: &T) -> Result<ExitCode, Failure> {
-        self.print_json(&Envelope { schema: T::SCHEMA, outcome })?;
+        self.print_json(&Envelope { schema: T::SCHEMA, unfinished: self.unfinished.get(), outcome })?;
         Ok(Context::status(outcome))
     }
 
@@ -74,9 +135,8 @@ impl Context {
 
     /// Prints a value as one line of JSON.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut text = serde_json::to_vec(value).map_err(|e| Failure::output(io::Error::other(e)))?;
-        text.push(b'\n');
-        self.print_plain(&text)
+        let text = serde_json::to_string(value).map_err(|e| Failure::output(io::Error::other(e)))?;
+        self.print_plain(format!("{}\n", visible::json(&text)).as_bytes())
     }
 
     /// Prints text that holds no styles as it is: looking for them would take most of the time of a large answer.

@@ -1,4 +1,5 @@
-//! Failures as people and programs read them.
+//! Failures as people and programs read them. Messages, paths and sources may come from anywhere, so all of them are made visible
+//! before they are laid out.
 
 use std::io;
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::span::Place;
+use crate::base::visible;
 
 /// What went wrong, ready to be shown.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Failure {
             self.hint.as_deref(),
         );
         match &self.detail {
-            Some(detail) if verbose => out.push_str(&format!("\n{}\n", detail.trim_end())),
+            Some(detail) if verbose => out.push_str(&format!("\n{}\n", visible::lines(detail.trim_end()))),
             Some(_) => out.push_str("(the whole message: run it again with --verbose)\n"),
             None => {}
         }
@@ -129,21 +131,27 @@ fn render(
     line: Option<&str>,
     hint: Option<&str>,
 ) -> String {
-    let path = place.map(|p| p.path.display().to_string());
-    let title = level.primary_title(message.to_string()).id(code.to_string());
+    let path = place.map(|p| visible::line(&p.path.display().to_string()).into_owned());
+    let title = level.primary_title(visible::lines(message)).id(code.to_string());
     let mut snippet = None;
     let mut origin = None;
     if let (Some(place), Some(path)) = (place, &path) {
         match (line, place.line_col) {
             (Some(line), Some(at)) => {
-                let start: usize = line.chars().take(at.column - 1).map(char::len_utf8).sum();
-                let end = place.span.map_or(start, |span| (start + span.len()).min(line.len()));
-                snippet =
-                    Some(Snippet::source(line.to_string()).line_start(at.line).path(path.clone()).annotation(
-                        AnnotationKind::Primary.span(start.min(line.len())..end.max(start).min(line.len())),
-                    ));
+                let (before, rest) = split_at_char(line, at.column.saturating_sub(1));
+                let marked = place.span.map_or(0, |span| span.len());
+                let (marked, after) = rest.split_at(rest.floor_char_boundary(marked));
+                // Each part by itself: what is marked stays marked when it gets longer.
+                let [before, marked, after] = [before, marked, after].map(visible::source_line);
+                let span = before.len()..before.len() + marked.len();
+                snippet = Some(
+                    Snippet::source(format!("{before}{marked}{after}"))
+                        .line_start(at.line)
+                        .path(path.clone())
+                        .annotation(AnnotationKind::Primary.span(span)),
+                );
             }
-            _ => origin = Some(Origin::path(place.to_string())),
+            _ => origin = Some(Origin::path(visible::line(&place.to_string()).into_owned())),
         }
     }
     let mut group = title.elements(snippet);
@@ -151,17 +159,66 @@ fn render(
         group = group.element(origin);
     }
     if let Some(hint) = hint {
-        group = group.element(Level::HELP.message(hint.to_string()));
+        group = group.element(Level::HELP.message(visible::lines(hint).into_owned()));
     }
     let mut out = Renderer::styled().render(&[group]).to_string();
     out.push('\n');
     out
 }
 
+/// Splits a text before its character `count`, or at its end.
+fn split_at_char(text: &str, count: usize) -> (&str, &str) {
+    text.split_at(text.char_indices().nth(count).map_or(text.len(), |(at, _)| at))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::base::span::Span;
+    use crate::base::span::{LineCol, Span};
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_failure_is_left_for_the_terminal(
+            texts in [visible::hostile(), visible::hostile(), visible::hostile(), visible::hostile(), visible::hostile()],
+            column in 1usize..40,
+            length in 0usize..40,
+            has_line in any::<bool>(),
+        ) {
+            let [message, path, line, hint, detail] = texts;
+            let place = Place {
+                path: path.into(),
+                span: Some(Span::new(7, 7 + length)),
+                line_col: Some(LineCol { line: 3, column }),
+            };
+            let line = line.replace('\n', "");
+            let failure = Failure {
+                place: Some(place.clone()),
+                line: has_line.then_some(line),
+                detail: Some(detail),
+                causes: vec![message.clone()],
+                ..Failure::usage(message.clone(), hint.clone())
+            };
+            visible::assert_safe(&failure.render(true));
+            let warning = Warning { code: "OV0001", message, place: Some(place), hint: Some(hint) };
+            visible::assert_safe(&render_warning(&warning));
+        }
+    }
+
+    #[test]
+    fn what_is_marked_stays_marked_behind_what_is_escaped() {
+        let text = "\u{1b}[2J bad\u{202e} rest";
+        let at = text.find("bad").unwrap();
+        let place = Some(Place::in_text("a.nix", text, Span::new(at, at + 3)));
+        let failure = Failure { place, line: Some(text.into()), ..Failure::usage("no", "") };
+        let shown = anstream::adapter::strip_str(&failure.render(false)).to_string();
+        assert!(shown.contains("␛[2J bad\\u{202e} rest"), "{shown}");
+        let under = shown.lines().find(|line| line.contains('^')).unwrap();
+        let source = shown.lines().find(|line| line.contains("bad")).unwrap();
+        let column = |line: &str, what| line.split_once(what).unwrap().0.chars().count();
+        assert_eq!((column(under, "^"), under.matches('^').count()), (column(source, "bad"), 3), "{shown}");
+    }
 
     #[test]
     fn a_failure_shows_place_line_and_hint() {

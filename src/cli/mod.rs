@@ -52,6 +52,9 @@ pub(crate) struct Globals {
     /// Shows more: whole messages of Nix, every row
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Allows the workspace its options for Nix that could loosen your own; remembered for it, these options and values
+    #[arg(long, global = true)]
+    pub trust_workspace: bool,
     /// Says when to use colour (NO_COLOR is honoured)
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorChoice,
@@ -80,7 +83,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // The arguments could not be read, so whether JSON is wanted has to be seen in them.
             let json = args.iter().take_while(|a| *a != "--").any(|a| a == "--json");
-            let context = Context::new(Globals { dir: None, json, verbose: false, color: ColorChoice::Auto });
+            let context = Context::new(Globals {
+                dir: None,
+                json,
+                verbose: false,
+                trust_workspace: false,
+                color: ColorChoice::Auto,
+            });
             if error.use_stderr() && json {
                 return context.fail(&Failure::from_clap(&error));
             }

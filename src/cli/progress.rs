@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::base::progress::{Picture, Progress, Running, Step, machine};
+use crate::base::visible;
 
 /// How often something is said on no terminal while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -53,19 +54,19 @@ impl Live {
             self.rows.push(row);
         }
         for (row, running) in self.rows.iter().zip(&now.running) {
-            row.set_message(describe(running, width / 2));
+            row.set_message(visible::line(&describe(running, width / 2)).into_owned());
             row.tick();
         }
     }
 
     fn say(&self, line: &str) {
-        let _ = self.all.println(line);
+        let _ = self.all.println(visible::line(line));
     }
 }
 
 impl Progress for Live {
     fn stage(&mut self, what: &str) {
-        self.stage.set_message(what.to_string());
+        self.stage.set_message(visible::line(what).into_owned());
         self.stage.enable_steady_tick(PATIENCE);
     }
 
@@ -107,7 +108,7 @@ impl Plain {
     fn say(&mut self, line: &str) {
         self.last = Instant::now();
         let mut err = anstream::stderr().lock();
-        let _ = writeln!(err, "{line}");
+        let _ = writeln!(err, "{}", visible::line(line));
     }
 }
 
@@ -164,10 +165,9 @@ impl Progress for Events {
             failed: now.failed,
             elapsed_seconds: now.elapsed.as_secs_f64(),
         };
-        if let Ok(mut text) = serde_json::to_vec(&line) {
-            text.push(b'\n');
+        if let Ok(text) = serde_json::to_string(&line) {
             // Whoever reads may have enough; the outcome is still to be reached.
-            let _ = std::io::stdout().lock().write_all(&text);
+            let _ = std::io::stdout().lock().write_all(format!("{}\n", visible::json(&text)).as_bytes());
         }
     }
 
@@ -227,6 +227,8 @@ fn shorten(name: &str, most: usize) -> String {
 
 /// Returns the chain in one line of at most `width` columns: where it stands and the target always, of the rest what fits.
 fn fit_chain(chain: &[(String, bool)], width: usize) -> String {
+    // Made visible first: the width is that of what is shown.
+    let chain: Vec<_> = chain.iter().map(|(name, done)| (visible::line(name), *done)).collect();
     let Some(last) = chain.len().checked_sub(1) else { return String::new() };
     let at = chain.iter().position(|(_, done)| !done).unwrap_or(last);
     let render = |shown: &BTreeSet<usize>, longest: usize| {

@@ -6,8 +6,9 @@ mod discover;
 mod file;
 mod search;
 pub mod state;
+mod trust;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 pub use discover::{Found, NixpkgsSource, may_have_search_path};
@@ -16,7 +17,7 @@ pub use search::path_literals;
 
 use crate::base::diagnostic::{Coded, Explanation};
 use crate::base::fs::{self, FsError};
-use crate::base::span::{Place, Span};
+use crate::base::span::{Place, Span, line_span};
 
 /// The name of the workspace file.
 pub const FILE_NAME: &str = "overlayctl.toml";
@@ -66,6 +67,26 @@ pub enum Error {
         /// The workspace file.
         place: Place,
     },
+    /// A folder that overlayctl writes to is a symbolic link that leads out of the workspace.
+    #[error("{} is a link that leaves the workspace, and overlayctl writes there", path.display())]
+    LinkOutside {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The workspace sets options of Nix that could loosen the user's own settings.
+    #[error("the workspace sets options of Nix that you have not allowed it to set: {}", shown(options))]
+    Untrusted {
+        /// The options with their values.
+        options: Vec<(String, String)>,
+        /// The first of them.
+        place: Place,
+        /// Its line.
+        line: Option<String>,
+    },
+}
+
+fn shown(options: &[(String, String)]) -> String {
+    options.iter().map(|(option, value)| format!("{option} = \"{value}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// The codes of this room.
@@ -96,7 +117,18 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV0605",
         title: "a configured path leaves the workspace",
-        text: "The patch queues live inside the workspace, so that they travel with it and Nix can see them.",
+        text: "The patch queues live inside the workspace, so that they travel with it and Nix can see them. The folders that \
+               overlayctl writes to (the queues, .overlayctl) may not be symbolic links that lead elsewhere either: a clone \
+               could bring one.",
+    },
+    Explanation {
+        code: "OV0606",
+        title: "the workspace sets options of Nix that need your leave",
+        text: "[nix.options] of overlayctl.toml comes with the workspace. Options that only say how much at once, how long and how \
+               loudly, or that only forbid, are always taken. Others could loosen your own Nix: run code in the evaluator, \
+               open the sandbox, bring in results that nobody you know has built. Look at them; if they are what you want, \
+               give --trust-workspace once, which is remembered for this directory, these options and these values, or set \
+               the same in your own nix.conf. Commands that do not need Nix work without.",
     },
 ];
 
@@ -108,7 +140,8 @@ impl Coded for Error {
             Error::File { .. } => "OV0602",
             Error::NoBoard { .. } => "OV0603",
             Error::NoNixpkgs { .. } => "OV0604",
-            Error::Outside { .. } => "OV0605",
+            Error::Outside { .. } | Error::LinkOutside { .. } => "OV0605",
+            Error::Untrusted { .. } => "OV0606",
         }
     }
 
@@ -125,20 +158,27 @@ impl Coded for Error {
                 Some(format!("name one with `--nixpkgs PATH`, or `nixpkgs = \"PATH\"` in {FILE_NAME}"))
             }
             Error::Outside { .. } => Some("use a path below the workspace".into()),
+            Error::LinkOutside { .. } => Some("put a folder in its place".into()),
+            Error::Untrusted { .. } => Some(
+                "if that is what you want: the same command with `--trust-workspace`, once; else take them out".into(),
+            ),
         }
     }
 
     fn place(&self) -> Option<Place> {
         match self {
             Error::Fs(e) => e.place(),
-            Error::File { place, .. } | Error::Outside { place, .. } => Some(place.clone()),
+            Error::File { place, .. } | Error::Outside { place, .. } | Error::Untrusted { place, .. } => {
+                Some(place.clone())
+            }
+            Error::LinkOutside { path } => Some(Place::file(path)),
             _ => None,
         }
     }
 
     fn source_line(&self) -> Option<String> {
         match self {
-            Error::File { line, .. } => line.clone(),
+            Error::File { line, .. } | Error::Untrusted { line, .. } => line.clone(),
             _ => None,
         }
     }
@@ -153,37 +193,87 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Opens the workspace of `dir` (the current directory when `None`): the nearest directory from there upward that
-    /// holds `overlayctl.toml`, else `dir` itself. Finishes first what a killed run had begun.
+    /// Opens the workspace of `dir` (the current directory when `None`): that of [`Workspace::root_of`]. Writes nothing.
     ///
     /// # Errors
-    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`].
+    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`], [`Error::Outside`].
     pub fn open(dir: Option<&Path>) -> Result<Workspace, Error> {
+        let root = Workspace::root_of(dir)?;
+        let path = root.join(FILE_NAME);
+        let text = fs::read_text_if_there(&path)?;
+        let settings = text.as_deref().map(|text| Settings::parse(&path, text)).transpose()?.unwrap_or_default();
+        let inside = |value: &str| {
+            let path = Path::new(value);
+            path.is_relative() && !path.components().any(|c| matches!(c, Component::ParentDir))
+        };
+        if let Some(value) = settings.patches.as_deref().filter(|value| !inside(value)) {
+            let text = text.as_deref().unwrap_or_default();
+            let span = text.find(value).map_or(Span::at(0), |at| Span::new(at, at + value.len()));
+            return Err(Error::Outside { value: value.to_string(), place: Place::in_text(&path, text, span) });
+        }
+        Ok(Workspace { root, file: text.is_some().then_some(path), settings })
+    }
+
+    /// Returns the directory of the workspace of `dir` (the current directory when `None`): the nearest from there upward that
+    /// holds `overlayctl.toml`, else `dir` itself; empty for the current one.
+    ///
+    /// # Errors
+    /// [`Error::NoDirectory`], [`Error::Fs`].
+    pub fn root_of(dir: Option<&Path>) -> Result<PathBuf, Error> {
         let start = dir.unwrap_or(Path::new("."));
         if !start.is_dir() {
             return Err(Error::NoDirectory { path: start.to_path_buf() });
         }
         let absolute =
             std::path::absolute(start).map_err(|source| FsError::Read { path: start.to_path_buf(), source })?;
-        let up = absolute.ancestors().position(|dir| dir.join(FILE_NAME).is_file());
+        let up = absolute.ancestors().position(|dir| dir.join(FILE_NAME).exists());
         // The way up is written as the user would: `..`, not an absolute path.
         let root = (0..up.unwrap_or(0)).fold(start.to_path_buf(), |dir, _| dir.join(".."));
-        let root = if root == Path::new(".") { PathBuf::new() } else { root };
-        fs::recover(if root.as_os_str().is_empty() { Path::new(".") } else { &root })?;
-        let path = root.join(FILE_NAME);
-        let Some(text) = fs::read_text_if_there(&path)? else {
-            return Ok(Workspace { root, file: None, settings: Settings::default() });
-        };
-        let settings = Settings::parse(&path, &text)?;
-        let inside = |value: &str| {
-            let path = Path::new(value);
-            path.is_relative() && !path.components().any(|c| matches!(c, Component::ParentDir))
-        };
-        if let Some(value) = settings.patches.as_deref().filter(|value| !inside(value)) {
-            let span = text.find(value).map_or(Span::at(0), |at| Span::new(at, at + value.len()));
-            return Err(Error::Outside { value: value.to_string(), place: Place::in_text(&path, &text, span) });
+        Ok(if root == Path::new(".") { PathBuf::new() } else { root })
+    }
+
+    /// Checks that the folders which are written to, and what stands in them, are no symbolic links that lead out of the workspace:
+    /// a clone could bring one. For the user's own workspaces; copies of ours are made of links.
+    ///
+    /// # Errors
+    /// [`Error::LinkOutside`].
+    pub fn check_links(&self) -> Result<(), Error> {
+        for folder in [self.state_dir(), self.patches_dir()] {
+            let within = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            let up = folder.ancestors().take_while(|path| *path != self.root && !path.as_os_str().is_empty());
+            for path in up.map(Path::to_path_buf).chain(within).filter(|path| path.is_symlink()) {
+                let real = self.root().canonicalize().ok().zip(path.canonicalize().ok());
+                // One that leads nowhere could lead anywhere once something is made there.
+                if real.is_none_or(|(root, real)| !real.starts_with(root)) {
+                    return Err(Error::LinkOutside { path });
+                }
+            }
         }
-        Ok(Workspace { root, file: Some(path), settings })
+        Ok(())
+    }
+
+    /// Returns the options for Nix that the workspace sets.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] for options that it may set only by the user's leave.
+    pub fn nix_options(&self) -> Result<BTreeMap<String, String>, Error> {
+        let options = &self.settings.nix.options;
+        let refused = trust::refused(self.root(), options)?;
+        let Some((first, _)) = refused.first() else { return Ok(options.clone()) };
+        let path = self.path(FILE_NAME);
+        let text = fs::read_text(&path).unwrap_or_default();
+        let at = text.find(first.as_str()).map_or(Span::at(0), |at| Span::new(at, at + first.len()));
+        let place = Place::in_text(&path, &text, at);
+        let line = place.line_col.and_then(|at| line_span(&text, at.line)).map(|s| text[s.range()].to_string());
+        Err(Error::Untrusted { options: refused, place, line })
+    }
+
+    /// Keeps in the user's state that the workspace may set the options for Nix that it sets now.
+    ///
+    /// # Errors
+    /// Those of writing there.
+    pub fn trust(&self) -> Result<(), Error> {
+        Ok(trust::allow(self.root(), &self.settings.nix.options)?)
     }
 
     /// Returns the workspace directory as the user would write it; `.` for the current one.

@@ -105,4 +105,15 @@ mod tests {
         let text = String::from_utf8(worktree.file(tree, "f").unwrap().unwrap().0).unwrap();
         assert!(text.starts_with("<<<<<<< source\none\n=======\neins\n>>>>>>> patch\n"), "{text}");
     }
+
+    /// The source's own `.gitattributes` may name a driver that takes both sides and says nothing.
+    #[test]
+    fn no_attribute_of_the_source_hides_a_conflict() {
+        let dir = tempfile::tempdir().unwrap();
+        let worktree = Worktree::create(dir.path()).unwrap();
+        let of = |text: &str| tree(&worktree, &[(".gitattributes", "* merge=union\n"), ("f", text)]);
+        let (base, ours, theirs) = (of("1\n"), of("one\n"), of("eins\n"));
+        worktree.lay_out(ours).unwrap();
+        assert!(matches!(worktree.merge(base, ours, theirs, ("a", "b")).unwrap(), Merged::Conflicts(..)));
+    }
 }

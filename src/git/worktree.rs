@@ -13,8 +13,9 @@ use super::Error;
 
 /// The name under which commits are made.
 const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
-/// Above every `.gitattributes` of the source: files are bytes, whatever the source or the user's settings say.
-const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding\n";
+/// Above every `.gitattributes` of the source: files are bytes, and compared and merged as text, whatever the source or the user's
+/// settings say (`merge=union` would hide conflicts; filters and drivers are programs).
+const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding !merge !diff\n";
 
 /// The author of a commit and when.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,9 +79,16 @@ impl Reading {
                 true
             }
             (Stream::Err, Some(('e', number, _))) => {
-                self.err_ended |= number == self.from + self.results.len();
+                let is_end = number == self.from + self.results.len();
+                self.err_ended |= is_end;
+                if !is_end {
+                    // What stands before the end of an earlier batch belongs to that.
+                    self.before.clear();
+                }
                 true
             }
+            // What comes behind the end is no answer to what was asked before it.
+            (Stream::Err, _) if self.err_ended => false,
             (Stream::Err, _) => {
                 if self.chatty && is_chatter(&line) {
                     self.files.extend(file_read(&line));
@@ -95,6 +102,13 @@ impl Reading {
             }
             (Stream::Out, _) => false,
         }
+    }
+
+    /// Says whether the question that it is at was ended by the bracket that the server sends to one which waits for more.
+    pub fn is_cut(&self) -> bool {
+        let unanswered = self.at.filter(|at| matches!(self.results.get(*at), Some(None)));
+        let printed = unanswered.and_then(|at| self.printed.get(at));
+        printed.is_some_and(|printed| strip_controls(printed).contains("unexpected ')'"))
     }
 
     pub fn last_printed(&self) -> String {
@@ -198,6 +212,28 @@ mod tests {
         assert_eq!(done.answers[0].as_ref().unwrap().as_ref().unwrap(), "a\n\"b\" ${c} \\");
         let failure = done.answers[1].as_ref().unwrap().as_ref().unwrap_err();
         assert_eq!(failure.message, "attribute 'x' missing");
+    }
+
+    #[test]
+    fn a_question_that_waits_for_more_is_told_from_one_that_is_slow() {
+        let bracket = b"error: syntax error, unexpected ')'\n";
+        let mut cut = reading();
+        cut.line(Stream::Err, b"trace: @@Nb5 \n");
+        cut.line(Stream::Err, bracket);
+        cut.line(Stream::Err, b"trace: @@Ne7 \n");
+        assert!(cut.is_cut());
+        // A slow one ends as it would have, and what the repl says to the bracket is nobody's.
+        let mut slow = reading();
+        slow.line(Stream::Err, b"trace: @@Nb6 \n");
+        slow.line(Stream::Err, b"error: attribute 'x' missing\n");
+        slow.line(Stream::Err, b"trace: @@Ne7 \n");
+        slow.line(Stream::Err, bracket);
+        assert!(!slow.is_cut());
+        let mut next = Reading::new("@@N", 8, 1);
+        next.line(Stream::Err, bracket);
+        next.line(Stream::Err, b"trace: @@Ne7 \n");
+        next.line(Stream::Err, b"trace: @@Nb8 \n");
+        assert_eq!(next.finish(None).stray, None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::failure::{EvalFailure, FailureKind};
+use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Version;
 use crate::base::diagnostic::{Coded, Explanation, Verdict};
 use crate::base::fs::FsError;
@@ -59,6 +59,14 @@ pub enum Error {
         /// Nix's message.
         message: String,
     },
+    /// The daemon does not let this user connect.
+    #[error("you may not use the Nix daemon: {message}")]
+    NotAllowed {
+        /// Nix's message.
+        message: String,
+        /// The group whose members may, when the system tells.
+        group: Option<String>,
+    },
     /// The disk is full.
     #[error("the disk is full: {message}")]
     DiskFull {
@@ -83,7 +91,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The evaluator ended before it answered.
-    #[error("the Nix evaluator ended before it answered ({how})")]
+    #[error("the Nix evaluator ended before it answered ({how}){}", last_words(printed))]
     EvaluatorDied {
         /// How it ended.
         how: String,
@@ -177,13 +185,32 @@ impl Error {
         let printed = strip_controls(printed).trim().to_string();
         let failure = EvalFailure::read(&printed);
         let message = failure.message;
+        if let Some(error) = Error::of_store(&printed, &message) {
+            return error;
+        }
+        let program =
+            program.file_name().map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned());
+        Error::Failed { program, message, printed }
+    }
+
+    /// Makes the error of an evaluator that ended: often it says why.
+    pub(super) fn of_dead_evaluator(how: String, printed: String) -> Error {
+        let message = EvalFailure::read(&printed).message;
+        Error::of_store(&printed, &message).unwrap_or(Error::EvaluatorDied { how, printed })
+    }
+
+    /// Makes the error of what Nix printed when it is about the store, the daemon or the disk.
+    fn of_store(printed: &str, message: &str) -> Option<Error> {
+        let message = message.to_string();
         let has = |needle: &str| printed.contains(needle);
-        if has("No space left on device") || has("database or disk is full") {
+        Some(if has("No space left on device") || has("database or disk is full") {
             Error::DiskFull { message }
         } else if has("database disk image is malformed") || has("is corrupted") || has("file is not a database") {
             Error::StoreCorrupt { message }
         } else if has("is busy") && has("SQLite") || has("database is locked") {
             Error::StoreLocked { message }
+        } else if has("daemon-socket") && has("Permission denied") {
+            Error::NotAllowed { message, group: group_of_the_daemon() }
         } else if has("cannot connect to")
             || has("opening lock file")
             || has("Connection refused")
@@ -196,11 +223,23 @@ impl Error {
         } else if has("interrupted by the user") {
             Error::Interrupted
         } else {
-            let program =
-                program.file_name().map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned());
-            Error::Failed { program, message, printed }
-        }
+            return None;
+        })
     }
+}
+
+/// Returns the end of a message: the last line that Nix printed.
+fn last_words(printed: &str) -> String {
+    last_line(printed).map_or(String::new(), |line| format!(": {line}"))
+}
+
+/// Returns the name of the group that may enter the directory of the daemon's socket.
+fn group_of_the_daemon() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = std::fs::metadata("/nix/var/nix/daemon-socket").ok()?.gid().to_string();
+    let groups = crate::base::fs::read_text(Path::new("/etc/group")).ok()?;
+    let group = groups.lines().find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
+    group.split(':').next().filter(|name| *name != "root").map(str::to_string)
 }
 
 impl Coded for Error {
@@ -217,6 +256,7 @@ impl Coded for Error {
             Error::StoreLocked { .. } => "OV0505",
             Error::StoreCorrupt { .. } => "OV0506",
             Error::Refused { .. } => "OV0507",
+            Error::NotAllowed { .. } => "OV0519",
             Error::DiskFull { .. } => "OV0508",
             Error::Interrupted => "OV0509",
             Error::NoNixpkgs { .. } => "OV0510",
@@ -257,8 +297,12 @@ impl Coded for Error {
             Error::StoreLocked { .. } => "another Nix is at work; wait for it to end and run it again".into(),
             Error::StoreCorrupt { .. } => "`nix-store --verify --check-contents` says more; `--repair` mends".into(),
             Error::Refused { .. } => {
-                "is the daemon running (`systemctl status nix-daemon`), and may you use it (group `nix-users`)?".into()
+                "is the daemon running? `sudo systemctl start nix-daemon` starts it".into()
             }
+            Error::NotAllowed { group, .. } => format!(
+                "`sudo usermod -aG {} $USER`, then log in again (or `newgrp`)",
+                group.as_deref().unwrap_or("nix-users")
+            ),
             Error::DiskFull { .. } => "`nix-collect-garbage` frees room; what was built so far is kept".into(),
             Error::NoNixpkgs { .. } => "name one with `--nixpkgs PATH`, in overlayctl.toml, or in NIX_PATH".into(),
             Error::EvaluatorDied { .. } => {
@@ -420,6 +464,12 @@ pub static EXPLANATIONS: &[Explanation] = &[
         text: "The build is done and its result in the store, but the link that shows it and keeps it from garbage \
                collection could not be written. Is the directory read-only, or is there a file of that name?",
     },
+    Explanation {
+        code: "OV0519",
+        title: "you may not use the Nix daemon",
+        text: "On a multi-user installation the store belongs to the daemon, and its socket may be for the members of a group only: \
+               on Debian `nix-users`. `sudo usermod -aG nix-users $USER` makes you one, from the next login on.",
+    },
 ];
 
 #[cfg(test)]
@@ -434,6 +484,13 @@ mod tests {
             code("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused"),
             "OV0507"
         );
+        let denied = "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied";
+        assert_eq!(code(denied), "OV0519");
+        let died = Error::of_dead_evaluator("exit status: 1".into(), denied.into());
+        assert_eq!(died.code(), "OV0519");
+        assert!(died.hint().unwrap().contains("usermod -aG"), "{:?}", died.hint());
+        let killed = Error::of_dead_evaluator("signal: 9 (SIGKILL)".into(), "warning: x\nterminate called\n".into());
+        assert!(killed.to_string().ends_with(": terminate called"), "{killed}");
         assert_eq!(code("error: opening lock file '/nix/var/nix/db/big-lock': Permission denied"), "OV0507");
         assert_eq!(code("error: executing SQLite query: database disk image is malformed"), "OV0506");
         assert_eq!(code("error (ignored): SQLite database '/nix/var/nix/db/db.sqlite' is busy"), "OV0505");
@@ -446,7 +503,7 @@ mod tests {
 
     #[test]
     fn every_code_is_explained() {
-        for number in 1..=18 {
+        for number in 1..=19 {
             let code = format!("OV05{number:02}");
             assert!(EXPLANATIONS.iter().any(|e| e.code == code), "{code}");
         }

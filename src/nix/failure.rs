@@ -81,7 +81,7 @@ impl EvalFailure {
         // Newer versions print the trace first and end with the error; `error:` alone opens a trace.
         let at = lines.iter().rposition(|line| error_text(line).is_some_and(|text| !text.is_empty()));
         let Some(at) = at else {
-            let message = lines.iter().rev().find(|l| !l.trim().is_empty()).map_or("no message", |l| l.trim());
+            let message = last_line(&full).unwrap_or("no message");
             return EvalFailure::plain(FailureKind::Other, message, full.clone());
         };
         let rest = lines.get(at..).unwrap_or_default();
@@ -90,6 +90,11 @@ impl EvalFailure {
         let place = rest.iter().skip(1).find_map(|line| place(line.trim())).map(Box::new);
         EvalFailure { kind: classify(&message), message, place, near: near.unwrap_or_default(), full }
     }
+}
+
+/// Returns the last line of what Nix printed that says something.
+pub(super) fn last_line(printed: &str) -> Option<&str> {
+    printed.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
 fn error_text(line: &str) -> Option<&str> {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::answers::{Exchange, Reading};
 use super::error::Error;
 use super::expression::{path_text, quoted};
-use super::failure::{EvalFailure, FailureKind};
+use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Nix;
 use crate::base::process::{Chunk, Exec, Running, interrupted};
 
@@ -29,6 +29,10 @@ const WEIGHING: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// The longest that an evaluator may take to answer something that needs no evaluation.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// How long an evaluator may be silent before it is asked whether it waits for more of a question: up to some version the repl takes
+/// the end of a file that it evaluates for the end of an unfinished line, and waits for the rest.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Limits and environment of one server.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +78,8 @@ pub(super) enum Lost {
     },
     /// It used more memory than it may.
     OverMemory,
+    /// A file that a question evaluates ends too early, and the repl took that for an end of the question.
+    CutFile,
 }
 
 /// What came of a batch.
@@ -221,11 +227,12 @@ impl EvalServer {
     /// Makes the error of a lost server.
     pub(super) fn lost_error(&self, lost: Lost) -> Error {
         match lost {
-            Lost::Died { how, printed } => Error::EvaluatorDied { how, printed },
+            Lost::Died { how, printed } => Error::of_dead_evaluator(how, printed),
             Lost::Hung { limit } => Error::EvaluatorHung { seconds: limit.as_secs() },
             Lost::OverMemory => {
                 Error::EvaluatorDied { how: "it used more memory than it may".into(), printed: String::new() }
             }
+            Lost::CutFile => Error::Eval { what: "a file".into(), failure: Box::new(cut_file()) },
         }
     }
 
@@ -248,6 +255,7 @@ impl EvalServer {
         // If the process is gone the streams are closed too, and that is told below.
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
+        let mut is_asked = false;
         reading.chatty = self.settings.record_files;
         let mut since = Instant::now();
         let mut weighed: Option<Instant> = None;
@@ -261,13 +269,20 @@ impl EvalServer {
                     }
                     self.files.append(&mut reading.files);
                     if reading.is_done() {
-                        return Ok(reading.finish(None));
+                        let is_cut = is_asked && reading.is_cut();
+                        return Ok(reading.finish(is_cut.then_some(Lost::CutFile)));
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let how = self.running.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
                     let printed = reading.last_printed();
                     return Ok(reading.finish(Some(Lost::Died { how, printed })));
+                }
+                Err(RecvTimeoutError::Timeout) if !is_asked && since.elapsed() > SILENCE => {
+                    is_asked = true;
+                    // What is unfinished ends here, wrongly. One that is only slow reads this when it has answered, and what it says to it
+                    // is before the next batch.
+                    let _ = self.to_child.send(format!(")\n_e {end}\n").into_bytes());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -321,12 +336,21 @@ pub(super) fn lost_failure(lost: &Lost) -> EvalFailure {
     match lost {
         // Nix 2.8 ends at a stack overflow, but says so before.
         Lost::Died { printed, .. } if printed.contains("stack overflow") => EvalFailure::read(printed),
+        // Its own words say more than how it ended.
         Lost::Died { how, printed } => {
-            EvalFailure::plain(FailureKind::Died, format!("the evaluator ended ({how})"), printed.clone())
+            let last = last_line(printed).map_or(String::new(), |line| format!(": {line}"));
+            EvalFailure::plain(FailureKind::Died, format!("the evaluator ended ({how}){last}"), printed.clone())
         }
+        Lost::CutFile => cut_file(),
         Lost::Hung { limit } => {
             EvalFailure::plain(FailureKind::TimedOut, format!("no answer within {} s", limit.as_secs()), "")
         }
         Lost::OverMemory => EvalFailure::plain(FailureKind::Died, "it needs more memory than it may use", ""),
     }
+}
+
+/// Makes the failure of a question that evaluates a file which ends too early.
+fn cut_file() -> EvalFailure {
+    let message = "syntax error, unexpected end of file (in a file that it evaluates)";
+    EvalFailure::plain(FailureKind::Syntax, message, message)
 }

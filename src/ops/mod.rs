@@ -27,6 +27,7 @@ pub mod patch;
 pub mod platforms;
 pub mod predict;
 pub mod rebase;
+pub mod recover;
 pub mod refresh;
 pub mod reorder;
 pub mod run;

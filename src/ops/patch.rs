@@ -108,9 +108,9 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(crate::queue::Error::NothingCross.into());
     }
     let mut touched = Vec::new();
-    for path in &options.files {
-        touched.extend(touched_files(&checked(path)?.0));
-    }
+    // Read once: what was typed may be a pipe.
+    let given: Vec<_> = options.files.iter().map(|path| checked(path)).collect::<Result<_, _>>()?;
+    touched.extend(given.iter().flat_map(|(bytes, _)| touched_files(bytes)));
     let known = match options.offline {
         true => Known::default(),
         false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
@@ -138,8 +138,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(queue::Error::NothingCross.into());
     }
     let mut coming = Coming::default();
-    for path in &options.files {
-        let (bytes, subject) = checked(path)?;
+    for (bytes, subject) in given {
         coming.0.push(Incoming::File { bytes, subject });
     }
     for url in &options.fetch {

@@ -44,7 +44,7 @@ pub(crate) fn enqueue(queue_dir: &Path, names: &mut Vec<String>, bytes: &[u8], s
 /// # Errors
 /// [`Error::Patch`] with the place of what is wrong.
 pub(crate) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
-    checked_bytes(path, &fs::read(path)?, None)
+    checked_bytes(path, &fs::read_stream(path)?, None)
 }
 
 /// Checks the bytes of a patch that came from `path`, which may be an address; with the `-pN` that its names are for, when that

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::base::visible;
 use crate::view::{Digraph, Role};
 
 /// Renders a graph in Graphviz' dot language.
@@ -15,6 +16,7 @@ pub fn graphviz(graph: &Digraph) -> String {
             Role::Dim => ", color=gray, fontcolor=gray",
             _ => "",
         };
+        let label = visible::line(label);
         let _ = writeln!(out, "  n{i} [label=\"{}\"{colour}];", label.replace('\\', "\\\\").replace('"', "\\\""));
     }
     for (from, to) in &graph.edges {
@@ -33,6 +35,7 @@ pub fn mermaid(graph: &Digraph) -> String {
             Role::Good => ":::target",
             _ => "",
         };
+        let label = visible::line(label);
         let _ = writeln!(out, "  n{i}[\"{}\"]{class}", label.replace('"', "#quot;"));
     }
     for (from, to) in &graph.edges {
@@ -44,7 +47,21 @@ pub fn mermaid(graph: &Digraph) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_label_is_left_for_the_terminal(label in visible::hostile()) {
+            let graph = Digraph { nodes: vec![(label, Role::Bad)], edges: vec![] };
+            for text in [graphviz(&graph), mermaid(&graph)] {
+                visible::assert_safe(&text);
+                prop_assert_eq!(text.matches('\n').count(), text.lines().count());
+                prop_assert_eq!(text.lines().filter(|line| line.starts_with("  n0[") || line.starts_with("  n0 [")).count(), 1);
+            }
+        }
+    }
 
     #[test]
     fn labels_are_escaped() {

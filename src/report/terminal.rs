@@ -1,10 +1,12 @@
-//! Documents as styled terminal text.
+//! Documents as styled terminal text. What they hold may come from anywhere, so nothing in it but the styles made here is left for a
+//! terminal to act on.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table as Grid, presets};
 
+use crate::base::visible;
 use crate::view::{Block, Document, Role, Table, Text, Tree};
 
 /// Returns the style of a role.
@@ -44,7 +46,7 @@ pub fn render(document: &Document) -> String {
 
 fn push_text(out: &mut String, text: &Text) {
     for (role, piece) in &text.0 {
-        push_styled(out, style(*role), piece);
+        push_styled(out, style(*role), &visible::line(piece));
     }
 }
 
@@ -62,7 +64,7 @@ fn push_diff(out: &mut String, diff: &str) {
             Some(b'@') => Role::Name,
             _ => Role::Plain,
         };
-        push_styled(out, style(role), line);
+        push_styled(out, style(role), &visible::source_line(line));
         out.push('\n');
     }
 }
@@ -73,7 +75,7 @@ fn push_table(out: &mut String, table: &Table) {
     // A path that is broken over two lines cannot be copied; a line that is too long is the terminal's to break.
     grid.enforce_styling();
     grid.style_text_only();
-    grid.set_header(table.header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    grid.set_header(table.header.iter().map(|title| Cell::new(visible::line(title)).add_attribute(Attribute::Bold)));
     for row in &table.rows {
         grid.add_row(row.iter().map(cell));
     }
@@ -88,7 +90,7 @@ fn push_table(out: &mut String, table: &Table) {
 
 /// Makes a cell; it takes the role of its first piece.
 fn cell(text: &Text) -> Cell {
-    let cell = Cell::new(text.unstyled());
+    let cell = Cell::new(visible::line(&text.unstyled()));
     match text.0.first().map_or(Role::Plain, |(role, _)| *role) {
         Role::Plain => cell,
         Role::Heading | Role::Command => cell.add_attribute(Attribute::Bold),
@@ -113,6 +115,8 @@ fn push_tree(out: &mut String, tree: &Tree, first: &str, rest: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn plain(document: &Document) -> String {
@@ -128,6 +132,38 @@ mod tests {
             children: vec![Tree { label: "gcc".into(), children: vec![leaf("rustc")] }, leaf("curl")],
         }));
         assert_eq!(plain(&document), "musl\n├─ gcc\n│  └─ rustc\n└─ curl\n");
+    }
+
+    fn block() -> impl Strategy<Value = Block> {
+        let text = || {
+            proptest::collection::vec(visible::hostile(), 0..3)
+                .prop_map(|pieces| pieces.into_iter().fold(Text::new(), |text, piece| text.with(Role::Name, piece)))
+        };
+        let tree = text().prop_map(|label| Tree { label, children: vec![] }).prop_recursive(3, 8, 3, move |inner| {
+            (text(), proptest::collection::vec(inner, 0..3)).prop_map(|(label, children)| Tree { label, children })
+        });
+        prop_oneof![
+            text().prop_map(Block::Line),
+            visible::hostile().prop_map(Block::Diff),
+            (visible::hostile(), proptest::collection::vec(text(), 0..3)).prop_map(|(title, cells)| {
+                Block::Table(Table { header: vec![title], rows: cells.into_iter().map(|cell| vec![cell]).collect() })
+            }),
+            tree.prop_map(Block::Tree),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_document_is_left_for_the_terminal(block in block()) {
+            let rows = match &block {
+                Block::Line(_) => Some(1),
+                Block::Table(table) => Some(table.rows.len() + 1),
+                _ => None,
+            };
+            let rendered = render(&Document { blocks: vec![block] });
+            visible::assert_safe(&rendered);
+            prop_assert!(rows.is_none_or(|rows| rendered.lines().count() == rows), "{:?}", rendered);
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use crate::targets::Selection;
 /// Finds Nix and gives it the options of `overlayctl.toml`; starts nothing.
 ///
 /// # Errors
-/// [`Error::Nix`] when there is none.
+/// [`Error::Nix`] when there is none, [`Error::Config`] for options that the workspace may not set.
 pub(crate) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
-    Ok(Nix::discover(settings(workspace))?)
+    Ok(Nix::discover(settings(workspace)?)?)
 }
 
 /// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
@@ -18,7 +18,7 @@ pub(crate) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
 /// # Errors
 /// As [`nix`].
 pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
-    let mut settings = settings(workspace);
+    let mut settings = settings(workspace)?;
     settings.options.push(("allow-import-from-derivation".into(), "false".into()));
     Ok(Nix::discover(settings)?)
 }
@@ -29,7 +29,7 @@ pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
 /// # Errors
 /// As [`nix`].
 pub(crate) fn nix_for_questions(workspace: &Workspace) -> Result<Nix, Error> {
-    let mut settings = settings(workspace);
+    let mut settings = settings(workspace)?;
     for (name, value) in
         [("allow-import-from-derivation", "false"), ("connect-timeout", "5"), ("download-attempts", "1")]
     {
@@ -46,9 +46,9 @@ pub(crate) fn nix_for(workspace: &Workspace, selection: &Selection) -> Result<Ni
     if selection.no_import_from_derivation { nix_without_builds(workspace) } else { nix(workspace) }
 }
 
-fn settings(workspace: &Workspace) -> Settings {
-    let mut options = workspace.settings().nix.options.clone();
+fn settings(workspace: &Workspace) -> Result<Settings, Error> {
+    let mut options = workspace.nix_options()?;
     // Which store it is counts beyond Nix's own options: derivations and results are read from there.
     let store = options.remove("store");
-    Settings { options: options.into_iter().collect(), store, ..Settings::default() }
+    Ok(Settings { options: options.into_iter().collect(), store, ..Settings::default() })
 }

@@ -92,7 +92,10 @@ impl Scene {
         fs::write(root.join("fix.patch"), set.patch).unwrap();
         let overlay = "final: prev: {\n  libc = prev.libc.overrideAttrs (old: { patches = old.patches ++ [ ./fix.patch ]; });\n}\n";
         fs::write(root.join("overlay.nix"), overlay).unwrap();
-        Scene { dir, root, marks }
+        let scene = Scene { dir, root, marks };
+        // Builders, another store, an open sandbox: what a workspace may set only by its user's leave.
+        assert!(scene.run(&["list", "--trust-workspace"]).status.success());
+        scene
     }
 
     /// The command `overlayctl ARGS` in the workspace, with an environment of its own.
@@ -185,6 +188,7 @@ impl Scene {
                     "result-program",
                     "history.json",
                     "history.lock",
+                    "trust.json",
                     ".gitignore",
                 ];
                 if !known.contains(&name.as_str()) && !name.ends_with(".log") {

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What Nix is told in tests.
-pub const NIX_CONFIG: &str = "substituters =\nexperimental-features = nix-command flakes";
+/// What Nix is told in tests. The workspaces of some say `sandbox = false` too, which they may as the user's own settings do.
+pub const NIX_CONFIG: &str = "substituters =\nsandbox = false\nexperimental-features = nix-command flakes";
 
 /// Returns the settings for Nix: those that the tests were started with (`tests/nix-versions.sh` needs some), and ours.
 pub fn nix_config() -> String {

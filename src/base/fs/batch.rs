@@ -2,20 +2,18 @@
 //!
 //! New bytes go into files beside their targets first; then a journal names every rename and removal; then they are
 //! done; then the journal goes. A process that is killed before the journal stands has changed nothing; one killed
-//! after it is finished by [`recover`], which the next run calls first. Files that are only created need no journal
-//! entry to be safe, but have one, so that nothing half-done stays.
+//! after it is finished by [`super::recover`], which every command that writes calls first.
+//!
+//! Who read a file before changing it says what it held ([`Batch::replace`], [`Batch::expect`]): when it holds something else by then,
+//! nothing is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::{FsError, parent, resolve, stage};
-
-/// The name of the journal, in the directory that the batch is told.
-const JOURNAL: &str = ".overlayctl-journal.json";
+use super::journal::{Journal, Step, fingerprint, fingerprint_of};
+use super::{FsError, parent, recover, resolve, stage};
 
 /// Writes and removals that belong together.
 #[derive(Debug)]
@@ -23,19 +21,13 @@ pub struct Batch {
     journal_dir: PathBuf,
     writes: Vec<(PathBuf, Vec<u8>)>,
     removals: Vec<PathBuf>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Journal {
-    version: u32,
-    renames: Vec<(PathBuf, PathBuf)>,
-    removals: Vec<PathBuf>,
+    expected: BTreeMap<PathBuf, Option<String>>,
 }
 
 impl Batch {
     /// Makes an empty batch whose journal would stand in `journal_dir`.
     pub fn new(journal_dir: impl Into<PathBuf>) -> Batch {
-        Batch { journal_dir: journal_dir.into(), writes: Vec::new(), removals: Vec::new() }
+        Batch { journal_dir: journal_dir.into(), writes: Vec::new(), removals: Vec::new(), expected: BTreeMap::new() }
     }
 
     /// Adds the new content of a file; a later one for the same path takes its place.
@@ -46,6 +38,13 @@ impl Batch {
         self.writes.push((path, bytes.into()));
     }
 
+    /// Adds the new content of a file that held `old` (`None`: that was not there) when it was read.
+    pub fn replace(&mut self, path: impl Into<PathBuf>, old: Option<&[u8]>, bytes: impl Into<Vec<u8>>) {
+        let path = path.into();
+        self.expect(path.clone(), old);
+        self.write(path, bytes);
+    }
+
     /// Adds the removal of a file.
     pub fn remove(&mut self, path: impl Into<PathBuf>) {
         let path = path.into();
@@ -54,15 +53,24 @@ impl Batch {
         self.removals.push(path);
     }
 
+    /// Makes all of it depend on what a file holds: `old`, or nothing at all for `None`. What was said first of a file counts.
+    pub fn expect(&mut self, path: impl Into<PathBuf>, old: Option<&[u8]>) {
+        self.expected.entry(path.into()).or_insert_with(|| fingerprint_of(old));
+    }
+
     /// Adds what another batch does, which counts where both do something to a file.
     pub fn append(&mut self, other: Batch) {
         other.writes.into_iter().for_each(|(path, bytes)| self.write(path, bytes));
         other.removals.into_iter().for_each(|path| self.remove(path));
+        for (path, old) in other.expected {
+            self.expected.entry(path).or_insert(old);
+        }
     }
 
     /// Returns the paths that [`Batch::commit`] would create, replace or remove.
     pub fn changes(&self) -> Vec<PathBuf> {
-        let written = self.writes.iter().filter(|(p, b)| fs::read(p).map_or(true, |old| old != *b)).map(|(p, _)| p);
+        let holds = |path: &Path, bytes: &[u8]| super::read(path).is_ok_and(|old| old == bytes);
+        let written = self.writes.iter().filter(|(path, bytes)| !holds(path, bytes)).map(|(path, _)| path);
         let removed = self.removals.iter().filter(|p| fs::symlink_metadata(p).is_ok());
         written.chain(removed).cloned().collect()
     }
@@ -70,11 +78,15 @@ impl Batch {
     /// Does it; returns the paths that changed.
     ///
     /// # Errors
-    /// [`FsError::Write`]; before the journal stands nothing has changed and nothing is left behind.
+    /// [`FsError::Write`] and [`FsError::Changed`]: nothing has changed and nothing is left behind. [`FsError::Unfinished`] when it cannot go on in
+    /// the middle; the journal then stands.
     pub fn commit(self) -> Result<Vec<PathBuf>, FsError> {
         // What a killed run had begun comes first: its journal would be lost under ours.
         recover(&self.journal_dir)?;
         let changes = self.changes();
+        if changes.is_empty() {
+            return Ok(changes);
+        }
         let mut dirs: BTreeSet<&Path> = changes.iter().map(|path| parent(path)).collect();
         dirs.insert(&self.journal_dir);
         for dir in dirs {
@@ -87,64 +99,45 @@ impl Batch {
             let fail = |source| FsError::Write { path: path.clone(), source };
             let target = resolve(path).map_err(fail)?;
             made_dirs.make(parent(&target)).map_err(fail)?;
-            staged.push((stage(&target, bytes).map_err(fail)?, target));
+            staged.push((stage(&target, bytes).map_err(fail)?, target, bytes.as_slice()));
         }
-        let removals: Vec<PathBuf> = self.removals.into_iter().filter(|p| changes.contains(p)).collect();
-        if staged.is_empty() && removals.is_empty() {
-            return Ok(changes);
-        }
-        // Absolute, because the run that recovers may have another working directory.
-        let absolute =
-            |p: &Path| std::path::absolute(p).map_err(|source| FsError::Write { path: p.to_path_buf(), source });
-        let journal = Journal {
-            version: 1,
-            renames: staged
-                .iter()
-                .map(|(temporary, target)| Ok((absolute(temporary.path())?, absolute(target)?)))
-                .collect::<Result<_, FsError>>()?,
-            removals: removals.iter().map(|p| absolute(p)).collect::<Result<_, FsError>>()?,
+        let dir = &self.journal_dir;
+        let root = dir.canonicalize().map_err(|source| FsError::Write { path: dir.clone(), source })?;
+        let mut steps = Vec::new();
+        let plan = |path: &Path, new| {
+            Step::plan(&root, path, new).map_err(|source| FsError::Write { path: path.to_path_buf(), source })
         };
-        let journal_path = self.journal_dir.join(JOURNAL);
-        let text = serde_json::to_vec(&journal)
-            .map_err(|e| FsError::Write { path: journal_path.clone(), source: io::Error::other(e) })?;
-        super::write(&journal_path, &text)?;
+        for (temporary, target, bytes) in &staged {
+            steps.push(plan(target, Some((temporary.path(), bytes)))?);
+        }
+        for path in self.removals.iter().filter(|p| changes.contains(p)) {
+            steps.push(plan(path, None)?);
+        }
+        // After the steps were planned: what they go back to is what was expected.
+        self.check_expected()?;
+        let mut journal = Journal::new(steps);
+        journal.write(&root)?;
         // From here on the batch counts as done: what is left is rolled forward, now or by the next run.
         made_dirs.keep();
-        for (temporary, _) in staged {
+        for (temporary, ..) in staged {
             let path = temporary.path().to_path_buf();
             temporary.keep().map_err(|e| FsError::Write { path, source: e.error })?;
         }
-        roll_forward(&journal)?;
-        super::remove(&journal_path)?;
+        journal.carry_out(&root)?;
         Ok(changes)
     }
-}
 
-/// Finishes what a killed run had begun in `journal_dir`; returns the paths that it brought up to date.
-///
-/// # Errors
-/// [`FsError::Read`] for a journal that cannot be read (it is kept), [`FsError::Write`].
-pub fn recover(journal_dir: &Path) -> Result<Vec<PathBuf>, FsError> {
-    let path = journal_dir.join(JOURNAL);
-    let Some(text) = super::read_text_if_there(&path)? else { return Ok(Vec::new()) };
-    let journal: Journal = serde_json::from_str(&text)
-        .map_err(|e| FsError::Read { path: path.clone(), source: io::Error::new(io::ErrorKind::InvalidData, e) })?;
-    roll_forward(&journal)?;
-    super::remove(&path)?;
-    Ok(journal.renames.into_iter().map(|(_, target)| target).chain(journal.removals).collect())
-}
-
-/// Does every rename and removal that is still to do.
-fn roll_forward(journal: &Journal) -> Result<(), FsError> {
-    for (temporary, target) in &journal.renames {
-        match fs::rename(temporary, target) {
-            // Already renamed by the run that was killed.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && target.exists() => {}
-            Err(source) => return Err(FsError::Write { path: target.clone(), source }),
-            Ok(()) => {}
+    /// Looks whether every file still holds what was read.
+    fn check_expected(&self) -> Result<(), FsError> {
+        for (path, old) in &self.expected {
+            let fail = |source| FsError::Read { path: path.clone(), source };
+            let now = fingerprint(&resolve(path).map_err(fail)?).map_err(fail)?;
+            if now != *old {
+                return Err(FsError::Changed { path: path.clone() });
+            }
         }
+        Ok(())
     }
-    journal.removals.iter().try_for_each(|path| super::remove(path))
 }
 
 /// Directories made for a batch; those that stayed empty go again when it fails.
@@ -193,7 +186,7 @@ mod tests {
         let changed = batch.commit().unwrap();
         assert_eq!(changed.len(), 3);
         assert_eq!(fs::read_to_string(at("overlay.nix")).unwrap(), "new");
-        assert!(!at("gone.patch").exists() && !at(JOURNAL).exists());
+        assert!(!at("gone.patch").exists() && !at(super::super::journal::NAME).exists());
     }
 
     #[test]
@@ -210,22 +203,27 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_is_rolled_forward_whatever_was_done_already() {
+    fn nothing_is_written_when_a_file_changed_meanwhile() {
         let dir = tempfile::tempdir().unwrap();
         let at = |n: &str| dir.path().join(n);
-        fs::write(at("tmp1"), "new1").unwrap();
-        fs::write(at("b"), "new2").unwrap();
-        fs::write(at("gone"), "x").unwrap();
-        let journal = Journal {
-            version: 1,
-            renames: vec![(at("tmp1"), at("a")), (at("tmp2"), at("b"))],
-            removals: vec![at("gone"), at("gone-before")],
+        fs::write(at("overlay.nix"), "read").unwrap();
+        let batch = |old: Option<&[u8]>| {
+            let mut batch = Batch::new(dir.path());
+            batch.write(at("patches/1.patch"), "patch");
+            batch.replace(at("overlay.nix"), old, "new");
+            batch
         };
-        fs::write(at(JOURNAL), serde_json::to_vec(&journal).unwrap()).unwrap();
-        recover(dir.path()).unwrap();
-        assert_eq!(fs::read_to_string(at("a")).unwrap(), "new1");
-        assert_eq!(fs::read_to_string(at("b")).unwrap(), "new2");
-        assert!(!at("gone").exists() && !at(JOURNAL).exists());
-        assert!(recover(dir.path()).unwrap().is_empty());
+        fs::write(at("overlay.nix"), "edited").unwrap();
+        assert!(matches!(batch(Some(b"read")).commit(), Err(FsError::Changed { path }) if path == at("overlay.nix")));
+        assert!(matches!(batch(None).commit(), Err(FsError::Changed { .. })));
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["overlay.nix"]);
+        assert_eq!(fs::read(at("overlay.nix")).unwrap(), b"edited");
+        assert_eq!(batch(Some(b"edited")).commit().unwrap().len(), 2);
+        // A file that is only looked at counts as well.
+        let mut looks = Batch::new(dir.path());
+        looks.expect(at("patches/1.patch"), None);
+        looks.write(at("other"), "x");
+        assert!(matches!(looks.commit(), Err(FsError::Changed { .. })));
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(false)?;
     let options = edit::Options { attr: args.attr, nixpkgs: args.nixpkgs, abort: args.abort };
     let mut progress = context.progress();
     let edited = edit::edit(&workspace, &options, &mut *progress)?;

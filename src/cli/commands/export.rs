@@ -41,7 +41,8 @@ struct TargetArgs {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    // It writes elsewhere; what it reads must not change meanwhile.
+    let (workspace, _lock) = context.writing(false)?;
     let target = match (args.target.quilt, args.target.mbox, args.target.branch, args.repo) {
         (Some(dir), ..) => Target::Quilt(dir),
         (_, Some(file), ..) => Target::Mailbox(file),

@@ -55,6 +55,6 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         let (key, value) = pair(text)?;
         edits.push(Edit::Add(key, value));
     }
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(args.dry_run || edits.is_empty())?;
     context.show(&header::header(&workspace, &args.attr, &args.patch, &edits, args.dry_run, args.offline)?)
 }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use crate::ops::init;
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::ops::{self, init};
 
 /// Makes a workspace: overlayctl.toml, an overlay, a folder for the patch queues
 ///
@@ -24,5 +26,19 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let dir = args.dir.unwrap_or_else(|| PathBuf::from("."));
-    context.show(&init::init(&init::Options { dir, demo: args.demo })?)
+    let failed = |e| Failure::from(ops::Error::from(e));
+    // The lock is the directory's own.
+    fs::create_dir(&dir).map_err(|e| Failure::from(ops::Error::from(e)))?;
+    let done = context.lock(&dir).and_then(|_lock| {
+        let done = init::init(&init::Options { dir: dir.clone(), demo: args.demo })?;
+        if args.demo {
+            // Its files are those in this program: what they set is the user's wish by this command.
+            Workspace::open(Some(&dir)).and_then(|demo| demo.trust()).map_err(failed)?;
+        }
+        Ok(done)
+    });
+    if done.is_err() {
+        fs::remove_dir_if_empty(&dir);
+    }
+    context.show(&done?)
 }

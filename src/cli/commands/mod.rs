@@ -19,6 +19,7 @@ mod list;
 mod patch;
 mod platforms;
 mod rebase;
+mod recover;
 mod refresh;
 mod reorder;
 mod run;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
+    Recover(recover::Args),
     Cache(cache::Args),
     Status(status::Args),
     Lint(lint::Args),
@@ -94,6 +96,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
+        Command::Recover(args) => recover::run(args, context),
         Command::Cache(args) => cache::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Lint(args) => lint::run(args, context),

@@ -67,7 +67,7 @@ fn position(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(args.dry_run)?;
     let options = patch::Options {
         attr: args.attr,
         files: args.files,

@@ -50,7 +50,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(args.dry_run || args.time_machine)?;
     let mut progress = context.progress();
     let request = match args.to {
         Some(to) if args.time_machine => {

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(args.dry_run)?;
     let options = refresh::Options {
         attrs: args.attrs,
         nixpkgs: args.nixpkgs,

@@ -78,7 +78,7 @@ pub(super) fn run_reorder(args: ReorderArgs, context: &Context) -> Result<ExitCo
 }
 
 fn run(attr: &str, change: &Change, dry_run: bool, offline: bool, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(dry_run)?;
     let reordered = reorder::reorder(&workspace, attr, change, dry_run, offline)?;
     context.warn(&reordered.warnings);
     context.show(&reordered)

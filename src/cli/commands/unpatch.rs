@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let workspace = context.workspace()?;
+    let (workspace, _lock) = context.writing(args.dry_run)?;
     let options = unpatch::Options {
         attr: args.attr,
         patch: args.patch,

@@ -1,0 +1,137 @@
+//! Text that came from outside, made safe to show: nothing in it reaches a terminal as a command.
+//!
+//! Control characters (C0, DEL, C1) and those that change the direction of text are shown as what they are: `␛`, `\u{9b}`,
+//! `\u{202e}`. Everything that is printed goes through here, in `report` and `cli`; what is written to files does not. Must not know
+//! where the text comes from or how it is laid out.
+
+use std::borrow::Cow;
+
+/// Returns a text as one line, without a character that a terminal would act on; tabs become spaces.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// As [`line`], with line ends as they are: a message, a piece of a log.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\n')
+}
+
+/// As [`line`], with tabs as they are: a line of a source, of a diff.
+pub fn source_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\t')
+}
+
+/// Returns JSON with the characters escaped that the format lets stand and a terminal acts on. They stand only in strings, so
+/// the value is the same.
+pub fn json(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c != '\n' && acts(c);
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        // All of them are below U+FFFF: one unit of UTF-16 each.
+        if acts(c) { out.push_str(&format!("\\u{:04x}", u32::from(c))) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(|c| acts(c) && !keep(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            c if !acts(c) || keep(c) => out.push(c),
+            '\t' => out.push_str("    "),
+            '\u{7f}' => out.push('␡'),
+            // The pictures of the first 32 stand in their order.
+            '\0'..='\u{1f}' => out.extend(char::from_u32(0x2400 + u32::from(c))),
+            c => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Says whether a terminal may act on a character: control characters, line and paragraph separators, marks of direction.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+}
+
+/// For the tests of what renders: no character is left that a terminal acts on, but line ends, tabs of sources and our own styles.
+#[cfg(test)]
+pub(crate) fn assert_safe(rendered: &str) {
+    let mut rest = rendered;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        assert!(!before.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
+        let style = after.strip_prefix('[').and_then(|style| style.split_once('m'));
+        let Some((numbers, after)) = style else { panic!("no style of ours: {rendered:?}") };
+        assert!(numbers.bytes().all(|b| b.is_ascii_digit() || b == b';'), "{rendered:?}");
+        rest = after;
+    }
+    assert!(!rest.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
+}
+
+/// For the tests of what renders: text with all that a terminal acts on.
+#[cfg(test)]
+pub(crate) fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+    let bits = proptest::sample::select(vec![
+        "\u{1b}]0;title\u{7}",
+        "\u{1b}[2J\u{1b}[31m",
+        "\u{9b}31m",
+        "\u{9d}8;;http://x\u{9c}",
+        "\r",
+        "\n",
+        "\u{7}",
+        "\u{8}",
+        "\t",
+        "\u{7f}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{200f}",
+        "\u{61c}",
+        "\u{2028}",
+        "\0",
+        "日本",
+        "musl-1.2",
+        " ",
+        "é",
+        "\"",
+        "\\",
+        "---",
+        "+++",
+    ]);
+    let piece = proptest::prop_oneof![bits.prop_map(str::to_string), proptest::arbitrary::any::<String>()];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+#[cfg(test)]
+use proptest::strategy::Strategy as _;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_acts_on_is_shown() {
+        assert_eq!(line("a\u{1b}]0;t\u{7}b\r\n\tc\u{7f}"), "a␛]0;t␇b␍␊    c␡");
+        assert_eq!(line("\u{9b}31m \u{202e}cod.exe\u{2066}"), "\\u{9b}31m \\u{202e}cod.exe\\u{2066}");
+        assert_eq!(lines("one\n\ttwo\r\n"), "one\n    two␍\n");
+        assert_eq!(source_line("\t\u{1b}"), "\t␛");
+        assert!(matches!(line("musl → gcc, größer, 日本語"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn json_means_the_same(text in any::<String>()) {
+            let plain = serde_json::to_string(&text).unwrap();
+            let safe = json(&plain);
+            prop_assert!(!safe.contains(acts));
+            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+{ overlays ? [ ], ... }: builtins.exec [ "sh" "-c" "touch ${toString ../../outside/ran}; echo null" ]
