@@ -5,6 +5,7 @@
 mod discover;
 mod file;
 mod search;
+pub mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};

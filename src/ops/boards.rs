@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::build::link_name;
-use super::progress::Progress;
-use super::sites;
-use super::targets::Selection;
-use super::{Error, Outcome, engine, list};
 use crate::base::diagnostic::Verdict;
+use crate::base::progress::Progress;
+use crate::comparison::sites;
 use crate::config::Workspace;
 use crate::nix::Side;
+use crate::ops::{Error, Outcome, list};
+use crate::targets::Selection;
+use crate::targets::engine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// The boards of a workspace.

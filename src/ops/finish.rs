@@ -7,16 +7,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::queue::commits::{self, Keep, Known};
-use super::queue::error::Error as QueueError;
-use super::queue::patches;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::Overlays;
-use super::queue::session::{self, Recorded, Session};
-use super::{Error, Outcome, facts, overlays};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
+use crate::queue::commits::{self, Keep, Known};
+use crate::queue::error::Error as QueueError;
+use crate::queue::patches;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series::Overlays;
+use crate::queue::session::{self, Recorded, Session};
+use crate::queue::{facts, overlays};
 use crate::view::{Block, Document, Role, Text};
 
 /// What `finish` is asked for.

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::queue::rewrite;
-use super::queue::series::Overlays;
-use super::queue::session;
 use super::{Error, Outcome};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use crate::patch::{self, Headers, PatchFile, lint};
+use crate::queue::rewrite;
+use crate::queue::series::Overlays;
+use crate::queue::session;
 use crate::view::{Document, Role, Text};
 
 /// One edit of a header.
@@ -47,7 +47,7 @@ pub struct Headed {
 /// Shows or edits the header of a patch.
 ///
 /// # Errors
-/// [`super::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
+/// [`crate::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
 /// [`Error::Patch`] for a key or value that cannot stand on one line.
 pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dry_run: bool) -> Result<Headed, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
@@ -55,7 +55,7 @@ pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dr
     let series = overlays.queue(workspace, &attr)?;
     let at = series.find(patch)?;
     let mut wanted = rewrite::keep(&series);
-    let Some(meant) = wanted.get_mut(at) else { return Err(Error::NoTargets) };
+    let Some(meant) = wanted.get_mut(at) else { return Err(crate::targets::Error::NoTargets.into()) };
     let path = meant.from.clone().unwrap_or_default();
     for edit in edits {
         meant.bytes = match edit {
@@ -91,7 +91,9 @@ fn refuse_malformed(name: &str, before: &[u8], after: &[u8]) -> Result<(), Error
     };
     let before = malformed(before);
     match malformed(after).into_iter().find(|new| before.iter().all(|old| old.message != new.message)) {
-        Some(finding) => Err(Error::Usage { message: finding.message, hint: finding.hint.to_string() }),
+        Some(finding) => {
+            Err(crate::targets::Error::Usage { message: finding.message, hint: finding.hint.to_string() }.into())
+        }
         None => Ok(()),
     }
 }

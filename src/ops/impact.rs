@@ -5,14 +5,15 @@ pub mod view;
 
 use serde::Serialize;
 
-use super::baseline::Baseline;
-use super::comparison::{self, Comparison, TargetFailure};
-use super::progress::Progress;
-use super::targets::Selection;
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::progress::Progress;
+use crate::base::text::plural;
+use crate::comparison::baseline::Baseline;
+use crate::comparison::{self, Comparison, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, NodeId};
+use crate::targets::Selection;
 use crate::view::{Digraph, Document, Role, Text};
 use names::chain_text;
 use view::{Rebuild, View};
@@ -172,11 +173,6 @@ impl Impact {
     pub fn digraph(&self) -> Digraph {
         self.rebuild.digraph(&self.view)
     }
-}
-
-/// Returns `1 build`, `8 builds`.
-pub(super) fn plural(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// Returns `8 builds`, with the derivations behind it where they are more.

@@ -7,20 +7,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::patch::checked_bytes;
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::Overlays;
-use super::queue::{commits, session};
-use super::{Error, Outcome, engine, facts, overlays};
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::config::Workspace;
 use crate::git::Worktree;
 use crate::nix;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::patch::series::Series as Quilt;
 use crate::patch::{self, PatchFile, mailbox};
+use crate::queue::error::Error as QueueError;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series::Overlays;
+use crate::queue::stored::checked_bytes;
+use crate::queue::{commits, session};
+use crate::queue::{facts, overlays};
+use crate::targets::engine;
 use crate::view::{Block, Document, Role, Text};
 
 /// The line with which `export` begins a message that has none.

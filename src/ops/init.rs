@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
 use serde::Serialize;
 
-use super::{Error, Outcome, overlays};
 use crate::base::fs::{self, Batch};
 use crate::config::{FILE_NAME, Found, NixpkgsSource, Workspace};
 use crate::git;
+use crate::ops::{Error, Outcome};
+use crate::queue::overlays;
 use crate::view::{Document, Role, Text};
 
 static DEMO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays/demo");
@@ -58,7 +59,7 @@ fn demo(dir: &Path) -> Result<Initialised, Error> {
     for (relative, bytes) in &files {
         match fs::read(&dir.join(relative)) {
             Ok(old) if old == *bytes => kept.push(dir.join(relative)),
-            Ok(_) => return Err(Error::Exists { path: dir.join(relative) }),
+            Ok(_) => return Err(crate::queue::Error::Exists { path: dir.join(relative) }.into()),
             Err(_) => written.push(dir.join(relative)),
         }
     }
@@ -307,7 +308,7 @@ mod tests {
         assert!(first.written.len() > 5 && first.kept.is_empty());
         assert!(init(&options).unwrap().written.is_empty());
         fs::write(&options.dir.join("overlays/default.nix"), b"mine").unwrap();
-        assert!(matches!(init(&options), Err(Error::Exists { .. })));
+        assert!(matches!(init(&options), Err(Error::Queue(crate::queue::Error::Exists { .. }))));
         assert_eq!(fs::read(&options.dir.join("overlays/default.nix")).unwrap(), b"mine");
     }
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::overlays::on_disk;
-use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::span::Place;
 use crate::config::Workspace;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath, OverlayFile};
+use crate::queue;
+use crate::queue::overlays::on_disk;
+use crate::queue::{aliases, overlays};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What the overlays of a workspace patch.
@@ -66,7 +68,7 @@ pub fn list(workspace: &Workspace, attr: Option<&str>, nixpkgs: Option<&str>) ->
         match overlays::open(path) {
             Ok(file) => files.push(file),
             Err(_) if !named => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     if !named {

@@ -1,27 +1,27 @@
 //! `patch`: a patch file into the queue of a package and into the overlay.
 
 mod show;
-mod stored;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::facts::{self, Known};
-use super::overlays::Steps;
-use super::progress::Progress;
 use super::scope::{self, Costs};
-use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
 use crate::base::fs::{self, Batch};
+use crate::base::progress::Progress;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
-use crate::git;
+use crate::ops::Error;
 pub use crate::overlay::Scope;
 use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
-pub(super) use stored::{checked, checked_bytes};
-use stored::{enqueue, touched_files};
+use crate::queue;
+use crate::queue::facts::{self, Known};
+use crate::queue::overlays::Steps;
+use crate::queue::rewrite::{diff, from_root, make_visible};
+use crate::queue::stored::{QueuedPatch, checked, checked_bytes, enqueue, touched_files};
+use crate::queue::{fetch, overlays};
 
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
@@ -93,18 +93,6 @@ pub struct Wiring {
     pub files: Vec<PathBuf>,
 }
 
-/// One patch of a queue.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QueuedPatch {
-    /// Its file in the queue.
-    pub path: PathBuf,
-    /// What it says it does.
-    pub subject: String,
-    /// Whether the file is new.
-    pub new: bool,
-}
-
 /// Puts patches on a package.
 ///
 /// # Errors
@@ -115,7 +103,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     refuse_set(&typed)?;
     let scope = options.scope.unwrap_or_default();
     if scope == Scope::Host && scope::is_native(workspace) {
-        return Err(Error::NothingCross);
+        return Err(crate::queue::Error::NothingCross.into());
     }
     let mut touched = Vec::new();
     for path in &options.files {
@@ -145,7 +133,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         _ => None,
     };
     if scope == Scope::Host && costs.as_ref().is_some_and(|costs| costs.native) {
-        return Err(Error::NothingCross);
+        return Err(crate::queue::Error::NothingCross.into());
     }
     let mut batch = Batch::new(workspace.root());
     let mut composed = None;
@@ -327,33 +315,6 @@ fn refuse_set(attr: &AttrPath) -> Result<(), Error> {
     let inner = AttrPath::from_names(attr.names().iter().skip(depth).cloned());
     match inner {
         _ if depth == 0 => Ok(()),
-        inner => Err(Error::InPackageSet { attr: attr.clone(), inner }),
+        inner => Err(crate::queue::Error::InPackageSet { attr: attr.clone(), inner }.into()),
     }
-}
-
-/// Returns the patch relative to the root of the flake, when the workspace is one.
-pub(super) fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
-    let relative = queue::relative(&workspace.path("flake.nix"), patch).ok()?;
-    workspace.path("flake.nix").is_file().then(|| relative.trim_start_matches("./").to_string())
-}
-
-/// Makes new files visible to a flake, which sees only what git knows.
-pub(super) fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    if !workspace.path("flake.nix").is_file() {
-        return Ok(Vec::new());
-    }
-    Ok(git::make_visible(workspace.root(), files)?)
-}
-
-/// Returns the changes of the overlay files as one unified diff.
-pub(super) fn diff(changes: &[FileChange]) -> String {
-    let mut out = String::new();
-    for change in changes {
-        let path = change.path.display().to_string();
-        let diff = similar::TextDiff::from_lines(&change.old, &change.new);
-        out.push_str(
-            &diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string(),
-        );
-    }
-    out
 }

@@ -13,18 +13,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::queue::commits::{self, Keep, Known};
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{Together, Wanted};
-use super::queue::series::{Overlays, Series};
-use super::queue::session as edits;
-use super::source::{self, Source};
-use super::{Error, check::Failure, state};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
+use crate::config::state;
+use crate::ops::Error;
+use crate::ops::check::Failure;
 use crate::overlay::{self, AttrPath};
+use crate::queue::commits::{self, Keep, Known};
+use crate::queue::error::Error as QueueError;
+use crate::queue::rewrite::{Together, Wanted};
+use crate::queue::series::{Overlays, Series};
+use crate::queue::session as edits;
+use crate::queue::source::{self, Source};
 use session::{Fate, Session};
 pub use time_machine::{Options as TimeMachine, Travelled, time_machine};
 
@@ -241,8 +243,8 @@ fn begin_package(
     workspace: &Workspace,
     root: &Path,
     series: &Series,
-    old: Result<Source, Error>,
-    new: Result<Source, Error>,
+    old: Result<Source, QueueError>,
+    new: Result<Source, QueueError>,
     dry_run: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Begun, Error> {

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::progress::Progress;
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::{Overlays, Series};
-use super::queue::{applying, session};
-use super::source;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
+use crate::queue::error::Error as QueueError;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series::{Overlays, Series};
+use crate::queue::source;
+use crate::queue::{applying, session};
 use crate::view::Document;
 
 /// What `refresh` is asked for.
@@ -108,7 +108,7 @@ impl Outcome for Refreshed {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            document.line(format!("{}, nothing to refresh", super::queue::patches(self.patches)));
+            document.line(format!("{}, nothing to refresh", crate::queue::patches(self.patches)));
         }
         show_files(&mut document, self.dry_run, &self.files, &[]);
         document

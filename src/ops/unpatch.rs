@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::overlays::Steps;
-use super::patch::diff;
-use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
 use crate::git;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchElement, PatchedPackage, Select};
+use crate::queue;
+use crate::queue::overlays::Steps;
+use crate::queue::rewrite::diff;
+use crate::queue::{aliases, overlays};
 use crate::view::{Block, Document, Role, Text};
 
 /// What `unpatch` is asked for.
@@ -82,13 +84,14 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
                 let mut near: Vec<String> = aliases::patched(&files).iter().map(|p| p.attr.to_string()).collect();
                 near.sort();
                 near.dedup();
-                Error::NotPatched { attr: typed, patch: options.patch.clone(), patched: near }
+                crate::queue::Error::NotPatched { attr: typed, patch: options.patch.clone(), patched: near }.into()
             }
-            false => Error::WhichOverlay {
+            false => crate::queue::Error::WhichOverlay {
                 attr,
                 candidates: matching.into_iter().map(|(_, package, _)| package.function).collect(),
                 bound: true,
-            },
+            }
+            .into(),
         });
     };
     let mut warnings = Vec::new();

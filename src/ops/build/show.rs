@@ -2,11 +2,11 @@
 
 use super::plan::Planned;
 use super::{BuildFailure, Built, Fate, Plan};
+use crate::base::progress::machine;
 use crate::base::store_path;
+use crate::base::text::plural;
+use crate::comparison;
 use crate::nix::Outcome;
-use crate::ops::comparison;
-use crate::ops::impact::plural;
-use crate::ops::progress::machine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
