@@ -160,7 +160,7 @@ fn other_systems_resolve_as_their_own_loaders_resolve_them() {
         let dirs: Vec<&str> = dirs.into_iter().filter(|dir| !root.join(dir).is_symlink()).collect();
         let compared = compare_system(&root, &dirs, 1, &|path, _| {
             let mut command = Command::new("chroot");
-            command.arg(&root).env_clear().env("PATH", "/usr/bin:/bin");
+            command.arg(&root).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
             if let Some(qemu) = &qemu {
                 command.args([&format!("/usr/bin/{qemu}"), "-E", "LD_TRACE_LOADED_OBJECTS=1"]);
             } else {

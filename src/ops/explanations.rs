@@ -159,7 +159,8 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1033",
         title: "the program does not print what was expected",
-        text: "`verify --run ARGS --expect TEXT` ran the program, and TEXT is not in what it printed.",
+        text: "`verify --run ARGS` ran the program, and it did not end with status 0 (or that of --exit), was ended by a signal, or \
+               did not print the TEXT of --expect.",
     },
     Explanation {
         code: "OV1034",

@@ -4,6 +4,7 @@
 //! never passes for good.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -23,6 +24,7 @@ mod cause;
 mod closure;
 mod contents;
 mod derivation;
+mod effect;
 pub mod error;
 mod family;
 pub(crate) mod files;
@@ -33,14 +35,18 @@ mod program;
 mod running;
 mod source;
 mod subject;
+mod variant;
 
 pub use error::Error;
 pub use finding::{Cause, Finding, Level, Verdict};
 pub use subject::{Package, Patch};
 
 use asked::{Asked, TargetFacts};
+use contents::Comparisons;
+use effect::Expected;
 use family::{Family, Identity, Needs};
 use finding::Answer;
+use variant::Maker;
 
 /// What `verify` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -51,19 +57,26 @@ pub struct Options {
     pub packages: Vec<String>,
     /// Whether what cannot be known is no failure.
     pub allow_unknown: bool,
-    /// Whether the unpatched libraries that the programs are compared with are left unbuilt.
+    /// Whether the unpatched packages that the patched ones are compared with are left unbuilt.
     pub no_build: bool,
+    /// The longest that the build of one may take; [`COMPARE_LIMIT`] when `None`.
+    pub compare_limit: Option<Duration>,
     /// What to run the programs with, and what they have to print.
     pub run: Option<RunCheck>,
 }
 
-/// A program is run and has to print something.
+/// The longest that the build of an unpatched package, to compare with, may take unless asked otherwise.
+pub const COMPARE_LIMIT: Duration = Duration::from_secs(600);
+
+/// A program is run, has to end as it should and may have to print something.
 #[derive(Debug, Clone, Default)]
 pub struct RunCheck {
     /// The arguments, in one line.
     pub args: String,
     /// The text that has to be in what it prints.
-    pub expect: String,
+    pub expect: Option<String>,
+    /// The status that it has to end with.
+    pub exit: i32,
     /// The program, when not the main one.
     pub program: Option<String>,
 }
@@ -138,8 +151,12 @@ struct Case<'c, 'n> {
     asked: &'c mut Asked<'n>,
     identity: &'c mut Identity<'n>,
     sources: &'c mut source::Sources<'n>,
+    maker: &'c mut Maker,
+    comparisons: &'c mut Comparisons,
     /// Whether what is missing for a comparison may be built or fetched.
     may_build: bool,
+    compare_limit: Duration,
+    expected: Expected<'c>,
     progress: &'c mut dyn Progress,
 }
 
@@ -190,11 +207,16 @@ fn built_outputs(compared: &Compared, valid: &BTreeSet<String>) -> Vec<String> {
     std::iter::once(main).chain(others).filter(|path| valid.contains(*path)).cloned().collect()
 }
 
-/// Verifies that the patches of a workspace are in its targets.
+/// Verifies that the patches of a workspace are in its targets; `expected` says how long a build took before.
 ///
 /// # Errors
 /// [`Error::NothingPatched`]; those of the workspace, of evaluation and of asking Nix. That a patch is not in is a finding.
-pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
+pub fn verify(
+    workspace: &Workspace,
+    options: &Options,
+    expected: Expected<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Verified, Error> {
     let packages = wanted(subject::packages(workspace)?, &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
@@ -202,6 +224,7 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("looking for the patches");
     let mut identity = Identity::new(&nix);
+    let (mut maker, mut comparisons) = (Maker::default(), Comparisons::new());
     let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
@@ -266,7 +289,11 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     asked: &mut asked,
                     identity: &mut identity,
                     sources: &mut sources,
+                    maker: &mut maker,
+                    comparisons: &mut comparisons,
                     may_build: !options.no_build,
+                    compare_limit: options.compare_limit.unwrap_or(COMPARE_LIMIT),
+                    expected,
                     progress: &mut *progress,
                 };
                 let answers = levels(&mut case, subject)?;
@@ -297,19 +324,30 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
     if family.names.is_empty() {
         // Nothing carries the patch anywhere: what the package is made of has to be asked.
         if let Some(facts) = case.asked.package(&case.target.attr, &case.package.attr, false)? {
-            family.sources.extend(facts.src.clone());
-            family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
+            let (src, pname) = (facts.src.clone(), facts.pname.as_deref().map(crate::graph::without_platform));
+            // A source that is a directory of the workspace has its store path in the derivations only.
+            if src.as_deref().is_some_and(|src| !src.starts_with(crate::base::store_path::STORE_DIR)) {
+                let after = case.delta.after();
+                for id in after.ids().filter(|id| !after.is_fixed_output(*id)) {
+                    if Some(family::bare(after, id)) == pname {
+                        family.sources.extend(after.node(id).sources().map(str::to_string));
+                    }
+                }
+            }
+            family.sources.extend(src);
+            family.names.extend(pname);
         }
     }
     let mut members = derivation::members(case, &family);
     derivation::excuse(case, &mut members)?;
     let logs = log::logs(case, &members)?;
+    let contents = contents::judge(case, &members)?;
     Ok(vec![
         (Level::Derivation, derivation::judge(case, &members)?),
         (Level::Source, source::judge(case, &members, &logs)?),
-        (Level::Log, log::judge(case, &members, &logs)),
+        (Level::Log, log::judge(case, &members, &logs, &contents)),
         (Level::Closure, closure::judge(case, &members, &family)?),
-        (Level::Contents, contents::judge(case, &members)?),
+        (Level::Contents, contents),
     ])
 }
 

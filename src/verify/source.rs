@@ -13,7 +13,7 @@ use crate::graph::NodeId;
 use crate::overlay::AttrPath;
 use crate::patch::Verdict;
 use crate::queue::applying;
-use crate::queue::source::{self, Source};
+use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::derivation::Members;
@@ -66,8 +66,12 @@ fn by_log(case: &mut Case<'_, '_>, logs: &[BuildLog]) -> Option<Answer> {
         let Some(text) = &log.text else { continue };
         let name = case.delta.after().node(log.id).name().to_string();
         for path in case.own_patches(log.id) {
-            // A patch without a word makes the level log fail.
-            let Said::Applied(fuzz) = said(text, &path) else { continue };
+            // Where `patch` refused one, or said nothing, the source itself decides.
+            let fuzz = match said(text, &path) {
+                Said::Applied(fuzz) => fuzz,
+                Said::Refused(_) | Said::Silent => return None,
+                Said::Nothing => continue,
+            };
             command = command.or(Some(format!("{} | grep -A9 'applying patch'", log.command)));
             match fuzz.first() {
                 Some(line) => fuzzy = fuzzy.or(Some((path.clone(), line.clone()))),
@@ -103,13 +107,25 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         Ok(source) => source,
         Err(why) => return Ok(Answer::unknown(format!("the source cannot be had: {why}"))),
     };
-    if !node.sources().any(|path| source.from.iter().any(|from| from == path)) {
-        return Ok(Answer::unknown(format!("{name} is made of another source than `{}`", case.package.attr)));
-    }
+    let mut from = source.from.clone();
     let mut tree = source.tree.clone();
-    let mut evidence: Vec<String> = source.from.iter().map(|from| format!("source {from}")).collect();
+    if !node.sources().any(|path| from.iter().any(|from| from == path)) {
+        // A source that is a directory of the workspace is known by its copy in the store.
+        from = node.sources().map(str::to_string).collect();
+        let own = match from.as_slice() {
+            [one] => case.nix.physical(one).and_then(|real| read(&real, &Limits::default()).ok()),
+            _ => None,
+        };
+        match own {
+            Some(own) => tree = own,
+            None => {
+                return Ok(Answer::unknown(format!("{name} is made of another source than `{}`", case.package.attr)));
+            }
+        }
+    }
+    let mut evidence: Vec<String> = from.iter().map(|from| format!("source {from}")).collect();
     evidence.extend(source.warnings.iter().map(|warning| warning.message.clone()));
-    let mut command = format!("tar -xf {}", source.from.first().cloned().unwrap_or_default());
+    let mut command = format!("tar -xf {}", from.first().cloned().unwrap_or_default());
     for path in node.patches() {
         let is_own = own.iter().any(|own| own == path);
         let of_nixpkgs = source.own_patches.iter().find(|(name, _)| path.ends_with(&format!("-{name}")));
