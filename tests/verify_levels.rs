@@ -484,7 +484,7 @@ fn a_program_linked_with_another_copy_is_red_in_the_contents_only() {
     };
     scene.build(&["greeter", "greeter-self-contained"]);
     let check = |args: &str, expect: &str| Options {
-        run: Some(RunCheck { args: args.into(), expect: expect.into(), program: None }),
+        run: Some(RunCheck { args: args.into(), expect: Some(expect.into()), exit: 0, program: None }),
         ..Options::default()
     };
     let verified = scene.verify_with(&["greeter"], check("x y", "good night from the patched"));

@@ -8,7 +8,8 @@ use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::cause;
 use crate::verify::family::{Family, Times};
-use crate::verify::finding::Answer;
+use crate::verify::finding::{Answer, Cause};
+use crate::verify::subject::Patch;
 
 /// The derivations of a package that a target needs, told apart by what they have.
 #[derive(Debug, Default)]
@@ -81,6 +82,27 @@ pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(
         members.exempt.extend(here);
     }
     Ok(())
+}
+
+/// Says that files of the package's queue are in no overlay; `None` when all are.
+pub(super) fn unnamed(case: &Case<'_, '_>) -> Option<Answer> {
+    let attr = &case.package.attr;
+    let files: Vec<&Patch> = case.package.unnamed.iter().collect();
+    let first = files.first()?;
+    let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
+    let path = first.place.path.display().to_string();
+    Some(
+        Answer::failed(
+            Cause::NotWiredIn,
+            format!("{} is in the queue of {attr}, and no overlay names it{more}", first.name),
+        )
+        .hint(format!("`overlayctl patch {attr} FILE` writes it into the overlay; remove the file if it is not wanted"))
+        .evidence(files.iter().map(|patch| format!("in no overlay: {}", patch.place.path.display())))
+        .command(format!(
+            "grep -rn {} --include=*.nix .",
+            super::asked::shell_word(path.rsplit('/').next().unwrap_or(""))
+        )),
+    )
 }
 
 /// Judges the level.

@@ -4,6 +4,7 @@
 //! never passes for good.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -59,6 +60,8 @@ pub struct Options {
     pub allow_unknown: bool,
     /// Whether the unpatched packages that the patched ones are compared with are left unbuilt.
     pub no_build: bool,
+    /// Whether Nix unpacks and patches the sources once more, to look at the result.
+    pub replay: bool,
     /// The longest that the build of one may take; [`COMPARE_LIMIT`] when `None`.
     pub compare_limit: Option<Duration>,
     /// What to run the programs with, and what they have to print.
@@ -153,6 +156,7 @@ struct Case<'c, 'n> {
     sources: &'c mut source::Sources<'n>,
     maker: &'c mut Maker,
     comparisons: &'c mut Comparisons,
+    replay: bool,
     /// Whether what is missing for a comparison may be built or fetched.
     may_build: bool,
     compare_limit: Duration,
@@ -217,7 +221,7 @@ pub fn verify(
     expected: Expected<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Verified, Error> {
-    let packages = wanted(subject::packages(workspace)?, &options.packages)?;
+    let mut packages = wanted(subject::packages(workspace)?, &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
@@ -226,6 +230,14 @@ pub fn verify(
     let mut identity = Identity::new(&nix);
     let (mut maker, mut comparisons) = (Maker::default(), Comparisons::new());
     let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
+    // What an overlay computes has no name in it; its file in a derivation shows it.
+    for package in &mut packages {
+        let after = delta.after();
+        package
+            .unnamed
+            .retain(|patch| !after.ids().any(|id| after.node(id).patches().any(|path| identity.same(path, patch))));
+    }
+    packages.retain(|package| !package.patches.is_empty() || !package.unnamed.is_empty());
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
     let mut verified = Verified {
@@ -291,6 +303,7 @@ pub fn verify(
                     sources: &mut sources,
                     maker: &mut maker,
                     comparisons: &mut comparisons,
+                    replay: options.replay,
                     may_build: !options.no_build,
                     compare_limit: options.compare_limit.unwrap_or(COMPARE_LIMIT),
                     expected,
@@ -301,7 +314,17 @@ pub fn verify(
                     report(Some(&package.attr), level, answer);
                 }
             }
-            report(None, Level::Program, program_level(&nix, &facts, &outputs)?);
+            let program = program_level(&nix, &facts, &outputs)?;
+            let link = workspace.path(crate::targets::link_name(
+                target.board.as_deref(),
+                &target.attr.to_string(),
+                &target.name,
+            ));
+            report(
+                None,
+                Level::Program,
+                stale(&link, &outputs).filter(|_| program.verdict == Verdict::Ok).unwrap_or(program),
+            );
             if let Some(check) = &options.run {
                 report(None, Level::Run, running::judge(&nix, &target.name, compared, &facts, &outputs, check)?);
             }
@@ -309,6 +332,20 @@ pub fn verify(
     }
     settle(&mut verified);
     Ok(verified)
+}
+
+/// Says that the link to a target, which is what people take to their board, leads to another build; `None` when it does not.
+fn stale(link: &Path, outputs: &[String]) -> Option<Answer> {
+    let at = std::fs::read_link(link).ok()?;
+    let shown = at.to_string_lossy();
+    let other =
+        shown.contains(crate::base::store_path::STORE_DIR) && !outputs.iter().any(|o| shown.ends_with(o.as_str()));
+    (other && !outputs.is_empty()).then(|| {
+        let name = link.file_name().unwrap_or_default().to_string_lossy();
+        Answer::unknown(format!("{name} leads to an earlier build, {shown}, and not to what was verified"))
+            .hint("`overlayctl build` sets the link")
+            .command(format!("readlink {}", asked::shell_word(&link.display().to_string())))
+    })
 }
 
 fn program_level(nix: &Nix, facts: &TargetFacts, outputs: &[String]) -> Result<Answer, Error> {
@@ -320,6 +357,9 @@ fn program_level(nix: &Nix, facts: &TargetFacts, outputs: &[String]) -> Result<A
 
 /// Judges the levels of one package of one target.
 fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, Answer)>, Error> {
+    if case.package.patches.is_empty() {
+        return Ok(derivation::unnamed(case).map(|answer| (Level::Derivation, answer)).into_iter().collect());
+    }
     let mut family = subject.family.clone();
     if family.names.is_empty() {
         // Nothing carries the patch anywhere: what the package is made of has to be asked.
@@ -343,7 +383,7 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
     let logs = log::logs(case, &members)?;
     let contents = contents::judge(case, &members)?;
     Ok(vec![
-        (Level::Derivation, derivation::judge(case, &members)?),
+        (Level::Derivation, derivation::unnamed(case).map_or_else(|| derivation::judge(case, &members), Ok)?),
         (Level::Source, source::judge(case, &members, &logs)?),
         (Level::Log, log::judge(case, &members, &logs, &contents)),
         (Level::Closure, closure::judge(case, &members, &family)?),

@@ -11,14 +11,16 @@ use crate::base::{fs, store_path};
 use crate::config::Workspace;
 use crate::graph::NodeId;
 use crate::overlay::AttrPath;
-use crate::patch::Verdict;
+use crate::patch::{self, Options, PatchFile, Verdict};
 use crate::queue::applying;
 use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::derivation::Members;
+use crate::verify::effect;
 use crate::verify::finding::{Answer, Cause};
 use crate::verify::log::{BuildLog, Said, no_patched, said};
+use crate::verify::variant::Change;
 
 /// The sources of packages, each unpacked once.
 #[derive(Debug)]
@@ -49,14 +51,79 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
     if members.patched.is_empty() {
         return Ok(no_patched(members));
     }
+    let board = members.patched.iter().copied().find(|id| case.runs_on_board(*id));
+    let id = board.or(members.patched.first().copied()).unwrap_or_default();
+    if case.replay {
+        return by_replay(case, id);
+    }
     match by_log(case, logs) {
         Some(answer) => Ok(answer),
-        None => {
-            let board = members.patched.iter().copied().find(|id| case.runs_on_board(*id));
-            let id = board.or(members.patched.first().copied()).unwrap_or_default();
-            by_source(case, id)
-        }
+        None => by_source(case, id),
     }
+}
+
+/// Ends a build after its patches and keeps what there is then.
+const CAPTURE: &str = "mkdir -p \"$out\" && cp -a . \"$out/\" && exit 0";
+
+/// Judges by what the derivation's own `unpackPhase` and `patchPhase` leave: every patch can be taken out of that again, the last
+/// first.
+fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
+    let node = case.delta.after().node(id);
+    let (drv_path, name) = (node.drv_path().to_string(), node.name().to_string());
+    let bytes = case.nix.physical(&drv_path).map(|real| fs::read(&real)).transpose()?.unwrap_or_default();
+    let text = |variable: &str| -> Option<String> {
+        let derivation = crate::drv::parse(&bytes).ok()?;
+        let value = match derivation.structured_attrs() {
+            Some(attrs) => attrs.get(variable)?.as_str()?.to_string(),
+            None => String::from_utf8_lossy(derivation.env(variable)?).into_owned(),
+        };
+        Some(value).filter(|value| !value.is_empty())
+    };
+    if text("buildCommand").is_some() {
+        return Ok(Answer::unknown(format!(
+            "{name} is made by a buildCommand: it has no phases that could be replayed"
+        )));
+    }
+    let level = |flag: &str| flag.strip_prefix("-p").and_then(|n| n.parse::<usize>().ok());
+    let strip = text("patchFlags").and_then(|flags| flags.split_whitespace().find_map(level)).unwrap_or(1);
+    let later = ["preConfigure", "configurePhase", "preBuild", "buildPhase", "preInstall", "installPhase"];
+    let change = Change {
+        set: later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect(),
+        unset: vec!["dontConfigure", "dontBuild", "dontInstall"],
+        only_out: true,
+        ..Change::default()
+    };
+    let replayed = match effect::variant(case, &drv_path, &name, "up to its patches", &change)? {
+        Ok(variant) => variant,
+        Err(answer) => return Ok(answer),
+    };
+    let out = replayed.outputs.first().map(|(_, path)| path.clone()).unwrap_or_default();
+    let command = format!("ls -R {out}");
+    let mut tree = match case.nix.physical(&out).map(|real| read(&real, &Limits::default())) {
+        Some(Ok(tree)) => tree,
+        _ => return Ok(Answer::unknown(format!("what {name} is patched to cannot be read")).command(command)),
+    };
+    let back = Options { strip, fuzz: 0, reverse: true };
+    let mut evidence = vec![format!("replayed: {out}")];
+    for path in case.own_patches(id).iter().rev() {
+        let patch = case.nix.physical(path).map(|real| fs::read(&real)).transpose()?.unwrap_or_default();
+        let outcome = patch::apply(&tree, &PatchFile::parse(&patch)?, &back)?;
+        if !outcome.accepted() {
+            let why =
+                format!("{} is not in what {name} is built of: {}", store_path::name(path), applying::why(&outcome));
+            return Ok(Answer::failed(Cause::NotApplied, why)
+                .hint(
+                    "its patchPhase, or what runs before and after it, does not leave the source as the patch makes it",
+                )
+                .evidence(evidence)
+                .command(command));
+        }
+        evidence.push(format!("{path}: can be taken out of it again"));
+        tree.update(outcome.changes);
+    }
+    Ok(Answer::ok("its own unpackPhase and patchPhase, run once more, leave the source as the patch makes it")
+        .evidence(evidence)
+        .command(command))
 }
 
 /// Judges by what `patch` said; `None` when no log has a word of it.

@@ -20,6 +20,9 @@ pub struct Package {
     pub attr: AttrPath,
     /// Its patches, in order.
     pub patches: Vec<Patch>,
+    /// Patch files of its queue that no overlay names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unnamed: Vec<Patch>,
 }
 
 /// A patch of a package.
@@ -95,11 +98,53 @@ pub(super) fn packages(workspace: &Workspace) -> Result<Vec<Package>, Error> {
             let patches = patched.elements.iter().map(|element| patch(element, file.path(), source, outside_flake));
             match packages.iter_mut().find(|p| p.attr == patched.attr) {
                 Some(package) => package.patches.extend(patches),
-                None => packages.push(Package { attr: patched.attr.clone(), patches: patches.collect() }),
+                None => packages.push(Package {
+                    attr: patched.attr.clone(),
+                    patches: patches.collect(),
+                    unnamed: Vec::new(),
+                }),
             }
         }
     }
+    unnamed(workspace, &mut packages)?;
     Ok(packages)
+}
+
+/// Adds the files of the queues that no overlay names, also those of packages that no overlay patches.
+fn unnamed(workspace: &Workspace, packages: &mut Vec<Package>) -> Result<(), Error> {
+    let top = workspace.patches_dir();
+    let mut dirs: Vec<PathBuf> =
+        std::fs::read_dir(&top).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    dirs.sort();
+    for dir in dirs {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(attr) = queue::attr_of_dir(&name) else { continue };
+        for name in queue::files(&dir)? {
+            let path = dir.join(&name);
+            let Ok(bytes) = fs::read(&path) else { continue };
+            // An overlay may compute its list from the directory: what has the contents of a named one is named.
+            let named = |package: &Package| package.patches.iter().any(|p| p.bytes.as_ref() == Some(&bytes));
+            if packages.iter().any(named) {
+                continue;
+            }
+            let patch = Patch {
+                subject: Some(queue::subject(&path)),
+                place: Place { path, span: None, line_col: None },
+                listed: false,
+                outside_flake: false,
+                scoped: false,
+                board: None,
+                url: None,
+                bytes: Some(bytes),
+                name,
+            };
+            match packages.iter_mut().find(|p| p.attr == attr) {
+                Some(package) => package.unnamed.push(patch),
+                None => packages.push(Package { attr: attr.clone(), patches: Vec::new(), unnamed: vec![patch] }),
+            }
+        }
+    }
+    Ok(())
 }
 
 struct OverlaySource {
@@ -211,7 +256,8 @@ impl Package {
     pub(super) fn on_board(&self, board: Option<&str>) -> Option<Package> {
         let fits = |patch: &&Patch| patch.board.as_deref().is_none_or(|name| Some(name) == board);
         let patches: Vec<Patch> = self.patches.iter().filter(fits).cloned().collect();
-        (!patches.is_empty()).then(|| Package { attr: self.attr.clone(), patches })
+        let some = !patches.is_empty() || !self.unnamed.is_empty();
+        some.then(|| Package { attr: self.attr.clone(), patches, unnamed: self.unnamed.clone() })
     }
 
     /// Says whether it is enough that what runs on the board has the patches.

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Builds and fetches nothing to compare with (unpatched libraries, sources); what would need it is unknown
     #[arg(long)]
     no_build: bool,
+    /// Has Nix unpack and patch the sources once more, by the phases of the package itself, and looks at the result
+    #[arg(long, conflicts_with = "no_build")]
+    replay: bool,
     /// The longest that the build of an unpatched package may take that a patched one is compared with, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     compare_limit: u64,
@@ -62,6 +65,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         packages: args.packages,
         allow_unknown: args.allow_unknown,
         no_build: args.no_build,
+        replay: args.replay,
         compare_limit: Some(Duration::from_secs(args.compare_limit.saturating_mul(60))),
         run: args.run.map(|line| RunCheck { args: line, expect: args.expect, exit: args.exit, program: args.program }),
     };
