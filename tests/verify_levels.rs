@@ -71,7 +71,8 @@ impl Scene {
 
     fn verify_with(&self, targets: &[&str], options: Options) -> Verified {
         let options = Options { selection: selection(targets), ..options };
-        verify(&self.workspace(), &options, &mut Silent).unwrap_or_else(|e| panic!("{e}: {:?}", overlayctl::base::diagnostic::Coded::detail(&e)))
+        verify(&self.workspace(), &options, &mut Silent)
+            .unwrap_or_else(|e| panic!("{e}: {:?}", overlayctl::base::diagnostic::Coded::detail(&e)))
     }
 
     fn build(&self, targets: &[&str]) {

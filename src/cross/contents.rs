@@ -11,13 +11,13 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::archive;
-use super::elf::Elf;
+use super::elf::{Elf, Kind as ElfKind};
 use super::error::Error;
 
 mod image;
 mod unit;
 
-use image::Image;
+use image::{Image, Pattern};
 use unit::{Kind, Object, Unit};
 
 /// The answer for one library and one program.
@@ -101,6 +101,8 @@ pub struct Library {
     old: Vec<Unit>,
     new: Vec<Unit>,
     objects: Vec<Object>,
+    /// The functions that it exports, where it is a shared library.
+    exports: Vec<String>,
 }
 
 impl Library {
@@ -113,7 +115,7 @@ impl Library {
             return Ok(Err(unknown("the library is no archive")));
         };
         let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
-        let library = Library { old: units(&old), new: units(&objects), objects };
+        let library = Library { old: units(&old), new: units(&objects), objects, exports: Vec::new() };
         if library.old.is_empty() || library.new.is_empty() {
             let why = "the archive holds no machine code (a thin archive, or link-time optimisation)";
             return Ok(Err(unknown(why)));
@@ -121,10 +123,25 @@ impl Library {
         Ok(library.changed("the patch changes no machine code and no data of the archive"))
     }
 
-    /// Takes the texts of two linked libraries or programs; their code is fitted to its place and cannot be compared.
-    pub fn linked(before: &[u8], after: &[u8]) -> Result<Library, Contents> {
-        let library = Library { old: unit::texts(before), new: unit::texts(after), objects: Vec::new() };
-        library.changed("the patch changes no text of it")
+    /// Takes the texts of two shared libraries; their code is fitted to its place and cannot be compared.
+    ///
+    /// A copy can be recognised also where no text differs: by the functions that the library exports. Of programs nothing is taken,
+    /// they hold others' texts.
+    pub fn shared(before: &[u8], after: &[u8]) -> Option<Library> {
+        let is_library = |bytes: &[u8]| Elf::read(bytes).ok().flatten().is_some_and(|elf| elf.kind == ElfKind::Shared);
+        if !is_library(before) || !is_library(after) {
+            return None;
+        }
+        let (mut old, mut new) = (unit::texts(before), unit::texts(after));
+        // Where a text begins is not always to be seen: what stands in the other one somewhere is no difference.
+        let only_here = |units: &mut Vec<Unit>, others: &[Unit], bytes: &[u8]| {
+            let theirs: HashSet<&Pattern> = others.iter().map(|unit| &unit.pattern).collect();
+            units.retain(|unit| theirs.contains(&unit.pattern) || !unit.pattern.stands_in(bytes));
+        };
+        let all = old.clone();
+        only_here(&mut old, &new, after);
+        only_here(&mut new, &all, before);
+        Some(Library { old, new, objects: Vec::new(), exports: unit::exports(after) })
     }
 
     fn changed(self, why: &str) -> Result<Library, Contents> {
@@ -142,7 +159,8 @@ impl Library {
     /// [`Error::Elf`] when its header is damaged.
     pub fn look(&self, program: &[u8]) -> Result<Contents, Error> {
         let Some(elf) = Elf::read(program)? else { return Ok(unknown("it is no ELF file")) };
-        if self.new.iter().all(|u| u.machine != elf.machine.number) {
+        let mut machines = self.new.iter().map(|u| u.machine).peekable();
+        if machines.peek().is_some() && machines.all(|machine| machine != elf.machine.number) {
             return Ok(unknown("the library is for another processor"));
         }
         let changes = Changes::between(&self.old, &self.new);
@@ -155,7 +173,7 @@ impl Library {
         let basis = if elf.is_static() { always_linked(&self.objects) } else { HashSet::new() };
         let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
         let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
-        let held = Held::of(&changes.unchanged, &image);
+        let held = Held::of(self, &changes.unchanged, &image);
         // A short text alone is no sign of the library: others say `out of memory` as well.
         if same == 0 && !held.says_copy() {
             evidence.retain(|e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT);
@@ -179,22 +197,32 @@ struct Held {
     texts: usize,
     of: usize,
     longest: usize,
+    names: usize,
+    of_names: usize,
 }
 
 /// The longest text that others can have as well.
 const LONG_TEXT: usize = 16;
 
 impl Held {
-    fn of(unchanged: &[&Unit], image: &Image<'_>) -> Held {
+    fn of(library: &Library, unchanged: &[&Unit], image: &Image<'_>) -> Held {
         let mut texts: Vec<&&Unit> =
             unchanged.iter().filter(|u| u.kind == Kind::Text && u.pattern.len() > LONG_TEXT).take(MAX_ASKED).collect();
         let of = texts.len();
         texts.retain(|u| u.pattern.find_in(image).is_some());
-        Held { texts: texts.len(), of, longest: texts.iter().map(|u| u.pattern.len()).max().unwrap_or(0) }
+        let names = |symbols: &HashSet<&str>| library.exports.iter().filter(|n| symbols.contains(n.as_str())).count();
+        Held {
+            texts: texts.len(),
+            of,
+            longest: texts.iter().map(|u| u.pattern.len()).max().unwrap_or(0),
+            names: image.symbols.as_ref().map_or(0, names),
+            of_names: library.exports.len(),
+        }
     }
 
     fn says_copy(&self) -> bool {
-        self.texts * 2 >= self.of && (self.texts >= 2 || self.longest > 2 * LONG_TEXT)
+        let texts = self.texts * 2 >= self.of && (self.texts >= 2 || self.longest > 2 * LONG_TEXT);
+        texts || self.names >= 2 && self.names * 2 >= self.of_names
     }
 }
 

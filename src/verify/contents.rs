@@ -120,13 +120,14 @@ fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
         let (Some(old), Some(new)) = (&difference.old, &difference.new) else { continue };
         let (old, new) = (fs::read(old)?, fs::read(new)?);
         let is_archive = new.starts_with(b"!<arch>\n");
-        let library = match is_archive {
-            true => Library::archive(&old, &new)?,
-            false if new.starts_with(b"\x7fELF") => Library::linked(&old, &new),
-            false => continue,
-        };
-        match library {
-            Ok(library) => known.libraries.push((difference.file.clone(), is_archive, library)),
+        if !is_archive {
+            known
+                .libraries
+                .extend(Library::shared(&old, &new).map(|library| (difference.file.clone(), false, library)));
+            continue;
+        }
+        match Library::archive(&old, &new)? {
+            Ok(library) => known.libraries.push((difference.file.clone(), true, library)),
             Err(contents) => known.mute.push(format!("{}: {}", difference.file, contents.why)),
         }
     }
@@ -214,7 +215,7 @@ fn search<'k, 'p>(
             }
             for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
                 let contents = library.look(&bytes)?;
-                // Of a program's texts only those that differ tell anything.
+                // That a shared library is not in a program is as it should be.
                 if *is_archive || !contents.evidence.is_empty() || contents.copy {
                     found.push(Found {
                         program: file.path.clone(),
@@ -354,7 +355,7 @@ impl Effect {
         let old = side(&|d| d.old.as_deref().map(|p| p.display().to_string()));
         let new = side(&|d| d.new.as_deref().map(|p| p.display().to_string()));
         match (old, new, &self.plain) {
-            (Some(old), Some(new), _) => format!("cmp {} {}", shell_word(&old), shell_word(&new)),
+            (Some(old), Some(new), _) => format!("! cmp {} {}", shell_word(&old), shell_word(&new)),
             (_, _, Some(plain)) => {
                 let path = plain.outputs.first().map_or("", |(_, path)| path.as_str());
                 format!("ls -R {path} # {}", store_path::name(&plain.drv_path))

@@ -331,7 +331,9 @@ fn dependencies(request: &Request<'_>, host: &str, wanted: &Expected, closure: &
             }
             if of_build.as_ref().is_some_and(|of_build| of_build.matches(&elf).is_ok()) && file.in_bin_or_lib() {
                 theirs.wrong.push(format!("{}: a program of the build machine is in the runtime closure", file.path));
-            } else if let Some(interpreter) = elf.interpreter.as_ref().filter(|i| !in_closure(closure, i)) {
+            } else if let Some(interpreter) =
+                elf.interpreter.as_ref().filter(|i| elf.is_program() && !in_closure(closure, i))
+            {
                 theirs.wrong.push(format!("{}: its interpreter {interpreter} is not in the closure", file.path));
             }
         }

@@ -86,6 +86,11 @@ impl Pattern {
         self.runs.iter().enumerate().max_by_key(|(_, run)| run.bytes.len())
     }
 
+    /// Says whether the bytes of a pattern without gaps stand anywhere.
+    pub(super) fn stands_in(&self, bytes: &[u8]) -> bool {
+        self.anchor().is_some_and(|(_, run)| memmem::find(bytes, &run.bytes).is_some())
+    }
+
     /// Returns the offset in the file where the pattern stands first.
     pub(super) fn find_in(&self, image: &Image<'_>) -> Option<u64> {
         let (index, anchor) = self.anchor()?;

@@ -74,6 +74,14 @@ pub(super) fn texts(bytes: &[u8]) -> Vec<Unit> {
     found
 }
 
+/// Returns the functions that a shared library exports, but for those that every one has.
+pub(super) fn exports(bytes: &[u8]) -> Vec<String> {
+    let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
+    let functions = file.dynamic_symbols().filter(|s| s.is_definition() && s.kind() == SymbolKind::Text);
+    let names = functions.filter_map(|s| s.name().ok()).filter(|name| !matches!(*name, "_init" | "_fini"));
+    names.map(str::to_string).collect()
+}
+
 /// The shortest text that is looked for, its end included: shorter ones stand in any program.
 const MIN_TEXT: usize = 10;
 
