@@ -75,12 +75,15 @@ fn elf_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
+/// Asks the loader about a path, for a processor: whether it was content, and what it printed.
+type AskLoader<'l> = &'l dyn Fn(&str, &str) -> Option<(bool, String)>;
+
 /// Compares every `step`th program and library below `dirs` of a system with what its loader lists.
 fn compare_system(
     root: &Path,
     dirs: &[&str],
     step: usize,
-    list: &dyn Fn(&str, &str) -> Option<(bool, String)>,
+    list: AskLoader<'_>,
 ) -> usize {
     let disk = if root == Path::new("/") { Disk::here() } else { Disk::below([root.to_path_buf()]) };
     let dirs: Vec<PathBuf> = dirs.iter().map(|dir| root.join(dir)).collect();

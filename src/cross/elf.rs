@@ -318,8 +318,7 @@ fn end_of_segments<H: FileHeader<Endian = ByteOrder>>(
 ) -> Option<u64> {
     let loaded = matches!(header.e_type(endian), raw::ET_EXEC | raw::ET_DYN);
     let is_debug = sections.iter().any(|section| {
-        let flags: u64 = section.sh_flags(endian).0.into();
-        section.sh_type(endian) == raw::SHT_NOBITS && flags & u64::from(raw::SHF_EXECINSTR.0) != 0
+        section.sh_type(endian) == raw::SHT_NOBITS && section.sh_flags(endian).contains(raw::SHF_EXECINSTR)
     });
     let ends = segments.iter().filter(|s| s.p_type(endian) == raw::PT_LOAD).map(|segment| {
         let (offset, size) = segment.file_range(endian);

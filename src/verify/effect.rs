@@ -409,8 +409,8 @@ mod tests {
     fn a_patch_is_known_by_what_it_adds() {
         let patch = b"--- a/src/foo.c\n+++ b/src/foo.c\n@@ -1 +1 @@\n-int x; /* old */\n+const char *x = \"a new text of it\";\n";
         let traces = Traces::of(patch);
-        assert!(traces.texts.contains(&b"a new text of it".to_vec()));
-        assert!(traces.texts.contains(&b"const char *x = \"a new text of it\";".to_vec()));
+        assert!(traces.texts.contains(b"a new text of it".as_slice()));
+        assert!(traces.texts.contains(b"const char *x = \"a new text of it\";".as_slice()));
         assert_eq!(traces.stems, ["foo".to_string()].into());
         assert!(is_made_of("foo.o", "foo") && is_made_of("libx_la-foo.o", "foo") && !is_made_of("barfoo.o", "foo"));
     }

@@ -101,7 +101,7 @@ impl Maker {
 
 /// Returns what `derivation` is given; `None` where a value is no UTF-8 text.
 fn describe(derivation: &Derivation<'_>, change: &Change) -> Option<Value> {
-    let text = |bytes: &[u8]| Some(String::from_utf8(bytes.to_vec()).ok()?);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let outputs: Vec<&str> = derivation.outputs.iter().map(|o| &*o.name).collect();
     let mut names: Vec<String> = outputs.iter().map(|name| (*name).to_string()).collect();
     // The order says which output the derivation stands for.
