@@ -79,12 +79,7 @@ fn elf_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
 type AskLoader<'l> = &'l dyn Fn(&str, &str) -> Option<(bool, String)>;
 
 /// Compares every `step`th program and library below `dirs` of a system with what its loader lists.
-fn compare_system(
-    root: &Path,
-    dirs: &[&str],
-    step: usize,
-    list: AskLoader<'_>,
-) -> usize {
+fn compare_system(root: &Path, dirs: &[&str], step: usize, list: AskLoader<'_>) -> usize {
     let disk = if root == Path::new("/") { Disk::here() } else { Disk::below([root.to_path_buf()]) };
     let dirs: Vec<PathBuf> = dirs.iter().map(|dir| root.join(dir)).collect();
     let (mut programs, mut shared, mut refused, mut most) = (0, 0, 0, 0);

@@ -2,7 +2,7 @@
 
 use crate::base::diagnostic::Coded;
 use crate::base::fs::FsError;
-use crate::{config, git, graph, nix, overlay, queue, targets};
+use crate::{config, drv, git, graph, nix, overlay, queue, targets};
 
 /// Why the two sides of a workspace could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum Error {
     /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
+    /// A derivation.
+    #[error(transparent)]
+    Drv(#[from] drv::Error),
     /// The targets.
     #[error(transparent)]
     Targets(#[from] targets::Error),
@@ -43,6 +46,7 @@ impl Coded for Error {
             Error::Overlay(e) => e.code(),
             Error::Nix(e) => e.code(),
             Error::Graph(e) => e.code(),
+            Error::Drv(e) => e.code(),
             Error::Targets(e) => e.code(),
             Error::Queue(e) => e.code(),
         }
@@ -56,6 +60,7 @@ impl Coded for Error {
             Error::Overlay(e) => e,
             Error::Nix(e) => e,
             Error::Graph(e) => e,
+            Error::Drv(e) => e,
             Error::Targets(e) => e,
             Error::Queue(e) => e,
         })

@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod cache;
 pub mod error;
 pub mod sites;
+pub mod unreached;
 
 pub use error::Error;
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::comparison::Error;
-use crate::comparison::baseline::{Baseline, Copy};
+use crate::comparison::baseline::Baseline;
 use crate::config::Workspace;
 use crate::nix::{PackageSet, Root};
+use crate::queue::copy::Copy;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
 

@@ -11,6 +11,8 @@ use super::live::Live;
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::progress::Progress;
 use crate::base::store_path;
+use crate::comparison::baseline::Baseline;
+use crate::comparison::unreached::{self, Unreached};
 use crate::comparison::{self, Comparison};
 use crate::config::Workspace;
 use crate::config::state;
@@ -74,6 +76,8 @@ pub struct Built {
     pub logs: PathBuf,
     /// What Nix said when it failed without a failing build.
     pub messages: Vec<String>,
+    /// Patches of the workspace that reach none of the targets.
+    pub unreached: Vec<Unreached>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     #[serde(skip)]
@@ -148,6 +152,7 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         seconds: 0.0,
         logs: logs.clone(),
         messages: Vec::new(),
+        unreached: unreached::of(workspace, &selection, &Baseline::Unpatched, &comparison, &nix)?,
         warnings: comparison.warnings.clone(),
         failed_targets: comparison.failures.clone(),
     };

@@ -15,7 +15,8 @@ use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Conflict, MemoryTree, Skip, Verdict};
 use crate::queue::Error as QueueError;
 use crate::queue::applying;
-use crate::queue::series::{Entry, Overlays, Series};
+use crate::queue::discover::Overlays;
+use crate::queue::series::{Entry, Series};
 use crate::queue::source::{self, Source};
 use crate::view::{Block, Document, Role, Table, Text};
 

@@ -14,7 +14,8 @@ use crate::overlay::{self, AttrPath};
 use crate::patch::mailbox;
 use crate::patch::series::{Entry, Series as Quilt};
 use crate::queue::commits;
-use crate::queue::series::{Overlays, Series};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Series;
 use crate::view::{Document, Role, Text};
 
 /// Where the queue goes.

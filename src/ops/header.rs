@@ -9,8 +9,9 @@ use super::{Error, Outcome};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use crate::patch::{self, Headers, PatchFile, lint};
+use crate::queue::discover::Overlays;
+use crate::queue::model::Asking;
 use crate::queue::rewrite;
-use crate::queue::series::Overlays;
 use crate::queue::session;
 use crate::view::{Document, Role, Text};
 
@@ -49,7 +50,14 @@ pub struct Headed {
 /// # Errors
 /// [`crate::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
 /// [`Error::Patch`] for a key or value that cannot stand on one line.
-pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dry_run: bool) -> Result<Headed, Error> {
+pub fn header(
+    workspace: &Workspace,
+    attr: &str,
+    patch: &str,
+    edits: &[Edit],
+    dry_run: bool,
+    offline: bool,
+) -> Result<Headed, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     let overlays = Overlays::read(workspace, None)?;
     let series = overlays.queue(workspace, &attr)?;
@@ -72,7 +80,10 @@ pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dr
     let mut files = Vec::new();
     if !edits.is_empty() {
         session::refuse_unfinished(workspace, &attr)?;
-        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+        let how = Asking { nixpkgs: None, offline };
+        let mut plan =
+            rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+        plan.try_it(workspace, how)?;
         files = plan.batch.changes();
         if !dry_run {
             plan.commit(workspace)?;

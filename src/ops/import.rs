@@ -16,12 +16,14 @@ use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::patch::series::Series as Quilt;
 use crate::patch::{self, PatchFile, mailbox};
+use crate::queue::discover::Choice;
+use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
+use crate::queue::facts;
+use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::series::Overlays;
 use crate::queue::stored::checked_bytes;
 use crate::queue::{commits, session};
-use crate::queue::{facts, overlays};
 use crate::targets::engine;
 use crate::view::{Block, Document, Role, Text};
 
@@ -36,7 +38,7 @@ pub struct Options {
     /// Where the patches come from, as typed.
     pub from: String,
     /// The overlay, when named.
-    pub overlay: Option<overlays::Choice>,
+    pub overlay: Option<Choice>,
     /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether nothing is written.
@@ -126,7 +128,9 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         true => Ok((overlay::Facts::default(), Vec::new())),
         false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
     };
-    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), how, ask)?;
+    plan.try_it(workspace, how)?;
     warnings.extend(plan.warnings.iter().cloned());
     let imported = Imported {
         attr,

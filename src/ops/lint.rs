@@ -11,7 +11,8 @@ use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::PatchFile;
 use crate::patch::lint::{self, Rules, Upstream};
-use crate::queue::series::{Entry, Overlays};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Entry;
 use crate::view::{Document, Role, Text};
 
 /// What was found.

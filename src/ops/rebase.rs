@@ -22,9 +22,11 @@ use crate::ops::Error;
 use crate::ops::check::Failure;
 use crate::overlay::{self, AttrPath};
 use crate::queue::commits::{self, Keep, Known};
+use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
+use crate::queue::model::Asking;
 use crate::queue::rewrite::{Together, Wanted};
-use crate::queue::series::{Overlays, Series};
+use crate::queue::series::Series;
 use crate::queue::session as edits;
 use crate::queue::source::{self, Source};
 use session::{Fate, Session};
@@ -129,10 +131,17 @@ pub enum State {
 /// # Errors
 /// [`QueueError::Rebase`] when one is under way (or none), [`QueueError::Uncommitted`]-like refusals of unresolved files;
 /// what is wrong with one package is in its row.
-pub fn rebase(workspace: &Workspace, request: &Request, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+pub fn rebase(
+    workspace: &Workspace,
+    request: &Request,
+    offline: bool,
+    progress: &mut dyn Progress,
+) -> Result<Rebased, Error> {
     match request {
-        Request::Begin { attrs, from, to, dry_run } => begin(workspace, attrs, from.as_deref(), to, *dry_run, progress),
-        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), progress),
+        Request::Begin { attrs, from, to, dry_run } => {
+            begin(workspace, attrs, from.as_deref(), to, *dry_run, offline, progress)
+        }
+        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), offline, progress),
         Request::Abort => {
             let sessions = under_way(workspace)?;
             let mut rebased = rows(sessions);
@@ -175,6 +184,7 @@ fn begin(
     from: Option<&str>,
     to: &str,
     dry_run: bool,
+    offline: bool,
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
     if !Session::all(workspace)?.is_empty() {
@@ -231,7 +241,7 @@ fn begin(
     drop(sessions);
     fs::remove_tree(&session::root(workspace))?;
     fs::rename(&scratch.keep(), &session::root(workspace))?;
-    settle(workspace, Session::all(workspace)?, rebased)
+    settle(workspace, offline, Session::all(workspace)?, rebased)
 }
 
 enum Begun {
@@ -266,7 +276,7 @@ fn begin_package(
     Ok(Begun::Session(Box::new(session)))
 }
 
-fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
     let mut sessions = under_way(workspace)?;
     // All are looked at before any goes on, so that one that is not resolved stops nothing halfway.
     if !skip {
@@ -283,11 +293,16 @@ fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Resu
         }
         session.advance(false)?;
     }
-    settle(workspace, sessions, rows(Vec::new()))
+    settle(workspace, offline, sessions, rows(Vec::new()))
 }
 
 /// Writes the queues when every package is done; says how it stands.
-fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -> Result<Rebased, Error> {
+fn settle(
+    workspace: &Workspace,
+    offline: bool,
+    sessions: Vec<Session>,
+    mut rebased: Rebased,
+) -> Result<Rebased, Error> {
     let done = sessions.iter().all(Session::done);
     rebased.packages.extend(sessions.iter().map(Session::row));
     rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
@@ -300,6 +315,7 @@ fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -
         together.plan(workspace, &series, &wanted)?;
     }
     let mut plan = together.done();
+    plan.try_it(workspace, Asking { nixpkgs: None, offline })?;
     rebased.warnings.extend(std::mem::take(&mut plan.warnings));
     rebased.removed.extend(std::mem::take(&mut plan.removed));
     plan.batch.write(session::done_file(workspace), b"");

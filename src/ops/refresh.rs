@@ -11,9 +11,11 @@ use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
+use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
+use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::series::{Overlays, Series};
+use crate::queue::series::Series;
 use crate::queue::source;
 use crate::queue::{applying, session};
 use crate::view::Document;
@@ -29,6 +31,8 @@ pub struct Options {
     pub allow_fuzz: bool,
     /// Whether nothing is written.
     pub dry_run: bool,
+    /// Whether the result is not evaluated before it is written.
+    pub offline: bool,
 }
 
 /// What was rewritten.
@@ -93,7 +97,8 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
         done.patches += wanted.len();
         together.plan(workspace, series, &wanted)?;
     }
-    let plan = together.done();
+    let mut plan = together.done();
+    plan.try_it(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
     done.files = plan.batch.changes();
     done.unchanged = done.files.is_empty();
     if !options.dry_run {

@@ -10,8 +10,10 @@ use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use crate::patch::{self, queue::QueueName};
+use crate::queue::discover::Overlays;
+use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::series::{Overlays, Series};
+use crate::queue::series::Series;
 use crate::queue::session;
 use crate::view::{Block, Document, Role, Text};
 
@@ -63,13 +65,22 @@ pub struct Reordered {
 /// # Errors
 /// [`crate::queue::error::Error::NoSuchPatch`], [`crate::queue::error::Error::OverlayOrder`], [`Error::Patch`] for a place
 /// that is not there; nothing has changed then.
-pub fn reorder(workspace: &Workspace, attr: &str, change: &Change, dry_run: bool) -> Result<Reordered, Error> {
+pub fn reorder(
+    workspace: &Workspace,
+    attr: &str,
+    change: &Change,
+    dry_run: bool,
+    offline: bool,
+) -> Result<Reordered, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     session::refuse_unfinished(workspace, &attr)?;
     let overlays = Overlays::read(workspace, None)?;
     let series = overlays.queue(workspace, &attr)?;
     let wanted = wanted(&series, change)?;
-    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+    let how = Asking { nixpkgs: None, offline };
+    let mut plan =
+        rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+    plan.try_it(workspace, how)?;
     let files = plan.batch.changes();
     let reordered = Reordered {
         attr,

@@ -15,7 +15,8 @@ use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::PatchFile;
 use crate::patch::lint::{self, Upstream};
-use crate::queue::series::{Entry, Overlays};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Entry;
 use crate::queue::{date, session};
 use crate::view::{Block, Document, Role, Table, Text};
 

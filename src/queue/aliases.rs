@@ -4,13 +4,13 @@ use crate::config::Workspace;
 use crate::nix::Root;
 use crate::overlay::{AttrPath, OverlayFile, PatchedPackage};
 use crate::queue::Error;
-use crate::queue::overlays;
+use crate::queue::discover::Overlays;
 use crate::targets::engine;
 use crate::{queue, targets};
 
 /// Returns every package that the files patch.
-pub(crate) fn patched(files: &[OverlayFile]) -> Vec<PatchedPackage> {
-    files.iter().flat_map(OverlayFile::patched_packages).collect()
+pub(crate) fn patched(files: &[&OverlayFile]) -> Vec<PatchedPackage> {
+    files.iter().flat_map(|file| file.patched_packages()).collect()
 }
 
 /// Returns the name under which the overlays patch the package that is called `attr`: its own, that of the package whose
@@ -24,10 +24,13 @@ pub(crate) fn bound_as(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     attr: &AttrPath,
-    files: &[OverlayFile],
+    files: &[&OverlayFile],
 ) -> Result<Option<AttrPath>, Error> {
-    let bound: Vec<(&OverlayFile, PatchedPackage)> =
-        files.iter().flat_map(|file| file.patched_packages().into_iter().map(move |package| (file, package))).collect();
+    let bound: Vec<(&OverlayFile, PatchedPackage)> = files
+        .iter()
+        .copied()
+        .flat_map(|file| file.patched_packages().into_iter().map(move |package| (file, package)))
+        .collect();
     let others = |wanted: &dyn Fn(&OverlayFile, &PatchedPackage) -> bool| {
         let mut names: Vec<AttrPath> = Vec::new();
         for (file, package) in &bound {
@@ -42,7 +45,7 @@ pub(crate) fn bound_as(
         // Bound beside another name: the patches are in the queue of that one.
         let in_queue_of = |name: &AttrPath| {
             let dir = queue::dir(workspace, name);
-            mine.iter().any(|(file, package)| overlays::in_queue(file, package, &dir).next().is_some())
+            mine.iter().any(|(file, package)| super::in_queue(file, package, &dir).next().is_some())
         };
         if in_queue_of(attr) {
             return Ok(Some(attr.clone()));
@@ -67,4 +70,22 @@ pub(crate) fn bound_as(
         Err(error) if nixpkgs.is_some() => Err(error.into()),
         Err(_) => Ok(None),
     }
+}
+
+/// Returns the name under which the overlays of a workspace patch the package that is called `attr`, as [`bound_as`].
+///
+/// # Errors
+/// As [`bound_as`], and those of reading the overlays.
+pub(crate) fn owner(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attr: &AttrPath,
+    offline: bool,
+) -> Result<Option<AttrPath>, Error> {
+    if offline {
+        return Ok(None);
+    }
+    let overlays = Overlays::read(workspace, None)?;
+    let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
+    bound_as(workspace, nixpkgs, attr, &files)
 }

@@ -8,7 +8,7 @@ use crate::base::diagnostic::{Coded, Explanation, Verdict};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::overlay::{self, AttrPath};
-use crate::{config, git, nix, patch, targets};
+use crate::{config, drv, git, nix, patch, targets};
 
 /// Why a queue could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +199,29 @@ pub enum Error {
         /// Whether they all bind the package already.
         bound: bool,
     },
+    /// No overlay in which the patch would have an effect.
+    #[error("a patch of `{attr}` in {place} would have no effect: {why}")]
+    NoEffect {
+        /// The package.
+        attr: AttrPath,
+        /// Why.
+        why: String,
+        /// The overlay that came first into question.
+        place: Place,
+    },
+    /// The change would stop something from working.
+    #[error("the change of `{attr}` would do damage, so nothing was written: {why}")]
+    Damage {
+        /// The package.
+        attr: AttrPath,
+        /// What would stop working.
+        why: String,
+        /// The overlay.
+        place: Place,
+    },
+    /// Derivations could not be read.
+    #[error(transparent)]
+    Drv(#[from] drv::Error),
     /// The package has no such patch.
     #[error("{}", not_patched(attr, patch.as_deref()))]
     NotPatched {
@@ -279,6 +302,37 @@ fn shorten(files: &[String]) -> String {
 
 /// The codes of the patch queue.
 pub static EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        code: "OV1160",
+        title: "a patch reaches none of the targets",
+        text: "The workspace has the patch, and no derivation that the named targets need has it. The reason is told: nothing applies \
+               the overlay, the package set has no such package, something that is applied later binds it anew, it is for another board \
+               or another stage, or nothing that the targets need uses the package. `--strict` makes `impact` end with 1.",
+    },
+    Explanation {
+        code: "OV1161",
+        title: "a patch would have no effect",
+        text: "The workspace was evaluated with the patch in the overlay, and no package set of it has the patch then. An overlay that \
+               nothing applies is only taken when it is named with --overlay.",
+    },
+    Explanation {
+        code: "OV1162",
+        title: "a change was not evaluated before it was written",
+        text: "Before anything is written the workspace is evaluated as it would be. Where it does not evaluate, or there is no nixpkgs, \
+               that cannot be done, and the change rests on the text of the overlays alone.",
+    },
+    Explanation {
+        code: "OV1163",
+        title: "the change would do damage",
+        text: "The workspace was evaluated as it would be, and something that evaluates today would not any more, or a set of packages \
+               would lose names. Nothing was written.",
+    },
+    Explanation {
+        code: "OV1136",
+        title: "nixpkgs takes the patches twice",
+        text: "The package hands its `patches` on to another derivation that adds them to its own, as bootstrap stages do. The second \
+               time the patch does not apply.",
+    },
     Explanation {
         code: "OV1040",
         title: "the package has no source",
@@ -434,6 +488,9 @@ impl Coded for Error {
             Error::Nix(e) => e.code(),
             Error::Targets(e) => e.code(),
             Error::Exists { .. } => "OV1001",
+            Error::Drv(e) => e.code(),
+            Error::NoEffect { .. } => "OV1161",
+            Error::Damage { .. } => "OV1163",
             Error::NoOverlay { .. } => "OV1008",
             Error::WhichOverlay { .. } => "OV1009",
             Error::NotPatched { .. } => "OV1010",
@@ -473,6 +530,7 @@ impl Coded for Error {
             Error::Overlay(e) => Some(e),
             Error::Nix(e) => Some(e),
             Error::Targets(e) => Some(e),
+            Error::Drv(e) => Some(e),
             _ => None,
         }
     }
@@ -515,6 +573,11 @@ impl Coded for Error {
                 "a mailer or an editor made them; take them off (dos2unix, or sed -i 's/\\r$//') and run it again"
                     .into(),
             ),
+            Error::NoEffect { place, .. } => Some(format!(
+                "apply that overlay (in `overlays` of overlayctl.toml, or where your own code imports nixpkgs), or write there all the same with --overlay {}",
+                place.path.display()
+            )),
+            Error::Damage { .. } => Some("--offline writes it without evaluating; then mend the overlay by hand".into()),
             Error::NoSource { .. } => Some("patch the package that it wraps".into()),
             Error::NotBuilt { .. } => {
                 Some("`nix-store --add-fixed sha256 FILE` puts a file that you have there".into())
@@ -545,7 +608,9 @@ impl Coded for Error {
             | Error::Changed { path }
             | Error::Exists { path }
             | Error::CrlfPatch { path } => Some(Place::file(path)),
-            Error::OverlayOrder { place, .. } => Some(place.clone()),
+            Error::OverlayOrder { place, .. } | Error::NoEffect { place, .. } | Error::Damage { place, .. } => {
+                Some(place.clone())
+            }
             _ => self.below().and_then(Coded::place),
         }
     }
@@ -559,6 +624,8 @@ impl Coded for Error {
             | Error::NotPatched { .. }
             | Error::Wrapper { .. }
             | Error::WhichOverlay { .. }
+            | Error::NoEffect { .. }
+            | Error::Damage { .. }
             | Error::CrlfPatch { .. }
             | Error::InPackageSet { .. }
             | Error::NothingCross => Verdict::No,

@@ -5,7 +5,7 @@ use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
 use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
 use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeMethod};
 use crate::queue::Error;
-use crate::queue::overlays;
+use crate::queue::discover;
 use crate::targets;
 use crate::targets::engine;
 
@@ -44,7 +44,7 @@ pub(crate) fn ask(
 pub(crate) fn survey(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
-    choice: Option<&overlays::Choice>,
+    choice: Option<&discover::Choice>,
     attr: &AttrPath,
 ) -> Result<Known, Error> {
     let not_asked = |why: String| {
@@ -74,7 +74,7 @@ pub(crate) fn survey(
     };
     let shipped = shipped(workspace);
     match nix.survey(&Root::Packages(Box::new(set.clone())), attr.names(), &shipped) {
-        Ok(survey) if !survey.facts.exists && overlays::binds(workspace, choice, attr) => {
+        Ok(survey) if !survey.facts.exists && discover::binds(workspace, choice, attr) => {
             // A package of the overlay's own: it is there with the overlays only.
             for file in workspace.overlays() {
                 set.overlays.push(Overlay::File(targets::absolute(&file)?));

@@ -2,25 +2,35 @@
 
 pub mod aliases;
 pub mod applying;
+pub mod choose;
 pub mod commits;
+pub mod copy;
+mod create;
 pub mod date;
+pub mod discover;
 pub mod error;
 pub mod facts;
 pub mod fetch;
-pub mod overlays;
+pub mod model;
 pub mod rewrite;
 pub mod series;
 pub mod session;
+pub mod sets;
 pub mod source;
+mod steps;
 pub mod stored;
+pub mod trial;
+pub(crate) mod witness;
 
+pub(crate) use create::create;
 pub use error::Error;
+pub(crate) use steps::Steps;
 
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
-use crate::overlay::AttrPath;
+use crate::overlay::{AttrPath, Element, OverlayFile, PatchElement, PatchedPackage};
 use crate::patch::{PatchFile, queue};
 
 /// Returns the directory of a package's queue, as the user would write it.
@@ -98,6 +108,28 @@ pub fn subject(path: &Path) -> String {
     PatchFile::parse(&bytes).ok().and_then(|patch| patch.headers().subject).unwrap_or_else(from_name)
 }
 
+/// Returns an element as it is asked for again.
+pub(crate) fn named(element: &Element) -> PatchElement {
+    match &element.url {
+        Some(url) => PatchElement::Fetch { url: url.clone(), hash_attr: String::new(), hash: String::new() },
+        None => PatchElement::path(element.path.clone().unwrap_or_else(|| element.text.clone())),
+    }
+}
+
+/// Returns those patches of a package that are files of the queue in `queue_dir`, and their paths there.
+pub(crate) fn in_queue<'a>(
+    file: &'a OverlayFile,
+    package: &'a PatchedPackage,
+    queue_dir: &'a Path,
+) -> impl Iterator<Item = (&'a Element, PathBuf)> {
+    let real = queue_dir.canonicalize().ok();
+    package.elements.iter().filter_map(move |element| {
+        let path = discover::on_disk(element, file.path())?;
+        let below = real.as_ref().is_some_and(|dir| path.parent() == Some(dir.as_path()));
+        below.then(|| (element, queue_dir.join(path.file_name().unwrap_or_default())))
+    })
+}
+
 /// Returns the way from the file `from` to the file `to` as Nix writes a path: `./x.patch`, `../patches/musl/x.patch`.
 ///
 /// # Errors
@@ -105,7 +137,7 @@ pub fn subject(path: &Path) -> String {
 pub fn relative(from: &Path, to: &Path) -> Result<String, Error> {
     let parent =
         |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
-    let from_dir = resolved(&parent(from))?;
+    let from_dir = resolved(&discover::base_of(from))?;
     let to_dir = resolved(&parent(to))?;
     let common = from_dir.components().zip(to_dir.components()).take_while(|(a, b)| a == b).count();
     let up = from_dir.components().count() - common;
@@ -119,7 +151,7 @@ pub fn relative(from: &Path, to: &Path) -> Result<String, Error> {
 }
 
 /// Resolves a directory of which the last parts may not be there yet.
-fn resolved(dir: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn resolved(dir: &Path) -> Result<PathBuf, Error> {
     let mut missing = Vec::new();
     for at in dir.ancestors() {
         let at = if at.as_os_str().is_empty() { Path::new(".") } else { at };

@@ -3,17 +3,20 @@
 //! The overlay is changed by the overlay room's own edits, one after the other on the text in memory; what comes out is
 //! checked to name exactly the wanted patches in their order. Must not write: the batch is handed back.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::overlay::{Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Scope, Select};
+use crate::overlay::{AttrPath, Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Planned, Scope, Select};
 use crate::patch::queue::QueueName;
-use crate::queue::overlays::{self, Disk};
-use crate::queue::series::{Overlays, Series};
+use crate::queue::choose::{self, Spot};
+use crate::queue::discover::{Choice, Disk, Overlays, base_of, on_disk};
+use crate::queue::model::Asking;
+use crate::queue::series::{Bound, Series};
+use crate::queue::trial::{self, Trial};
 
 /// One patch of the new queue.
 #[derive(Debug, Clone)]
@@ -41,13 +44,88 @@ pub struct Rewrite {
     pub warnings: Vec<Warning>,
     /// Patches that go.
     pub removed: Vec<PathBuf>,
-    /// The overlay's new text.
-    change: Option<FileChange>,
+    /// The overlays' new texts.
+    changes: Vec<FileChange>,
+    /// What becomes of the files of each package.
+    moves: Vec<Moves>,
+    /// The patches as they are in the end: file and bytes.
+    files: Vec<(PathBuf, Vec<u8>)>,
     /// The folders of queues that end up empty.
     emptied: Vec<PathBuf>,
 }
 
+/// What becomes of the patch files of a package.
+#[derive(Debug)]
+struct Moves {
+    attr: AttrPath,
+    /// The file of each patch that stays, before and after.
+    follows: Vec<(PathBuf, PathBuf)>,
+    /// Patches that are new.
+    new: Vec<PathBuf>,
+    place: Place,
+}
+
+impl Moves {
+    fn of(series: &Series, wanted: &[Wanted], paths: &[PathBuf]) -> Moves {
+        let (mut follows, mut new) = (Vec::new(), Vec::new());
+        for (wanted, path) in wanted.iter().zip(paths) {
+            match &wanted.from {
+                Some(from) => follows.push((from.clone(), path.clone())),
+                None => new.push(path.clone()),
+            }
+        }
+        let place = series.bound.first().map_or_else(|| Place::file(&series.dir), |bound| bound.function.clone());
+        Moves { attr: series.attr.clone(), follows, new, place }
+    }
+}
+
 impl Rewrite {
+    /// Evaluates the workspace as it would be: each patch that stays is in effect where it was, and nothing stops evaluating.
+    ///
+    /// # Errors
+    /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
+    pub fn try_it(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
+        if how.offline || self.changes.is_empty() {
+            return Ok(());
+        }
+        let attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
+        let trial = match Trial::begin(workspace, how.nixpkgs, &attrs)? {
+            Ok(trial) => trial,
+            Err(why) => {
+                self.warnings.extend(attrs.first().map(|attr| choose::not_tried(attr, &why)));
+                return Ok(());
+            }
+        };
+        let mut warnings = Vec::new();
+        for moves in &self.moves {
+            let written = self.written();
+            let change = trial::Change {
+                attrs: std::slice::from_ref(&moves.attr),
+                written: &written,
+                removed: &self.removed,
+                wanted: &moves.new,
+                unwanted: &[],
+                follows: &moves.follows,
+            };
+            match trial.of(&change, &mut warnings)? {
+                trial::Outcome::Damage(why) => {
+                    return Err(Error::Damage { attr: moves.attr.clone(), why, place: moves.place.clone() });
+                }
+                trial::Outcome::NoEffect(why) => warnings.push(choose::no_effect(&why, &moves.place.path)),
+                trial::Outcome::Unknown(why) => warnings.push(choose::not_tried(&moves.attr, &why)),
+                trial::Outcome::InEffect(_) | trial::Outcome::Exported(_) => {}
+            }
+        }
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Returns the files as they would be.
+    fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let overlays = self.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
+        overlays.chain(self.files.iter().cloned()).collect()
+    }
+
     /// Writes it, and makes new files visible to a flake; returns the paths that changed.
     ///
     /// # Errors
@@ -78,7 +156,9 @@ impl Together {
             diff: String::new(),
             warnings: Vec::new(),
             removed: Vec::new(),
-            change: None,
+            changes: Vec::new(),
+            moves: Vec::new(),
+            files: Vec::new(),
             emptied: Vec::new(),
         };
         Together { overlays, all }
@@ -90,10 +170,15 @@ impl Together {
     /// As [`plan`].
     pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
         let nothing = || Ok((Facts::default(), Vec::new()));
-        let one = plan(workspace, &self.overlays, series, wanted, None, nothing)?;
-        if let Some(change) = one.change {
-            self.overlays.replace(&change.path, change.new)?;
+        let one =
+            plan(workspace, &self.overlays, series, wanted, None, Asking { offline: true, nixpkgs: None }, nothing)?;
+        for change in one.changes {
+            self.overlays.replace(&change.path, change.new.clone())?;
+            self.all.changes.retain(|known| known.path != change.path);
+            self.all.changes.push(change);
         }
+        self.all.moves.extend(one.moves);
+        self.all.files.extend(one.files);
         self.all.batch.append(one.batch);
         self.all.paths.extend(one.paths);
         self.all.diff.push_str(&one.diff);
@@ -129,7 +214,8 @@ pub fn plan(
     overlays: &Overlays,
     series: &Series,
     wanted: &[Wanted],
-    choice: Option<&overlays::Choice>,
+    choice: Option<&Choice>,
+    how: Asking<'_>,
     facts: impl FnOnce() -> Result<(Facts, Vec<Warning>), Error>,
 ) -> Result<Rewrite, Error> {
     let paths = name(series, wanted);
@@ -139,7 +225,9 @@ pub fn plan(
         diff: String::new(),
         warnings: Vec::new(),
         removed: Vec::new(),
-        change: None,
+        changes: Vec::new(),
+        moves: vec![Moves::of(series, wanted, &paths)],
+        files: paths.iter().cloned().zip(wanted.iter().map(|wanted| wanted.bytes.clone())).collect(),
         emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
     };
     for entry in &series.patches {
@@ -156,31 +244,57 @@ pub fn plan(
     if old == paths && !series.bound.is_empty() {
         return Ok(rewrite);
     }
-    let change = match series.bound.as_slice() {
-        [] if paths.is_empty() => None,
+    let changes = match series.bound.as_slice() {
+        [] if paths.is_empty() => Vec::new(),
         [] => {
-            let overlays::Chosen { file, select, .. } = overlays::choose(workspace, choice, &series.attr)?;
             let (facts, warnings) = facts()?;
             rewrite.warnings.extend(warnings);
-            let request = PatchRequest {
-                attr: series.attr.clone(),
-                elements: paths.iter().map(|p| element(workspace, file.path(), p)).collect::<Result<_, _>>()?,
-                position: None,
-                scope: Scope::All,
-                facts,
-                attribute: None,
+            let mut draft = |spot: Spot<'_>| {
+                let request = PatchRequest {
+                    attr: series.attr.clone(),
+                    elements: paths
+                        .iter()
+                        .map(|p| element(workspace, spot.file.path(), p))
+                        .collect::<Result<_, _>>()?,
+                    position: None,
+                    scope: Scope::All,
+                    facts: facts.clone(),
+                    attribute: None,
+                };
+                Ok(spot.file.add_patches(&Disk, spot.select, &request)?)
             };
-            let planned = file.add_patches(&Disk, select, &request)?;
-            rewrite.warnings.extend(planned.warnings);
-            planned.changes.into_iter().next()
+            let attrs = std::slice::from_ref(&series.attr);
+            let trial = match how.offline {
+                true => None,
+                false => Trial::begin(workspace, how.nixpkgs, attrs)?.ok(),
+            };
+            let mut try_it = |planned: &Planned, warnings: &mut Vec<Warning>| {
+                let Some(trial) = &trial else { return Ok(trial::Outcome::InEffect(Vec::new())) };
+                let overlays =
+                    planned.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
+                let written: Vec<(PathBuf, Vec<u8>)> = overlays.chain(rewrite.files.iter().cloned()).collect();
+                let change = trial::Change {
+                    attrs,
+                    written: &written,
+                    removed: &[],
+                    wanted: &paths,
+                    unwanted: &[],
+                    follows: &[],
+                };
+                trial.of(&change, warnings)
+            };
+            let chosen = choose::choose(workspace, choice, &series.attr, &mut draft, Some(&mut try_it))?;
+            rewrite.warnings.extend(chosen.warnings);
+            rewrite.warnings.extend(chosen.plan.warnings);
+            chosen.plan.changes
         }
-        _ => follow(workspace, overlays, series, &old, &paths)?,
+        _ => follow(workspace, overlays, series, wanted, &paths)?,
     };
-    if let Some(change) = change {
+    for change in &changes {
         rewrite.batch.write(&change.path, change.new.as_bytes());
-        rewrite.diff = diff(std::slice::from_ref(&change));
-        rewrite.change = Some(change);
     }
+    rewrite.diff = diff(&changes);
+    rewrite.changes = changes;
     Ok(rewrite)
 }
 
@@ -240,59 +354,50 @@ fn element(workspace: &Workspace, overlay: &Path, patch: &Path) -> Result<PatchE
     Ok(PatchElement::Path { relative: super::relative(overlay, patch)?, from_root: from_root(workspace, patch) })
 }
 
-/// Returns a path without `.` and `..`, going by its text.
-fn lexical(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
-}
-
 /// The list of a package in an overlay's text.
 struct List<'a> {
     workspace: &'a Workspace,
     series: &'a Series,
-    file: OverlayFile,
-    function: Place,
+    bound: &'a Bound,
+    file: &'a mut OverlayFile,
 }
 
 impl List<'_> {
     fn select(&self) -> Select {
-        self.function.span.map_or(Select::Only, |span| Select::Offset(span.start))
+        self.bound.function.span.map_or(Select::Only, |span| Select::Offset(span.start))
     }
 
-    /// Returns the elements in order: the file of each, or its text.
-    fn elements(&self) -> Vec<PathBuf> {
-        let dir = self.file.path().parent().unwrap_or(Path::new(""));
-        let start = self.function.span.map(|s| s.start);
+    /// Returns the elements in order: the file of each, without links, or its text; and each as it is asked for again.
+    fn elements(&self) -> Vec<(PathBuf, PatchElement)> {
+        let dir = base_of(self.file.path());
+        let start = self.bound.function.span.map(|s| s.start);
         let mut found = self.file.patched_packages();
-        found.retain(|p| p.attr == self.series.attr);
+        found.retain(|p| p.attr == self.bound.attr);
         // The function begins before all that is edited in it, so it stays where it is.
         if found.iter().any(|p| p.function.span.map(|s| s.start) == start) {
             found.retain(|p| p.function.span.map(|s| s.start) == start);
         }
         let path = |e: &crate::overlay::Element| match &e.path {
-            Some(written) => lexical(&dir.join(written)),
+            Some(written) => on_disk(e, self.file.path())
+                .or_else(|| super::resolved(&dir.join(written)).ok())
+                .unwrap_or_else(|| dir.join(written)),
             None => PathBuf::from(format!("\0{}", e.text)),
         };
-        found.iter().flat_map(|p| p.elements.iter().map(path)).collect()
+        found.iter().flat_map(|p| p.elements.iter().map(|e| (path(e), super::named(e)))).collect()
+    }
+
+    fn names(&self) -> Vec<PathBuf> {
+        self.elements().into_iter().map(|(name, _)| name).collect()
     }
 
     fn refuse(&self, why: String) -> Error {
-        Error::OverlayOrder { attr: self.series.attr.clone(), why, place: self.function.clone() }
+        Error::OverlayOrder { attr: self.series.attr.clone(), why, place: self.bound.function.clone() }
     }
 
     fn take(&mut self, changes: Vec<FileChange>) -> Result<(), Error> {
         match changes.into_iter().next() {
             Some(change) if change.path == self.file.path() => {
-                self.file = OverlayFile::parse(&change.path, change.new)?;
+                *self.file = OverlayFile::parse(&change.path, change.new)?;
                 Ok(())
             }
             Some(change) => Err(self.refuse(format!("its list is in an imported file, {}", change.path.display()))),
@@ -302,7 +407,7 @@ impl List<'_> {
 
     fn add(&mut self, path: &Path, at: usize) -> Result<(), Error> {
         let request = PatchRequest {
-            attr: self.series.attr.clone(),
+            attr: self.bound.attr.clone(),
             elements: vec![element(self.workspace, self.file.path(), path)?],
             position: Some(at),
             scope: Scope::All,
@@ -313,97 +418,136 @@ impl List<'_> {
         self.take(planned.changes)
     }
 
-    fn remove(&mut self, path: &Path) -> Result<(), Error> {
-        let which = [element(self.workspace, self.file.path(), path)?];
-        let planned = self.file.remove_patches(&Disk, self.select(), &self.series.attr, &which)?;
+    fn remove(&mut self, name: &Path) -> Result<(), Error> {
+        let Some((_, which)) = self.elements().into_iter().find(|(n, _)| n == name) else { return Ok(()) };
+        let planned = self.file.remove_patches(&Disk, self.select(), &self.bound.attr, &[which])?;
         self.take(planned.changes)
+    }
+
+    /// Brings the list into the wanted order; `file_of` says which file a name is that the list does not have yet.
+    fn bring(
+        &mut self,
+        wanted: &[PathBuf],
+        gone: &[PathBuf],
+        file_of: &dyn Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<(), Error> {
+        // Added first, removed then: a list that is never empty keeps its place and its form.
+        for (at, name) in wanted.iter().enumerate() {
+            if !self.names().contains(name)
+                && let Some(path) = file_of(name)
+            {
+                self.add(&path, at)?;
+            }
+        }
+        for name in gone.iter().filter(|name| !wanted.contains(name)) {
+            self.remove(name)?;
+        }
+        for (at, name) in wanted.iter().enumerate() {
+            if self.names().get(at) != Some(name)
+                && let Some(path) = file_of(name)
+            {
+                self.remove(name)?;
+                self.add(&path, at)?;
+            }
+        }
+        if self.names() != wanted {
+            return Err(self.refuse("its elements did not come into the wanted order".into()));
+        }
+        Ok(())
     }
 }
 
-/// Brings the list of the overlay from the old files to the new ones; what else is in it keeps its place.
+/// Brings the lists of the overlays from the old files to the new ones; what else is in them keeps its place. Every list that
+/// names an old file follows: that of another name of the package, or of another board.
 fn follow(
     workspace: &Workspace,
     overlays: &Overlays,
     series: &Series,
-    old: &[PathBuf],
+    wanted: &[Wanted],
     new: &[PathBuf],
-) -> Result<Option<FileChange>, Error> {
-    let list_of = |bound: &crate::queue::series::Bound| {
-        let file = overlays.file(&bound.file)?;
-        let file = OverlayFile::parse(file.path(), file.text().to_string()).ok()?;
-        Some(List { workspace, series, file, function: bound.function.clone() })
-    };
-    let dir = |file: &OverlayFile| file.path().parent().unwrap_or(Path::new("")).to_path_buf();
-    // In the list, files are named by way of the overlay's directory.
-    let named = |file: &OverlayFile, path: &PathBuf| -> Result<PathBuf, Error> {
-        Ok(lexical(&dir(file).join(super::relative(file.path(), path)?)))
-    };
-    let mut holding: Vec<List<'_>> = Vec::new();
-    for bound in &series.bound {
-        let Some(list) = list_of(bound) else { continue };
-        let names = old.iter().map(|p| named(&list.file, p)).collect::<Result<Vec<_>, _>>()?;
-        let holds = list.elements().iter().any(|e| names.contains(e));
-        if holds && !holding.iter().any(|l| l.file.path() == list.file.path() && l.function == list.function) {
-            holding.push(list);
+) -> Result<Vec<FileChange>, Error> {
+    let names =
+        |paths: &mut dyn Iterator<Item = &PathBuf>| paths.map(|p| super::resolved(p)).collect::<Result<Vec<_>, _>>();
+    let old = names(&mut series.patches.iter().map(|e| &e.path))?;
+    let new_names = names(&mut new.iter())?;
+    // What becomes of each old file.
+    let mut follows = Vec::new();
+    for (wanted, new) in wanted.iter().zip(&new_names) {
+        if let Some(from) = &wanted.from {
+            follows.push((super::resolved(from)?, new.clone()));
         }
     }
-    if holding.is_empty() {
-        holding.extend(series.bound.first().and_then(list_of));
+    let file_of = |name: &Path| new_names.iter().position(|n| n == name).and_then(|i| new.get(i)).cloned();
+    let mut files: Vec<(OverlayFile, String)> = Vec::new();
+    // Within a file the last function first, so that those before it stay where they are.
+    let mut bounds: Vec<&Bound> = series.bound.iter().collect();
+    bounds.sort_by_key(|bound| std::cmp::Reverse(bound.function.span.map(|span| span.start)));
+    bounds.dedup_by(|a, b| a.attr == b.attr && a.file == b.file && a.function == b.function);
+    let mut lists = Vec::new();
+    for bound in bounds {
+        let at = match files.iter().position(|(file, _)| file.path() == bound.file) {
+            Some(at) => at,
+            None => {
+                let Some(file) = overlays.file(&bound.file) else { continue };
+                files.push((OverlayFile::parse(file.path(), file.text().to_string())?, file.text().to_string()));
+                files.len() - 1
+            }
+        };
+        let Some((file, _)) = files.get_mut(at) else { continue };
+        let held = List { workspace, series, bound, file }.names();
+        if held.iter().any(|name| old.contains(name)) {
+            lists.push((bound, at, held));
+        }
     }
-    let mut lists = holding.into_iter();
-    let (Some(mut list), None) = (lists.next(), lists.next()) else {
-        let place = series.bound.first().map_or_else(|| Place::file(workspace.root()), |b| b.function.clone());
-        let why = "several overlays hold a part of it".to_string();
+    if lists.is_empty()
+        && let Some(bound) = series.bound.iter().find(|bound| bound.attr == series.attr)
+        && let Some(at) = files.iter().position(|(file, _)| file.path() == bound.file)
+        && let Some((file, _)) = files.get_mut(at)
+    {
+        let held = List { workspace, series, bound, file }.names();
+        lists.push((bound, at, held));
+    }
+    let of_queue = |held: &[PathBuf]| old.iter().filter(|name| held.contains(name)).cloned().collect::<Vec<_>>();
+    let alike = lists.windows(2).all(|pair| match pair {
+        [(_, _, one), (_, _, other)] => of_queue(one) == of_queue(other),
+        _ => true,
+    });
+    let is_new = |name: &PathBuf| !follows.iter().any(|(_, new)| new == name);
+    if !alike && new_names.iter().any(is_new) {
+        let place = lists.first().map_or_else(|| Place::file(workspace.root()), |(bound, _, _)| bound.function.clone());
+        let why =
+            "several overlays hold a part of it, and nothing says which of them a new patch belongs to".to_string();
         return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place });
-    };
-    let before = list.file.text().to_string();
-    let names = |paths: &[PathBuf]| paths.iter().map(|p| named(&list.file, p)).collect::<Result<Vec<_>, _>>();
-    let (old_names, new_names) = (names(old)?, names(new)?);
-    // Where a patch of the queue stood, the next one of the new queue goes; the rest behind the last of them.
-    let current = list.elements();
-    let mut coming = new_names.iter().cloned();
-    let mut wanted: Vec<PathBuf> = Vec::new();
-    let last = current.iter().rposition(|e| old_names.contains(e)).unwrap_or(current.len());
-    for (i, element) in current.iter().enumerate() {
-        if old_names.contains(element) {
-            wanted.extend(coming.next());
-        } else if !new_names.contains(element) {
-            wanted.push(element.clone());
-        }
-        if i == last {
-            wanted.extend(coming.by_ref());
-        }
     }
-    wanted.extend(coming);
-    // The overlay room writes a path as it is told: the file's, not the name in the list.
-    let file_of = |name: &PathBuf| new_names.iter().position(|n| n == name).and_then(|i| new.get(i)).cloned();
-    // Added first, removed then: a list that is never empty keeps its place and its form.
-    for (at, name) in wanted.iter().enumerate() {
-        if !list.elements().contains(name)
-            && let Some(path) = file_of(name)
-        {
-            list.add(&path, at)?;
+    for (bound, at, current) in lists {
+        let Some((file, _)) = files.get_mut(at) else { continue };
+        let mine = |name: &PathBuf| alike || follows.iter().any(|(old, new)| new == name && current.contains(old));
+        // Where a patch of the queue stood, the next one of the new queue goes; the rest behind the last of them.
+        let mut coming = new_names.iter().filter(|name| mine(name)).cloned();
+        let mut order: Vec<PathBuf> = Vec::new();
+        let last = current.iter().rposition(|e| old.contains(e)).unwrap_or(current.len());
+        for (i, element) in current.iter().enumerate() {
+            if old.contains(element) {
+                order.extend(coming.next());
+            } else if !new_names.contains(element) {
+                order.push(element.clone());
+            }
+            if i == last {
+                order.extend(coming.by_ref());
+            }
         }
+        order.extend(coming);
+        List { workspace, series, bound, file }.bring(&order, &old, &file_of)?;
     }
-    for (name, path) in old_names.iter().zip(old) {
-        if !wanted.contains(name) {
-            list.remove(path)?;
-        }
-    }
-    for (at, name) in wanted.iter().enumerate() {
-        if list.elements().get(at) != Some(name)
-            && let Some(path) = file_of(name)
-        {
-            list.remove(&path)?;
-            list.add(&path, at)?;
-        }
-    }
-    if list.elements() != wanted {
-        return Err(list.refuse("its elements did not come into the wanted order".into()));
-    }
-    let new = list.file.text().to_string();
-    let path = list.file.path().to_path_buf();
-    Ok((new != before).then(|| FileChange { path, old: before, edits: crate::base::edit::TextEdits::new(), new }))
+    let changed = files.into_iter().filter(|(file, before)| file.text() != before);
+    Ok(changed
+        .map(|(file, old)| FileChange {
+            path: file.path().to_path_buf(),
+            old,
+            edits: crate::base::edit::TextEdits::new(),
+            new: file.text().to_string(),
+        })
+        .collect())
 }
 
 /// Returns the patch relative to the root of the flake, when the workspace is one.
@@ -436,7 +580,6 @@ pub(crate) fn diff(changes: &[FileChange]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overlay::AttrPath;
 
     fn wanted(from: Option<&str>, subject: &str) -> Wanted {
         Wanted { from: from.map(PathBuf::from), bytes: Vec::new(), subject: subject.into(), rename: false }

@@ -5,14 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Error;
+use super::discover::{Found, Overlays, Standing, base_of, on_disk};
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::overlay::{AttrPath, OverlayFile, PatchedPackage};
+use crate::overlay::{AttrPath, Element, PatchedPackage};
 use crate::patch::{self, PatchFile};
-use crate::queue::Error;
-use crate::queue::overlays;
-use crate::queue::overlays::on_disk;
 
 /// The queue of a package.
 #[derive(Debug, Clone)]
@@ -32,6 +31,8 @@ pub struct Series {
 /// An overlay function that patches a package.
 #[derive(Debug, Clone)]
 pub struct Bound {
+    /// The package by the name that is bound: the queue's own, or another one that has patches of it.
+    pub attr: AttrPath,
     /// The overlay file.
     pub file: PathBuf,
     /// The function.
@@ -74,66 +75,18 @@ impl Entry {
     }
 }
 
-/// The overlays of a workspace, read once.
-#[derive(Debug)]
-pub struct Overlays {
-    files: Vec<OverlayFile>,
-}
-
 impl Overlays {
-    /// Reads the overlay files of a workspace, or only the one that the user named.
-    ///
-    /// # Errors
-    /// For a file that is named (on the command line or in overlayctl.toml) and cannot be read.
-    pub fn read(workspace: &Workspace, choice: Option<&overlays::Choice>) -> Result<Overlays, Error> {
-        if let Some(choice) = choice {
-            return Ok(Overlays { files: vec![overlays::open(&choice.path)?] });
-        }
-        let named = !workspace.settings().overlays.is_empty();
-        let mut files = Vec::new();
-        for path in workspace.overlay_candidates() {
-            match overlays::open(&path) {
-                Ok(file) => files.push(file),
-                Err(_) if !named => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Overlays { files })
-    }
-
-    /// Puts another text in the place of that of an overlay file.
-    ///
-    /// # Errors
-    /// Those of the overlay room.
-    pub fn replace(&mut self, path: &Path, text: String) -> Result<(), Error> {
-        for file in self.files.iter_mut().filter(|file| file.path() == path) {
-            *file = OverlayFile::parse(path, text.clone())?;
-        }
-        Ok(())
-    }
-
-    /// Returns the overlay file at a path.
-    pub fn file(&self, path: &Path) -> Option<&OverlayFile> {
-        self.files.iter().find(|file| file.path() == path)
-    }
-
     /// Returns the packages that are patched, those of folders that no overlay names included, sorted.
     pub fn packages(&self, workspace: &Workspace) -> Vec<AttrPath> {
-        let mut found: BTreeSet<AttrPath> =
-            self.files.iter().flat_map(OverlayFile::patched_packages).map(|p| p.attr).collect();
+        let ours = self.patched().filter(|(found, _)| found.standing != Standing::Beside);
+        let mut found: BTreeSet<AttrPath> = ours.map(|(_, package)| package.attr).collect();
         for entry in std::fs::read_dir(workspace.patches_dir()).into_iter().flatten().flatten() {
             let Some(attr) = entry.file_name().to_str().and_then(super::attr_of_dir) else { continue };
-            if crate::queue::files(&entry.path()).is_ok_and(|files| !files.is_empty()) {
+            if super::files(&entry.path()).is_ok_and(|files| !files.is_empty()) {
                 found.insert(attr);
             }
         }
         found.into_iter().collect()
-    }
-
-    /// Returns where a package is patched.
-    pub fn patched(&self, attr: &AttrPath) -> Vec<(&OverlayFile, PatchedPackage)> {
-        let of_file = |file| OverlayFile::patched_packages(file).into_iter().map(move |package| (file, package));
-        self.files.iter().flat_map(of_file).filter(|(_, package)| package.attr == *attr).collect()
     }
 
     /// Returns the queue of a package, without patches when it has none.
@@ -141,19 +94,26 @@ impl Overlays {
     /// # Errors
     /// [`Error::Fs`] for a patch that cannot be read.
     pub fn series(&self, workspace: &Workspace, attr: &AttrPath) -> Result<Series, Error> {
-        let dir = crate::queue::dir(workspace, attr);
+        let dir = super::dir(workspace, attr);
         let mut series =
             Series { attr: attr.clone(), dir: dir.clone(), patches: Vec::new(), others: Vec::new(), bound: Vec::new() };
         let mut seen = BTreeSet::new();
-        for (file, package) in self.patched(attr) {
-            series.bound.push(Bound { file: file.path().to_path_buf(), function: package.function.clone() });
+        // What lies beside and nothing leads to is somebody else's, unless it has files of this queue.
+        let ours = |(found, package): &(&Found, PatchedPackage)| {
+            let file = found.file.path();
+            let queued = |e: &Element| on_disk(e, file).is_some_and(|path| is_below(&path, &dir));
+            found.standing != Standing::Beside || package.elements.iter().any(queued)
+        };
+        let all: Vec<_> = self.patched().filter(ours).collect();
+        for (found, package) in all.iter().filter(|(_, package)| package.attr == *attr) {
+            let file = &found.file;
+            series.bound.push(Bound::of(file.path(), package));
             for element in &package.elements {
                 let Some(path) = on_disk(element, file.path()) else {
                     match &element.path {
                         Some(written) => {
-                            let path = file.path().parent().unwrap_or(Path::new("")).join(written);
                             // Reading it says what is the matter.
-                            fs::read(&path)?;
+                            fs::read(&base_of(file.path()).join(written))?;
                         }
                         None => series.others.push(element.url.clone().unwrap_or_else(|| element.text.clone())),
                     }
@@ -166,8 +126,18 @@ impl Overlays {
                 }
             }
         }
+        // Another name of the package, or another package, that has a file of this queue: it follows when the file does.
+        for (found, package) in all.iter().filter(|(_, package)| package.attr != *attr) {
+            let file = found.file.path();
+            let shares = |element: &Element| {
+                on_disk(element, file).is_some_and(|path| seen.contains(&path) || is_below(&path, &dir))
+            };
+            if package.elements.iter().any(shares) {
+                series.bound.push(Bound::of(file, package));
+            }
+        }
         if series.bound.is_empty() {
-            for name in crate::queue::files(&dir)? {
+            for name in super::files(&dir)? {
                 let path = dir.join(name);
                 let bytes = fs::read(&path)?;
                 series.patches.push(Entry { path, bytes, conditional: false });
@@ -187,6 +157,16 @@ impl Overlays {
         }
         Ok(series)
     }
+}
+
+impl Bound {
+    fn of(file: &Path, package: &PatchedPackage) -> Bound {
+        Bound { attr: package.attr.clone(), file: file.to_path_buf(), function: package.function.clone() }
+    }
+}
+
+fn is_below(path: &Path, dir: &Path) -> bool {
+    dir.canonicalize().is_ok_and(|dir| path.parent() == Some(dir.as_path()))
 }
 
 impl Series {

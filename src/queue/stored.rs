@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::fs::{self, Batch};
+use crate::base::fs;
 use crate::patch::queue::QueueName;
 use crate::patch::{self, PatchFile, normalise};
 use crate::queue::Error;
@@ -27,20 +27,14 @@ pub(crate) fn touched_files(bytes: &[u8]) -> Vec<String> {
     targets.iter().map(|target| target.path().to_string()).collect()
 }
 
-/// Plans the copy of a patch; a file whose bytes the queue has already keeps its name.
-pub(crate) fn enqueue(
-    queue_dir: &Path,
-    names: &mut Vec<String>,
-    bytes: Vec<u8>,
-    subject: String,
-    batch: &mut Batch,
-) -> QueuedPatch {
+/// Gives a patch its place in the queue; a file whose bytes the queue has already keeps its name.
+pub(crate) fn enqueue(queue_dir: &Path, names: &mut Vec<String>, bytes: &[u8], subject: &str) -> QueuedPatch {
     let same = |name: &&String| fs::read(&queue_dir.join(name)).is_ok_and(|old| old == bytes);
+    let subject = subject.to_string();
     if let Some(name) = names.iter().find(same) {
         return QueuedPatch { path: queue_dir.join(name), subject, new: false };
     }
     let name = QueueName::new(patch::queue::next_number(&*names), &subject).file_name();
-    batch.write(queue_dir.join(&name), bytes);
     names.push(name.clone());
     QueuedPatch { path: queue_dir.join(&name), subject, new: true }
 }

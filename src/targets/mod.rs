@@ -135,6 +135,30 @@ pub(crate) fn whole(workspace: &Workspace, selection: &Selection) -> Result<Grou
     }
 }
 
+/// Returns every package set that the workspace composes: the native one with its targets, and that of each board.
+///
+/// # Errors
+/// [`Error::Config`] when there is no nixpkgs, and those of the boards.
+pub fn all(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<Vec<(Option<String>, Group)>, Error> {
+    let selection = Selection { nixpkgs: nixpkgs.map(str::to_owned), ..Selection::default() };
+    let settings = workspace.settings();
+    let own = |typed: &&String| typed.contains('#') || typed.starts_with("nixosConfigurations.");
+    let targets: Vec<String> = settings.targets.iter().filter(|typed| !own(typed)).cloned().collect();
+    let native = group(workspace, workspace, &selection, None, &Board::default(), &targets)?;
+    let mut all = vec![(None, native)];
+    for (name, board) in &settings.boards {
+        let group = group(workspace, workspace, &selection, Some(name), board, &board.packages)?;
+        all.push((Some(name.clone()), group));
+    }
+    Ok(all)
+}
+
+/// Returns the system that builds: that of `overlayctl.toml`, else this machine's.
+pub fn system(workspace: &Workspace) -> String {
+    let here = || format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    workspace.settings().system.clone().unwrap_or_else(here)
+}
+
 /// Returns the native package set of the workspace without its overlays.
 ///
 /// # Errors

@@ -124,9 +124,7 @@ fn of_workspace(workspace: &Workspace, typed: &str, board: Option<&str>) -> Resu
         Place::File(path.to_path_buf())
     } else if there.join("flake.nix").is_file() {
         if !OUTPUTS.contains(&attr.first()) {
-            let system = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-            let settings = workspace.settings().system.clone();
-            let text = format!("packages.{}.{attr}", AttrPath::single(settings.unwrap_or(system)));
+            let text = format!("packages.{}.{attr}", AttrPath::single(super::system(workspace)));
             attr = AttrPath::parse(&text)?;
         }
         Place::Flake(path.to_path_buf())

@@ -9,7 +9,6 @@ use crate::verify::Error;
 use crate::verify::cause;
 use crate::verify::family::{Family, Times};
 use crate::verify::finding::{Answer, Cause};
-use crate::verify::subject::Patch;
 
 /// The derivations of a package that a target needs, told apart by what they have.
 #[derive(Debug, Default)]
@@ -87,22 +86,15 @@ pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(
 /// Says that files of the package's queue are in no overlay; `None` when all are.
 pub(super) fn unnamed(case: &Case<'_, '_>) -> Option<Answer> {
     let attr = &case.package.attr;
-    let files: Vec<&Patch> = case.package.unnamed.iter().collect();
-    let first = files.first()?;
+    let files = &case.package.unnamed;
+    let name = files.first()?.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
-    let path = first.place.path.display().to_string();
-    Some(
-        Answer::failed(
-            Cause::NotWiredIn,
-            format!("{} is in the queue of {attr}, and no overlay names it{more}", first.name),
-        )
-        .hint(format!("`overlayctl patch {attr} FILE` writes it into the overlay; remove the file if it is not wanted"))
-        .evidence(files.iter().map(|patch| format!("in no overlay: {}", patch.place.path.display())))
-        .command(format!(
-            "grep -rn {} --include=*.nix .",
-            super::asked::shell_word(path.rsplit('/').next().unwrap_or(""))
-        )),
-    )
+    let why = format!("{name} is in the queue of {attr}, and no overlay names it{more}");
+    let hint =
+        format!("`overlayctl patch {attr} FILE` writes it into the overlay; remove the file if it is not wanted");
+    let command = format!("grep -rn {} --include=*.nix .", super::asked::shell_word(&name));
+    let evidence = files.iter().map(|path| format!("in no overlay: {}", path.display()));
+    Some(Answer::failed(Cause::NotWiredIn, why).hint(hint).evidence(evidence).command(command))
 }
 
 /// Judges the level.

@@ -11,12 +11,15 @@ use serde::Serialize;
 
 use crate::base::diagnostic::{Verdict as Ending, Warning};
 use crate::base::progress::Progress;
+use crate::comparison::baseline::Baseline;
 use crate::comparison::sites;
+use crate::comparison::unreached::{self, Unreached};
 use crate::comparison::{self, Compared, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Delta, NodeId};
 use crate::nix::Nix;
 use crate::overlay::AttrPath;
+use crate::queue::model::{Asking, Model};
 use crate::targets::engine;
 use crate::targets::{Selection, Target};
 
@@ -100,6 +103,8 @@ pub struct Verified {
     pub counts: Counts,
     /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
+    /// Patches of the workspace that reach none of the targets.
+    pub unreached: Vec<Unreached>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// Whether what cannot be known is no failure.
@@ -221,7 +226,9 @@ pub fn verify(
     expected: Expected<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Verified, Error> {
-    let mut packages = wanted(subject::packages(workspace)?, &options.packages)?;
+    let nixpkgs = options.selection.nixpkgs.as_deref();
+    let model = Model::read(workspace, Asking { nixpkgs, offline: false })?;
+    let packages = wanted(subject::packages(workspace, &model), &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
@@ -230,14 +237,6 @@ pub fn verify(
     let mut identity = Identity::new(&nix);
     let (mut maker, mut comparisons) = (Maker::default(), Comparisons::new());
     let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
-    // What an overlay computes has no name in it; its file in a derivation shows it.
-    for package in &mut packages {
-        let after = delta.after();
-        package
-            .unnamed
-            .retain(|patch| !after.ids().any(|id| after.node(id).patches().any(|path| identity.same(path, patch))));
-    }
-    packages.retain(|package| !package.patches.is_empty() || !package.unnamed.is_empty());
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
     let mut verified = Verified {
@@ -247,7 +246,8 @@ pub fn verify(
         findings: Vec::new(),
         counts: Counts::default(),
         failures: comparison.failures.clone(),
-        warnings: comparison.warnings.clone(),
+        unreached: unreached::of(workspace, &options.selection, &Baseline::Unpatched, &comparison, &nix)?,
+        warnings: model.warnings.iter().chain(&comparison.warnings).cloned().collect(),
         allow_unknown: options.allow_unknown,
     };
     let mut compared = comparison.targets.iter().peekable();

@@ -197,7 +197,7 @@ fn overlays() -> Vec<Seed> {
     let patched = "prev.libfoo.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ PATCHES ]; })";
     let mut seeds = vec![
         seed("typo", "no-such-attribute", &format!("final: prev: {{ libfo = {patched}; }}").replace("prev.libfoo", "(prev.libfo or prev.libfoo)")),
-        seed("twice", "applied-twice", "final: prev: { libfoo = prev.libfoo.overrideAttrs (old: { patches = [ PATCHES PATCHES ]; }); }"),
+        Seed { after: After::NotBuilt, ..seed("twice", "applied-twice", "final: prev: { libfoo = prev.libfoo.overrideAttrs (old: { patches = [ PATCHES PATCHES ]; }); }") },
         seed("condition", "not-in-effect", &format!("final: prev: {{ libfoo = if prev.stdenv.hostPlatform.isStatic then prev.libfoo else {patched}; }}")),
         seed("empty-list", "not-wired-in", "final: prev: { libfoo = prev.libfoo.overrideAttrs (old: { patches = [ ]; }); }"),
         seed("target-keeps-the-old-one", "private-copy", &format!("final: prev: {{ libfoo = {patched}; app = prev.app.overrideAttrs (old: {{ buildInputs = [ prev.libfoo ]; }}); }}")),

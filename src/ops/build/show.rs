@@ -14,6 +14,7 @@ const ROWS: usize = 30;
 
 pub(super) fn document(built: &Built, verbose: bool) -> Document {
     let mut document = Document::new();
+    crate::ops::impact::show_unreached(&built.unreached, &mut document);
     comparison::show_failures(&built.failed_targets, &mut document);
     if built.dry_run {
         plan(&built.plan, verbose, &mut document);

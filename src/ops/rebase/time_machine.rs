@@ -20,7 +20,8 @@ use crate::ops::check::{self, Failure, State};
 use crate::overlay::{self, AttrPath};
 use crate::queue::Error as QueueError;
 use crate::queue::date;
-use crate::queue::series::{Overlays, Series};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Series;
 use crate::queue::source::Asked;
 
 /// How many revisions beside one that says nothing are tried before the search ends there.

@@ -11,6 +11,7 @@ use crate::view::{Block, Document, Role, Table, Text};
 
 pub(super) fn document(verified: &Verified, verbose: bool) -> Document {
     let mut document = Document::new();
+    crate::ops::impact::show_unreached(&verified.unreached, &mut document);
     comparison::show_failures(&verified.failures, &mut document);
     document.push(Block::Table(matrix(verified)));
     document.blank();

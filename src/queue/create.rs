@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Value};
 
+use super::Error;
 use crate::base::fs;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
 use crate::overlay::{FileChange, OverlayFile};
-use crate::queue::overlays::Error;
 
 /// The text of a new overlay.
 const TEXT: &str = "\
@@ -97,7 +97,7 @@ fn composers(workspace: &Workspace) -> Vec<PathBuf> {
 /// Plans to put the overlay at `path` into the list of overlays of the file `composer`, if it has one.
 fn wire_in(composer: &Path, path: &Path) -> Option<FileChange> {
     let relative = crate::queue::relative(composer, path).ok()?;
-    crate::queue::overlays::open(composer).ok()?.wire_in(&relative)
+    super::discover::open(composer).ok()?.wire_in(&relative)
 }
 
 /// Returns a place by custom where there is nothing yet.
@@ -123,7 +123,7 @@ fn is_custom(workspace: &Workspace, path: &Path) -> bool {
 fn is_loaded(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(Path::new(""));
     let above = if path.ends_with("default.nix") { folder.parent().unwrap_or(Path::new("")) } else { folder };
-    crate::queue::overlays::open(&above.join("default.nix")).is_ok_and(|file| file.composition().folder.is_some())
+    super::discover::open(&above.join("default.nix")).is_ok_and(|file| file.composition().folder.is_some())
 }
 
 /// Adds the overlay to the list in `overlayctl.toml`: one insertion, every other byte stays.

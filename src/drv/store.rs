@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::closure::Source;
 use crate::base::fs::FsError;
 use crate::base::store_path;
-use crate::drv::Source;
 
 /// How much is read at first; nearly every `.drv` file is smaller.
 const READ: usize = 1 << 16;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::Error;
+use super::discover::Disk;
 use crate::base::edit::TextEdits;
 use crate::overlay::{FileChange, Files, OverlayFile, Planned};
-use crate::queue::overlays::{Disk, Error};
 
 /// An overlay file and what is planned for it so far; nothing is written.
 pub(crate) struct Steps<'a> {
