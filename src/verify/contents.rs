@@ -159,7 +159,8 @@ fn without_effect(case: &Case<'_, '_>, all: &[&Known]) -> Option<Answer> {
     Some(Answer::failed(Cause::NoEffect, why).hint(hint).command(first.effect.by_hand()))
 }
 
-fn changed_files(patch: &[u8]) -> Vec<String> {
+/// Returns the files that a patch changes.
+pub(super) fn changed_files(patch: &[u8]) -> Vec<String> {
     let Ok(parsed) = crate::patch::PatchFile::parse(patch) else { return Vec::new() };
     parsed.check(1).unwrap_or_default().iter().map(|target| target.path().to_string()).collect()
 }

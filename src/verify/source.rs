@@ -11,14 +11,14 @@ use crate::base::{fs, store_path};
 use crate::config::Workspace;
 use crate::graph::NodeId;
 use crate::overlay::AttrPath;
-use crate::patch::{self, Options, PatchFile, Verdict};
+use crate::patch::{self, FileOutcome, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
 use crate::queue::applying;
 use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::derivation::Members;
 use crate::verify::effect;
-use crate::verify::finding::{Answer, Cause};
+use crate::verify::finding::{Answer, Cause, Verdict};
 use crate::verify::log::{BuildLog, Said, no_patched, said};
 use crate::verify::variant::Change;
 
@@ -56,10 +56,42 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
     if case.replay {
         return by_replay(case, id);
     }
+    // What can put a file back is looked at in any case; that it could not be is no answer.
+    if case.may_build && hooks_touch(case, id) {
+        let answer = by_replay(case, id)?;
+        if answer.verdict == Verdict::Failed {
+            return Ok(answer);
+        }
+    }
     match by_log(case, logs) {
         Some(answer) => Ok(answer),
         None => by_source(case, id),
     }
+}
+
+/// Returns a variable of a derivation's environment.
+fn variable_of(case: &Case<'_, '_>, id: NodeId, variable: &str) -> Option<String> {
+    let real = case.nix.physical(case.delta.after().node(id).drv_path())?;
+    let bytes = fs::read(&real).ok()?;
+    let derivation = crate::drv::parse(&bytes).ok()?;
+    let value = match derivation.structured_attrs() {
+        Some(attrs) => attrs.get(variable)?.as_str()?.to_string(),
+        None => String::from_utf8_lossy(derivation.env(variable)?).into_owned(),
+    };
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// Says whether what runs around the patches speaks of a file that they change, or of the source as a whole.
+fn hooks_touch(case: &Case<'_, '_>, id: NodeId) -> bool {
+    let hooks: Vec<String> = ["patchPhase", "prePatch", "postPatch", "preConfigure"]
+        .into_iter()
+        .filter_map(|hook| variable_of(case, id, hook))
+        .collect();
+    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
+    let files: Vec<String> = patches.flat_map(super::contents::changed_files).collect();
+    let names = files.iter().map(|file| file.rsplit('/').next().unwrap_or(file));
+    let words: Vec<&str> = names.chain(["$src", "${src", "$patches", "unpackPhase"]).collect();
+    hooks.iter().any(|hook| words.iter().any(|word| hook.contains(word)))
 }
 
 /// Ends a build after its patches and keeps what there is then.
@@ -70,15 +102,7 @@ const CAPTURE: &str = "mkdir -p \"$out\" && cp -a . \"$out/\" && exit 0";
 fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     let node = case.delta.after().node(id);
     let (drv_path, name) = (node.drv_path().to_string(), node.name().to_string());
-    let bytes = case.nix.physical(&drv_path).map(|real| fs::read(&real)).transpose()?.unwrap_or_default();
-    let text = |variable: &str| -> Option<String> {
-        let derivation = crate::drv::parse(&bytes).ok()?;
-        let value = match derivation.structured_attrs() {
-            Some(attrs) => attrs.get(variable)?.as_str()?.to_string(),
-            None => String::from_utf8_lossy(derivation.env(variable)?).into_owned(),
-        };
-        Some(value).filter(|value| !value.is_empty())
-    };
+    let text = |variable: &str| variable_of(case, id, variable);
     if text("buildCommand").is_some() {
         return Ok(Answer::unknown(format!(
             "{name} is made by a buildCommand: it has no phases that could be replayed"
@@ -86,13 +110,13 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     }
     let level = |flag: &str| flag.strip_prefix("-p").and_then(|n| n.parse::<usize>().ok());
     let strip = text("patchFlags").and_then(|flags| flags.split_whitespace().find_map(level)).unwrap_or(1);
-    let later = ["preConfigure", "configurePhase", "preBuild", "buildPhase", "preInstall", "installPhase"];
-    let change = Change {
-        set: later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect(),
-        unset: vec!["dontConfigure", "dontBuild", "dontInstall"],
-        only_out: true,
-        ..Change::default()
-    };
+    let later = ["preBuild", "buildPhase", "preInstall", "installPhase"];
+    let mut set: BTreeMap<&str, String> = later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect();
+    // Where the phase is replaced its hook is not run by the builder.
+    let before = text("preConfigure").unwrap_or_default();
+    set.extend(["preConfigure", "configurePhase"].map(|phase| (phase, format!("{before}\n{CAPTURE}"))));
+    let change =
+        Change { set, unset: vec!["dontConfigure", "dontBuild", "dontInstall"], only_out: true, ..Change::default() };
     let replayed = match effect::variant(case, &drv_path, &name, "up to its patches", &change)? {
         Ok(variant) => variant,
         Err(answer) => return Ok(answer),
@@ -103,20 +127,37 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         Some(Ok(tree)) => tree,
         _ => return Ok(Answer::unknown(format!("what {name} is patched to cannot be read")).command(command)),
     };
-    let back = Options { strip, fuzz: 0, reverse: true };
+    let forth = Options { strip, ..Options::default() };
+    let back = Options { reverse: true, ..forth };
+    let fits = |file: &FileOutcome| {
+        let applied = |hunk: &HunkOutcome| matches!(hunk.state, HunkState::Applied { .. });
+        file.skipped.is_none() && !file.hunks.is_empty() && file.hunks.iter().all(applied)
+    };
     let mut evidence = vec![format!("replayed: {out}")];
     for path in case.own_patches(id).iter().rev() {
         let patch = case.nix.physical(path).map(|real| fs::read(&real)).transpose()?.unwrap_or_default();
-        let outcome = patch::apply(&tree, &PatchFile::parse(&patch)?, &back)?;
+        let parsed = PatchFile::parse(&patch)?;
+        let outcome = patch::apply(&tree, &parsed, &back)?;
         if !outcome.accepted() {
-            let why =
-                format!("{} is not in what {name} is built of: {}", store_path::name(path), applying::why(&outcome));
-            return Ok(Answer::failed(Cause::NotApplied, why)
-                .hint(
-                    "its patchPhase, or what runs before and after it, does not leave the source as the patch makes it",
-                )
-                .evidence(evidence)
-                .command(command));
+            // A file that the patch fits once more is as it was before; one that it fits neither way was changed further.
+            let undone: Vec<String> = patch::apply(&tree, &parsed, &forth)?
+                .files
+                .iter()
+                .filter(|f| fits(f))
+                .map(|f| f.path.clone())
+                .collect();
+            let file = store_path::name(path);
+            return Ok(match undone.first() {
+                Some(first) => {
+                    Answer::failed(Cause::NotApplied, format!("{first} is without {file} in what {name} is built of"))
+                        .hint("its patchPhase, or what runs before and after it, puts it back or leaves it out")
+                }
+                None => {
+                    Answer::unknown(format!("{name} changes further what {file} changes: {}", applying::why(&outcome)))
+                }
+            }
+            .evidence(evidence)
+            .command(command));
         }
         evidence.push(format!("{path}: can be taken out of it again"));
         tree.update(outcome.changes);
@@ -213,11 +254,11 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         };
         evidence.push(format!("{}: {}", path, words(verdict)));
         let answer = match verdict {
-            Verdict::Clean | Verdict::Offset => continue,
-            Verdict::Fuzz if !is_own => continue,
+            Fit::Clean | Fit::Offset => continue,
+            Fit::Fuzz if !is_own => continue,
             // One of nixpkgs' own says more of the source at hand than of the patch.
             _ if !is_own => Answer::unknown(format!("{} of nixpkgs {}", store_path::name(path), words(verdict))),
-            Verdict::Fuzz => with_fuzz(case, path, &plural(usize::try_from(outcome.max_fuzz()).unwrap_or(0), "line")),
+            Fit::Fuzz => with_fuzz(case, path, &plural(usize::try_from(outcome.max_fuzz()).unwrap_or(0), "line")),
             _ => {
                 let at = applying::why(&outcome);
                 let at = if at.is_empty() { String::new() } else { format!(": {at}") };
@@ -232,14 +273,14 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         .command(command))
 }
 
-fn words(verdict: Verdict) -> &'static str {
+fn words(verdict: Fit) -> &'static str {
     match verdict {
-        Verdict::Clean => "applies",
-        Verdict::Offset => "applies, some lines away",
-        Verdict::Fuzz => "applies with fuzz only",
-        Verdict::AlreadyApplied => "is in the source already",
-        Verdict::PartlyApplied => "is in the source in part",
-        Verdict::FileGone => "changes a file that is not there",
-        Verdict::Conflict => "does not apply",
+        Fit::Clean => "applies",
+        Fit::Offset => "applies, some lines away",
+        Fit::Fuzz => "applies with fuzz only",
+        Fit::AlreadyApplied => "is in the source already",
+        Fit::PartlyApplied => "is in the source in part",
+        Fit::FileGone => "changes a file that is not there",
+        Fit::Conflict => "does not apply",
     }
 }

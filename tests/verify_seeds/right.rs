@@ -51,6 +51,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
         green("a-loop-that-says-so")
             .with("    patchPhase = \"for p in $patches; do echo applying patch $p; patch -p1 < $p; done\";"),
         green("changed-by-post-patch").with("    postPatch = \"sed -i s/says/tells/ foo.c\";"),
+        green("changed-in-the-patched-line").with("    postPatch = \"sed -i s/PATCHED/SUBSTITUTED/ foo.c\";"),
         green("a-build-that-never-is-the-same").edit(
             "packages.nix",
             "cp foo.h $out/include;",

@@ -61,6 +61,12 @@ fn not_applied() -> Vec<Seed> {
         let patched = "version PATCHED two of them";
         seeds.push(seed("in-already").cause("not-applied").edit("src/foo.c", "version one of the seeds", patched));
     }
+    let two: &[Edit] = &[CODE[0], ("other.c", "sum * 31", "sum * 37")];
+    for (linkage, target) in LINKAGES {
+        let name = format!("not-applied-one-of-two-files-put-back-{linkage}");
+        let seed = Seed::new(name, Wanted::Red).cause("not-applied").patch(two).target(target);
+        seeds.push(seed.with("postPatch = \"cp $src/foo.c foo.c\";"));
+    }
     let replay = Seed::new("not-applied-put-back-replayed", Wanted::Red).cause("not-applied");
     seeds.push(Seed { replay: true, ..replay.with("postPatch = \"cp $src/foo.c foo.c\";") });
     seeds
