@@ -146,7 +146,7 @@ fn without_effect(case: &Case<'_, '_>, all: &[&Known]) -> Option<Answer> {
     let patch = idle.first()?;
     let same = plural(first.effect.compared, "file");
     let why = match first.effect.differences.is_empty() {
-        true => format!("{} is the same without {patch}: no one of its {same} differs", first.name),
+        true => format!("{} is the same without {patch}: {same} compared, and none differs", first.name),
         false => format!("{} is the same without {patch}, which its other patches do not need", first.name),
     };
     let touched = case.package.patches.iter().filter(|p| idle.iter().any(|i| i.ends_with(&p.name)));
@@ -317,7 +317,6 @@ fn conclude(
 fn target_without(case: &mut Case<'_, '_>, all: &[&Known]) -> Result<Result<Option<String>, Answer>, Error> {
     let after = case.delta.after();
     let root = case.needs.target();
-    let (drv_path, name) = (after.node(root).drv_path().to_string(), after.node(root).name().to_string());
     let direct = after.inputs(root).iter().find_map(|id| {
         let known = all.iter().find(|known| known.name == after.node(*id).name())?;
         Some((*id, known.effect.plain.clone()?))
@@ -329,7 +328,7 @@ fn target_without(case: &mut Case<'_, '_>, all: &[&Known]) -> Result<Result<Opti
     let input = Replacement { drv_path: after.node(id).drv_path().to_string(), by: plain, paths: paths.clone() };
     let change = Change { input: Some(input), ..Change::default() };
     let what = format!("with {} without its patches", case.package.attr);
-    let variant = match effect::variant(case, &drv_path, &name, &what, &change)? {
+    let variant = match effect::variant(case, root, after.node(root).drv_path(), &what, &change)? {
         Ok(variant) => variant,
         Err(answer) => return Ok(Err(answer)),
     };

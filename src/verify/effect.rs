@@ -50,7 +50,7 @@ type Outputs = [(String, String)];
 /// Those of Nix and of reading what it built.
 pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, Answer>, Error> {
     let node = case.delta.after().node(id);
-    let (drv_path, name) = (node.drv_path().to_string(), node.name().to_string());
+    let name = node.name();
     let outputs: Vec<(String, String)> = node.outputs().map(|(n, p)| (n.to_string(), p.to_string())).collect();
     let paths: Vec<&str> = outputs.iter().map(|(_, path)| path.as_str()).collect();
     let valid = case.nix.valid(&paths)?;
@@ -77,7 +77,7 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
     }
     // What differs between two builds of the same is no effect of a patch.
     let again = Change { set: [("overlayctlAgain", "1".to_string())].into(), ..Change::default() };
-    let noise = match variant(case, &plain.drv_path, &name, "once more without its patches", &again)? {
+    let noise = match variant(case, id, &plain.drv_path, "once more without its patches", &again)? {
         Ok(again) => self::differences(case.nix, &plain.outputs, &again.outputs, &[]).0,
         Err(answer) => return Ok(Err(answer)),
     };
@@ -91,8 +91,8 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
     let mut without_effect = Vec::new();
     for path in unexplained {
         let at = own.iter().position(|p| *p == path).unwrap_or_default();
-        let before = series(case, &drv_path, &name, &own, at, &plain, &outputs)?;
-        let with = series(case, &drv_path, &name, &own, at + 1, &plain, &outputs)?;
+        let before = series(case, id, &own, at, &plain, &outputs)?;
+        let with = series(case, id, &own, at + 1, &plain, &outputs)?;
         let (before, with) = match (before, with) {
             (Ok(before), Ok(with)) => (before, with),
             (Err(answer), _) | (_, Err(answer)) => return Ok(Err(answer)),
@@ -107,8 +107,7 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
 /// Returns the outputs of a package with the first `count` of its patches.
 fn series(
     case: &mut Case<'_, '_>,
-    drv_path: &str,
-    name: &str,
+    id: NodeId,
     own: &[String],
     count: usize,
     plain: &Variant,
@@ -122,14 +121,14 @@ fn series(
     }
     let without = own.get(count..).unwrap_or_default().to_vec();
     let what = format!("with the first {count} of its {} patches", own.len());
-    let made = variant(case, drv_path, name, &what, &Change { without, ..Change::default() })?;
+    let drv_path = case.delta.after().node(id).drv_path();
+    let made = variant(case, id, drv_path, &what, &Change { without, ..Change::default() })?;
     Ok(made.map(|variant| variant.outputs))
 }
 
 /// Returns the package without its patches: as it is without the overlays where nothing else differs, else a variant of it.
 fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<Variant, Answer>, Error> {
     let (before, after) = (case.delta.before(), case.delta.after());
-    let name = after.node(id).name().to_string();
     if let Some(old) = case.delta.counterpart(id) {
         let made = |graph: &crate::graph::Graph, id: NodeId| -> BTreeSet<String> {
             let inputs = graph.inputs(id).iter();
@@ -141,33 +140,40 @@ fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<V
             let node = before.node(old);
             let outputs: Vec<(String, String)> = node.outputs().map(|(n, p)| (n.to_string(), p.to_string())).collect();
             let variant = Variant { drv_path: node.drv_path().to_string(), outputs };
-            return built(case, variant, &name, "without its patches");
+            return built(case, id, variant, "without its patches");
         }
     }
-    let drv_path = after.node(id).drv_path().to_string();
-    variant(case, &drv_path, &name, "without its patches", &Change { without: own.to_vec(), ..Change::default() })
+    variant(
+        case,
+        id,
+        after.node(id).drv_path(),
+        "without its patches",
+        &Change { without: own.to_vec(), ..Change::default() },
+    )
 }
 
-/// Makes a variant of a derivation and builds it, it alone.
+/// Makes a variant of the derivation at `drv_path`, which `id` or its unpatched self is, and builds it, it alone.
 pub(super) fn variant(
     case: &mut Case<'_, '_>,
+    id: NodeId,
     drv_path: &str,
-    name: &str,
     what: &str,
     change: &Change,
 ) -> Result<Result<Variant, Answer>, Error> {
     match case.maker.make(case.nix, drv_path, change)? {
-        Ok(variant) => built(case, variant, name, what),
+        Ok(variant) => built(case, id, variant, what),
         Err(answer) => Ok(Err(answer)),
     }
 }
 
 /// Builds a derivation when it is not there, and nothing else; said first, and not past the limit.
-fn built(case: &mut Case<'_, '_>, variant: Variant, name: &str, what: &str) -> Result<Result<Variant, Answer>, Error> {
+fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> Result<Result<Variant, Answer>, Error> {
     let paths: Vec<&str> = variant.outputs.iter().map(|(_, path)| path.as_str()).collect();
     if case.nix.valid(&paths)?.len() == paths.len() {
         return Ok(Ok(variant));
     }
+    let node = case.delta.after().node(id);
+    let name = node.name();
     let by_hand = format!("nix-store --realise {}", variant.drv_path);
     let not_compared = |why: String| Answer::unknown(format!("{name} was not compared with {name} {what}: {why}"));
     if !case.may_build {
@@ -183,9 +189,7 @@ fn built(case: &mut Case<'_, '_>, variant: Variant, name: &str, what: &str) -> R
         let why = format!("{} is not in the store and would be built for it first", store_path::name(other));
         return Ok(Err(not_compared(why).hint("build that, and verify again").command(by_hand)));
     }
-    let node_system = case.delta.after().node(0).system().to_string();
-    let pname = name.rsplit_once('-').map_or(name, |(pname, _)| pname);
-    let expected = (case.expected)(pname, name, &node_system);
+    let expected = (case.expected)(node.pname(), name, node.system());
     let human = crate::base::text::duration;
     let longer = format!("raise --compare-limit (it is {})", human(limit));
     if let Some(expected) = expected.filter(|expected| *expected > limit) {

@@ -101,7 +101,7 @@ const CAPTURE: &str = "mkdir -p \"$out\" && cp -a . \"$out/\" && exit 0";
 /// first.
 fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     let node = case.delta.after().node(id);
-    let (drv_path, name) = (node.drv_path().to_string(), node.name().to_string());
+    let (drv_path, name) = (node.drv_path(), node.name());
     let text = |variable: &str| variable_of(case, id, variable);
     if text("buildCommand").is_some() {
         return Ok(Answer::unknown(format!(
@@ -117,7 +117,7 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     set.extend(["preConfigure", "configurePhase"].map(|phase| (phase, format!("{before}\n{CAPTURE}"))));
     let change =
         Change { set, unset: vec!["dontConfigure", "dontBuild", "dontInstall"], only_out: true, ..Change::default() };
-    let replayed = match effect::variant(case, &drv_path, &name, "up to its patches", &change)? {
+    let replayed = match effect::variant(case, id, drv_path, "up to its patches", &change)? {
         Ok(variant) => variant,
         Err(answer) => return Ok(answer),
     };
