@@ -68,6 +68,10 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
     let effect =
         |differences, without_effect| Effect { differences, plain: Some(plain.clone()), without_effect, compared };
     let names = |paths: &[String]| paths.iter().map(|p| store_path::name(p).to_string()).collect::<Vec<_>>();
+    if differences.is_empty() && own.is_empty() {
+        let why = format!("which patches of {name} are the workspace's could not be told, and nothing of it differs");
+        return Ok(Err(Answer::unknown(why)));
+    }
     if differences.is_empty() {
         return Ok(Ok(effect(differences, names(&own))));
     }

@@ -11,7 +11,8 @@ use crate::ops::verify::{self, RunCheck};
 /// Proves that the patches are in what was built: derivation, source, log, closure, program, contents
 ///
 /// Each level says ok, FAILED with the cause by its name, unknown (what cannot be known never passes), or - where it does
-/// not apply. With --verbose every verdict comes with its evidence and a command that shows it by hand.
+/// not apply. For the contents the package is compared with itself without the patch, which comes from the store or a cache or is
+/// built, it alone; what then differs is searched for in all that the target needs to run. With --verbose every verdict comes with its evidence and a command that shows it by hand.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl verify --board aarch64
