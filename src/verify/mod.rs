@@ -228,7 +228,7 @@ pub fn verify(
 ) -> Result<Verified, Error> {
     let nixpkgs = options.selection.nixpkgs.as_deref();
     let model = Model::read(workspace, Asking { nixpkgs, offline: false })?;
-    let packages = wanted(subject::packages(workspace, &model), &options.packages)?;
+    let mut packages = wanted(subject::packages(workspace, &model), &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
@@ -237,6 +237,17 @@ pub fn verify(
     let mut identity = Identity::new(&nix);
     let (mut maker, mut comparisons) = (Maker::default(), Comparisons::new());
     let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
+    // What an overlay computes has no name in its text; its file in a derivation shows that it is in effect.
+    for package in &mut packages {
+        for path in std::mem::take(&mut package.unnamed) {
+            let patch = Patch::of_queue(&workspace.path(&path));
+            let after = delta.after();
+            match after.ids().any(|id| after.node(id).patches().any(|path| identity.same(path, &patch))) {
+                true => package.patches.push(patch),
+                false => package.unnamed.push(path),
+            }
+        }
+    }
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
     let mut verified = Verified {

@@ -1,6 +1,6 @@
 //! What is to be verified: the patches of the workspace that its targets should have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -96,6 +96,23 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
         },
         url: patch.url.clone(),
         bytes: patch.real.as_ref().and_then(|file| fs::read(file).ok()),
+    }
+}
+
+impl Patch {
+    /// Returns a file of a queue that an overlay has without naming it.
+    pub(super) fn of_queue(path: &Path) -> Patch {
+        Patch {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            subject: Some(queue::subject(path)),
+            place: Place::file(path),
+            listed: true,
+            outside_flake: false,
+            scoped: false,
+            boards: None,
+            url: None,
+            bytes: fs::read(path).ok(),
+        }
     }
 }
 
