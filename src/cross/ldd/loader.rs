@@ -158,16 +158,22 @@ impl Texts {
         let mut found = Texts { dirs: None, cache: None };
         let mut run: Vec<String> = Vec::new();
         for text in bytes.split(|b| *b == 0) {
-            let path =
-                std::str::from_utf8(text).ok().filter(|t| t.starts_with('/') && !t.contains(char::is_whitespace));
+            // What stands before the first text need not end in a zero.
+            let from = text.iter().rposition(|b| !b.is_ascii_graphic()).map_or(0, |at| at + 1);
+            let path = text.get(from..).and_then(|t| std::str::from_utf8(t).ok()).filter(|t| t.starts_with('/'));
             if let Some(cache) = path.filter(|path| path.ends_with("/ld.so.cache")) {
                 found.cache.get_or_insert_with(|| cache.to_string());
             }
             match path.and_then(|path| path.strip_suffix('/')).filter(|dir| dir.len() > 1) {
-                Some(dir) => run.push(dir.to_string()),
+                Some(dir) => {
+                    if from > 0 {
+                        run.clear();
+                    }
+                    run.push(dir.to_string());
+                }
                 None => {
                     let is_search_path = run.iter().any(|dir| dir.split('/').any(|part| part.starts_with("lib")));
-                    if is_search_path && found.dirs.is_none() {
+                    if is_search_path && found.dirs.as_ref().is_none_or(|dirs| dirs.len() < run.len()) {
                         found.dirs = Some(std::mem::take(&mut run));
                     }
                     run.clear();
@@ -259,8 +265,9 @@ mod tests {
 
     #[test]
     fn a_loader_says_where_it_looks() {
-        let texts =
-            Texts::of(b"x\0/var/tmp/\0/proc\0/lib/x86_64-linux-gnu/\0/usr/lib/\0rest\0/lib/\0/etc/ld.so.cache\0");
+        let texts = Texts::of(
+            b"x\0/var/tmp/\0/proc\0\xff/\xe1/lib/x86_64-linux-gnu/\0/usr/lib/\0rest\0/lib/\0/etc/ld.so.cache\0",
+        );
         assert_eq!(texts.dirs.unwrap(), ["/lib/x86_64-linux-gnu", "/usr/lib"]);
         assert_eq!(texts.cache.unwrap(), "/etc/ld.so.cache");
         assert!(Texts::of(b"").dirs.is_none());
