@@ -9,6 +9,7 @@ use std::process::Command;
 use overlayctl::cross::elf::Linkage;
 use overlayctl::cross::ldd::{Disk, Files, Found, Libraries, Loader, libraries};
 use overlayctl::cross::{Elf, Error, Platform, emulator};
+use overlayctl::ops::ldd;
 use proptest::prelude::*;
 
 /// The answer of a loader: needed name to path, `None` for "not found".
@@ -46,43 +47,133 @@ fn same(ours: &Answer, theirs: &Answer, canonical: &dyn Fn(&str) -> Option<Strin
     }
 }
 
+/// Our answer without what another name brought in already: a loader lists every file once.
+fn ours_once(libraries: &Libraries, canonical: &dyn Fn(&str) -> Option<String>) -> Answer {
+    let mut seen = BTreeSet::new();
+    let real = |path: &str| canonical(path).unwrap_or_else(|| path.to_string());
+    let known = libraries.needed.iter().filter(|n| n.found != Some(Found::Loader));
+    let once = known.filter(|n| n.path.as_deref().is_none_or(|path| seen.insert(real(path))));
+    // A name that is a path has no arrow in theirs.
+    once.filter(|n| !n.name.contains('/')).map(|n| (n.name.clone(), n.path.clone())).collect()
+}
+
+/// The ELF files below directories, sorted; links are not followed.
+fn elf_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
+    let mut rest = dirs.to_vec();
+    let mut found = Vec::new();
+    while let Some(path) = rest.pop() {
+        let Ok(kind) = path.symlink_metadata() else { continue };
+        if kind.is_dir() {
+            rest.extend(std::fs::read_dir(&path).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())));
+        } else if kind.is_file() {
+            let mut magic = [0; 4];
+            let read = std::fs::File::open(&path).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut magic));
+            found.extend(Some(path).filter(|_| read.is_ok() && &magic == b"\x7fELF"));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Asks the loader about a path, for a processor: whether it was content, and what it printed.
+type AskLoader<'l> = &'l dyn Fn(&str, &str) -> Option<(bool, String)>;
+
+/// Compares every `step`th program and library below `dirs` of a system with what its loader lists.
+fn compare_system(root: &Path, dirs: &[&str], step: usize, list: AskLoader<'_>) -> usize {
+    let disk = if root == Path::new("/") { Disk::here() } else { Disk::below([root.to_path_buf()]) };
+    let dirs: Vec<PathBuf> = dirs.iter().map(|dir| root.join(dir)).collect();
+    let (mut programs, mut shared, mut refused, mut most) = (0, 0, 0, 0);
+    for file in elf_files(&dirs).iter().step_by(step) {
+        let path = format!("/{}", file.strip_prefix(root).unwrap().display());
+        let found = match libraries(&disk, &path, None) {
+            Ok(Some(found)) if found.linkage == Some(Linkage::Dynamic) && !found.needed.is_empty() => found,
+            _ => continue,
+        };
+        let elf = Elf::read(&std::fs::read(file).unwrap()).unwrap().unwrap();
+        let Some((listed, text)) = list(&path, elf.machine.cpu.unwrap_or("")) else { continue };
+        // musl prints what it does not find as an error; glibc's trace ends with one where a file is not sound.
+        let theirs = parse_ldd(&text);
+        if !listed {
+            assert!(!found.is_complete(), "{path}: {text}");
+            refused += 1;
+            continue;
+        }
+        let loaders: BTreeSet<_> =
+            found.needed.iter().filter(|n| n.found == Some(Found::Loader)).map(|n| &n.name).collect();
+        let mut theirs = theirs;
+        theirs.retain(|name, path| !loaders.contains(name) && path.as_deref() != Some(name) && !name.contains('/'));
+        same(&ours_once(&found, &|p| disk.canonical(p)), &theirs, &|p| disk.canonical(p), &path);
+        assert_eq!(found.is_complete(), theirs.values().all(Option::is_some), "{path} {found:?}");
+        most = most.max(found.needed.len());
+        if elf.is_program() { programs += 1 } else { shared += 1 }
+    }
+    eprintln!(
+        "{}: {programs} programs and {shared} libraries compared, up to {most} needed; {refused} that neither completes",
+        root.display()
+    );
+    programs + shared
+}
+
+/// A sample; all of them with `OVERLAYCTL_LDD_FULL` set.
 #[test]
-fn installed_programs_resolve_as_the_loader_resolves_them() {
-    let loader = Path::new("/lib64/ld-linux-x86-64.so.2");
-    if !loader.exists() {
-        eprintln!("skipped: no {}", loader.display());
+fn installed_programs_and_libraries_resolve_as_the_loader_resolves_them() {
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    if !Path::new(loader).exists() {
+        eprintln!("skipped: no {loader}");
         return;
     }
-    let mut files: Vec<PathBuf> = std::fs::read_dir("/usr/bin").unwrap().filter_map(|e| Some(e.ok()?.path())).collect();
-    files.sort();
-    let disk = Disk::here();
-    let (mut compared, mut most) = (0, 0);
-    for file in files.iter().step_by(31) {
-        let path = file.to_string_lossy();
-        let Ok(Some(found)) = libraries(&disk, &path, None) else { continue };
-        if found.linkage != Some(Linkage::Dynamic) || found.interpreter.as_deref() != loader.to_str() {
-            continue;
-        }
-        let done = Command::new(loader).env_remove("LD_LIBRARY_PATH").arg("--list").arg(file).output().unwrap();
-        if !done.status.success() {
-            continue;
-        }
-        let theirs = parse_ldd(&String::from_utf8_lossy(&done.stdout));
-        // Private directories come by way of ld.so.cache, which is no part of a store.
-        if theirs.values().flatten().any(|p| {
-            !["/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/"]
-                .iter()
-                .any(|d| p.starts_with(d) && !p[d.len()..].contains('/'))
-        }) {
-            continue;
-        }
-        same(&ours(&found), &theirs, &|p| disk.canonical(p), &path);
-        assert!(found.is_complete(), "{path}");
-        compared += 1;
-        most = most.max(found.needed.len());
-    }
-    eprintln!("{compared} programs compared, up to {most} libraries");
+    let step = if std::env::var_os("OVERLAYCTL_LDD_FULL").is_some() { 1 } else { 37 };
+    let compared =
+        compare_system(Path::new("/"), &["usr/bin", "usr/sbin", "usr/lib", "usr/libexec"], step, &|path, cpu| {
+            // As ldd(1) does it; `--list` would end at the first that is missing.
+            let mut command = Command::new(loader);
+            command.env_remove("LD_LIBRARY_PATH").env("LD_TRACE_LOADED_OBJECTS", "1").current_dir("/");
+            let done = command.arg(path).output().ok().filter(|_| cpu == "x86_64")?;
+            Some((done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()))
+        });
     assert!(compared > 0);
+}
+
+/// Whole systems of other processors: `OVERLAYCTL_CHROOTS` names directories that `chroot` can enter, by way of binfmt_misc or with a
+/// qemu in them; each is asked by its own loader.
+#[test]
+fn other_systems_resolve_as_their_own_loaders_resolve_them() {
+    let Some(roots) = std::env::var_os("OVERLAYCTL_CHROOTS") else {
+        eprintln!("skipped: OVERLAYCTL_CHROOTS is not set");
+        return;
+    };
+    for root in std::env::split_paths(&roots) {
+        let names = |dir: &str| std::fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
+        let of_loader =
+            |name: &str| ["ld-linux", "ld-musl", "ld64.so", "ld.so."].iter().any(|stem| name.starts_with(stem));
+        let mut loaders = ["lib", "lib64"].iter().flat_map(|dir| {
+            names(dir).filter_map(move |e| {
+                Some(format!("/{dir}/{}", e.file_name().into_string().ok().filter(|n| of_loader(n))?))
+            })
+        });
+        let loader = loaders.next().unwrap_or_else(|| panic!("no loader in {}", root.display()));
+        // A user-mode qemu, copied in or found by the kernel.
+        let qemu = names("usr/bin").filter_map(|e| e.file_name().into_string().ok()).find(|n| n.starts_with("qemu-"));
+        let dirs = ["bin", "sbin", "lib", "usr/bin", "usr/sbin", "usr/lib", "usr/libexec"];
+        let dirs: Vec<&str> = dirs.into_iter().filter(|dir| !root.join(dir).is_symlink()).collect();
+        let compared = compare_system(&root, &dirs, 1, &|path, _| {
+            let mut command = Command::new("chroot");
+            command.arg(&root).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            if let Some(qemu) = &qemu {
+                command.args([&format!("/usr/bin/{qemu}"), "-E", "LD_TRACE_LOADED_OBJECTS=1"]);
+            } else {
+                command.env("LD_TRACE_LOADED_OBJECTS", "1");
+            }
+            let command = if loader.contains("musl") {
+                command.args([&loader, "--list", path])
+            } else {
+                command.args([&loader, path])
+            };
+            let done = command.output().ok()?;
+            Some((done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()))
+        });
+        assert!(compared > 0, "{}", root.display());
+    }
 }
 
 /// Every program below the directories of `OVERLAYCTL_BUILT` (separated by colons, say the outputs of the demo),
@@ -301,7 +392,7 @@ fn search_paths_are_followed_as_the_loader_follows_them() {
                 let mut theirs = theirs;
                 theirs.retain(|name, _| !name.starts_with('/'));
                 if *name == "no-default" {
-                    // ld.so.cache, which is not followed, would be switched off as well: all is missing for both.
+                    // What the cache has in the default directories is switched off as well: all is missing for both.
                     assert!(mine.values().all(Option::is_none), "{name} {mine:?}");
                 }
                 same(&mine, &theirs, &inside, &format!("{} {name}", target.compiler));
@@ -330,6 +421,113 @@ fn a_library_for_another_machine_is_passed_over() {
     if let Some(theirs) = here.list(&dir.join("program")) {
         assert_eq!(theirs["libf.so"], f.path);
     }
+}
+
+#[test]
+fn what_stops_the_loader_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let [here, ..] = &TARGETS;
+    let source = "int f(void) { return 1; }\n";
+    if !here.compile(&dir, "good/libf.so", source, &["-shared", "-fPIC", "-Wl,-soname,libf.so"]) {
+        return;
+    }
+    let sound = std::fs::read(dir.join("good/libf.so")).unwrap();
+    let flags = format!("-Wl,-rpath,{0}/bad:{0}/good", dir.display());
+    assert!(here.compile(&dir, "program", "int f(void); int main(void) { return f(); }\n", &["-Lgood", "-lf", &flags]));
+    let bad = dir.join("bad/libf.so");
+    std::fs::create_dir(dir.join("bad")).unwrap();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = sound.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("empty", Vec::new()),
+        ("short", sound[..40].to_vec()),
+        ("text", b"INPUT(libother.so) a script for the linker, long enough to be more than a header is".to_vec()),
+        ("other byte order", changed(5, 2)),
+        ("an object file", changed(16, 1)),
+        ("other class", changed(4, 1)),
+        ("other machine", changed(18, 40)),
+    ];
+    for (name, bytes) in cases {
+        std::fs::write(&bad, bytes).unwrap();
+        let found = libraries(&Disk::here(), &dir.join("program").to_string_lossy(), None).unwrap().unwrap();
+        let f = found.needed.iter().find(|n| n.name == "libf.so").unwrap();
+        let passed_over = name == "other class" || name == "other machine";
+        assert_eq!(found.is_complete(), passed_over, "{name} {f:?}");
+        let place = if passed_over { "good" } else { "bad" };
+        assert_eq!(f.path.as_deref(), dir.join(place).join("libf.so").to_str(), "{name}");
+        assert_eq!(f.problem.is_none(), passed_over, "{name}");
+        if let Some(theirs) = here.list(&dir.join("program")) {
+            assert_eq!(theirs.get("libf.so").cloned().flatten().is_some(), passed_over, "{name}: the loader");
+        }
+    }
+    // A directory of that name.
+    std::fs::remove_file(&bad).unwrap();
+    std::fs::create_dir(&bad).unwrap();
+    assert!(!libraries(&Disk::here(), &dir.join("program").to_string_lossy(), None).unwrap().unwrap().is_complete());
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_never_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let [here, ..] = &TARGETS;
+    if !here.compile(&dir, "program", "int main(void) { return 0; }\n", &[]) {
+        return;
+    }
+    let path = dir.join("cut");
+    let sound = std::fs::read(dir.join("program")).unwrap();
+    for length in (0..sound.len()).step_by(61).chain([sound.len() - 1]) {
+        std::fs::write(&path, &sound[..length]).unwrap();
+        match libraries(&Disk::here(), &path.to_string_lossy(), None) {
+            Ok(Some(found)) => assert!(!found.is_complete(), "{length} of {} bytes: {found:?}", sound.len()),
+            Ok(None) => assert!(length < 4, "{length}"),
+            Err(error) => assert!(matches!(error, Error::Elf { .. }), "{length}: {error}"),
+        }
+    }
+    // What it needs is cut off.
+    let shared = ["-shared", "-fPIC", "-Wl,-soname,libf.so"];
+    assert!(here.compile(&dir, "libf.so", "int f(void) { return 1; }\n", &shared));
+    let flags = format!("-Wl,-rpath,{}", dir.display());
+    assert!(here.compile(&dir, "user", "int f(void); int main(void) { return f(); }\n", &["-L.", "-lf", &flags]));
+    let library = std::fs::read(dir.join("libf.so")).unwrap();
+    std::fs::write(dir.join("libf.so"), &library[..library.len() / 2]).unwrap();
+    assert!(!libraries(&Disk::here(), &dir.join("user").to_string_lossy(), None).unwrap().unwrap().is_complete());
+}
+
+#[test]
+fn below_a_root_nothing_of_this_machine_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap().join("board");
+    let [here, ..] = &TARGETS;
+    std::fs::create_dir_all(root.join("usr/bin")).unwrap();
+    if !here.compile(&root, "usr/bin/program", "int main(void) { return 0; }\n", &[]) {
+        return;
+    }
+    std::os::unix::fs::symlink("/usr/bin/program", root.join("usr/bin/link")).unwrap();
+    let ask = |file: &str| {
+        let options = ldd::Options { file: file.into(), root: Some(root.clone()), ..ldd::Options::default() };
+        ldd::ldd(&options)
+    };
+    let outside = format!("{}/usr/bin/program", root.display());
+    for file in ["/usr/bin/program", "usr/bin/program", &outside, "/usr/bin/link"] {
+        let found = ask(file).unwrap();
+        assert!(!found.complete && !found.libraries.interpreter_found, "{file} {found:?}");
+        assert!(found.libraries.needed.iter().all(|n| n.path.is_none()), "{file} {found:?}");
+    }
+    // What is here and not there is not read either.
+    assert!(ask("/bin/sh").is_err());
+    let interpreter = ask("/usr/bin/program").unwrap().elf.interpreter.unwrap();
+    let copy = root.join(interpreter.trim_start_matches('/'));
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    std::fs::copy(&interpreter, &copy).unwrap();
+    assert!(ask("/usr/bin/program").unwrap().libraries.interpreter_found);
+    std::fs::write(&copy, b"\x7fELF").unwrap();
+    let cut = ask("/usr/bin/program").unwrap();
+    assert!(cut.libraries.problem.is_some_and(|p| p.contains(&interpreter)), "a loader that is cut off");
 }
 
 /// Files that are handed in.
@@ -453,6 +651,48 @@ fn glibc_in_a_store_knows_its_own_directory_only() {
     let lost = Given(files.0.into_iter().filter(|(path, _)| *path != loader).collect());
     assert!(!libraries(&lost, "/bin/p", None).unwrap().unwrap().interpreter_found);
     assert!(matches!(libraries(&lost, "/bin/none", None), Err(Error::File { .. })));
+}
+
+#[test]
+fn a_library_of_a_system_finds_what_the_system_has() {
+    let glibc = |dirs: &str| {
+        [fake(None, &[(SONAME, "ld-linux-x86-64.so.2")]), format!("\0{dirs}\0/etc/ld.so.cache\0").into()].concat()
+    };
+    let library =
+        fake(None, &[(NEEDED, "libz.so.1"), (NEEDED, "libopt.so"), (NEEDED, "libc.so.6"), (SONAME, "libcurl.so.4")]);
+    let libc = fake(None, &[(NEEDED, "ld-linux-x86-64.so.2"), (SONAME, "libc.so.6")]);
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    let mut files = BTreeMap::from([
+        ("/usr/lib/x86_64-linux-gnu/libcurl.so.4".to_string(), library.clone()),
+        (loader.to_string(), glibc("/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/")),
+        ("/lib/x86_64-linux-gnu/libc.so.6".to_string(), libc),
+        ("/usr/lib/x86_64-linux-gnu/libz.so.1".to_string(), fake(None, &[])),
+        ("/usr/lib64/libz.so.1".to_string(), fake(None, &[])),
+        ("/opt/lib/libopt.so".to_string(), fake(None, &[(NEEDED, "libcurl.so.4")])),
+    ]);
+    let path = "/usr/lib/x86_64-linux-gnu/libcurl.so.4";
+    let find = |files: &BTreeMap<String, Vec<u8>>, name: &str| {
+        let found = libraries(&Given(files.clone()), path, None).unwrap().unwrap();
+        assert_eq!(found.loader, Some(Loader::Glibc));
+        found.needed.into_iter().find(|n| n.name == name).unwrap()
+    };
+    assert_eq!(find(&files, "libz.so.1").path.as_deref(), Some("/usr/lib/x86_64-linux-gnu/libz.so.1"));
+    assert_eq!(find(&files, "libc.so.6").path.as_deref(), Some("/lib/x86_64-linux-gnu/libc.so.6"));
+    assert_eq!(find(&files, "ld-linux-x86-64.so.2").found, Some(Found::Loader));
+    // What only ld.so.conf names is not found by the loader; it is said.
+    assert_eq!(find(&files, "libopt.so").problem, None);
+    files.insert("/etc/ld.so.conf".to_string(), b"/opt/lib\n".to_vec());
+    let configured = find(&files, "libopt.so");
+    assert!(configured.path.is_none() && configured.problem.unwrap().contains("/opt/lib/libopt.so"));
+    // The same library on a system of musl.
+    let musl = fake(None, &[(NEEDED, "libz.so.1"), (NEEDED, "libc.musl-x86_64.so.1")]);
+    files.insert("/usr/lib/libm.so".to_string(), musl);
+    files.insert("/lib/ld-musl-x86_64.so.1".to_string(), fake(None, &[(SONAME, "libc.musl-x86_64.so.1")]));
+    files.insert("/etc/ld-musl-x86_64.path".to_string(), b"/usr/lib64\n".to_vec());
+    let found = libraries(&Given(files), "/usr/lib/libm.so", None).unwrap().unwrap();
+    assert_eq!(found.loader, Some(Loader::Musl));
+    let paths: Vec<_> = found.needed.iter().map(|n| n.path.as_deref().unwrap_or("")).collect();
+    assert_eq!(paths, ["/usr/lib64/libz.so.1", "/lib/ld-musl-x86_64.so.1"]);
 }
 
 proptest! {

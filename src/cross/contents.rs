@@ -11,13 +11,13 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::archive;
-use super::elf::Elf;
+use super::elf::{Elf, Kind as ElfKind};
 use super::error::Error;
 
 mod image;
 mod unit;
 
-use image::Image;
+use image::{Image, Pattern};
 use unit::{Kind, Object, Unit};
 
 /// The answer for one library and one program.
@@ -52,6 +52,9 @@ pub struct Evidence {
     pub offset: u64,
     /// The number of bytes that were compared and are equal.
     pub bytes: usize,
+    /// Whether it is a text, which others can have as well.
+    #[serde(skip)]
+    pub text: bool,
 }
 
 /// What was found out.
@@ -69,6 +72,8 @@ pub struct Contents {
     pub asked: usize,
     /// How many of these it has.
     pub same: usize,
+    /// Whether a copy of the library is in it of which it cannot be told whether it is patched.
+    pub copy: bool,
 }
 
 /// The most unchanged functions that are looked for, the largest first: each costs a search of the program.
@@ -78,53 +83,147 @@ const MAX_CHANGED: usize = 2000;
 
 /// Says which version of a library is in `program`: `before`, its archive without the patch, or `after`, with it.
 ///
-/// The program's symbol table is used where it has one. Relocations, and what linkers rewrite around them, are
-/// left out of the comparison.
-///
 /// # Errors
-/// [`Error::Archive`] and [`Error::Elf`] when one of the files is damaged.
+/// As for [`Library::archive`] and [`Library::look`].
 pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
-    let Some(elf) = Elf::read(program)? else {
+    if Elf::read(program)?.is_none() {
         return Ok(unknown("the program is no ELF file"));
-    };
-    let (Some(old), Some(new)) = (read(before)?, read(after)?) else {
-        return Ok(unknown("the library is no archive"));
-    };
-    let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
-    let (old, new_objects, new) = (units(&old), &new, units(&new));
-    if old.is_empty() || new.is_empty() {
-        return Ok(unknown("the archive holds no machine code (a thin archive, or link-time optimisation)"));
     }
-    if new.iter().all(|u| u.machine != elf.machine.number) {
-        return Ok(unknown("the archive is for another processor than the program"));
+    match Library::archive(before, after)? {
+        Ok(library) => library.look(program),
+        Err(contents) => Ok(contents),
     }
-    let changes = Changes::between(&old, &new);
-    if changes.is_empty() {
-        let why = "the patch changes no machine code and no data of the archive";
-        return Ok(Contents { verdict: Verdict::Unchanged, ..unknown(why) });
+}
+
+/// A library without and with the patch, taken apart once for many programs.
+#[derive(Debug)]
+pub struct Library {
+    old: Vec<Unit>,
+    new: Vec<Unit>,
+    objects: Vec<Object>,
+    /// The functions that it exports, where it is a shared library.
+    exports: Vec<String>,
+}
+
+impl Library {
+    /// Takes two archives apart; the answer for every program where they say nothing.
+    ///
+    /// # Errors
+    /// [`Error::Archive`] when one is damaged.
+    pub fn archive(before: &[u8], after: &[u8]) -> Result<Result<Library, Contents>, Error> {
+        let (Some(old), Some(objects)) = (read(before)?, read(after)?) else {
+            return Ok(Err(unknown("the library is no archive")));
+        };
+        let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
+        let library = Library { old: units(&old), new: units(&objects), objects, exports: Vec::new() };
+        if library.old.is_empty() || library.new.is_empty() {
+            let why = "the archive holds no machine code (a thin archive, or link-time optimisation)";
+            return Ok(Err(unknown(why)));
+        }
+        Ok(library.changed("the patch changes no machine code and no data of the archive"))
     }
-    let image = Image::new(program);
-    let mut evidence = Vec::new();
-    for change in changes.parts.iter().take(MAX_CHANGED) {
-        change.look(&image, &mut evidence);
+
+    /// Takes the texts of two shared libraries; their code is fitted to its place and cannot be compared.
+    ///
+    /// A copy can be recognised also where no text differs: by the functions that the library exports. Of programs nothing is taken,
+    /// they hold others' texts.
+    pub fn shared(before: &[u8], after: &[u8]) -> Option<Library> {
+        let is_library = |bytes: &[u8]| Elf::read(bytes).ok().flatten().is_some_and(|elf| elf.kind == ElfKind::Shared);
+        if !is_library(before) || !is_library(after) {
+            return None;
+        }
+        let (mut old, mut new) = (unit::texts(before), unit::texts(after));
+        // Where a text begins is not always to be seen: what stands in the other one somewhere is no difference.
+        let only_here = |units: &mut Vec<Unit>, others: &[Unit], bytes: &[u8]| {
+            let theirs: HashSet<&Pattern> = others.iter().map(|unit| &unit.pattern).collect();
+            units.retain(|unit| theirs.contains(&unit.pattern) || !unit.pattern.stands_in(bytes));
+        };
+        let all = old.clone();
+        only_here(&mut old, &new, after);
+        only_here(&mut new, &all, before);
+        Some(Library { old, new, objects: Vec::new(), exports: unit::exports(after) })
     }
-    // Only a static program holds what starts it.
-    let basis = if elf.is_static() { always_linked(new_objects) } else { HashSet::new() };
-    let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
-    let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
-    let mut result = Contents {
-        verdict: Verdict::Unknown,
-        why: String::new(),
-        evidence,
-        changed_members: changes.members(),
-        asked: asked.len(),
-        same,
-    };
-    conclude(&mut result, question);
-    if result.verdict == Verdict::Unknown && !elf.is_static() {
-        result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+
+    fn changed(self, why: &str) -> Result<Library, Contents> {
+        match Changes::between(&self.old, &self.new).is_empty() {
+            true => Err(Contents { verdict: Verdict::Unchanged, ..unknown(why) }),
+            false => Ok(self),
+        }
     }
-    Ok(result)
+
+    /// Says which version is in a program or library.
+    ///
+    /// Its symbol table is used where it has one. Relocations, and what linkers rewrite around them, are left out of the comparison.
+    ///
+    /// # Errors
+    /// [`Error::Elf`] when its header is damaged.
+    pub fn look(&self, program: &[u8]) -> Result<Contents, Error> {
+        let Some(elf) = Elf::read(program)? else { return Ok(unknown("it is no ELF file")) };
+        let mut machines = self.new.iter().map(|u| u.machine).peekable();
+        if machines.peek().is_some() && machines.all(|machine| machine != elf.machine.number) {
+            return Ok(unknown("the library is for another processor"));
+        }
+        let changes = Changes::between(&self.old, &self.new);
+        let image = Image::new(program);
+        let mut evidence = Vec::new();
+        for change in changes.parts.iter().take(MAX_CHANGED) {
+            change.look(&image, &mut evidence);
+        }
+        // Only a static program holds what starts it.
+        let basis = if elf.is_static() { always_linked(&self.objects) } else { HashSet::new() };
+        let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
+        let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
+        let held = Held::of(self, &changes.unchanged, &image);
+        // A short text alone is no sign of the library: others say `out of memory` as well.
+        if same == 0 && !held.says_copy() {
+            evidence.retain(|e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT);
+        }
+        let mut result = Contents {
+            verdict: Verdict::Unknown,
+            why: String::new(),
+            evidence,
+            changed_members: changes.members(),
+            asked: asked.len(),
+            same,
+            copy: false,
+        };
+        conclude(&mut result, question, &held, elf.is_static());
+        Ok(result)
+    }
+}
+
+/// How much of what did not change is in a program beside its code: texts, and names of functions that it exports.
+struct Held {
+    texts: usize,
+    of: usize,
+    longest: usize,
+    names: usize,
+    of_names: usize,
+}
+
+/// The longest text that others can have as well.
+const LONG_TEXT: usize = 16;
+
+impl Held {
+    fn of(library: &Library, unchanged: &[&Unit], image: &Image<'_>) -> Held {
+        let mut texts: Vec<&&Unit> =
+            unchanged.iter().filter(|u| u.kind == Kind::Text && u.pattern.len() > LONG_TEXT).take(MAX_ASKED).collect();
+        let of = texts.len();
+        texts.retain(|u| u.pattern.find_in(image).is_some());
+        let names = |symbols: &HashSet<&str>| library.exports.iter().filter(|n| symbols.contains(n.as_str())).count();
+        Held {
+            texts: texts.len(),
+            of,
+            longest: texts.iter().map(|u| u.pattern.len()).max().unwrap_or(0),
+            names: image.symbols.as_ref().map_or(0, names),
+            of_names: library.exports.len(),
+        }
+    }
+
+    fn says_copy(&self) -> bool {
+        let texts = self.texts * 2 >= self.of && (self.texts >= 2 || self.longest > 2 * LONG_TEXT);
+        texts || self.names >= 2 && self.names * 2 >= self.of_names
+    }
 }
 
 fn unknown(why: &str) -> Contents {
@@ -135,6 +234,7 @@ fn unknown(why: &str) -> Contents {
         changed_members: Vec::new(),
         asked: 0,
         same: 0,
+        copy: false,
     }
 }
 
@@ -238,9 +338,10 @@ impl Change<'_> {
             unit.and_then(|u| Some((u.pattern.find_in(image)?, u)))
         }
         let (mut old, mut new) = (found(self.old, image), found(self.new, image));
-        // One version can begin with the other, as a text that grew at its end: the longer one is meant.
+        // One version can be a part of the other, as a text that grew: the longer one is meant.
         if let (Some((old_at, old_unit)), Some((new_at, new_unit))) = (old, new)
-            && old_at == new_at
+            && old_at < new_at + new_unit.pattern.len() as u64
+            && new_at < old_at + old_unit.pattern.len() as u64
         {
             match old_unit.pattern.len().cmp(&new_unit.pattern.len()) {
                 std::cmp::Ordering::Less => old = None,
@@ -251,7 +352,8 @@ impl Change<'_> {
         for (hit, patched) in [(old, false), (new, true)] {
             let Some((offset, unit)) = hit else { continue };
             let (member, part) = (unit.member.clone(), unit.name.clone());
-            evidence.push(Evidence { member, part, patched, offset, bytes: unit.pattern.compared() });
+            let text = unit.kind == Kind::Text;
+            evidence.push(Evidence { member, part, patched, offset, bytes: unit.pattern.compared(), text });
         }
     }
 }
@@ -274,7 +376,11 @@ impl Question {
         let all = || unchanged.iter().filter(compiled).copied();
         let capped = |units: &mut dyn Iterator<Item = &'a Unit>| units.take(MAX_ASKED).collect::<Vec<_>>();
         if let Some(names) = &image.symbols {
-            return (Question::Named, capped(&mut all().filter(|u| names.contains(u.name.as_str()))));
+            let named = capped(&mut all().filter(|u| names.contains(u.name.as_str())));
+            // What a stripped library exports may have nothing to do with a copy that it hides.
+            if !named.is_empty() || !image.exported_only {
+                return (Question::Named, named);
+            }
         }
         let basic = capped(&mut all().filter(|u| basis.contains(u.member.as_str())));
         if basic.is_empty() { (Question::Largest, capped(&mut all())) } else { (Question::Basis, basic) }
@@ -298,7 +404,7 @@ impl Question {
     }
 }
 
-fn conclude(result: &mut Contents, question: Question) {
+fn conclude(result: &mut Contents, question: Question, held: &Held, is_static: bool) {
     let patched = result.evidence.iter().filter(|e| e.patched).count();
     let unpatched = result.evidence.len() - patched;
     let (asked, same) = (result.asked, result.same);
@@ -321,10 +427,20 @@ fn conclude(result: &mut Contents, question: Question) {
             "it was linked with another library or another build of this one: {} of {asked} functions {which}",
             asked - same
         );
-        (Verdict::Unpatched, why)
+        // Of a file that was not linked with the archive it says that there is a copy, not which one.
+        result.copy = !is_static;
+        (if is_static { Verdict::Unpatched } else { Verdict::Unknown }, why)
     } else if question.says_linked(asked, same) {
         (Verdict::Unused, "it is linked with the library, but uses nothing that the patch changes".to_string())
+    } else if held.says_copy() {
+        result.copy = true;
+        let why = format!(
+            "{} of {} texts of the library are in it, and of its code nothing was recognised",
+            held.texts, held.of
+        );
+        (Verdict::Unknown, why)
     } else if same > 0 {
+        result.copy = question == Question::Named;
         let why = format!("only {same} of {asked} functions of the library were recognised in it");
         (Verdict::Unknown, why)
     } else {

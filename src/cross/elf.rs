@@ -253,6 +253,9 @@ fn read_class<H: FileHeader<Endian = ByteOrder>>(bytes: &[u8]) -> Result<Elf, Er
 
     let segments = damage.note("program headers", header.program_headers(endian, bytes)).unwrap_or(&[]);
     let sections = damage.note("section headers", header.section_headers(endian, bytes));
+    if let Some(end) = end_of_segments::<H>(endian, bytes, header, segments, sections.unwrap_or(&[])) {
+        damage.say(&format!("it is cut off: what it loads ends at byte {end}, the file at {}", bytes.len()));
+    }
     let dynamic = read_dynamic::<H>(endian, bytes, segments, &mut damage);
     let interpreter = segments.iter().find(|s| s.p_type(endian) == raw::PT_INTERP).and_then(|segment| {
         let text = damage.note("interpreter", segment.interpreter(endian, bytes))??;
@@ -301,6 +304,27 @@ fn read_class<H: FileHeader<Endian = ByteOrder>>(bytes: &[u8]) -> Result<Elf, Er
         stripped: sections.map(|all| !all.iter().any(|s| s.sh_type(endian) == raw::SHT_SYMTAB)),
         damage: damage.0,
     })
+}
+
+/// Returns where the segments of a program or library end when that is beyond the end of the file.
+///
+/// A file of debugging information keeps the program headers of its program and none of the bytes: its code has no bits.
+fn end_of_segments<H: FileHeader<Endian = ByteOrder>>(
+    endian: ByteOrder,
+    bytes: &[u8],
+    header: &H,
+    segments: &[H::ProgramHeader],
+    sections: &[H::SectionHeader],
+) -> Option<u64> {
+    let loaded = matches!(header.e_type(endian), raw::ET_EXEC | raw::ET_DYN);
+    let is_debug = sections.iter().any(|section| {
+        section.sh_type(endian) == raw::SHT_NOBITS && section.sh_flags(endian).contains(raw::SHF_EXECINSTR)
+    });
+    let ends = segments.iter().filter(|s| s.p_type(endian) == raw::PT_LOAD).map(|segment| {
+        let (offset, size) = segment.file_range(endian);
+        offset.saturating_add(size)
+    });
+    ends.max().filter(|end| loaded && !is_debug && *end > bytes.len() as u64)
 }
 
 #[derive(Default)]

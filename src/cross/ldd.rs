@@ -1,16 +1,17 @@
 //! The libraries of a program, found as its loader would find them, without running anything.
 //!
 //! glibc's rules are those of `elf/dl-load.c`, musl's those of `ldso/dynlink.c`; see [`Loader`]. Not followed are
-//! `LD_LIBRARY_PATH`, `LD_PRELOAD`, `ld.so.cache` and glibc's `glibc-hwcaps` directories: none of them is there in a
-//! store. Files are seen through [`Files`].
+//! `LD_LIBRARY_PATH` and `LD_PRELOAD`, which are the user's, and the `glibc-hwcaps` directories and entries of the cache,
+//! which are the processor's. Files are seen through [`Files`].
 
 use std::collections::{HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::elf::{Elf, Kind, Linkage};
+use super::elf::{Class, Elf, Kind, Linkage};
 use super::error::Error;
 
+mod cache;
 mod disk;
 mod loader;
 mod script;
@@ -19,16 +20,25 @@ pub use disk::Disk;
 pub use loader::Loader;
 pub use script::{Shebang, shebang};
 
+use cache::Cache;
+use loader::Start;
+
 /// The files of a closure, by the paths that the programs themselves would use.
 pub trait Files {
-    /// Returns the bytes of a file, `None` when it is not there; symbolic links are followed.
+    /// Returns the bytes of a file, `None` when it is not there or may not be opened; symbolic links are followed.
     ///
     /// # Errors
-    /// [`Error::File`] when it is there and cannot be read.
+    /// [`Error::File`] when it can be opened and not be read: a directory.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error>;
 
     /// Returns the path with every symbolic link followed, `None` when there is no such file.
     fn canonical(&self, path: &str) -> Option<String>;
+
+    /// Returns the names in a directory, sorted; none when there is no such directory.
+    fn names(&self, dir: &str) -> Vec<String> {
+        let _ = dir;
+        Vec::new()
+    }
 }
 
 /// By what a library was found.
@@ -39,6 +49,8 @@ pub enum Found {
     Rpath(String),
     /// `DT_RUNPATH` of this file.
     Runpath(String),
+    /// The cache of a system, `/etc/ld.so.cache`.
+    Cache,
     /// A directory that the loader searches by itself.
     DefaultDirectory(String),
     /// It is the loader, which is there already.
@@ -79,6 +91,9 @@ pub struct Libraries {
     pub interpreter: Option<String>,
     /// Whether the interpreter is there.
     pub interpreter_found: bool,
+    /// What is wrong with the file itself or with its interpreter: it is cut off, or for another machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// Every needed name once, in the order in which a loader meets them: breadth first.
     pub needed: Vec<Needed>,
 }
@@ -92,7 +107,7 @@ impl Libraries {
     /// Says whether the loader and everything needed is found and fits.
     pub fn is_complete(&self) -> bool {
         let interpreter = self.interpreter.is_none() || self.interpreter_found;
-        interpreter && self.needed.iter().all(|n| n.path.is_some() && n.problem.is_none())
+        interpreter && self.problem.is_none() && self.needed.iter().all(|n| n.path.is_some() && n.problem.is_none())
     }
 }
 
@@ -119,51 +134,62 @@ pub fn libraries(files: &dyn Files, path: &str, default_dirs: Option<&[String]>)
     let bytes = files.read(path)?.ok_or_else(absent)?;
     let Some(elf) = Elf::read(&bytes)? else { return Ok(None) };
     drop(bytes);
-    // The kernel hands the loader the program's real place.
-    let path = files.canonical(path).unwrap_or_else(|| path.to_string());
+    // The kernel hands the loader the program's real place; a library is opened by the name that it is asked for by.
+    let path = if elf.is_program() { files.canonical(path) } else { None }.unwrap_or_else(|| path.to_string());
 
+    let start = Start::of(files, &elf, &path);
     let interpreter = elf.interpreter.clone();
-    let interpreter_file = interpreter.as_deref().and_then(|i| files.canonical(i));
-    let loader = Loader::of(&elf);
     let mut result = Libraries {
         linkage: elf.linkage(),
-        loader: Some(loader).filter(|_| elf.linkage() == Some(Linkage::Dynamic)),
-        interpreter_found: interpreter_file.is_some(),
-        interpreter: interpreter.clone(),
+        loader: Some(start.loader).filter(|_| elf.linkage() == Some(Linkage::Dynamic)),
+        interpreter_found: interpreter.as_deref().is_some_and(|i| files.canonical(i).is_some()),
+        problem: elf.damage.clone(),
+        interpreter,
         needed: Vec::new(),
     };
     if matches!(elf.kind, Kind::Relocatable | Kind::Core) {
         return Ok(Some(result));
     }
-
+    if let (Some(interpreter), None) = (&result.interpreter, &result.problem)
+        && let Some(Tried::PassedOver(what) | Tried::Stops(what)) = examine(files, interpreter, Some(&elf), None)
+    {
+        result.problem = Some(format!("its loader {interpreter}: {what}"));
+    }
     let dirs = match default_dirs {
         Some(dirs) => dirs.to_vec(),
-        None => loader.default_dirs(files, &elf, interpreter.as_deref())?,
+        None => start.dirs.clone(),
     };
     let mut search = Search {
         files,
-        loader,
-        interpreter,
+        loader: start.loader,
+        cache: start.cache.as_deref().map(|path| Cache::read(files, path, elf.endianness)),
+        interpreter: start.path,
         dirs,
         loaded: vec![Loaded { path, elf, by: None }],
         by_name: HashMap::new(),
         by_file: HashMap::new(),
     };
     if let Some(first) = search.loaded.first() {
-        search.by_file.insert(first.path.clone(), 0);
+        search.by_file.insert(files.canonical(&first.path).unwrap_or_else(|| first.path.clone()), 0);
         // A library that is asked for by its own name, by something it needs, is there already.
         if let Some(soname) = first.elf.soname.clone() {
             search.by_name.insert(soname, first.path.clone());
         }
     }
-    search.name_the_loader(interpreter_file)?;
-    search.run(&mut result.needed)?;
+    // The loader is mapped before anything else, under its SONAME.
+    if let (Some(soname), Some(interpreter), Loader::Glibc) = (start.soname, &search.interpreter, search.loader) {
+        search.by_name.insert(soname, interpreter.clone());
+    }
+    search.run(&mut result.needed);
     Ok(Some(result))
 }
 
 struct Search<'a> {
     files: &'a dyn Files,
     loader: Loader,
+    /// The cache of the system, when the loader looks into one; itself `None` when it is not there.
+    cache: Option<Option<Cache>>,
+    /// The loader's own file.
     interpreter: Option<String>,
     dirs: Vec<String>,
     loaded: Vec<Loaded>,
@@ -190,23 +216,15 @@ impl Hit {
     fn new(path: String, found: Found, tried: Tried) -> Hit {
         match tried {
             Tried::Fits(elf) => Hit { path, found, problem: None, elf: Some(*elf) },
-            Tried::Wrong(problem) => Hit { path, found, problem: Some(problem), elf: None },
+            Tried::Stops(problem) | Tried::PassedOver(problem) => {
+                Hit { path, found, problem: Some(problem), elf: None }
+            }
         }
     }
 }
 
 impl Search<'_> {
-    /// The loader is mapped before anything else, under its SONAME.
-    fn name_the_loader(&mut self, file: Option<String>) -> Result<(), Error> {
-        let (Some(interpreter), Some(file)) = (self.interpreter.clone(), file) else { return Ok(()) };
-        let soname = self.files.read(&file)?.and_then(|b| Elf::read(&b).ok().flatten()?.soname);
-        if let (Some(soname), Loader::Glibc) = (soname, self.loader) {
-            self.by_name.insert(soname, interpreter);
-        }
-        Ok(())
-    }
-
-    fn run(&mut self, out: &mut Vec<Needed>) -> Result<(), Error> {
+    fn run(&mut self, out: &mut Vec<Needed>) {
         let mut reported = std::collections::HashSet::new();
         let mut queue = VecDeque::from([0]);
         while let Some(index) = queue.pop_front() {
@@ -217,20 +235,19 @@ impl Search<'_> {
                 if out.len() >= MAX_LOADED || !reported.insert(name.clone()) {
                     continue;
                 }
-                let mut hit = self.find(&name, index)?;
-                if let Some(hit) = &mut hit
+                let mut hit = self.find(&name, index);
+                if let Ok(hit) = &mut hit
                     && let Some(new) = self.load(&name, hit, index)
                 {
                     queue.push_back(new);
                 }
                 let (path, found, problem) = match hit {
-                    Some(hit) => (Some(hit.path), Some(hit.found), hit.problem),
-                    None => (None, None, None),
+                    Ok(hit) => (Some(hit.path), Some(hit.found), hit.problem),
+                    Err(problem) => (None, None, problem),
                 };
                 out.push(Needed { name, from: from.clone(), path, found, problem });
             }
         }
-        Ok(())
     }
 
     /// Maps what was found; its index when it is new and its own needs are to be followed.
@@ -250,30 +267,61 @@ impl Search<'_> {
         Some(index)
     }
 
-    fn find(&self, name: &str, by: usize) -> Result<Option<Hit>, Error> {
+    /// Finds a name; where it is not found, what is to be said of that.
+    fn find(&self, name: &str, by: usize) -> Result<Hit, Option<String>> {
         if self.loader == Loader::Musl
             && loader::is_musl_itself(name)
             && let Some(interpreter) = &self.interpreter
         {
-            return Ok(Some(Hit::already(interpreter.clone(), Found::Loader)));
+            return Ok(Hit::already(interpreter.clone(), Found::Loader));
         }
         if let Some(path) = self.by_name.get(name) {
             let found = if Some(path) == self.interpreter.as_ref() { Found::Loader } else { Found::Loaded };
-            return Ok(Some(Hit::already(path.clone(), found)));
+            return Ok(Hit::already(path.clone(), found));
         }
-        if name.contains('/') {
-            return Ok(self.try_file(name)?.map(|tried| Hit::new(name.to_string(), Found::Path, tried)));
-        }
-        for (dir, found) in self.directories(by) {
-            let path = format!("{}/{name}", dir.trim_end_matches('/'));
-            match self.try_file(&path)? {
+        let mut passed_over = None;
+        for (path, found) in self.candidates(name, by)? {
+            match self.try_file(&path) {
                 None => {}
-                // glibc passes over a library for another machine; musl takes the first file and fails.
-                Some(Tried::Wrong(_)) if self.loader == Loader::Glibc => {}
-                Some(tried) => return Ok(Some(Hit::new(path, found, tried))),
+                Some(Tried::PassedOver(why)) => drop(passed_over.get_or_insert(format!("passed over {path}: {why}"))),
+                Some(tried) => return Ok(Hit::new(path, found, tried)),
             }
         }
-        Ok(None)
+        Err(passed_over.or_else(|| self.only_configured(name)))
+    }
+
+    /// Returns the files that a needed name may mean, in the order in which they are tried.
+    fn candidates(&self, name: &str, by: usize) -> Result<Vec<(String, Found)>, Option<String>> {
+        if name.contains('/') {
+            let Some(loaded) = self.loaded.get(by) else { return Ok(Vec::new()) };
+            let path = self.loader.expand_needed(name, &loaded.path);
+            if !path.starts_with('/') {
+                return Err(Some("its path begins wherever the program is started".to_string()));
+            }
+            return Ok(vec![(path, Found::Path)]);
+        }
+        let in_dir = |(dir, found): (String, Found)| (format!("{}/{name}", dir.trim_end_matches('/')), found);
+        let mut paths: Vec<(String, Found)> = self.directories(by).into_iter().map(in_dir).collect();
+        let no_default = self.loader == Loader::Glibc && self.loaded.get(by).is_some_and(|l| l.elf.no_default_lib);
+        if let Some(Some(cache)) = &self.cache {
+            let is_default = |path: &str| self.dirs.iter().any(|dir| path.starts_with(dir.as_str()));
+            let cached = cache.paths(name).iter().filter(|path| !(no_default && is_default(path)));
+            paths.extend(cached.map(|path| (path.clone(), Found::Cache)));
+        }
+        if !no_default {
+            paths.extend(self.dirs.iter().map(|dir| in_dir((dir.clone(), Found::DefaultDirectory(dir.clone())))));
+        }
+        Ok(paths)
+    }
+
+    /// Says where a library stands that only `ld.so.conf` leads to: the loader reads the cache that `ldconfig` makes of it.
+    fn only_configured(&self, name: &str) -> Option<String> {
+        let no_cache = matches!(self.cache, Some(None));
+        let dirs = if no_cache { cache::configured_dirs(self.files) } else { Vec::new() };
+        let path = dirs.iter().map(|dir| format!("{dir}/{name}")).find(|path| self.files.canonical(path).is_some())?;
+        Some(format!(
+            "{path} is there, and ld.so.conf names its directory: run ldconfig, the loader reads its cache only"
+        ))
     }
 
     /// The directories that are searched for what `by` needs, in order.
@@ -309,32 +357,64 @@ impl Search<'_> {
                 }
             }
         }
-        if !(self.loader == Loader::Glibc && first.elf.no_default_lib) {
-            dirs.extend(self.dirs.iter().map(|dir| (dir.clone(), Found::DefaultDirectory(dir.clone()))));
-        }
         dirs
     }
 
-    fn try_file(&self, path: &str) -> Result<Option<Tried>, Error> {
-        let Some(bytes) = self.files.read(path)? else { return Ok(None) };
-        let elf = match Elf::read(&bytes) {
-            Ok(Some(elf)) => elf,
-            Ok(None) => return Ok(Some(Tried::Wrong("it is no ELF file".to_string()))),
-            Err(error) => return Ok(Some(Tried::Wrong(error.to_string()))),
-        };
-        Ok(Some(match self.loaded.first().map(|l| &l.elf) {
-            Some(program) if elf.machine.number != program.machine.number => {
-                Tried::Wrong(format!("it is for {}", elf.machine))
-            }
-            Some(program) if elf.class != program.class => Tried::Wrong(format!("it is {}", elf.class)),
-            Some(program) if elf.endianness != program.endianness => Tried::Wrong(format!("it is {}", elf.endianness)),
-            _ => Tried::Fits(Box::new(elf)),
-        }))
+    fn try_file(&self, path: &str) -> Option<Tried> {
+        examine(self.files, path, self.loaded.first().map(|l| &l.elf), Some(self.loader))
     }
 }
 
 /// What is at a place where a library might be.
 enum Tried {
     Fits(Box<Elf>),
-    Wrong(String),
+    /// The loader gives up here.
+    Stops(String),
+    /// The loader looks on.
+    PassedOver(String),
+}
+
+/// Looks at a file as a loader does before it maps it for `program`; `None` where nothing can be opened. Without a loader it is
+/// the kernel that maps it.
+///
+/// glibc looks on where class or machine is another and gives up at whatever else is wrong (`open_verify`); musl takes the first
+/// file that can be opened.
+fn examine(files: &dyn Files, path: &str, program: Option<&Elf>, loader: Option<Loader>) -> Option<Tried> {
+    let bytes = match files.read(path) {
+        Ok(bytes) => bytes?,
+        Err(Error::File { what, .. }) => return Some(Tried::Stops(what)),
+        Err(error) => return Some(Tried::Stops(error.to_string())),
+    };
+    let header = if program.is_some_and(|p| p.class == Class::Elf32) { 52 } else { 64 };
+    let elf = match Elf::read(&bytes) {
+        _ if bytes.len() < header => return Some(Tried::Stops("the file is too short".to_string())),
+        Ok(Some(elf)) => elf,
+        Ok(None) => return Some(Tried::Stops("it is no ELF file".to_string())),
+        Err(Error::Elf { what }) => return Some(Tried::Stops(what)),
+        Err(error) => return Some(Tried::Stops(error.to_string())),
+    };
+    let foreign = |what: String| match loader {
+        Some(Loader::Glibc) => Some(Tried::PassedOver(what)),
+        _ => Some(Tried::Stops(what)),
+    };
+    if let Some(program) = program {
+        if elf.class != program.class {
+            return foreign(format!("it is {}", elf.class));
+        }
+        if elf.endianness != program.endianness {
+            return Some(Tried::Stops(format!("it is {}", elf.endianness)));
+        }
+        if elf.machine.number != program.machine.number {
+            return foreign(format!("it is for {}", elf.machine));
+        }
+    }
+    let stops = match elf.kind {
+        Kind::Executable | Kind::Pie | Kind::Shared if elf.damage.is_some() => elf.damage,
+        Kind::Executable | Kind::Pie | Kind::Shared if elf.has_dynamic || loader.is_none() => {
+            return Some(Tried::Fits(Box::new(elf)));
+        }
+        Kind::Executable | Kind::Pie | Kind::Shared => Some("it has no dynamic section".to_string()),
+        _ => Some("it is neither a library nor a program".to_string()),
+    };
+    stops.map(Tried::Stops)
 }

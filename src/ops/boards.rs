@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::build::link_name;
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::progress::Progress;
 use crate::comparison::sites;
@@ -115,7 +114,11 @@ pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn
         .collect();
     for (site, results) in sites.iter().zip(results) {
         for (target, result) in site.targets.iter().zip(results) {
-            let link = workspace.path(link_name(target.board.as_deref(), &target.attr.to_string(), &target.name));
+            let link = workspace.path(crate::targets::link_name(
+                target.board.as_deref(),
+                &target.attr.to_string(),
+                &target.name,
+            ));
             let points_to = std::fs::read_link(&link).ok();
             let (state, failure) = match (&result, &points_to) {
                 (Err(failure), _) => (State::Broken, Some(failure.message.clone())),

@@ -213,7 +213,7 @@ fn targets(workspace: &Workspace, comparison: &Comparison) -> Vec<BuiltTarget> {
         .targets
         .iter()
         .map(|target| {
-            let mut name = link_name(target.board.as_deref(), &target.attr, &target.name);
+            let mut name = crate::targets::link_name(target.board.as_deref(), &target.attr, &target.name);
             while !names.insert(name.clone()) {
                 name.push('_');
             }
@@ -249,12 +249,6 @@ fn no_machine(report: &BuildReport) -> Option<Vec<String>> {
         }
     }
     Some(told)
-}
-
-/// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
-pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
-    let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
-    format!("result-{}", what.replace(['"', '/', ':', ' '], "_"))
 }
 
 fn settle(

@@ -148,8 +148,9 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1031",
         title: "a program is not what the board needs",
-        text: "Wrong machine, byte order or float ABI; a library or loader that is not in the closure; a dynamic program where a \
-               static one was asked for; or a program of the build machine among what the target needs to run.",
+        text: "Wrong machine, byte order or float ABI; a library, loader or interpreter of a script that is not in the closure; a file \
+               that is empty, cut off or not executable; a dynamic program where a static one was asked for; or a program of the \
+               build machine among what the target needs to run.",
     },
     Explanation {
         code: "OV1032",
@@ -159,7 +160,15 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1033",
         title: "the program does not print what was expected",
-        text: "`verify --run ARGS --expect TEXT` ran the program, and TEXT is not in what it printed.",
+        text: "`verify --run ARGS` ran the program, and it did not end with status 0 (or that of --exit), was ended by a signal, or \
+               did not print the TEXT of --expect.",
+    },
+    Explanation {
+        code: "OV1067",
+        title: "the patch changes nothing that is installed",
+        text: "`verify` compared the package with itself without the patch, file by file, and nothing differs: the file that it changes \
+               is not compiled or installed for this platform, a later phase puts the old one back, or the source has the change \
+               already. Nothing that runs can have it. Look at what the patch touches, and patch what is built.",
     },
     Explanation {
         code: "OV1034",

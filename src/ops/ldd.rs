@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{Error, Outcome};
 use crate::base::diagnostic::Verdict;
-use crate::base::fs::{self, FsError};
-use crate::cross::Elf;
-use crate::cross::ldd::{self, Disk, Found, Libraries};
+use crate::base::fs::FsError;
+use crate::cross::ldd::{self, Disk, Files as _, Found, Libraries};
+use crate::cross::{self, Elf};
 use crate::view::{Document, Role, Text};
 
 /// What `ldd` is asked for.
@@ -41,24 +41,28 @@ pub struct Linked {
 /// # Errors
 /// [`Error::NotElf`] for any other file, [`Error::Cross`] for a damaged one, [`Error::Fs`].
 pub fn ldd(options: &Options) -> Result<Linked, Error> {
-    let (disk, path, real) = match &options.root {
-        None => {
-            let real = std::path::absolute(&options.file)
-                .map_err(|source| FsError::Read { path: options.file.clone(), source })?;
-            (Disk::here(), real.clone(), real)
-        }
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|source| FsError::Read { path: path.to_path_buf(), source });
+    let (disk, path) = match &options.root {
+        None => (Disk::here(), absolute(&options.file)?),
         Some(root) => {
             // Both ways of writing it are meant: as the board sees it, and as it is here.
-            let inside = options.file.strip_prefix(root).unwrap_or(&options.file);
-            let inside = inside.strip_prefix("/").unwrap_or(inside);
-            let roots = [root.clone(), PathBuf::from("/")];
-            (Disk::below(roots), Path::new("/").join(inside), root.join(inside))
+            let here = absolute(&options.file)?;
+            let inside = match here.strip_prefix(absolute(root)?) {
+                Ok(inside) => inside,
+                Err(_) => options.file.strip_prefix("/").unwrap_or(&options.file),
+            };
+            (Disk::below([root.clone()]), Path::new("/").join(inside))
         }
     };
-    let bytes = fs::read(&real)?;
-    let no_elf = || Error::NotElf { path: options.file.clone() };
-    let elf = Elf::read(&bytes)?.ok_or_else(no_elf)?;
     let seen = path.to_string_lossy().into_owned();
+    let no_elf = || Error::NotElf { path: options.file.clone() };
+    let damaged = |error: cross::Error| match error {
+        cross::Error::Elf { what } => cross::Error::Elf { what: format!("{seen}: {what}") },
+        other => other,
+    };
+    let absent = || cross::Error::File { path: seen.clone(), what: "there is no such file".to_string() };
+    let elf = Elf::read(&disk.read(&seen)?.ok_or_else(absent)?).map_err(damaged)?.ok_or_else(no_elf)?;
     let dirs = (!options.library_dirs.is_empty()).then_some(options.library_dirs.as_slice());
     let libraries = ldd::libraries(&disk, &seen, dirs)?.ok_or_else(no_elf)?;
     let complete = libraries.is_complete();
@@ -69,6 +73,7 @@ fn by(found: &Found) -> String {
     match found {
         Found::Rpath(file) => format!("RPATH of {file}"),
         Found::Runpath(file) => format!("RUNPATH of {file}"),
+        Found::Cache => "ld.so.cache".into(),
         Found::DefaultDirectory(_) => "default directory".into(),
         Found::Loader => "the loader".into(),
         Found::Path => "a path".into(),
@@ -110,6 +115,9 @@ impl Outcome for Linked {
                 true => line,
                 false => line.with(Role::Bad, " => not found"),
             });
+        }
+        if let Some(problem) = &self.libraries.problem {
+            document.line(Text::new().with(Role::Bad, format!("{indent}{}: {problem}", self.file)));
         }
         if verbose {
             let abi = self.elf.float_abi.map(|abi| format!(", {abi} float")).unwrap_or_default();

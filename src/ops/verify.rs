@@ -7,16 +7,19 @@ use crate::base::diagnostic::Verdict;
 use crate::view::Document;
 
 use super::Error;
+use super::history::History;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-pub use crate::verify::{Options, RunCheck, Verified};
+pub use crate::verify::{COMPARE_LIMIT, Options, RunCheck, Verified};
 
 /// Proves the patches of the targets.
 ///
 /// # Errors
 /// Those of the room.
 pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
-    Ok(crate::verify::verify(workspace, options, progress)?)
+    let history = History::open();
+    let expected = |pname: &str, name: &str, system: &str| history.expected(pname, name, system);
+    Ok(crate::verify::verify(workspace, options, &expected, progress)?)
 }
 
 impl Outcome for Verified {

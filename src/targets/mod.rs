@@ -57,6 +57,12 @@ pub struct Group {
     pub targets: Vec<Target>,
 }
 
+/// Returns the name of the link to a target: after the board and the attribute, else after the whole path.
+pub fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
+    let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
+    format!("result-{}", what.replace(['"', '/', ':', ' '], "_"))
+}
+
 /// Resolves what the user named; without targets those of the boards, else of `overlayctl.toml`.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::cause;
 use crate::verify::family::{Family, Times};
-use crate::verify::finding::Answer;
+use crate::verify::finding::{Answer, Cause};
 
 /// The derivations of a package that a target needs, told apart by what they have.
 #[derive(Debug, Default)]
@@ -81,6 +81,20 @@ pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(
         members.exempt.extend(here);
     }
     Ok(())
+}
+
+/// Says that files of the package's queue are in no overlay; `None` when all are.
+pub(super) fn unnamed(case: &Case<'_, '_>) -> Option<Answer> {
+    let attr = &case.package.attr;
+    let files = &case.package.unnamed;
+    let name = files.first()?.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
+    let why = format!("{name} is in the queue of {attr}, and no overlay names it{more}");
+    let hint =
+        format!("`overlayctl patch {attr} FILE` writes it into the overlay; remove the file if it is not wanted");
+    let command = format!("grep -rn {} --include=*.nix .", super::asked::shell_word(&name));
+    let evidence = files.iter().map(|path| format!("in no overlay: {}", path.display()));
+    Some(Answer::failed(Cause::NotWiredIn, why).hint(hint).evidence(evidence).command(command))
 }
 
 /// Judges the level.

@@ -140,6 +140,11 @@ impl<'g> Needs<'g> {
         Needs { graph, target, has }
     }
 
+    /// Returns the target itself.
+    pub(super) fn target(&self) -> NodeId {
+        self.target
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.has.ones().map(|id| id as NodeId)
     }

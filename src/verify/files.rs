@@ -1,5 +1,6 @@
 //! The files of store paths, as their programs would see them.
 
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -54,27 +55,41 @@ impl StoreFile {
     }
 }
 
-/// Returns the regular files below a store path, sorted; symbolic links are not followed.
-pub(crate) fn below(nix: &Nix, store_path: &str) -> Vec<StoreFile> {
-    let Some(real) = nix.physical(store_path) else { return Vec::new() };
+/// Returns what is below a path and no directory, itself when it is none, by its path from there; links are not followed.
+pub(crate) fn walk(top: &Path) -> Vec<(PathBuf, Metadata)> {
     let mut found = Vec::new();
-    let mut todo = vec![real.clone()];
+    let mut todo = vec![top.to_path_buf()];
     while let Some(at) = todo.pop() {
         let Ok(metadata) = at.symlink_metadata() else { continue };
         if metadata.is_dir() {
             todo.extend(std::fs::read_dir(&at).into_iter().flatten().flatten().map(|entry| entry.path()));
-        } else if metadata.is_file() {
-            let Ok(rest) = at.strip_prefix(&real) else { continue };
-            let path = Path::new(store_path).join(rest);
-            // For a store path that is itself a file there is nothing to join.
-            let path = if rest.as_os_str().is_empty() { PathBuf::from(store_path) } else { path };
-            found.push(StoreFile {
-                path: path.to_string_lossy().into_owned(),
-                executable: metadata.permissions().mode() & 0o111 != 0,
-                head: head(&at),
-                real: at,
-            });
+        } else if let Ok(below) = at.strip_prefix(top) {
+            found.push((below.to_path_buf(), metadata));
         }
+    }
+    found
+}
+
+/// Says whether anyone may execute a file.
+pub(crate) fn is_executable(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+/// Returns the regular files below a store path, sorted; symbolic links are not followed.
+pub(crate) fn below(nix: &Nix, store_path: &str) -> Vec<StoreFile> {
+    let Some(real) = nix.physical(store_path) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (below, metadata) in walk(&real).into_iter().filter(|(_, metadata)| metadata.is_file()) {
+        // For a store path that is itself a file there is nothing to join.
+        let alone = below.as_os_str().is_empty();
+        let join = |top: &Path| if alone { top.to_path_buf() } else { top.join(&below) };
+        let at = join(&real);
+        found.push(StoreFile {
+            path: join(Path::new(store_path)).to_string_lossy().into_owned(),
+            executable: is_executable(&metadata),
+            head: head(&at),
+            real: at,
+        });
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found

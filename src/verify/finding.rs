@@ -18,7 +18,7 @@ pub enum Level {
     Closure,
     /// The programs are for the right machine and find what they need.
     Program,
-    /// The patched code is in the programs.
+    /// What the patch changes is in what was built.
     Contents,
     /// The program prints what it should.
     Run,
@@ -81,6 +81,8 @@ pub enum Cause {
     NotInEffect,
     /// The build did not apply the patch.
     NotApplied,
+    /// Nothing that the package installs is different with the patch.
+    NoEffect,
     /// Something refers to the unpatched package.
     UnpatchedInClosure,
     /// A program is not what its platform wants.
@@ -109,6 +111,7 @@ impl Cause {
             Cause::WrongProgram => "OV1031",
             Cause::DoesNotFit => "OV1032",
             Cause::WrongOutput => "OV1033",
+            Cause::NoEffect => "OV1067",
         }
     }
 }
@@ -189,6 +192,11 @@ impl Answer {
 
     pub(super) fn command(mut self, command: impl Into<String>) -> Answer {
         self.command = Some(command.into());
+        self
+    }
+
+    pub(super) fn maybe(mut self, hint: Option<String>, command: Option<String>) -> Answer {
+        (self.hint, self.command) = (hint, command);
         self
     }
 

@@ -8,34 +8,53 @@ use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::asked::shell_word;
 use crate::verify::derivation::Members;
-use crate::verify::finding::{Answer, Cause};
+use crate::verify::finding::{Answer, Cause, Verdict};
 
 /// What the log of one build says of one patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     /// It was applied; the lines that tell of fuzz.
     Applied(Vec<String>),
+    /// `patch` refused it, or a part of it: the line that says so. The build went on.
+    Refused(String),
+    /// It was to be applied, and no file was patched.
+    Silent,
     /// There is no word of it.
     Nothing,
 }
 
+/// What `patch` says of a patch, or a part of it, that it does not apply.
+const REFUSALS: [&str; 9] = [
+    " FAILED",
+    "saving rejects",
+    "Reversed (or previously applied) patch detected",
+    "can't find file to patch",
+    "hunk ignored",
+    "hunks ignored",
+    "malformed patch",
+    "Only garbage was found",
+    "Skipping patch",
+];
+
 /// Reads from a log what became of the patch at `path`.
 ///
-/// The line is the one that nixpkgs' `patchPhase` prints; what `patch` says of fuzz follows it.
+/// The line is the one that nixpkgs' `patchPhase` prints; what `patch` says follows it, up to the next patch or the next phase.
 pub(super) fn said(log: &str, path: &str) -> Said {
     let mut lines = log.lines().skip_while(|line| !is_applying(line, path));
     if lines.next().is_none() {
         return Said::Nothing;
     }
-    let own = lines.take_while(|line| {
-        let line = line.trim_start();
-        line.starts_with("patching file ")
-            || line.starts_with("Hunk #")
-            || line.starts_with("patch: ")
-            || line.starts_with("(Stripping ")
-            || line.starts_with("File ")
-    });
-    Said::Applied(own.filter(|line| line.contains(" with fuzz ")).map(|line| line.trim().to_string()).collect())
+    const PHASES: [&str; 6] =
+        ["applying patch ", "configuring", "no configure script", "building", "@nix ", "Running phase: "];
+    let own: Vec<&str> =
+        lines.map(str::trim).take_while(|l| !PHASES.iter().any(|phase| l.starts_with(phase))).collect();
+    if let Some(line) = own.iter().find(|line| REFUSALS.iter().any(|refusal| line.contains(refusal))) {
+        return Said::Refused((*line).to_string());
+    }
+    if !own.iter().any(|line| line.starts_with("patching file ") || line.starts_with("patching symbolic link ")) {
+        return Said::Silent;
+    }
+    Said::Applied(own.iter().filter(|line| line.contains(" with fuzz ")).map(|line| (*line).to_string()).collect())
 }
 
 fn is_applying(line: &str, path: &str) -> bool {
@@ -87,8 +106,8 @@ fn by_output(nix: &Nix, node: &crate::graph::Node<'_>) -> Result<Option<String>,
     }
 }
 
-/// Judges the level.
-pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog]) -> Answer {
+/// Judges the level; `contents` is what the comparison of the built packages says.
+pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog], contents: &Answer) -> Answer {
     if members.patched.is_empty() {
         return no_patched(members);
     }
@@ -96,7 +115,8 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
         return Answer::not_built(&format!("the patched {}", case.package.attr));
     }
     let graph = case.delta.after();
-    let (mut evidence, mut silent, mut unlogged) = (Vec::new(), None, Vec::new());
+    let is_in = contents.verdict == Verdict::Ok;
+    let (mut evidence, mut refused, mut silent, mut unlogged) = (Vec::new(), None, None, Vec::new());
     let mut command = None;
     for log in logs {
         let node = graph.node(log.id);
@@ -109,6 +129,14 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
         for path in case.own_patches(log.id) {
             match said(text, &path) {
                 Said::Applied(_) => evidence.push(format!("{}: applying patch {path}", node.name())),
+                Said::Refused(line) => {
+                    evidence.push(format!("{}: {path}: {line}", node.name()));
+                    refused = refused.or(Some((node.name().to_string(), line, grep.clone())));
+                }
+                Said::Silent => {
+                    evidence.push(format!("{}: applying patch {path}, and no file is named", node.name()));
+                    silent = silent.or(Some((node.name().to_string(), grep.clone())));
+                }
                 Said::Nothing => {
                     evidence.push(format!("{}: no word of {path}", node.name()));
                     silent = silent.or(Some((node.name().to_string(), grep.clone())));
@@ -117,11 +145,22 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
         }
         command = command.or(Some(grep));
     }
-    if let Some((name, grep)) = silent {
-        return Answer::failed(Cause::NotApplied, format!("the log of {name} does not say that the patch was applied"))
+    if let Some((name, line, grep)) = refused {
+        return Answer::failed(Cause::NotApplied, format!("the log of {name} says `{line}`, and the build went on"))
             .evidence(evidence)
-            .hint("its patchPhase is switched off or replaced (dontPatch, patchPhase, phases), or it has no source of its own")
+            .hint("its patchPhase does not look at the status of `patch`; the source may have the change already, or not fit it")
             .command(grep);
+    }
+    if let Some((name, grep)) = silent {
+        let answer = if is_in {
+            Answer::not_applicable(format!(
+                "the log of {name} does not say what was patched; what was built shows that it was"
+            ))
+        } else {
+            Answer::failed(Cause::NotApplied, format!("the log of {name} does not say that the patch was applied"))
+                .hint("its patchPhase is switched off or replaced (dontPatch, patchPhase, phases), or it has no source of its own")
+        };
+        return answer.evidence(evidence).command(grep);
     }
     let answer = match unlogged.first() {
         Some(name) => Answer::unknown(format!("{name} was built elsewhere: there is no log here"))
@@ -162,5 +201,20 @@ mod tests {
         assert_eq!(said(log, "/nix/store/a-2.patch"), Said::Applied(vec![]));
         assert_eq!(said(log, "/nix/store/a-3.patch"), Said::Nothing);
         assert_eq!(said(log, "/nix/store/a-1"), Said::Nothing);
+    }
+
+    #[test]
+    fn what_patch_refuses_is_not_applied() {
+        let said_of = |lines: &str| said(&format!("applying patch /p\n{lines}\nbuilding\nx FAILED\n"), "/p");
+        for line in [
+            "patching file x.c\nHunk #1 FAILED at 3.\n1 out of 1 hunk FAILED -- saving rejects to file x.c.rej",
+            "patching file x.c\nReversed (or previously applied) patch detected!  Skipping patch.\n1 out of 1 hunk ignored",
+            "can't find file to patch at input line 3",
+            "patch: **** malformed patch at line 7",
+        ] {
+            assert!(matches!(said_of(line), Said::Refused(_)), "{line}");
+        }
+        assert_eq!(said_of("patching file x.c"), Said::Applied(vec![]));
+        assert_eq!(said_of("something else"), Said::Silent);
     }
 }

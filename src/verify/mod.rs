@@ -4,6 +4,8 @@
 //! never passes for good.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -26,6 +28,7 @@ mod cause;
 mod closure;
 mod contents;
 mod derivation;
+mod effect;
 pub mod error;
 mod family;
 pub(crate) mod files;
@@ -36,14 +39,18 @@ mod program;
 mod running;
 mod source;
 mod subject;
+mod variant;
 
 pub use error::Error;
 pub use finding::{Cause, Finding, Level, Verdict};
 pub use subject::{Package, Patch};
 
 use asked::{Asked, TargetFacts};
+use contents::Comparisons;
+use effect::Expected;
 use family::{Family, Identity, Needs};
 use finding::Answer;
+use variant::Maker;
 
 /// What `verify` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -54,19 +61,28 @@ pub struct Options {
     pub packages: Vec<String>,
     /// Whether what cannot be known is no failure.
     pub allow_unknown: bool,
-    /// Whether the unpatched libraries that the programs are compared with are left unbuilt.
+    /// Whether the unpatched packages that the patched ones are compared with are left unbuilt.
     pub no_build: bool,
+    /// Whether Nix unpacks and patches the sources once more, to look at the result.
+    pub replay: bool,
+    /// The longest that the build of one may take; [`COMPARE_LIMIT`] when `None`.
+    pub compare_limit: Option<Duration>,
     /// What to run the programs with, and what they have to print.
     pub run: Option<RunCheck>,
 }
 
-/// A program is run and has to print something.
+/// The longest that the build of an unpatched package, to compare with, may take unless asked otherwise.
+pub const COMPARE_LIMIT: Duration = Duration::from_secs(600);
+
+/// A program is run, has to end as it should and may have to print something.
 #[derive(Debug, Clone, Default)]
 pub struct RunCheck {
     /// The arguments, in one line.
     pub args: String,
     /// The text that has to be in what it prints.
-    pub expect: String,
+    pub expect: Option<String>,
+    /// The status that it has to end with.
+    pub exit: i32,
     /// The program, when not the main one.
     pub program: Option<String>,
 }
@@ -143,8 +159,13 @@ struct Case<'c, 'n> {
     asked: &'c mut Asked<'n>,
     identity: &'c mut Identity<'n>,
     sources: &'c mut source::Sources<'n>,
+    maker: &'c mut Maker,
+    comparisons: &'c mut Comparisons,
+    replay: bool,
     /// Whether what is missing for a comparison may be built or fetched.
     may_build: bool,
+    compare_limit: Duration,
+    expected: Expected<'c>,
     progress: &'c mut dyn Progress,
 }
 
@@ -195,21 +216,38 @@ fn built_outputs(compared: &Compared, valid: &BTreeSet<String>) -> Vec<String> {
     std::iter::once(main).chain(others).filter(|path| valid.contains(*path)).cloned().collect()
 }
 
-/// Verifies that the patches of a workspace are in its targets.
+/// Verifies that the patches of a workspace are in its targets; `expected` says how long a build took before.
 ///
 /// # Errors
 /// [`Error::NothingPatched`]; those of the workspace, of evaluation and of asking Nix. That a patch is not in is a finding.
-pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
+pub fn verify(
+    workspace: &Workspace,
+    options: &Options,
+    expected: Expected<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Verified, Error> {
     let nixpkgs = options.selection.nixpkgs.as_deref();
     let model = Model::read(workspace, Asking { nixpkgs, offline: false })?;
-    let packages = wanted(subject::packages(workspace, &model), &options.packages)?;
+    let mut packages = wanted(subject::packages(workspace, &model), &options.packages)?;
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("looking for the patches");
     let mut identity = Identity::new(&nix);
+    let (mut maker, mut comparisons) = (Maker::default(), Comparisons::new());
     let mut sources = source::Sources::new(workspace, options.selection.nixpkgs.clone());
+    // What an overlay computes has no name in its text; its file in a derivation shows that it is in effect.
+    for package in &mut packages {
+        for path in std::mem::take(&mut package.unnamed) {
+            let patch = Patch::of_queue(&workspace.path(&path));
+            let after = delta.after();
+            match after.ids().any(|id| after.node(id).patches().any(|path| identity.same(path, &patch))) {
+                true => package.patches.push(patch),
+                false => package.unnamed.push(path),
+            }
+        }
+    }
     let subjects: Vec<Subject> = packages.iter().map(|package| Subject::find(&delta, &mut identity, package)).collect();
     let valid = nix.valid(&paths_asked(&comparison.targets, &delta, &subjects))?;
     let mut verified = Verified {
@@ -274,7 +312,12 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     asked: &mut asked,
                     identity: &mut identity,
                     sources: &mut sources,
+                    maker: &mut maker,
+                    comparisons: &mut comparisons,
+                    replay: options.replay,
                     may_build: !options.no_build,
+                    compare_limit: options.compare_limit.unwrap_or(COMPARE_LIMIT),
+                    expected,
                     progress: &mut *progress,
                 };
                 let answers = levels(&mut case, subject)?;
@@ -282,7 +325,17 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
                     report(Some(&package.attr), level, answer);
                 }
             }
-            report(None, Level::Program, program_level(&nix, &facts, &outputs)?);
+            let program = program_level(&nix, &facts, &outputs)?;
+            let link = workspace.path(crate::targets::link_name(
+                target.board.as_deref(),
+                &target.attr.to_string(),
+                &target.name,
+            ));
+            report(
+                None,
+                Level::Program,
+                stale(&link, &outputs).filter(|_| program.verdict == Verdict::Ok).unwrap_or(program),
+            );
             if let Some(check) = &options.run {
                 report(None, Level::Run, running::judge(&nix, &target.name, compared, &facts, &outputs, check)?);
             }
@@ -290,6 +343,20 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     }
     settle(&mut verified);
     Ok(verified)
+}
+
+/// Says that the link to a target, which is what people take to their board, leads to another build; `None` when it does not.
+fn stale(link: &Path, outputs: &[String]) -> Option<Answer> {
+    let at = std::fs::read_link(link).ok()?;
+    let shown = at.to_string_lossy();
+    let other =
+        shown.contains(crate::base::store_path::STORE_DIR) && !outputs.iter().any(|o| shown.ends_with(o.as_str()));
+    (other && !outputs.is_empty()).then(|| {
+        let name = link.file_name().unwrap_or_default().to_string_lossy();
+        Answer::unknown(format!("{name} leads to an earlier build, {shown}, and not to what was verified"))
+            .hint("`overlayctl build` sets the link")
+            .command(format!("readlink {}", asked::shell_word(&link.display().to_string())))
+    })
 }
 
 fn program_level(nix: &Nix, facts: &TargetFacts, outputs: &[String]) -> Result<Answer, Error> {
@@ -301,23 +368,37 @@ fn program_level(nix: &Nix, facts: &TargetFacts, outputs: &[String]) -> Result<A
 
 /// Judges the levels of one package of one target.
 fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, Answer)>, Error> {
+    if case.package.patches.is_empty() {
+        return Ok(derivation::unnamed(case).map(|answer| (Level::Derivation, answer)).into_iter().collect());
+    }
     let mut family = subject.family.clone();
     if family.names.is_empty() {
         // Nothing carries the patch anywhere: what the package is made of has to be asked.
         if let Some(facts) = case.asked.package(&case.target.attr, &case.package.attr, false)? {
-            family.sources.extend(facts.src.clone());
-            family.names.extend(facts.pname.as_deref().map(crate::graph::without_platform));
+            let (src, pname) = (facts.src.clone(), facts.pname.as_deref().map(crate::graph::without_platform));
+            // A source that is a directory of the workspace has its store path in the derivations only.
+            if src.as_deref().is_some_and(|src| !src.starts_with(crate::base::store_path::STORE_DIR)) {
+                let after = case.delta.after();
+                for id in after.ids().filter(|id| !after.is_fixed_output(*id)) {
+                    if Some(family::bare(after, id)) == pname {
+                        family.sources.extend(after.node(id).sources().map(str::to_string));
+                    }
+                }
+            }
+            family.sources.extend(src);
+            family.names.extend(pname);
         }
     }
     let mut members = derivation::members(case, &family);
     derivation::excuse(case, &mut members)?;
     let logs = log::logs(case, &members)?;
+    let contents = contents::judge(case, &members)?;
     Ok(vec![
-        (Level::Derivation, derivation::judge(case, &members)?),
+        (Level::Derivation, derivation::unnamed(case).map_or_else(|| derivation::judge(case, &members), Ok)?),
         (Level::Source, source::judge(case, &members, &logs)?),
-        (Level::Log, log::judge(case, &members, &logs)),
+        (Level::Log, log::judge(case, &members, &logs, &contents)),
         (Level::Closure, closure::judge(case, &members, &family)?),
-        (Level::Contents, contents::judge(case, &members)?),
+        (Level::Contents, contents),
     ])
 }
 

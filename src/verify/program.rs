@@ -27,6 +27,7 @@ pub(super) struct Request<'a> {
 #[derive(Debug, Default)]
 struct Seen {
     programs: Vec<String>,
+    scripts: usize,
     libraries: usize,
     objects: usize,
     kinds: BTreeSet<String>,
@@ -57,19 +58,21 @@ pub(super) fn judge(request: &Request<'_>) -> Result<Answer, Error> {
     let closure = request.nix.requisites(request.outputs)?;
     let mut seen = Seen::default();
     for output in request.outputs {
+        dangling(request, output, &mut seen);
         for file in files::below(request.nix, output) {
             look(request, &wanted, also.as_ref(), &closure, &file, &mut seen);
             look_at_firmware(&platform, &file, &mut seen);
         }
     }
-    if seen.programs.is_empty() && seen.libraries == 0 && seen.objects == 0 && seen.wrong.is_empty() {
+    dependencies(request, host, &wanted, &closure, &mut seen);
+    let none = seen.programs.is_empty() && seen.scripts == 0 && seen.libraries == 0 && seen.objects == 0;
+    if none && seen.wrong.is_empty() {
         let answer = match firmware(&seen) {
             Some(what) => Answer::not_applicable(format!("{what}; no program, library or object file in its outputs")),
             None => Answer::not_applicable("there is no program, library or object file in its outputs"),
         };
         return Ok(answer.evidence(seen.notes));
     }
-    build_machine(request, host, &wanted, &closure, &mut seen);
     Ok(conclude(request, host, seen))
 }
 
@@ -87,9 +90,12 @@ fn conclude(request: &Request<'_>, host: &str, seen: Seen) -> Answer {
             .evidence(seen.notes);
     }
     let mut counted = Vec::new();
-    for (count, one) in
-        [(seen.programs.len(), "program"), (seen.libraries, "shared library"), (seen.objects, "object file")]
-    {
+    for (count, one) in [
+        (seen.programs.len(), "program"),
+        (seen.scripts, "script"),
+        (seen.libraries, "shared library"),
+        (seen.objects, "object file"),
+    ] {
         if count > 0 {
             counted.push(plural(count, one).replace("librarys", "libraries"));
         }
@@ -128,8 +134,7 @@ fn look(
 ) {
     let is_archive = file.head.starts_with(b"!<arch>\n");
     let other_format = matches!(wanted, Expected::Format(_)) && file.in_bin();
-    if let Some(script) = ldd::shebang(&file.head).filter(|_| file.executable && file.in_bin()) {
-        look_at_script(request, closure, file, &script.interpreter, seen);
+    if look_at_start(request, closure, file, seen) {
         return;
     }
     if !file.is_elf() && !is_archive && !other_format {
@@ -165,8 +170,10 @@ fn look(
         seen.programs.push(file.path.clone());
         return;
     };
-    if let Some(damage) = &elf.damage {
-        seen.notes.push(format!("{}: {damage}", file.path));
+    match &elf.damage {
+        Some(damage) if elf.linkage().is_some() => seen.wrong.push(format!("{}: {damage}", file.path)),
+        Some(damage) => seen.notes.push(format!("{}: {damage}", file.path)),
+        None => {}
     }
     // A library with an interpreter can be started, which does not make it a program.
     if !elf.is_program() {
@@ -224,21 +231,47 @@ fn look_at_libraries(request: &Request<'_>, closure: &BTreeSet<String>, file: &S
     }
 }
 
-fn look_at_script(
-    request: &Request<'_>,
-    closure: &BTreeSet<String>,
-    file: &StoreFile,
-    interpreter: &str,
-    seen: &mut Seen,
-) {
+/// Looks at how a file is started: its first line, its size, its mode; says whether that is all there is to it.
+fn look_at_start(request: &Request<'_>, closure: &BTreeSet<String>, file: &StoreFile, seen: &mut Seen) -> bool {
+    let script = ldd::shebang(&file.head);
+    let is_program = script.is_some() || file.is_elf();
+    if file.in_bin() && is_program && !file.executable && !file.path.contains("/libexec/") {
+        seen.wrong.push(format!("{}: a program that nobody may execute", file.path));
+        return true;
+    }
+    if file.executable && file.head.is_empty() && file.in_bin() {
+        seen.wrong.push(format!("{}: an empty program", file.path));
+        return true;
+    }
+    let Some(script) = script.filter(|_| file.executable) else { return false };
+    seen.scripts += 1;
+    seen.first.get_or_insert_with(|| file.path.clone());
+    let interpreter = &script.interpreter;
+    let wrong = |why: &str| format!("{}: its interpreter {interpreter} {why}", file.path);
     if interpreter.starts_with(store_path::STORE_DIR) {
+        let is_there = request.nix.physical(interpreter).is_some_and(|real| real.exists());
         if !in_closure(closure, interpreter) {
-            seen.wrong.push(format!("{}: its interpreter {interpreter} is not in the closure", file.path));
+            seen.wrong.push(wrong("is not in the closure"));
+        } else if !is_there {
+            seen.wrong.push(wrong("is not there"));
         }
-    } else if request.facts.is_cross() && !matches!(interpreter, "/bin/sh" | "/usr/bin/env") {
-        seen.notes.push(format!("{}: starts {interpreter}, which has to be on the board", file.path));
+    } else if !matches!(interpreter.as_str(), "/bin/sh" | "/usr/bin/env") {
+        seen.wrong.push(wrong("is no path of the store: a board need not have it"));
     }
     seen.notes.push(format!("{}: a script for {interpreter}", file.path));
+    true
+}
+
+/// Looks for links among the programs that lead to nothing.
+fn dangling(request: &Request<'_>, output: &str, seen: &mut Seen) {
+    // Below another root a link to a path of the store leads out of it.
+    let Some(real) = request.nix.physical(output).filter(|real| real.as_os_str() == output) else { return };
+    for (below, metadata) in files::walk(&real) {
+        let in_bin = below.starts_with("bin") || below.starts_with("sbin");
+        if in_bin && metadata.is_symlink() && !real.join(&below).exists() {
+            seen.wrong.push(format!("{output}/{}: a link to nothing", below.display()));
+        }
+    }
 }
 
 fn look_at_archive(wanted: &Expected, also: Option<&Expected>, file: &StoreFile, bytes: &[u8], seen: &mut Seen) {
@@ -258,25 +291,55 @@ fn look_at_archive(wanted: &Expected, also: Option<&Expected>, file: &StoreFile,
     }
 }
 
-/// Looks for programs of the build machine in all that the target needs to run.
-fn build_machine(request: &Request<'_>, host: &str, wanted: &Expected, closure: &BTreeSet<String>, seen: &mut Seen) {
-    let Some(build) = request.facts.build.as_deref().filter(|build| *build != host) else { return };
-    let Ok(build) = Platform::parse(build) else { return };
-    let (Expected::Elf(of_build), Expected::Elf(of_host)) = (expected(&build), wanted) else { return };
-    if of_build.machines == of_host.machines && of_build.class == of_host.class {
-        seen.notes.push("build machine and board have the same processor: their programs cannot be told apart".into());
-        return;
-    }
+/// Looks at all that the target needs to run besides itself: scripts that nothing starts, damaged files, programs of the build
+/// machine.
+fn dependencies(request: &Request<'_>, host: &str, wanted: &Expected, closure: &BTreeSet<String>, seen: &mut Seen) {
+    let build =
+        request.facts.build.as_deref().filter(|build| *build != host).and_then(|build| Platform::parse(build).ok());
+    let of_build = match (build.as_ref().map(expected), wanted) {
+        (Some(Expected::Elf(of_build)), Expected::Elf(of_host)) => {
+            if of_build.machines == of_host.machines && of_build.class == of_host.class {
+                let note = "build machine and board have the same processor: their programs cannot be told apart";
+                seen.notes.push(note.into());
+                None
+            } else {
+                Some(of_build)
+            }
+        }
+        _ => None,
+    };
+    let mut theirs = Seen::default();
     for path in closure.iter().filter(|path| !request.outputs.contains(path)) {
-        for file in files::below(request.nix, path).iter().filter(|file| file.is_elf() && file.in_bin_or_lib()) {
-            if let Ok(Some(elf)) = Elf::read(&file.head)
-                && of_build.matches(&elf).is_ok()
-                && (elf.is_program() || elf.linkage().is_some())
+        for file in files::below(request.nix, path) {
+            if look_at_start(request, closure, &file, &mut theirs) || !file.is_elf() {
+                continue;
+            }
+            let elf = match fs::read(&file.real).map(|bytes| Elf::read(&bytes)) {
+                Ok(Ok(Some(elf))) if elf.linkage().is_some() => elf,
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => {
+                    theirs.wrong.push(format!("{}: {error}", file.path));
+                    continue;
+                }
+                Err(error) => {
+                    theirs.wrong.push(format!("{}: {error}", file.path));
+                    continue;
+                }
+            };
+            if let Some(damage) = &elf.damage {
+                theirs.wrong.push(format!("{}: {damage}", file.path));
+            }
+            if of_build.as_ref().is_some_and(|of_build| of_build.matches(&elf).is_ok()) && file.in_bin_or_lib() {
+                theirs.wrong.push(format!("{}: a program of the build machine is in the runtime closure", file.path));
+            } else if let Some(interpreter) =
+                elf.interpreter.as_ref().filter(|i| elf.is_program() && !in_closure(closure, i))
             {
-                seen.wrong.push(format!("{}: a program of the build machine is in the runtime closure", file.path));
+                theirs.wrong.push(format!("{}: its interpreter {interpreter} is not in the closure", file.path));
             }
         }
     }
+    seen.wrong.extend(theirs.wrong);
+    seen.notes.extend(theirs.notes);
 }
 
 fn in_closure(closure: &BTreeSet<String>, path: &str) -> bool {

@@ -55,12 +55,21 @@ pub(super) fn judge(
     };
     let printed = strip_controls(&printed);
     let lines: Vec<String> = printed.lines().take(LINES).map(|line| format!("printed: {line}")).collect();
-    let ended = if status == 0 { String::new() } else { format!(", and ended with status {status}") };
-    let answer = if printed.contains(&check.expect) {
-        Answer::ok(format!("it printed `{}`{ended}", check.expect))
-    } else {
-        let first = printed.lines().next().unwrap_or("nothing");
-        Answer::failed(Cause::WrongOutput, format!("`{}` is not in what it printed: {first}{ended}", check.expect))
+    // A shell says 128 and the number for a signal, and so does what started it here.
+    let ended = match status {
+        0..=128 => format!("ended with status {status}"),
+        signal => format!("was ended by signal {}", signal - 128),
+    };
+    let first = printed.lines().next().unwrap_or("nothing");
+    let wrong = |why: String| Answer::failed(Cause::WrongOutput, why);
+    let answer = match &check.expect {
+        _ if status != check.exit => {
+            wrong(format!("it {ended} instead of status {}, after printing {first}", check.exit))
+                .hint("--exit N says with what status it has to end")
+        }
+        Some(text) if !printed.contains(text) => wrong(format!("`{text}` is not in what it printed: {first}")),
+        Some(text) => Answer::ok(format!("it printed `{text}` and {ended}")),
+        None => Answer::ok(format!("it {ended}")),
     };
     Ok(answer.evidence(lines).command(by_hand))
 }

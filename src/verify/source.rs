@@ -11,14 +11,16 @@ use crate::base::{fs, store_path};
 use crate::config::Workspace;
 use crate::graph::NodeId;
 use crate::overlay::AttrPath;
-use crate::patch::Verdict;
+use crate::patch::{self, FileOutcome, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
 use crate::queue::applying;
-use crate::queue::source::{self, Source};
+use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
 use crate::verify::Error;
 use crate::verify::derivation::Members;
-use crate::verify::finding::{Answer, Cause};
+use crate::verify::effect;
+use crate::verify::finding::{Answer, Cause, Verdict};
 use crate::verify::log::{BuildLog, Said, no_patched, said};
+use crate::verify::variant::Change;
 
 /// The sources of packages, each unpacked once.
 #[derive(Debug)]
@@ -49,14 +51,120 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
     if members.patched.is_empty() {
         return Ok(no_patched(members));
     }
-    match by_log(case, logs) {
-        Some(answer) => Ok(answer),
-        None => {
-            let board = members.patched.iter().copied().find(|id| case.runs_on_board(*id));
-            let id = board.or(members.patched.first().copied()).unwrap_or_default();
-            by_source(case, id)
+    let board = members.patched.iter().copied().find(|id| case.runs_on_board(*id));
+    let id = board.or(members.patched.first().copied()).unwrap_or_default();
+    if case.replay {
+        return by_replay(case, id);
+    }
+    // What can put a file back is looked at in any case; that it could not be is no answer.
+    if case.may_build && hooks_touch(case, id) {
+        let answer = by_replay(case, id)?;
+        if answer.verdict == Verdict::Failed {
+            return Ok(answer);
         }
     }
+    match by_log(case, logs) {
+        Some(answer) => Ok(answer),
+        None => by_source(case, id),
+    }
+}
+
+/// Returns a variable of a derivation's environment.
+fn variable_of(case: &Case<'_, '_>, id: NodeId, variable: &str) -> Option<String> {
+    let real = case.nix.physical(case.delta.after().node(id).drv_path())?;
+    let bytes = fs::read(&real).ok()?;
+    let derivation = crate::drv::parse(&bytes).ok()?;
+    let value = match derivation.structured_attrs() {
+        Some(attrs) => attrs.get(variable)?.as_str()?.to_string(),
+        None => String::from_utf8_lossy(derivation.env(variable)?).into_owned(),
+    };
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// Says whether what runs around the patches speaks of a file that they change, or of the source as a whole.
+fn hooks_touch(case: &Case<'_, '_>, id: NodeId) -> bool {
+    let hooks: Vec<String> = ["patchPhase", "prePatch", "postPatch", "preConfigure"]
+        .into_iter()
+        .filter_map(|hook| variable_of(case, id, hook))
+        .collect();
+    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
+    let files: Vec<String> = patches.flat_map(super::contents::changed_files).collect();
+    let names = files.iter().map(|file| file.rsplit('/').next().unwrap_or(file));
+    let words: Vec<&str> = names.chain(["$src", "${src", "$patches", "unpackPhase"]).collect();
+    hooks.iter().any(|hook| words.iter().any(|word| hook.contains(word)))
+}
+
+/// Ends a build after its patches and keeps what there is then.
+const CAPTURE: &str = "mkdir -p \"$out\" && cp -a . \"$out/\" && exit 0";
+
+/// Judges by what the derivation's own `unpackPhase` and `patchPhase` leave: every patch can be taken out of that again, the last
+/// first.
+fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
+    let node = case.delta.after().node(id);
+    let (drv_path, name) = (node.drv_path(), node.name());
+    let text = |variable: &str| variable_of(case, id, variable);
+    if text("buildCommand").is_some() {
+        return Ok(Answer::unknown(format!(
+            "{name} is made by a buildCommand: it has no phases that could be replayed"
+        )));
+    }
+    let level = |flag: &str| flag.strip_prefix("-p").and_then(|n| n.parse::<usize>().ok());
+    let strip = text("patchFlags").and_then(|flags| flags.split_whitespace().find_map(level)).unwrap_or(1);
+    let later = ["preBuild", "buildPhase", "preInstall", "installPhase"];
+    let mut set: BTreeMap<&str, String> = later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect();
+    // Where the phase is replaced its hook is not run by the builder.
+    let before = text("preConfigure").unwrap_or_default();
+    set.extend(["preConfigure", "configurePhase"].map(|phase| (phase, format!("{before}\n{CAPTURE}"))));
+    let change =
+        Change { set, unset: vec!["dontConfigure", "dontBuild", "dontInstall"], only_out: true, ..Change::default() };
+    let replayed = match effect::variant(case, id, drv_path, "up to its patches", &change)? {
+        Ok(variant) => variant,
+        Err(answer) => return Ok(answer),
+    };
+    let out = replayed.outputs.first().map(|(_, path)| path.clone()).unwrap_or_default();
+    let command = format!("ls -R {out}");
+    let mut tree = match case.nix.physical(&out).map(|real| read(&real, &Limits::default())) {
+        Some(Ok(tree)) => tree,
+        _ => return Ok(Answer::unknown(format!("what {name} is patched to cannot be read")).command(command)),
+    };
+    let forth = Options { strip, ..Options::default() };
+    let back = Options { reverse: true, ..forth };
+    let fits = |file: &FileOutcome| {
+        let applied = |hunk: &HunkOutcome| matches!(hunk.state, HunkState::Applied { .. });
+        file.skipped.is_none() && !file.hunks.is_empty() && file.hunks.iter().all(applied)
+    };
+    let mut evidence = vec![format!("replayed: {out}")];
+    for path in case.own_patches(id).iter().rev() {
+        let patch = case.nix.physical(path).map(|real| fs::read(&real)).transpose()?.unwrap_or_default();
+        let parsed = PatchFile::parse(&patch)?;
+        let outcome = patch::apply(&tree, &parsed, &back)?;
+        if !outcome.accepted() {
+            // A file that the patch fits once more is as it was before; one that it fits neither way was changed further.
+            let undone: Vec<String> = patch::apply(&tree, &parsed, &forth)?
+                .files
+                .iter()
+                .filter(|f| fits(f))
+                .map(|f| f.path.clone())
+                .collect();
+            let file = store_path::name(path);
+            return Ok(match undone.first() {
+                Some(first) => {
+                    Answer::failed(Cause::NotApplied, format!("{first} is without {file} in what {name} is built of"))
+                        .hint("its patchPhase, or what runs before and after it, puts it back or leaves it out")
+                }
+                None => {
+                    Answer::unknown(format!("{name} changes further what {file} changes: {}", applying::why(&outcome)))
+                }
+            }
+            .evidence(evidence)
+            .command(command));
+        }
+        evidence.push(format!("{path}: can be taken out of it again"));
+        tree.update(outcome.changes);
+    }
+    Ok(Answer::ok("its own unpackPhase and patchPhase, run once more, leave the source as the patch makes it")
+        .evidence(evidence)
+        .command(command))
 }
 
 /// Judges by what `patch` said; `None` when no log has a word of it.
@@ -66,8 +174,12 @@ fn by_log(case: &mut Case<'_, '_>, logs: &[BuildLog]) -> Option<Answer> {
         let Some(text) = &log.text else { continue };
         let name = case.delta.after().node(log.id).name().to_string();
         for path in case.own_patches(log.id) {
-            // A patch without a word makes the level log fail.
-            let Said::Applied(fuzz) = said(text, &path) else { continue };
+            // Where `patch` refused one, or said nothing, the source itself decides.
+            let fuzz = match said(text, &path) {
+                Said::Applied(fuzz) => fuzz,
+                Said::Refused(_) | Said::Silent => return None,
+                Said::Nothing => continue,
+            };
             command = command.or(Some(format!("{} | grep -A9 'applying patch'", log.command)));
             match fuzz.first() {
                 Some(line) => fuzzy = fuzzy.or(Some((path.clone(), line.clone()))),
@@ -103,13 +215,25 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         Ok(source) => source,
         Err(why) => return Ok(Answer::unknown(format!("the source cannot be had: {why}"))),
     };
-    if !node.sources().any(|path| source.from.iter().any(|from| from == path)) {
-        return Ok(Answer::unknown(format!("{name} is made of another source than `{}`", case.package.attr)));
-    }
+    let mut from = source.from.clone();
     let mut tree = source.tree.clone();
-    let mut evidence: Vec<String> = source.from.iter().map(|from| format!("source {from}")).collect();
+    if !node.sources().any(|path| from.iter().any(|from| from == path)) {
+        // A source that is a directory of the workspace is known by its copy in the store.
+        from = node.sources().map(str::to_string).collect();
+        let own = match from.as_slice() {
+            [one] => case.nix.physical(one).and_then(|real| read(&real, &Limits::default()).ok()),
+            _ => None,
+        };
+        match own {
+            Some(own) => tree = own,
+            None => {
+                return Ok(Answer::unknown(format!("{name} is made of another source than `{}`", case.package.attr)));
+            }
+        }
+    }
+    let mut evidence: Vec<String> = from.iter().map(|from| format!("source {from}")).collect();
     evidence.extend(source.warnings.iter().map(|warning| warning.message.clone()));
-    let mut command = format!("tar -xf {}", source.from.first().cloned().unwrap_or_default());
+    let mut command = format!("tar -xf {}", from.first().cloned().unwrap_or_default());
     for path in node.patches() {
         let is_own = own.iter().any(|own| own == path);
         let of_nixpkgs = source.own_patches.iter().find(|(name, _)| path.ends_with(&format!("-{name}")));
@@ -130,11 +254,11 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         };
         evidence.push(format!("{}: {}", path, words(verdict)));
         let answer = match verdict {
-            Verdict::Clean | Verdict::Offset => continue,
-            Verdict::Fuzz if !is_own => continue,
+            Fit::Clean | Fit::Offset => continue,
+            Fit::Fuzz if !is_own => continue,
             // One of nixpkgs' own says more of the source at hand than of the patch.
             _ if !is_own => Answer::unknown(format!("{} of nixpkgs {}", store_path::name(path), words(verdict))),
-            Verdict::Fuzz => with_fuzz(case, path, &plural(usize::try_from(outcome.max_fuzz()).unwrap_or(0), "line")),
+            Fit::Fuzz => with_fuzz(case, path, &plural(usize::try_from(outcome.max_fuzz()).unwrap_or(0), "line")),
             _ => {
                 let at = applying::why(&outcome);
                 let at = if at.is_empty() { String::new() } else { format!(": {at}") };
@@ -149,14 +273,14 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         .command(command))
 }
 
-fn words(verdict: Verdict) -> &'static str {
+fn words(verdict: Fit) -> &'static str {
     match verdict {
-        Verdict::Clean => "applies",
-        Verdict::Offset => "applies, some lines away",
-        Verdict::Fuzz => "applies with fuzz only",
-        Verdict::AlreadyApplied => "is in the source already",
-        Verdict::PartlyApplied => "is in the source in part",
-        Verdict::FileGone => "changes a file that is not there",
-        Verdict::Conflict => "does not apply",
+        Fit::Clean => "applies",
+        Fit::Offset => "applies, some lines away",
+        Fit::Fuzz => "applies with fuzz only",
+        Fit::AlreadyApplied => "is in the source already",
+        Fit::PartlyApplied => "is in the source in part",
+        Fit::FileGone => "changes a file that is not there",
+        Fit::Conflict => "does not apply",
     }
 }

@@ -1,5 +1,7 @@
 //! What is to be verified: the patches of the workspace that its targets should have.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use crate::base::fs;
@@ -18,6 +20,9 @@ pub struct Package {
     pub attr: AttrPath,
     /// Its patches, in order.
     pub patches: Vec<Patch>,
+    /// Files of its queue that no overlay names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unnamed: Vec<PathBuf>,
 }
 
 /// A patch of a package.
@@ -56,9 +61,18 @@ pub(super) fn packages(workspace: &Workspace, model: &Model) -> Vec<Package> {
     let package = |package: &PatchedPackage| {
         let patches = package.patches.iter().filter(is_asked);
         let patches: Vec<Patch> = patches.map(|patch| of_model(workspace, model, patch)).collect();
-        (!patches.is_empty()).then(|| Package { attr: package.attr.clone(), patches })
+        (!patches.is_empty()).then(|| Package { attr: package.attr.clone(), patches, unnamed: Vec::new() })
     };
-    model.packages.iter().filter_map(package).collect()
+    let mut packages: Vec<Package> = model.packages.iter().filter_map(package).collect();
+    for path in &model.unused {
+        let dir = path.parent().and_then(|dir| dir.file_name()).unwrap_or_default().to_string_lossy();
+        let Some(attr) = queue::attr_of_dir(&dir) else { continue };
+        match packages.iter_mut().find(|package| package.attr == attr) {
+            Some(package) => package.unnamed.push(path.clone()),
+            None => packages.push(Package { attr, patches: Vec::new(), unnamed: vec![path.clone()] }),
+        }
+    }
+    packages
 }
 
 fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch {
@@ -85,13 +99,31 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
     }
 }
 
+impl Patch {
+    /// Returns a file of a queue that an overlay has without naming it.
+    pub(super) fn of_queue(path: &Path) -> Patch {
+        Patch {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            subject: Some(queue::subject(path)),
+            place: Place::file(path),
+            listed: true,
+            outside_flake: false,
+            scoped: false,
+            boards: None,
+            url: None,
+            bytes: fs::read(path).ok(),
+        }
+    }
+}
+
 impl Package {
     /// Returns what of the package concerns a board; `None` when nothing does.
     pub(super) fn on_board(&self, board: Option<&str>) -> Option<Package> {
         let is_for = |names: &Vec<String>| board.is_some_and(|board| names.iter().any(|name| name == board));
         let fits = |patch: &&Patch| patch.boards.as_ref().is_none_or(is_for);
         let patches: Vec<Patch> = self.patches.iter().filter(fits).cloned().collect();
-        (!patches.is_empty()).then(|| Package { attr: self.attr.clone(), patches })
+        let some = !patches.is_empty() || !self.unnamed.is_empty();
+        some.then(|| Package { attr: self.attr.clone(), patches, unnamed: self.unnamed.clone() })
     }
 
     /// Says whether it is enough that what runs on the board has the patches.

@@ -1,6 +1,7 @@
 //! `overlayctl verify`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::super::context::Context;
 use super::super::failure::Failure;
@@ -10,7 +11,8 @@ use crate::ops::verify::{self, RunCheck};
 /// Proves that the patches are in what was built: derivation, source, log, closure, program, contents
 ///
 /// Each level says ok, FAILED with the cause by its name, unknown (what cannot be known never passes), or - where it does
-/// not apply. With --verbose every verdict comes with its evidence and a command that shows it by hand.
+/// not apply. For the contents the package is compared with itself without the patch, which comes from the store or a cache or is
+/// built, it alone; what then differs is searched for in all that the target needs to run. With --verbose every verdict comes with its evidence and a command that shows it by hand.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl verify --board aarch64
@@ -31,10 +33,16 @@ pub(crate) struct Args {
     /// Builds and fetches nothing to compare with (unpatched libraries, sources); what would need it is unknown
     #[arg(long)]
     no_build: bool,
-    /// Runs the program of each target with these arguments (one text; '' for none)
-    #[arg(long, value_name = "ARGS", requires = "expect", allow_hyphen_values = true)]
+    /// Has Nix unpack and patch the sources once more, by the phases of the package itself, and looks at the result
+    #[arg(long, conflicts_with = "no_build")]
+    replay: bool,
+    /// The longest that the build of an unpatched package may take that a patched one is compared with, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+    compare_limit: u64,
+    /// Runs the program of each target with these arguments (one text; '' for none): it has to end with 0
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     run: Option<String>,
-    /// The text that has to be in what the program prints
+    /// A text that has to be in what the program prints
     #[arg(
         long,
         value_name = "TEXT",
@@ -43,6 +51,9 @@ pub(crate) struct Args {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     expect: Option<String>,
+    /// The status that the program has to end with, when not 0
+    #[arg(long, value_name = "N", requires = "run", default_value_t = 0)]
+    exit: i32,
     /// The program to run, when it is not the target's main one
     #[arg(long, value_name = "NAME", requires = "run")]
     program: Option<String>,
@@ -55,7 +66,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         packages: args.packages,
         allow_unknown: args.allow_unknown,
         no_build: args.no_build,
-        run: args.run.zip(args.expect).map(|(line, expect)| RunCheck { args: line, expect, program: args.program }),
+        replay: args.replay,
+        compare_limit: Some(Duration::from_secs(args.compare_limit.saturating_mul(60))),
+        run: args.run.map(|line| RunCheck { args: line, expect: args.expect, exit: args.exit, program: args.program }),
     };
     let mut progress = context.progress();
     let verified = verify::verify(&workspace, &options, &mut *progress)?;

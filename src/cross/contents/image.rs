@@ -9,22 +9,29 @@ use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 pub(super) struct Image<'data> {
     /// Offset in the file and bytes of each loaded segment.
     segments: Vec<(u64, &'data [u8])>,
-    /// The names of its functions; `None` when it is stripped.
+    /// The names of its functions; `None` when it is stripped and exports none.
     pub(super) symbols: Option<HashSet<&'data str>>,
+    /// Whether these are only those that it exports.
+    pub(super) exported_only: bool,
 }
 
 impl<'data> Image<'data> {
     /// Takes the loaded segments; a program whose headers cannot be read is taken whole.
     pub(super) fn new(program: &'data [u8]) -> Image<'data> {
-        let whole = || Image { segments: vec![(0, program)], symbols: None };
+        let whole = || Image { segments: vec![(0, program)], symbols: None, exported_only: false };
         let Ok(file) = object::File::parse(program) else { return whole() };
         let segments: Vec<_> = file.segments().filter_map(|s| Some((s.file_range().0, s.data().ok()?))).collect();
         if segments.is_empty() {
             return whole();
         }
-        let functions = file.symbols().filter(|s| s.is_definition() && s.kind() == object::SymbolKind::Text);
-        let names: HashSet<&str> = functions.filter_map(|s| s.name().ok()).collect();
-        Image { segments, symbols: Some(names).filter(|names| !names.is_empty()) }
+        let functions = |symbols: &mut dyn Iterator<Item = object::Symbol<'data, '_>>| -> HashSet<&'data str> {
+            let functions = symbols.filter(|s| s.is_definition() && s.kind() == object::SymbolKind::Text);
+            functions.filter_map(|s| s.name().ok()).collect()
+        };
+        let names = functions(&mut file.symbols());
+        let exported_only = names.is_empty();
+        let names = if exported_only { functions(&mut file.dynamic_symbols()) } else { names };
+        Image { segments, symbols: Some(names).filter(|names| !names.is_empty()), exported_only }
     }
 }
 
@@ -77,6 +84,11 @@ impl Pattern {
 
     fn anchor(&self) -> Option<(usize, &Run)> {
         self.runs.iter().enumerate().max_by_key(|(_, run)| run.bytes.len())
+    }
+
+    /// Says whether the bytes of a pattern without gaps stand anywhere.
+    pub(super) fn stands_in(&self, bytes: &[u8]) -> bool {
+        self.anchor().is_some_and(|(_, run)| memmem::find(bytes, &run.bytes).is_some())
     }
 
     /// Returns the offset in the file where the pattern stands first.
@@ -137,7 +149,7 @@ mod tests {
     }
 
     fn find(pattern: &Pattern, data: &[u8]) -> Option<u64> {
-        pattern.find_in(&Image { segments: vec![(100, data)], symbols: None })
+        pattern.find_in(&Image { segments: vec![(100, data)], symbols: None, exported_only: false })
     }
 
     #[test]

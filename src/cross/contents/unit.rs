@@ -54,6 +54,34 @@ pub(super) fn read(member: &str, bytes: &[u8]) -> Option<Object> {
     })
 }
 
+/// Returns the texts of a linked library or program: what is printable between two zeros of its constants.
+pub(super) fn texts(bytes: &[u8]) -> Vec<Unit> {
+    let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
+    let Ok(Some(elf)) = crate::cross::Elf::read(bytes) else { return Vec::new() };
+    let constants = file.sections().filter(|s| s.name().is_ok_and(|name| name.starts_with(".rodata")));
+    let printable = |text: &[u8]| {
+        let text = text.strip_suffix(&[0]).unwrap_or_default();
+        std::str::from_utf8(text).is_ok_and(|text| text.chars().all(|c| !c.is_control() || c.is_whitespace()))
+    };
+    let mut found = Vec::new();
+    for data in constants.filter_map(|section| section.data().ok()) {
+        for text in data.split_inclusive(|b| *b == 0).filter(|text| text.len() >= MIN_TEXT && printable(text)) {
+            let name = String::from_utf8_lossy(text).trim_end_matches('\0').to_string();
+            let (member, pattern) = (".rodata".to_string(), Pattern::exact(text));
+            found.push(Unit { member, name, kind: Kind::Text, is_global: false, machine: elf.machine.number, pattern });
+        }
+    }
+    found
+}
+
+/// Returns the functions that a shared library exports, but for those that every one has.
+pub(super) fn exports(bytes: &[u8]) -> Vec<String> {
+    let Ok(file) = object::File::parse(bytes) else { return Vec::new() };
+    let functions = file.dynamic_symbols().filter(|s| s.is_definition() && s.kind() == SymbolKind::Text);
+    let names = functions.filter_map(|s| s.name().ok()).filter(|name| !matches!(*name, "_init" | "_fini"));
+    names.map(str::to_string).collect()
+}
+
 /// The shortest text that is looked for, its end included: shorter ones stand in any program.
 const MIN_TEXT: usize = 10;
 

@@ -34,7 +34,7 @@ impl Disk {
         self.roots.iter().find_map(|root| {
             let seen = resolve(root, Path::new(path))?;
             let real = root.join(seen.strip_prefix("/").ok()?);
-            real.metadata().is_ok_and(|m| m.is_file()).then_some((real, seen))
+            real.metadata().is_ok().then_some((real, seen))
         })
     }
 }
@@ -77,15 +77,32 @@ fn resolve(root: &Path, path: &Path) -> Option<PathBuf> {
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some((real, _)) = self.find(path) else { return Ok(None) };
-        let failed = |error: fs::FsError| Error::File {
-            path: path.to_string(),
-            what: std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
-        };
-        fs::read(&real).map(Some).map_err(failed)
+        let failed = |what: String| Error::File { path: path.to_string(), what };
+        // Opening a pipe would wait for whoever writes into it.
+        if !real.is_file() {
+            let what = if real.is_dir() { "it is a directory" } else { "it is no regular file" };
+            return Err(failed(what.to_string()));
+        }
+        match fs::read(&real) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(fs::FsError::Read { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+            Err(error) => {
+                Err(failed(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)))
+            }
+        }
     }
 
     fn canonical(&self, path: &str) -> Option<String> {
-        self.find(path).map(|(_, seen)| seen.to_string_lossy().into_owned())
+        let (real, seen) = self.find(path)?;
+        real.is_file().then(|| seen.to_string_lossy().into_owned())
+    }
+
+    fn names(&self, dir: &str) -> Vec<String> {
+        let Some((real, _)) = self.find(dir) else { return Vec::new() };
+        let entries = std::fs::read_dir(real).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
     }
 }
 
@@ -109,8 +126,11 @@ mod tests {
             assert_eq!(files.canonical(path).as_deref(), Some("/lib/a.so.1"), "{path}");
             assert_eq!(files.read(path).unwrap().as_deref(), Some(&b"a"[..]), "{path}");
         }
-        for path in ["/lib/loop", "/lib/none", "/lib", "/etc/passwd"] {
+        for path in ["/lib/loop", "/lib/none", "/etc/passwd"] {
             assert_eq!(files.read(path).unwrap(), None, "{path}");
         }
+        // A loader opens a directory and fails when it reads.
+        assert!(files.read("/lib").is_err() && files.canonical("/lib").is_none());
+        assert_eq!(files.names("/lib/deep"), ["up.so"]);
     }
 }

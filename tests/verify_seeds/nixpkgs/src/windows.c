@@ -1,0 +1,4 @@
+int foo_windows(void)
+{
+	return 1;
+}
