@@ -10,6 +10,7 @@
 //! without a terminal) and, for git's extended headers, `git apply`. Must not know overlays.
 
 mod apply;
+pub mod date;
 mod diff;
 mod encoded_word;
 mod error;
