@@ -160,6 +160,14 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
+    /// A mail whose text is in a charset that is not known, or not in the one that it names.
+    #[error("the mail has {what}, which cannot be decoded")]
+    CannotDecode {
+        /// `text in the charset ...`.
+        what: String,
+        /// The line.
+        at: Spot,
+    },
     /// Past [`super::MAX_PATCH_BYTES`] or [`super::MAX_LINE_BYTES`].
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
@@ -232,6 +240,7 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
+            | CannotDecode { at, .. }
             | TooLarge { at, .. } => Some(at),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
         }
@@ -261,6 +270,7 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
+            | CannotDecode { at, .. }
             | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
         }
@@ -297,6 +307,7 @@ impl Coded for Error {
             BadQueueName { .. } => "OV0223",
             Unreadable { .. } => "OV0224",
             CannotReverse { .. } => "OV0225",
+            CannotDecode { .. } => "OV0226",
         }
     }
 
@@ -326,6 +337,7 @@ impl Coded for Error {
             CannotReverse { .. } => {
                 "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
             }
+            CannotDecode { .. } => "save the mail in UTF-8, or take the patch from `git format-patch`",
             CannotDiff { why: "it is binary", .. } => {
                 "GNU patch, which nixpkgs calls, cannot apply a binary change: bring the file in through the package's \
                  `postPatch` (cp ${./FILE} PATH) and leave it out of the commit"
@@ -393,6 +405,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
     "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
     "OV0225" "Cannot be reversed" "A series applies the patch with -R. It is turned round so that the queue can hold it, which works for text: what a copy or a binary change takes back is not in the patch."
+    "OV0226" "A mail that cannot be decoded" "The message of a mail is recoded to UTF-8, as `git mailinfo` does, from the charset that its `Content-Type:` names. This charset is not known, or the text is not in it."
     "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
     "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
     "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."
@@ -417,7 +430,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 35, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 36, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

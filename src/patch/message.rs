@@ -3,7 +3,11 @@
 //! `PatchFile::message` is what `edit` commits; [`compose`] is what `finish` writes for a commit that has no patch file yet. Must not
 //! know git.
 
+use std::borrow::Cow;
+
+use super::decode::repaired;
 use super::header::{Headers, body};
+use super::mail;
 use super::patch_file::PatchFile;
 
 /// What a commit says.
@@ -24,8 +28,9 @@ impl PatchFile<'_> {
     /// everything above the diff, so that nothing is lost.
     pub fn message(&self) -> Message {
         let Headers { subject, author, date, .. } = self.headers();
-        let (body, whole) = body(self.preamble());
-        let body = String::from_utf8_lossy(body).replace("\r\n", "\n").trim_matches('\n').to_string();
+        let preamble = mail::decode(self.preamble()).unwrap_or(Cow::Borrowed(self.preamble()));
+        let (body, whole) = body(&preamble);
+        let body = repaired(&body).replace("\r\n", "\n").trim_matches('\n').to_string();
         let subject = subject.unwrap_or_default();
         // Free text: its first line is the subject already.
         let body = match body.strip_prefix(subject.as_str()) {

@@ -11,13 +11,14 @@
 
 mod apply;
 pub mod date;
+mod decode;
 mod diff;
-mod encoded_word;
 mod error;
 mod git_header;
 mod header;
 pub mod lint;
 mod locate;
+pub mod mail;
 pub mod mailbox;
 mod message;
 mod names;
