@@ -175,6 +175,15 @@ impl<T: Tree> FileRun<'_, '_, T> {
             hunks: Vec::new(),
         };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
+            let (old, new) = self.diff.names();
+            let whole = |name: &FileName| super::names::strip_name(name.whole.as_deref()?, self.options.strip).map(str::to_string);
+            let meant = [old, new].into_iter().flatten().filter_map(whole);
+            for path in meant.filter(|path| super::names::safe(path).is_ok()) {
+                if work.get(&path)?.is_some() {
+                    self.skip(&mut outcome, Skip::BlankInName, None);
+                    return Ok(outcome);
+                }
+            }
             if deletes > Absent::No && creates == Absent::No {
                 // The next patch would delete the file, which does not exist.
                 self.skip(&mut outcome, Skip::Missing, None);

@@ -43,7 +43,7 @@ pub fn decode(message: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let mut out = fields.rewritten.clone();
     out.push(b'\n');
     let at = |reader: &Reader<'_>| Spot { span: None, ..reader.spot() };
-    let mut body = Body { boundaries: fields.boundary.into_iter().collect(), part: fields.part, partial: Vec::new(), in_message: true, out };
+    let mut body = Body { boundaries: fields.boundary.into_iter().collect(), part: fields.part, partial: Vec::new(), flowing: Vec::new(), in_message: true, out };
     let lines = text.iter().take(fields.end).filter(|b| **b == b'\n').count() + 1;
     body.read(Reader { bytes: &text, at: fields.end, line: lines }, at)?;
     Ok(Cow::Owned(body.out))
@@ -163,8 +163,10 @@ pub(super) fn breaks(line: &[u8]) -> bool {
 struct Body {
     boundaries: Vec<Vec<u8>>,
     part: Part,
-    /// The beginning of a line whose end a soft line end or the encoding keeps back.
+    /// The beginning of a line whose end the encoding keeps back.
     partial: Vec<u8>,
+    /// The beginning of a line that flows on.
+    flowing: Vec<u8>,
     /// The line that begins the diff has not come.
     in_message: bool,
     out: Vec<u8>,
@@ -235,22 +237,27 @@ impl Body {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text == b"-- " {
+            let before = std::mem::take(&mut self.flowing);
+            if !before.is_empty() {
+                self.line(&before, at)?;
+            }
             return self.line(&line, at);
         }
         // A blank was put before what begins with one; a line that ends with one goes on.
         let stuffed = usize::from(text.starts_with(b" "));
         match text[stuffed..].strip_suffix(b" ") {
-            Some(more) => self.partial = if self.part.delsp { more.to_vec() } else { text[stuffed..].to_vec() },
-            None => self.line(&line[stuffed..], at)?,
+            Some(more) => self.flowing.extend_from_slice(if self.part.delsp { more } else { &text[stuffed..] }),
+            None => {
+                let whole = [std::mem::take(&mut self.flowing).as_slice(), &line[stuffed..]].concat();
+                self.line(&whole, at)?;
+            }
         }
         Ok(())
     }
 
     fn flush(&mut self, at: &Spot) -> Result<(), Error> {
-        match std::mem::take(&mut self.partial) {
-            rest if rest.is_empty() => Ok(()),
-            rest => self.line(&rest, at),
-        }
+        let rest = [std::mem::take(&mut self.flowing), std::mem::take(&mut self.partial)].concat();
+        if rest.is_empty() { Ok(()) } else { self.line(&rest, at) }
     }
 
     fn line(&mut self, line: &[u8], at: &Spot) -> Result<(), Error> {

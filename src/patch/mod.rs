@@ -31,6 +31,7 @@ pub mod queue;
 mod refresh;
 mod reverse;
 pub mod series;
+mod strip;
 mod trailer;
 mod tree;
 
