@@ -7,9 +7,11 @@
 use super::apply::{Options, apply};
 use super::diff::{diff_file, range, write_line};
 use super::error::Error;
+use super::header::{Layout, layout, lines};
 use super::locate::split_lines;
 use super::outcome::{HunkState, Outcome, Verdict};
 use super::patch_file::{FileDiff, LineKind, PatchFile};
+use super::quote::quoted;
 use super::tree::{File, MemoryTree, Tree};
 
 /// What came of refreshing a patch.
@@ -174,16 +176,18 @@ fn again<T: Tree>(tree: &T, file: &FileDiff<'_>, outcome: &Outcome) -> Result<Ve
     Ok(out)
 }
 
-/// Returns a patch with the header and the signature of `patch` and another diff. Lines of a diffstat in the header, which would
-/// be wrong, are left out.
+/// Returns a patch with the header and the signature of `patch` and another diff. What the message quotes of diffs is written so that GNU
+/// patch does not see it. Lines of a diffstat in the header, which would be wrong, are left out.
 pub fn replace_diff(patch: &PatchFile<'_>, diff: &[u8]) -> Vec<u8> {
+    let all = lines(patch.preamble());
+    let Layout { end, .. } = layout(&all);
     let mut out = Vec::new();
-    let mut behind = false;
-    for line in patch.preamble().split_inclusive(|b| *b == b'\n') {
-        let text = line.trim_ascii_end();
-        behind |= text == b"---";
-        if !(behind && is_diffstat(text)) {
-            out.extend_from_slice(line);
+    for (i, line) in all.iter().enumerate() {
+        let whole = &patch.preamble()[line.start..line.end];
+        if i == end {
+            out.extend_from_slice(whole);
+        } else if !(i > end && is_diffstat(line.text)) {
+            out.extend(quoted(whole));
         }
     }
     out.extend_from_slice(diff);
