@@ -160,6 +160,20 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
+    /// It fits, but not as it would be written.
+    #[error("the patch cannot be refreshed: lines of it contradict each other")]
+    CannotRefresh {
+        /// The first file.
+        at: Spot,
+    },
+    /// The commit of a submodule changes: there is no file to change.
+    #[error("the patch changes the submodule `{name}`, which is no file of the source")]
+    Submodule {
+        /// The name as the patch has it.
+        name: String,
+        /// The file's header.
+        at: Spot,
+    },
     /// A mail whose text is in a charset that is not known, or not in the one that it names.
     #[error("the mail has {what}, which cannot be decoded")]
     CannotDecode {
@@ -241,6 +255,8 @@ impl Error {
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
+            | CannotRefresh { at }
+            | Submodule { at, .. }
             | TooLarge { at, .. } => Some(at),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
         }
@@ -271,6 +287,8 @@ impl Error {
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
+            | CannotRefresh { at }
+            | Submodule { at, .. }
             | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
         }
@@ -308,6 +326,8 @@ impl Coded for Error {
             Unreadable { .. } => "OV0224",
             CannotReverse { .. } => "OV0225",
             CannotDecode { .. } => "OV0226",
+            CannotRefresh { .. } => "OV0227",
+            Submodule { .. } => "OV0228",
         }
     }
 
@@ -336,6 +356,10 @@ impl Coded for Error {
             CannotNormalise { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
             CannotReverse { .. } => {
                 "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
+            }
+            CannotRefresh { .. } => "make the patch again from the source as it is with the patch and without it",
+            Submodule { .. } => {
+                "leave that file out of the patch, and give the package a source in which the submodule is at the commit that you want"
             }
             CannotDecode { .. } => "save the mail in UTF-8, or take the patch from `git format-patch`",
             CannotDiff { why: "it is binary", .. } => {
@@ -406,6 +430,8 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
     "OV0225" "Cannot be reversed" "A series applies the patch with -R. It is turned round so that the queue can hold it, which works for text: what a copy or a binary change takes back is not in the patch."
     "OV0226" "A mail that cannot be decoded" "The message of a mail is recoded to UTF-8, as `git mailinfo` does, from the charset that its `Content-Type:` names. This charset is not known, or the text is not in it."
+    "OV0227" "Cannot be refreshed" "The patch fits, with an offset or fuzz, but written anew it would not do the same: a header says that the file goes, and a hunk that lines stay, or the like."
+    "OV0228" "A submodule" "The patch changes which commit a submodule is at (`Subproject commit ...`). A package's source has the files of the submodule and not the reference, so no tool can apply it there."
     "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
     "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
     "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."
@@ -430,7 +456,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 36, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 38, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

@@ -262,6 +262,9 @@ impl<'a> FileDiff<'a> {
             self.git.iter().flat_map(|g| [g.old_mode, g.new_mode]).flatten().find(|m| !matches!(m >> 12, 0o10 | 0o12))
         {
             let name = self.names().1.or(self.names().0).map_or_else(|| format!("{mode:o}"), |n| n.name.clone());
+            if mode >> 12 == 0o16 {
+                return Err(Error::Submodule { name, at: self.at.clone() });
+            }
             return Err(Error::Device { name, at: self.at.clone() });
         }
         if let Some((from, to)) = self.git.as_ref().and_then(|g| g.rename.as_ref().or(g.copy.as_ref())) {

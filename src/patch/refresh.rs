@@ -28,7 +28,7 @@ pub enum Refreshed {
 /// Refreshes a patch for a tree.
 ///
 /// # Errors
-/// Those of [`apply`]; [`Error::CannotDiff`] when hunks have to be made anew for a file that is binary.
+/// Those of [`apply`]; [`Error::CannotRefresh`] for a patch whose lines contradict each other; [`Error::CannotDiff`] when hunks have to be made anew for a file that is binary.
 pub fn refresh<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Result<Refreshed, Error> {
     let outcome = apply(tree, patch, options)?;
     if !outcome.accepted() {
@@ -73,7 +73,12 @@ pub fn refresh<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> R
         }
     }
     out.extend_from_slice(patch.trailing());
-    Ok(Refreshed::Rewritten(out))
+    // What contradicts itself may not read back; then it stays as it is.
+    let same = PatchFile::parse(&out).and_then(|new| apply(tree, &new, options));
+    match same.is_ok_and(|new| new.accepted() && new.changes == outcome.changes) {
+        true => Ok(Refreshed::Rewritten(out)),
+        false => Err(Error::CannotRefresh { at: patch.files().first().map(|f| f.at.clone()).unwrap_or_default() }),
+    }
 }
 
 /// A tree with some files replaced.
