@@ -73,8 +73,10 @@ pub enum Error {
         at: Spot,
     },
     /// A line `@@ -...` without a file name before it.
-    #[error("a hunk without a file name before it")]
+    #[error("a hunk without a file name before it{}", should_be(", behind lines that no hunk counts; the header before it", .right))]
     HunkWithoutFile {
+        /// The header that the hunk before it would need.
+        right: Option<String>,
         /// The hunk.
         at: Spot,
     },
@@ -91,16 +93,20 @@ pub enum Error {
         at: Spot,
     },
     /// The patch ends within a hunk.
-    #[error("the patch ends within a hunk: {missing} more lines are promised by its header")]
+    #[error("the patch ends within a hunk: {missing} more lines are promised by its header{}", should_be("; if none is missing, it", .right))]
     TruncatedHunk {
+        /// The header for the lines that are there.
+        right: Option<String>,
         /// How many lines of either side are missing.
         missing: u64,
         /// The header of the hunk.
         at: Spot,
     },
     /// A line within a hunk that is no line of a hunk, or one more than the header counts.
-    #[error("the hunk does not hold the lines that its header counts")]
+    #[error("the hunk does not hold the lines that its header counts{}", should_be("; the header", .right))]
     BadCounts {
+        /// The header for the lines that are there.
+        right: Option<String>,
         /// The first line that does not fit.
         at: Spot,
     },
@@ -230,6 +236,10 @@ pub enum Error {
     },
 }
 
+fn should_be(what: &str, right: &Option<String>) -> String {
+    right.as_ref().map_or_else(String::new, |header| format!("{what} should be `{header}`"))
+}
+
 impl Error {
     /// Returns where in the patch it is, if it is there.
     pub fn spot(&self) -> Option<&Spot> {
@@ -242,11 +252,11 @@ impl Error {
             | CombinedDiff { at }
             | BinaryWithoutData { at, .. }
             | BinaryPatch { at, .. }
-            | HunkWithoutFile { at }
+            | HunkWithoutFile { at, .. }
             | BadHunkHeader { at }
             | HugeCount { at }
             | TruncatedHunk { at, .. }
-            | BadCounts { at }
+            | BadCounts { at, .. }
             | HeaderWithoutHunk { at }
             | LeavesTree { at, .. }
             | Device { at, .. }
@@ -274,11 +284,11 @@ impl Error {
             | CombinedDiff { at }
             | BinaryWithoutData { at, .. }
             | BinaryPatch { at, .. }
-            | HunkWithoutFile { at }
+            | HunkWithoutFile { at, .. }
             | BadHunkHeader { at }
             | HugeCount { at }
             | TruncatedHunk { at, .. }
-            | BadCounts { at }
+            | BadCounts { at, .. }
             | HeaderWithoutHunk { at }
             | LeavesTree { at, .. }
             | Device { at, .. }

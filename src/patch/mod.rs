@@ -10,6 +10,7 @@
 //! without a terminal) and, for git's extended headers, `git apply`. Must not know overlays.
 
 mod apply;
+mod context;
 pub mod date;
 mod decode;
 mod diff;
@@ -29,6 +30,7 @@ mod parse;
 mod patch_file;
 pub mod queue;
 mod quote;
+mod recount;
 mod refresh;
 mod reverse;
 pub mod series;
@@ -37,6 +39,7 @@ mod trailer;
 mod tree;
 
 pub use apply::{Options, apply};
+pub use context::{Oddity, as_gnu_reads};
 pub use diff::{diff_bytes, diff_file, diff_trees};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use header::{Headers, Trailer};
@@ -46,6 +49,7 @@ pub use normalise::{normalise, normalise_from};
 pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip, Verdict};
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
 pub use quote::{quote, unquote};
+pub use recount::recount;
 pub use refresh::{Refreshed, refresh, replace_diff};
 pub use reverse::reverse;
 pub use trailer::{add_trailer, remove_trailer, set_trailer};
