@@ -452,6 +452,8 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0247" "A malformed CVE line" "It is `CVE: CVE-YYYY-NNNN`, several separated by blanks."
     "OV0248" "CR LF in a patch" "The patch itself has CR LF line ends. `patch` takes the CRs off every line, so it fits sources with LF only, and not those with CR LF."
     "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
+    "OV0250" "Nothing about upstream" "Each convention has its field. DEP-3: `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`; Buildroot: `Upstream:` with the address of the commit or of the request, or `N/A` and the reason."
+    "OV0251" "A malformed field about upstream" "DEP-3's `Forwarded:` is `no`, `not-needed`, `yes` or an address; other fields hold something."
 };
 
 #[cfg(test)]
@@ -466,7 +468,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 38, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 40, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

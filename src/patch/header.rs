@@ -87,6 +87,7 @@ const MAIL: &[&str] = &[
 /// Trailers that count wherever they stand at the beginning of a line.
 const KNOWN: &[&str] = &[
     "upstream-status",
+    "upstream",
     "signed-off-by",
     "cve",
     "origin",

@@ -37,6 +37,7 @@ pub mod series;
 mod strip;
 mod trailer;
 mod tree;
+mod upstream;
 
 pub use apply::{Options, apply};
 pub use context::{Oddity, as_gnu_reads};
@@ -53,6 +54,7 @@ pub use recount::recount;
 pub use refresh::{Refreshed, refresh, replace_diff};
 pub use reverse::reverse;
 pub use trailer::{add_trailer, remove_trailer, set_trailer};
+pub use upstream::{Dep3, Standing, Style};
 pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
 
 /// The largest patch file that is read, in bytes.
