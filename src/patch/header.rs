@@ -54,6 +54,13 @@ impl PatchFile<'_> {
     pub fn headers(&self) -> Headers {
         read(self.preamble())
     }
+
+    /// Returns the trailers that `git interpret-trailers --parse` finds in the message.
+    pub fn trailers(&self) -> Vec<Trailer> {
+        let all = lines(self.preamble());
+        let Layout { text, end, .. } = layout(&all);
+        fields(&all, trailer_block(&all, text, end), trailer)
+    }
 }
 
 /// Mail headers that are no trailers.
@@ -213,7 +220,7 @@ fn read(preamble: &[u8]) -> Headers {
     // Headers in the body count for more than those above it.
     let inner = if text > block.end { block.end..text } else { 0..0 };
     for range in [inner, above, block.clone()] {
-        for trailer in fields(&all, range) {
+        for trailer in fields(&all, range, field) {
             let lower = trailer.key.to_ascii_lowercase();
             match lower.as_str() {
                 "subject" => {
@@ -241,7 +248,8 @@ fn read(preamble: &[u8]) -> Headers {
     let mut i = text;
     while i < all.len() {
         let in_block = block_of_trailers.contains(&i);
-        let Some(trailer) = fields(&all, i..if in_block { block_of_trailers.end } else { i + 1 }).into_iter().next() else {
+        let (until, split): (usize, Split) = if in_block { (block_of_trailers.end, trailer) } else { (i + 1, field) };
+        let Some(trailer) = fields(&all, i..until, split).into_iter().next() else {
             i += 1;
             continue;
         };
@@ -264,13 +272,16 @@ fn read(preamble: &[u8]) -> Headers {
     headers
 }
 
+/// Splits a line into key and value.
+type Split = for<'l> fn(&'l [u8]) -> Option<(&'l str, &'l [u8])>;
+
 /// Returns the fields among some lines, each with the lines that continue it.
-fn fields(all: &[Line<'_>], range: Range<usize>) -> Vec<Trailer> {
+fn fields(all: &[Line<'_>], range: Range<usize>, split: Split) -> Vec<Trailer> {
     let mut found: Vec<(usize, Trailer, Vec<u8>)> = Vec::new();
     let mut last = None;
     for i in range {
         let line = &all[i];
-        if let Some((key, rest)) = field(line.text) {
+        if let Some((key, rest)) = split(line.text) {
             let span = Span::new(line.start, line.end);
             let trailer = Trailer { key: key.to_string(), value: String::new(), line: i + 1, span };
             found.push((i, trailer, rest.trim_ascii().to_vec()));
@@ -302,9 +313,12 @@ pub(super) fn trailer_block(all: &[Line<'_>], from: usize, end: usize) -> Range<
     for line in &all[first..last] {
         let by_git = line.text.starts_with(b"Signed-off-by: ") || line.text.starts_with(b"(cherry picked from commit ");
         gits |= by_git;
-        let trailer = by_git || separated(line.text);
+        let trailer = by_git || trailer(line.text).is_some();
         match line.text.first() {
-            Some(b'#') => continue,
+            Some(b'#') => {
+                continues = false;
+                continue;
+            }
             Some(b' ' | b'\t') if continues => continue,
             _ if trailer => trailers += 1,
             _ => others += 1,
@@ -317,10 +331,11 @@ pub(super) fn trailer_block(all: &[Line<'_>], from: usize, end: usize) -> Range<
     }
 }
 
-/// A key, perhaps blanks, and a colon.
-fn separated(line: &[u8]) -> bool {
+/// Splits a trailer as git does: a key, perhaps blanks, a colon, and whatever follows.
+fn trailer(line: &[u8]) -> Option<(&str, &[u8])> {
     let key = line.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
-    key > 0 && line[key..].trim_ascii_start().starts_with(b":")
+    let value = line[key..].trim_ascii_start().strip_prefix(b":").filter(|_| key > 0)?;
+    Some((std::str::from_utf8(&line[..key]).ok()?, value))
 }
 
 /// Takes `Re:` and all tags in brackets at the beginning off, as `git mailinfo` does: they are the list's.
