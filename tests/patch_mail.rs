@@ -416,3 +416,60 @@ fn resent(mail: &[u8], how: &str) -> Vec<u8> {
         false => bytes,
     }
 }
+
+/// Patches as queues have them, put into a mailbox: `git am` takes each, with author, date and subject, and they come back to the byte.
+#[test]
+fn mailboxes_that_git_am_takes() {
+    if !has_git() {
+        return;
+    }
+    let diff = |n: usize| format!("--- a/f.c\n+++ b/f.c\n@@ -1 +1 @@\n-line {n}\n+line {}\n", n + 1);
+    // What stands above the diff, and what the commit has to say: author, mail, date, subject.
+    let heads: [(&str, [&str; 4]); 11] = [
+        (
+            "Description: first thing\n more text\n .\n another paragraph\nAuthor: Zoë <z@example.org>\nOrigin: upstream, https://example.org/1\nForwarded: not-needed\nLast-Update: 2024-05-06\n---\nThis patch header follows DEP-3\n",
+            ["Zoë", "z@example.org", "2024-05-06", "first thing"],
+        ),
+        ("From: Ä <a@b.example>\nSubject: grüße\n\nText.\n---\n", ["Ä", "a@b.example", "", "grüße"]),
+        (
+            "From: A <a@b.example>\nDate: Tue, 2 Jan 2024 03:04:05 +0200\nSubject: [PATCH v2 2/3] [x] dated\n\n---\n",
+            ["A", "a@b.example", "2024-01-02", "dated"],
+        ),
+        (
+            "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: Z <z@b.example>\nSubject: [PATCH] zero commit\n\n---\n",
+            ["Z", "z@b.example", "", "zero commit"],
+        ),
+        (
+            "Upstream-Status: Backport [x]\nCVE: CVE-2024-1\n\nFrom 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: Up <up@b.example>\nDate: Tue, 2 Jan 2024 03:04:05 +0200\nSubject: [PATCH] fix it\n\nWhy.\n---\n",
+            ["Up", "up@b.example", "2024-01-02", "fix it"],
+        ),
+        ("Free text.\n\nMore of it.\n\n", ["unknown", "unknown@localhost", "", "Free text."]),
+        ("", ["unknown", "unknown@localhost", "", "a patch without a subject"]),
+        ("From: Only Name\nSubject: no mail\n\n", ["Only Name", "unknown@localhost", "", "no mail"]),
+        ("Subject: no author\n\nFrom here on\nFrom x@y Sat Jan  6 12:34:56 2024\n>From y\n", ["unknown", "unknown@localhost", "", "no author"]),
+        ("Subject: the order\n for once\nFrom: \"Doe, J.\" <j@b.example>\n\nX-Patch-Bytes: 3\n", ["Doe, J.", "j@b.example", "", "the order for once"]),
+        ("Description:\n on the next line\nAuthor: B <b@c.example>\n\n", ["B", "b@c.example", "", "on the next line"]),
+    ];
+    let patches: Vec<String> = heads.iter().enumerate().map(|(n, (head, _))| format!("{head}{}", diff(n))).collect();
+    let joined = mailbox::join(&patches);
+    let back: Vec<String> =
+        mailbox::read(&joined).unwrap().iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+    assert_eq!(back, patches);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("f.c"), "line 0\n").unwrap();
+    for args in [&["init", "-q", "."][..], &["add", "f.c"], &["commit", "-q", "-m", "source"]] {
+        assert!(git(dir.path()).args(args).status().unwrap().success());
+    }
+    std::fs::write(dir.path().join("box"), &joined).unwrap();
+    let am = git(dir.path()).args(["am", "-q", "box"]).output().unwrap();
+    assert!(am.status.success(), "{}\n{}", String::from_utf8_lossy(&am.stderr), String::from_utf8_lossy(&joined));
+    let log = git(dir.path()).args(["log", "--reverse", "--format=%an|%ae|%as|%s", "HEAD~11..HEAD"]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    for (line, (_, wanted)) in log.lines().zip(&heads) {
+        let found: Vec<&str> = line.split('|').collect();
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(wanted.is_empty() || found == wanted, "{line}: {wanted}");
+        }
+    }
+    assert_eq!(log.lines().count(), heads.len());
+}
