@@ -4,7 +4,11 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { overlay, patch, graph, nix, cross, git, config, view }
+//!                ops -> { verify, comparison, queue, targets, view, and what these stand on }
+//!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
+//!                comparison -> { queue, targets, graph, nix, git }
+//!                queue -> { targets, overlay, patch, nix, git }
+//!                targets -> { config, nix, git, syntax }
 //!                report -> view
 //!                overlay -> syntax      graph -> drv      nix -> drv      config -> cross
 //!                everything -> base
@@ -15,6 +19,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod comparison;
 pub mod config;
 pub mod cross;
 pub mod drv;
@@ -24,6 +29,9 @@ pub mod nix;
 pub mod ops;
 pub mod overlay;
 pub mod patch;
+pub mod queue;
 pub mod report;
 pub mod syntax;
+pub mod targets;
+pub mod verify;
 pub mod view;

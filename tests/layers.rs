@@ -16,7 +16,31 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["ops", "report", "config", "view"]),
-    ("ops", &["overlay", "patch", "graph", "nix", "cross", "git", "config", "view"]),
+    (
+        "ops",
+        &[
+            "verify",
+            "comparison",
+            "queue",
+            "targets",
+            "overlay",
+            "patch",
+            "graph",
+            "nix",
+            "cross",
+            "git",
+            "config",
+            "syntax",
+            "view",
+        ],
+    ),
+    (
+        "verify",
+        &["comparison", "queue", "targets", "overlay", "patch", "graph", "nix", "cross", "config", "syntax", "view"],
+    ),
+    ("comparison", &["queue", "targets", "overlay", "graph", "drv", "nix", "config", "view"]),
+    ("queue", &["targets", "overlay", "patch", "nix", "git", "config", "drv"]),
+    ("targets", &["config", "nix", "git", "syntax", "overlay"]),
     ("report", &["view"]),
     ("overlay", &["syntax"]),
     ("graph", &["drv"]),
@@ -118,6 +142,35 @@ fn the_import_reader_sees_both_forms() {
     let text =
         "use crate::base::fs;\nuse crate::{config, git::{self, Error}};\n// crate::no\n#[cfg(test)] use crate::nix;";
     assert_eq!(imports(text).into_iter().collect::<Vec<_>>(), ["base", "config", "git"]);
+}
+
+/// One place finds overlays, and one rewrites the lists of a queue: everything else asks the model.
+#[test]
+fn overlays_are_found_and_edited_in_one_place() {
+    let bans: &[(&str, &[&str])] = &[
+        ("overlay_candidates(", &["config/mod.rs", "queue/discover.rs"]),
+        ("overlay_files_of(", &["config/mod.rs", "queue/discover.rs"]),
+        (".cross_overlays()", &["queue/discover.rs", "targets/mod.rs"]),
+        (".overlays()", &["queue/discover.rs", "targets/mod.rs", "queue/create.rs", "queue/facts.rs"]),
+        (".add_patches(", &["queue/rewrite.rs", "ops/patch.rs", "ops/scope.rs"]),
+        (".remove_patches(", &["queue/rewrite.rs", "queue/copy.rs", "ops/unpatch.rs"]),
+    ];
+    let mut wrong = Vec::new();
+    for (file, text) in source_files() {
+        let name = file.to_str().unwrap();
+        if name.starts_with("overlay/") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (ban, except) in bans {
+            if code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(ban))
+                && !except.contains(&name)
+            {
+                wrong.push(format!("{name}: {ban}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// One place for each effect: processes, file writes, printing.

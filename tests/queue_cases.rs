@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use overlayctl::git::{Merged, Worktree};
-use overlayctl::ops::queue::applying;
-use overlayctl::ops::source::{self, Limits};
 use overlayctl::patch::series::Series;
 use overlayctl::patch::{self, MemoryTree, Options, PatchFile, Refreshed, Tree as _, Verdict};
+use overlayctl::queue::applying;
+use overlayctl::queue::source::{self, Limits};
 
 /// A source package: the source without Debian's folder, and its queue.
 struct Package {

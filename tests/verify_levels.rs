@@ -13,11 +13,12 @@ use std::fs;
 use std::path::Path;
 
 use overlayctl::base::process::find_program;
+use overlayctl::base::progress::Silent;
 use overlayctl::config::Workspace;
-use overlayctl::ops::progress::Silent;
-use overlayctl::ops::targets::Selection;
-use overlayctl::ops::verify::{Cause, Finding, Level, Options, RunCheck, Verdict, Verified, verify};
+use overlayctl::ops::verify::{Options, RunCheck, Verified, verify};
 use overlayctl::ops::{Outcome as _, boards, build};
+use overlayctl::targets::Selection;
+use overlayctl::verify::{Cause, Finding, Level, Verdict};
 
 const PATCH: &str = "Subject: say more\n\n--- a/text\n+++ b/text\n@@ -1,2 +1,3 @@\n one\n+one and a half\n two\n";
 const SAY_PATCH: &str = "Subject: good night\n\n--- a/say.c\n+++ b/say.c\n@@ -4,5 +4,7 @@\n const char *greeting(int late)\n {\n+\tif (late > 1)\n+\t\treturn \"good night from the patched library\";\n \tif (late)\n \t\treturn \"good evening from the library\";\n \treturn \"good morning from the library\";\n";
@@ -70,7 +71,8 @@ impl Scene {
 
     fn verify_with(&self, targets: &[&str], options: Options) -> Verified {
         let options = Options { selection: selection(targets), ..options };
-        verify(&self.workspace(), &options, &mut Silent).unwrap_or_else(|e| panic!("{e}: {:?}", e.detail()))
+        verify(&self.workspace(), &options, &mut Silent)
+            .unwrap_or_else(|e| panic!("{e}: {:?}", overlayctl::base::diagnostic::Coded::detail(&e)))
     }
 
     fn build(&self, targets: &[&str]) {

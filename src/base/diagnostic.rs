@@ -22,24 +22,34 @@ pub trait Coded: std::error::Error {
     /// Returns the stable code, `OV0000`.
     fn code(&self) -> &'static str;
 
+    /// Returns the error of a room below that this one only passes on: it answers where this one has no answer of its own.
+    fn below(&self) -> Option<&dyn Coded> {
+        None
+    }
+
     /// Returns what the user can do about it, one or two sentences.
     fn hint(&self) -> Option<String> {
-        None
+        self.below().and_then(Coded::hint)
     }
 
     /// Returns where it is wrong.
     fn place(&self) -> Option<Place> {
-        None
+        self.below().and_then(Coded::place)
     }
 
     /// Returns the line of the source at [`Coded::place`], for showing.
     fn source_line(&self) -> Option<String> {
-        None
+        self.below().and_then(Coded::source_line)
+    }
+
+    /// Returns the whole of a message that is shown shortened.
+    fn detail(&self) -> Option<String> {
+        self.below().and_then(Coded::detail)
     }
 
     /// Returns how the process ends.
     fn verdict(&self) -> Verdict {
-        Verdict::Error
+        self.below().map_or(Verdict::Error, Coded::verdict)
     }
 }
 

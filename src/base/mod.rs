@@ -6,5 +6,7 @@ pub mod diagnostic;
 pub mod edit;
 pub mod fs;
 pub mod process;
+pub mod progress;
 pub mod span;
 pub mod store_path;
+pub mod text;

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::base::diagnostic::Explanation;
 use crate::view::Document;
-use crate::{base, config, cross, drv, git, graph, nix, ops, overlay, patch, syntax};
+use crate::{base, config, cross, drv, git, graph, nix, ops, overlay, patch, queue, syntax};
 
 /// The tables of all rooms.
 fn tables() -> [&'static [Explanation]; 12] {
@@ -22,7 +22,7 @@ fn tables() -> [&'static [Explanation]; 12] {
         cross::EXPLANATIONS,
         syntax::EXPLANATIONS,
         ops::EXPLANATIONS,
-        ops::QUEUE_EXPLANATIONS,
+        queue::error::EXPLANATIONS,
     ]
 }
 

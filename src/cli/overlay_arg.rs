@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::ops::overlays::Choice;
+use crate::queue::discover::Choice;
 
 /// A file, and the line of the function's first argument.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::ops::progress::{Picture, Progress, Running, Step, machine};
+use crate::base::progress::{Picture, Progress, Running, Step, machine};
 
 /// How often something is said on no terminal while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! The options that name targets, shared by the commands that have them.
 
-use crate::ops::baseline::Baseline;
-use crate::ops::targets::Selection;
+use crate::comparison::baseline::Baseline;
+use crate::targets::Selection;
 
 /// Where targets come from, without the targets themselves.
 #[derive(Debug, Clone, clap::Args)]

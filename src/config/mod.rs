@@ -5,6 +5,7 @@
 mod discover;
 mod file;
 mod search;
+pub mod state;
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -245,6 +246,15 @@ impl Workspace {
         let typed: Vec<PathBuf> = named.iter().map(|o| self.path(o)).collect();
         files.retain(|file| !typed.contains(file));
         typed.into_iter().chain(files).collect()
+    }
+
+    /// Returns the files that some of its files lead to, themselves included, as far as their text shows that they hold
+    /// overlays.
+    pub fn overlay_files_of(&self, seeds: &[PathBuf]) -> Vec<PathBuf> {
+        let below: Vec<PathBuf> =
+            seeds.iter().map(|seed| seed.strip_prefix(fs::tidy(&self.root)).unwrap_or(seed).to_path_buf()).collect();
+        let found = search::reachable(self.root(), &below, &BTreeSet::new());
+        found.into_iter().map(|o| self.path(o)).collect()
     }
 
     /// Returns the files that the entry points of the workspace lead to, themselves included, whose text is `wanted`.

@@ -55,6 +55,11 @@ impl Closure {
         parse(self.texts.get(drv_path)?).ok()
     }
 
+    /// Returns the texts of the `.drv` files, in no order.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.values().map(Vec::as_slice)
+    }
+
     /// Returns the store paths, in no order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.texts.keys().map(String::as_str)

@@ -25,10 +25,10 @@ mod path_hash;
 mod predict;
 mod read;
 mod roots;
-mod store;
 mod variables;
 mod walk;
 
+pub use crate::drv::StoreDir;
 pub use builder::{Builder, Facts};
 pub use chains::{Chain, Chains};
 pub use changes::{Change, Changes};
@@ -41,7 +41,6 @@ pub use node::Node;
 pub use predict::{Possible, Prediction, Reason};
 pub use read::Missing;
 pub use roots::{Failure, Root, RootList};
-pub use store::StoreDir;
 
 pub use crate::drv::Source;
 

@@ -204,6 +204,10 @@ impl Error {
 }
 
 impl Coded for Error {
+    fn detail(&self) -> Option<String> {
+        self.detail().map(str::to_string)
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Error::NoNix { .. } => "OV0501",

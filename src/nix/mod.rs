@@ -13,6 +13,7 @@
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
 //! failure     Nix's evaluation errors, shortened
+//! effect      which patches packages really have, in several sets
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! caches      which binary cache has a path
@@ -22,6 +23,7 @@
 mod answers;
 mod build;
 mod caches;
+mod effect;
 mod error;
 mod eval_jobs;
 mod expression;
@@ -40,6 +42,7 @@ mod survey;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
 pub use caches::CachedPath;
+pub use effect::{Effect, EffectQuestion, Has, extended, nixos};
 pub use error::{EXPLANATIONS, Error};
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,

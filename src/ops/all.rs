@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::graph_cache::{Answer, GraphCache, Question};
 use super::graph_file::{ChangedAttribute, GraphDiff};
-use super::impact::plural;
 use super::impact::view::View;
-use super::progress::Progress;
-use super::targets::{self, Group, Selection};
-use super::{Error, Outcome, engine};
 use crate::base::diagnostic::Warning;
 use crate::base::process::strip_controls;
+use crate::base::progress::Progress;
+use crate::base::text::plural;
+use crate::comparison::cache::{Answer, GraphCache, Question};
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
 use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
+use crate::ops::{Error, Outcome};
+use crate::targets::engine;
+use crate::targets::{self, Group, Selection};
 use crate::view::{Digraph, Document, Role, Text};
 
 /// One of so many attributes that no change should reach is evaluated all the same.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::build::link_name;
-use super::progress::Progress;
-use super::sites;
-use super::targets::Selection;
-use super::{Error, Outcome, engine, list};
-use crate::base::diagnostic::Verdict;
+use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::progress::Progress;
+use crate::comparison::sites;
 use crate::config::Workspace;
 use crate::nix::Side;
+use crate::ops::{Error, Outcome};
+use crate::queue::model::{Asking, Model, PatchedPackage};
+use crate::targets::Selection;
+use crate::targets::engine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// The boards of a workspace.
@@ -19,8 +21,10 @@ use crate::view::{Block, Document, Role, Table, Text};
 pub struct Boards {
     /// The boards, by name.
     pub boards: Vec<BoardState>,
-    /// The packages that the overlays patch.
+    /// The packages that the workspace patches, for whichever board.
     pub patched: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
 }
 
 /// A board.
@@ -36,6 +40,8 @@ pub struct BoardState {
     pub is_static: bool,
     /// Its packages.
     pub packages: Vec<PackageState>,
+    /// The packages with a patch that is in effect on it.
+    pub patched: Vec<String>,
 }
 
 /// A package of a board.
@@ -72,7 +78,8 @@ pub enum State {
 /// # Errors
 /// Those of the workspace and of Nix; a package that does not evaluate is in the outcome.
 pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn Progress) -> Result<Boards, Error> {
-    let patched = list::list(workspace, None, None)?.packages.into_iter().map(|p| p.attr.to_string()).collect();
+    let model = Model::read(workspace, Asking { nixpkgs: nixpkgs.as_deref(), offline: false })?;
+    let patched = model.packages.iter().map(|package| package.attr.to_string()).collect();
     let names: Vec<String> = workspace.settings().boards.keys().cloned().collect();
     let with_targets = |name: &&String| {
         let board = &workspace.settings().boards[*name];
@@ -102,6 +109,7 @@ pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn
                     .unwrap_or_else(|| if board.cross_system.is_some() { "custom" } else { "native" }.into()),
                 is_static: board.is_static,
                 packages: Vec::new(),
+                patched: on_board(&model, name, &board.systems),
             }
         })
         .collect();
@@ -121,7 +129,17 @@ pub fn boards(workspace: &Workspace, nixpkgs: Option<String>, progress: &mut dyn
             }
         }
     }
-    Ok(Boards { boards: states, patched })
+    Ok(Boards { boards: states, patched, warnings: model.warnings })
+}
+
+/// Returns the packages that have a patch in effect on a board.
+fn on_board(model: &Model, name: &str, systems: &[String]) -> Vec<String> {
+    let is_of = |set: &String| {
+        set.strip_prefix("boards.") == Some(name)
+            || systems.iter().any(|system| set == system || set.ends_with(&format!("#{system}")))
+    };
+    let has = |package: &&PatchedPackage| package.patches.iter().any(|patch| patch.reach.sets.iter().any(is_of));
+    model.packages.iter().filter(has).map(|package| package.attr.to_string()).collect()
 }
 
 impl Outcome for Boards {
@@ -163,8 +181,12 @@ impl Outcome for Boards {
         }
         document.push(Block::Table(table));
         document.blank();
+        for board in &self.boards {
+            let patched = if board.patched.is_empty() { "nothing".to_string() } else { board.patched.join(", ") };
+            document.line(Text::new().with(Role::Dim, format!("patched on {}  ", board.name)).plain(patched));
+        }
         let patched = if self.patched.is_empty() { "nothing".to_string() } else { self.patched.join(", ") };
-        document.line(Text::new().with(Role::Dim, "patched  ").plain(patched));
+        document.line(Text::new().with(Role::Dim, "patched in all  ").plain(patched));
         document
     }
 

@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::comparison::{self, Comparison};
 use super::history::History;
 use super::live::Live;
-use super::progress::Progress;
-use super::targets::Selection;
-use super::{Error, Outcome, engine, state};
 use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::progress::Progress;
 use crate::base::store_path;
+use crate::comparison::baseline::Baseline;
+use crate::comparison::unreached::{self, Unreached};
+use crate::comparison::{self, Comparison};
 use crate::config::Workspace;
+use crate::config::state;
+use crate::config::state::log_file;
 use crate::graph::{Delta, NodeId};
 use crate::nix::{self, BuildReport, BuildRequest, Goal};
+use crate::ops::{Error, Outcome};
+use crate::queue::session;
+use crate::targets::Selection;
+use crate::targets::engine;
 
 mod failed;
 mod keep;
@@ -34,6 +40,8 @@ pub use report_file::{ReportFile, ReportFormat};
 pub struct Options {
     /// The targets.
     pub selection: Selection,
+    /// Packages whose worktree of `edit` takes the place of their source and patches, as typed.
+    pub edited: Vec<String>,
     /// Whether it ends with the plan.
     pub dry_run: bool,
     /// How Nix builds.
@@ -68,6 +76,8 @@ pub struct Built {
     pub logs: PathBuf,
     /// What Nix said when it failed without a failing build.
     pub messages: Vec<String>,
+    /// Patches of the workspace that reach none of the targets.
+    pub unreached: Vec<Unreached>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     #[serde(skip)]
@@ -119,8 +129,11 @@ pub struct Fate {
 /// # Errors
 /// Those of the workspace, of evaluation and of running Nix; that a build fails is in the outcome.
 pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Built, Error> {
+    let mut selection = options.selection.clone();
+    selection.edited =
+        options.edited.iter().map(|typed| session::overlay(workspace, typed)).collect::<Result<_, _>>()?;
     let nix = engine::nix(workspace)?;
-    let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
+    let comparison = comparison::of_workspace(workspace, &selection, progress)?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     progress.stage("asking Nix what is there already");
     let history = History::open();
@@ -139,6 +152,7 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         seconds: 0.0,
         logs: logs.clone(),
         messages: Vec::new(),
+        unreached: unreached::of(workspace, &selection, &Baseline::Unpatched, &comparison, &nix)?,
         warnings: comparison.warnings.clone(),
         failed_targets: comparison.failures.clone(),
     };
@@ -241,12 +255,6 @@ fn no_machine(report: &BuildReport) -> Option<Vec<String>> {
 pub(super) fn link_name(board: Option<&str>, attr: &str, whole: &str) -> String {
     let what = board.map_or_else(|| whole.to_string(), |board| format!("{board}-{attr}"));
     format!("result-{}", what.replace(['"', '/', ':', ' '], "_"))
-}
-
-/// Returns where the log of a derivation is kept.
-pub(super) fn log_file(logs: &std::path::Path, drv_path: &str) -> PathBuf {
-    let (hash, _) = store_path::split(drv_path).unwrap_or_default();
-    logs.join(format!("{}-{}.log", store_path::drv_name(drv_path), hash.get(..8).unwrap_or_default()))
 }
 
 fn settle(

@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::queue::applying;
-use super::queue::series::{Entry, Overlays, Series};
-use super::source::{self, Source};
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict as Ending, Warning};
+use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Conflict, MemoryTree, Skip, Verdict};
+use crate::queue::Error as QueueError;
+use crate::queue::applying;
+use crate::queue::discover::Overlays;
+use crate::queue::series::{Entry, Series};
+use crate::queue::source::{self, Source};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What `check` is asked for.
@@ -198,7 +200,7 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         true => overlays.queue(workspace, attr),
         false => overlays.series(workspace, attr),
     };
-    let queues: Vec<Result<Series, Error>> = attrs.iter().map(queue).collect();
+    let queues: Vec<Result<Series, QueueError>> = attrs.iter().map(queue).collect();
     let wanted: Vec<&Series> = queues.iter().flatten().collect();
     let sources = match wanted.is_empty() {
         true => Vec::new(),
@@ -211,7 +213,7 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         .map(|(attr, queue)| {
             let both = queue.and_then(|queue| match sources.next() {
                 Some(source) => Ok((queue, source?)),
-                None => Err(super::queue::error::Error::NoSource { attr: attr.to_string() }.into()),
+                None => Err(QueueError::NoSource { attr: attr.to_string() }),
             });
             (attr, both)
         })
@@ -244,7 +246,7 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
 }
 
 /// Applies the queue of a package to its source.
-pub(super) fn package(queue: &Series, source: &Source) -> Result<Package, Error> {
+pub(super) fn package(queue: &Series, source: &Source) -> Result<Package, QueueError> {
     let mut tree = applying::base(&queue.attr.to_string(), source)?;
     let mut fetched = Vec::new();
     let mut between = |behind: usize, tree: &mut MemoryTree| {
@@ -293,9 +295,10 @@ fn patch(entry: &Entry, tree: &mut MemoryTree, strip: usize) -> Patch {
             checked.fuzz = outcome.max_fuzz();
             checked.detail = match checked.state {
                 State::Clean | State::AlreadyUpstream => String::new(),
-                State::Offset => super::impact::plural(usize::try_from(checked.offset).unwrap_or(0), "line"),
+                State::Offset => crate::base::text::plural(usize::try_from(checked.offset).unwrap_or(0), "line"),
                 State::Fuzz => {
-                    super::impact::plural(usize::try_from(checked.fuzz).unwrap_or(0), "line") + " of context left out"
+                    crate::base::text::plural(usize::try_from(checked.fuzz).unwrap_or(0), "line")
+                        + " of context left out"
                 }
                 State::PartlyUpstream => upstream_part(&outcome),
                 _ => applying::why(&outcome),
@@ -316,7 +319,7 @@ fn patch(entry: &Entry, tree: &mut MemoryTree, strip: usize) -> Patch {
 fn upstream_part(outcome: &patch::Outcome) -> String {
     let hunks = outcome.files.iter().flat_map(|f| f.hunks.iter().map(move |h| h.already_applied || f.already_applied));
     let (there, all) = hunks.fold((0, 0), |(there, all), is| (there + usize::from(is), all + 1));
-    format!("{there} of {} in the source", super::impact::plural(all, "hunk"))
+    format!("{there} of {} in the source", crate::base::text::plural(all, "hunk"))
 }
 
 impl Outcome for Checked {

@@ -6,19 +6,20 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::queue::error::Error as QueueError;
-use super::queue::series::{Overlays, Series};
-use super::queue::session::{self, Recorded, Session, State};
-use super::queue::{applying, commits};
-use super::source::{self, Source};
-use super::{Error, Outcome, state};
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
+use crate::config::state;
 use crate::git::{Oid, Worktree};
-use crate::nix;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
+use crate::queue::discover::Overlays;
+use crate::queue::error::Error as QueueError;
+use crate::queue::series::Series;
+use crate::queue::session::{self, Recorded, Session, State};
+use crate::queue::source::{self, Source};
+use crate::queue::{applying, commits};
 use crate::view::{Document, Role, Text};
 
 /// What `edit` is asked for.
@@ -187,42 +188,14 @@ pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<O
     let mut at = commits::of_source(worktree, &source.tree, &source.name)?;
     for applying::Before { title, bytes } in applying::before(source) {
         let made = commits::of_patch(worktree, at, &title, bytes, source.strip).map_err(|e| match e {
-            Error::Patch(e) => {
-                QueueError::DoesNotApply { attr: attr.to_string(), patch: title.clone(), why: e.to_string() }.into()
+            QueueError::Patch(e) => {
+                QueueError::DoesNotApply { attr: attr.to_string(), patch: title.clone(), why: e.to_string() }
             }
             e => e,
         })?;
         at = made.map_err(|outcome| commits::does_not_apply(attr, &title, &outcome))?;
     }
     Ok(at)
-}
-
-/// Returns an overlay that builds a package from its worktree as it stands, committed or not: its files are the source, and no patch is
-/// applied, as they are in it.
-///
-/// # Errors
-/// [`QueueError::NotEdited`].
-pub(super) fn overlay(workspace: &Workspace, typed: &str) -> Result<nix::Overlay, Error> {
-    let attr = AttrPath::parse(typed).map_err(overlay::Error::from)?;
-    let session = Session::existing(workspace, &attr)?;
-    let dir = nix::path_text(&super::targets::absolute(session.worktree.dir())?)?;
-    let with = format!(
-        "{{ src = builtins.path {{ name = \"source\"; path = {dir}; filter = path: _: baseNameOf path != \".git\"; }}; \
-         patches = [ ]; sourceRoot = null; }}"
-    );
-    // `prev.a // { b = prev.a.b.overrideAttrs ... }` for a package of a nested set.
-    let mut at = format!("prev.{}", nix::attr_path_text(attr.names()));
-    let mut value = format!("{at}.overrideAttrs (old: {with})");
-    for (i, name) in attr.names().iter().enumerate().rev() {
-        let name = nix::quoted(name);
-        let above = attr.names().get(..i).unwrap_or_default();
-        at = format!("prev.{}", nix::attr_path_text(above));
-        value = match above {
-            [] => format!("{{ {name} = {value}; }}"),
-            _ => format!("({at} // {{ {name} = {value}; }})"),
-        };
-    }
-    Ok(nix::Overlay::Expression(nix::Fragment::parse(format!("(final: prev: {value})"))?))
 }
 
 impl Outcome for Edited {

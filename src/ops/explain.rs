@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use super::{Error, Outcome, engine, targets};
 use crate::config::Workspace;
 use crate::cross::attr::stage;
 use crate::cross::attr::{Account, account};
 use crate::cross::{Platform, catalogue};
 use crate::nix::{Root, attr_path_text, quoted};
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
+use crate::targets;
+use crate::targets::engine;
 use crate::view::{Document, Role, Text};
 
 /// What an attribute path is.

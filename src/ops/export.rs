@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::queue::commits;
-use super::queue::series::{Overlays, Series};
 use super::{Error, Outcome};
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
@@ -15,6 +13,9 @@ use crate::git::{self, Worktree};
 use crate::overlay::{self, AttrPath};
 use crate::patch::mailbox;
 use crate::patch::series::{Entry, Series as Quilt};
+use crate::queue::commits;
+use crate::queue::discover::Overlays;
+use crate::queue::series::Series;
 use crate::view::{Document, Role, Text};
 
 /// Where the queue goes.
@@ -83,7 +84,7 @@ pub fn export(workspace: &Workspace, attr: &str, target: &Target) -> Result<Expo
 
 fn refuse_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     match path.exists() && fs::read(path).map_or(true, |old| old != bytes) {
-        true => Err(Error::Exists { path: path.to_path_buf() }),
+        true => Err(crate::queue::Error::Exists { path: path.to_path_buf() }.into()),
         false => Ok(()),
     }
 }
@@ -113,7 +114,7 @@ impl Outcome for Exported {
             document.line(Text::new().with(Role::Good, "wrote ").plain(path.display().to_string()));
         }
         if let Some(commit) = &self.commit {
-            let count = super::impact::plural(self.patches, "commit");
+            let count = crate::base::text::plural(self.patches, "commit");
             document.line(Text::new().with(Role::Good, "made ").plain(format!("{count}, the last is {commit}")));
         }
         document

@@ -7,16 +7,19 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::queue::commits::{self, Keep, Known};
-use super::queue::error::Error as QueueError;
-use super::queue::patches;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::Overlays;
-use super::queue::session::{self, Recorded, Session};
-use super::{Error, Outcome, facts, overlays};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
+use crate::queue::commits::{self, Keep, Known};
+use crate::queue::discover::Choice;
+use crate::queue::discover::Overlays;
+use crate::queue::error::Error as QueueError;
+use crate::queue::facts;
+use crate::queue::model::Asking;
+use crate::queue::patches;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::session::{self, Recorded, Session};
 use crate::view::{Block, Document, Role, Text};
 
 /// What `finish` is asked for.
@@ -25,7 +28,7 @@ pub struct Options {
     /// The package, as typed.
     pub attr: String,
     /// The overlay, when named, for a package that none patches yet.
-    pub overlay: Option<overlays::Choice>,
+    pub overlay: Option<Choice>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether Nix is not asked about a package that no overlay patches yet.
@@ -109,7 +112,9 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         true => Ok((overlay::Facts::default(), Vec::new())),
         false => facts::ask(workspace, nixpkgs.as_deref(), &attr),
     };
-    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
+    let how = Asking { nixpkgs: nixpkgs.as_deref(), offline: options.offline };
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), how, ask)?;
+    plan.try_it(workspace, how)?;
     let taken = plan
         .paths
         .iter()

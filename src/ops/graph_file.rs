@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::impact::names::chain_text;
 use super::impact::view::{Rebuild, Rebuilt, View, unknown_outputs};
-use super::impact::{Named, builds, plural};
 use super::{Error, Outcome};
 use crate::base::fs;
 use crate::base::fs::FsError;
+use crate::base::text::plural;
 use crate::graph::{Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
+use crate::ops::impact::{Named, builds};
 use crate::view::{Digraph, Document, Role, Text};
 
 /// How a graph is to be built.

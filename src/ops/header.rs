@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::queue::rewrite;
-use super::queue::series::Overlays;
-use super::queue::session;
 use super::{Error, Outcome};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use crate::patch::{self, Headers, PatchFile, lint};
+use crate::queue::discover::Overlays;
+use crate::queue::model::Asking;
+use crate::queue::rewrite;
+use crate::queue::session;
 use crate::view::{Document, Role, Text};
 
 /// One edit of a header.
@@ -47,15 +48,22 @@ pub struct Headed {
 /// Shows or edits the header of a patch.
 ///
 /// # Errors
-/// [`super::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
+/// [`crate::queue::error::Error::NoSuchPatch`]; [`Error::Usage`] for a status, sign-off or CVE that has not the form that tools read;
 /// [`Error::Patch`] for a key or value that cannot stand on one line.
-pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dry_run: bool) -> Result<Headed, Error> {
+pub fn header(
+    workspace: &Workspace,
+    attr: &str,
+    patch: &str,
+    edits: &[Edit],
+    dry_run: bool,
+    offline: bool,
+) -> Result<Headed, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     let overlays = Overlays::read(workspace, None)?;
     let series = overlays.queue(workspace, &attr)?;
     let at = series.find(patch)?;
     let mut wanted = rewrite::keep(&series);
-    let Some(meant) = wanted.get_mut(at) else { return Err(Error::NoTargets) };
+    let Some(meant) = wanted.get_mut(at) else { return Err(crate::targets::Error::NoTargets.into()) };
     let path = meant.from.clone().unwrap_or_default();
     for edit in edits {
         meant.bytes = match edit {
@@ -72,7 +80,10 @@ pub fn header(workspace: &Workspace, attr: &str, patch: &str, edits: &[Edit], dr
     let mut files = Vec::new();
     if !edits.is_empty() {
         session::refuse_unfinished(workspace, &attr)?;
-        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+        let how = Asking { nixpkgs: None, offline };
+        let mut plan =
+            rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+        plan.try_it(workspace, how)?;
         files = plan.batch.changes();
         if !dry_run {
             plan.commit(workspace)?;
@@ -91,7 +102,9 @@ fn refuse_malformed(name: &str, before: &[u8], after: &[u8]) -> Result<(), Error
     };
     let before = malformed(before);
     match malformed(after).into_iter().find(|new| before.iter().all(|old| old.message != new.message)) {
-        Some(finding) => Err(Error::Usage { message: finding.message, hint: finding.hint.to_string() }),
+        Some(finding) => {
+            Err(crate::targets::Error::Usage { message: finding.message, hint: finding.hint.to_string() }.into())
+        }
         None => Ok(()),
     }
 }

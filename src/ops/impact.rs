@@ -5,14 +5,16 @@ pub mod view;
 
 use serde::Serialize;
 
-use super::baseline::Baseline;
-use super::comparison::{self, Comparison, TargetFailure};
-use super::progress::Progress;
-use super::targets::Selection;
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::progress::Progress;
+use crate::base::text::plural;
+use crate::comparison::baseline::Baseline;
+use crate::comparison::unreached::{self, Unreached};
+use crate::comparison::{self, Comparison, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, NodeId};
+use crate::targets::{Selection, engine};
 use crate::view::{Digraph, Document, Role, Text};
 use names::chain_text;
 use view::{Rebuild, View};
@@ -26,6 +28,8 @@ pub struct Options {
     pub baseline: Baseline,
     /// How it is shown.
     pub view: View,
+    /// Whether a patch that reaches no target makes the answer no.
+    pub strict: bool,
 }
 
 /// What is rebuilt for some targets.
@@ -51,11 +55,15 @@ pub struct Impact {
     pub counts: Counts,
     /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
+    /// Patches of the workspace that reach none of the targets.
+    pub unreached: Vec<Unreached>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// How it is shown.
     #[serde(skip)]
     pub view: View,
+    #[serde(skip)]
+    strict: bool,
 }
 
 /// One target.
@@ -118,6 +126,12 @@ pub struct Chain {
 pub fn impact(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Impact, Error> {
     let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
     let mut impact = describe(&comparison);
+    let nix = engine::nix(workspace)?;
+    impact.unreached = unreached::of(workspace, &options.selection, &options.baseline, &comparison, &nix)?;
+    if let Baseline::WithoutPackage(attr) = &options.baseline {
+        impact.unreached.retain(|one| one.attr.to_string() == *attr);
+    }
+    impact.strict = options.strict;
     impact.view = options.view.clone();
     impact.compared_with = options.baseline.to_string();
     Ok(impact)
@@ -162,8 +176,25 @@ fn describe(comparison: &Comparison) -> Impact {
         chains,
         counts: delta.counts(),
         failures: comparison.failures.clone(),
+        unreached: Vec::new(),
         warnings: comparison.warnings.clone(),
         view: View::default(),
+        strict: false,
+    }
+}
+
+/// Shows the patches that reach none of the targets.
+pub(super) fn show_unreached(unreached: &[Unreached], document: &mut Document) {
+    for one in unreached {
+        document.line(
+            Text::new()
+                .with(Role::Warn, "reaches no target ")
+                .with(Role::Name, one.attr.to_string())
+                .plain(format!(": {}: {}", one.patch, one.reason)),
+        );
+    }
+    if !unreached.is_empty() {
+        document.blank();
     }
 }
 
@@ -172,11 +203,6 @@ impl Impact {
     pub fn digraph(&self) -> Digraph {
         self.rebuild.digraph(&self.view)
     }
-}
-
-/// Returns `1 build`, `8 builds`.
-pub(super) fn plural(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// Returns `8 builds`, with the derivations behind it where they are more.
@@ -193,6 +219,7 @@ impl Outcome for Impact {
 
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
+        show_unreached(&self.unreached, &mut document);
         comparison::show_failures(&self.failures, &mut document);
         if self.rebuild.rebuild.is_empty() {
             document.line(format!("nothing is rebuilt compared with {}", self.compared_with));
@@ -243,6 +270,9 @@ impl Outcome for Impact {
     }
 
     fn verdict(&self) -> Option<Verdict> {
-        (!self.failures.is_empty()).then_some(Verdict::Error)
+        match self.failures.is_empty() {
+            false => Some(Verdict::Error),
+            true => (self.strict && !self.unreached.is_empty()).then_some(Verdict::No),
+        }
     }
 }

@@ -7,20 +7,24 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::patch::checked_bytes;
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::Overlays;
-use super::queue::{commits, session};
-use super::{Error, Outcome, engine, facts, overlays};
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::config::Workspace;
 use crate::git::Worktree;
 use crate::nix;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::patch::series::Series as Quilt;
 use crate::patch::{self, PatchFile, mailbox};
+use crate::queue::discover::Choice;
+use crate::queue::discover::Overlays;
+use crate::queue::error::Error as QueueError;
+use crate::queue::facts;
+use crate::queue::model::Asking;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::stored::checked_bytes;
+use crate::queue::{commits, session};
+use crate::targets::engine;
 use crate::view::{Block, Document, Role, Text};
 
 /// The line with which `export` begins a message that has none.
@@ -34,7 +38,7 @@ pub struct Options {
     /// Where the patches come from, as typed.
     pub from: String,
     /// The overlay, when named.
-    pub overlay: Option<overlays::Choice>,
+    pub overlay: Option<Choice>,
     /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether nothing is written.
@@ -124,7 +128,9 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         true => Ok((overlay::Facts::default(), Vec::new())),
         false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
     };
-    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), ask)?;
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, options.overlay.as_ref(), how, ask)?;
+    plan.try_it(workspace, how)?;
     warnings.extend(plan.warnings.iter().cloned());
     let imported = Imported {
         attr,

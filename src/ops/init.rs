@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
 use serde::Serialize;
 
-use super::{Error, Outcome, overlays};
 use crate::base::fs::{self, Batch};
 use crate::config::{FILE_NAME, Found, NixpkgsSource, Workspace};
 use crate::git;
+use crate::ops::{Error, Outcome};
+use crate::queue::discover::{Functions, Overlays};
 use crate::view::{Document, Role, Text};
 
 static DEMO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays/demo");
@@ -58,7 +59,7 @@ fn demo(dir: &Path) -> Result<Initialised, Error> {
     for (relative, bytes) in &files {
         match fs::read(&dir.join(relative)) {
             Ok(old) if old == *bytes => kept.push(dir.join(relative)),
-            Ok(_) => return Err(Error::Exists { path: dir.join(relative) }),
+            Ok(_) => return Err(crate::queue::Error::Exists { path: dir.join(relative) }.into()),
             Err(_) => written.push(dir.join(relative)),
         }
     }
@@ -119,18 +120,22 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
         // A directory that is made first holds nothing, and a workspace further up has overlays of its own.
         let opened = dir.is_dir().then(|| Workspace::open(Some(dir))).transpose()?;
         let here = opened.filter(|opened| opened.root() == fs::tidy(dir) || opened.root() == dir);
-        let found = here.map(|opened| overlays::discovered(&opened)).unwrap_or_default();
+        let overlays_there = here.map(|opened| Overlays::read(&opened, None)).transpose()?.unwrap_or_default();
+        let functions = Functions::of(&overlays_there);
+        let found = functions.all();
         // Of several, one may be what another composes: which of them Nix is given is the user's to say.
         let is_only = found.len() == 1;
         for overlay in found {
-            let line = overlay.place.line_col.map_or(1, |at| at.line);
-            let relative = overlay.place.path.strip_prefix(fs::tidy(dir)).unwrap_or(&overlay.place.path).to_path_buf();
-            said.push(match overlay.whole {
+            let place = &overlay.function.place;
+            let line = place.line_col.map_or(1, |at| at.line);
+            let relative = place.path.strip_prefix(fs::tidy(dir)).unwrap_or(&place.path).to_path_buf();
+            let whole = overlay.is_whole();
+            said.push(match whole {
                 true => format!("an overlay ({})", relative.display()),
                 false => format!("an overlay ({}:{line})", relative.display()),
             });
-            used.push(overlay.place.path.clone());
-            if overlay.whole && is_only {
+            used.push(place.path.clone());
+            if whole && is_only {
                 overlays.push(relative);
             }
         }
@@ -307,7 +312,7 @@ mod tests {
         assert!(first.written.len() > 5 && first.kept.is_empty());
         assert!(init(&options).unwrap().written.is_empty());
         fs::write(&options.dir.join("overlays/default.nix"), b"mine").unwrap();
-        assert!(matches!(init(&options), Err(Error::Exists { .. })));
+        assert!(matches!(init(&options), Err(Error::Queue(crate::queue::Error::Exists { .. }))));
         assert_eq!(fs::read(&options.dir.join("overlays/default.nix")).unwrap(), b"mine");
     }
 }

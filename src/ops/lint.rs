@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::queue::series::{Entry, Overlays};
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::PatchFile;
 use crate::patch::lint::{self, Rules, Upstream};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Entry;
 use crate::view::{Document, Role, Text};
 
 /// What was found.
@@ -106,12 +107,12 @@ impl Outcome for Linted {
             }
         }
         let patches: usize = self.packages.iter().map(|p| p.patches.len()).sum();
-        let patches = super::queue::patches(patches);
+        let patches = crate::queue::patches(patches);
         match count {
             0 => {
                 document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}")))
             }
-            n => document.line(format!("{} in {patches}", super::impact::plural(n, "finding"))),
+            n => document.line(format!("{} in {patches}", crate::base::text::plural(n, "finding"))),
         }
         document
     }

@@ -1,21 +1,34 @@
-//! `list`: what is patched, where, by which patches.
+//! `list`: what is patched, where, by which patches, and where they are in effect.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::overlays::on_disk;
-use super::{Error, Outcome, aliases, overlays, queue};
+use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, OverlayFile};
+use crate::overlay::AttrPath;
+use crate::queue::model::{self, Asking, InEffect, Model, Reach, Stages};
+use crate::queue::{self, aliases};
 use crate::view::{Block, Document, Role, Table, Text};
 
-/// What the overlays of a workspace patch.
+/// What is listed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// One package, by whatever name; all when `None`.
+    pub attr: Option<String>,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether Nix is not asked what is in effect.
+    pub offline: bool,
+}
+
+/// What a workspace patches.
 #[derive(Debug, Serialize)]
 pub struct Listed {
+    /// Whether Nix was asked what is in effect; otherwise that is what the text of the overlays says.
+    pub asked: bool,
     /// The packages, in the order of the overlays.
     pub packages: Vec<Package>,
     /// Patch files of the queues that no overlay names.
@@ -29,8 +42,6 @@ pub struct Listed {
 pub struct Package {
     /// The attribute path.
     pub attr: AttrPath,
-    /// Where the overlay binds it.
-    pub place: Place,
     /// Its patches, in order.
     pub patches: Vec<Patch>,
 }
@@ -46,114 +57,76 @@ pub struct Patch {
     pub subject: Option<String>,
     /// Whether it counts only under a condition.
     pub conditional: bool,
-    /// Where the overlay names it.
-    pub place: Place,
+    /// Where the overlay names it; absent when that is unknown.
+    pub place: Option<Place>,
+    /// The overlay function that names it: file, line and column; absent when that is unknown.
+    pub overlay: Option<String>,
+    /// Where it is in effect.
+    #[serde(flatten)]
+    pub reach: Reach,
 }
 
-/// Lists what is patched; only `attr` when it is given, whatever name of the package that is.
+/// Lists what is patched.
 ///
 /// # Errors
 /// [`Error::Overlay`] for a named overlay file that cannot be read, and those of reading.
-pub fn list(workspace: &Workspace, attr: Option<&str>, nixpkgs: Option<&str>) -> Result<Listed, Error> {
-    let typed = attr.map(AttrPath::parse).transpose().map_err(overlay::Error::from)?;
-    let named = !workspace.settings().overlays.is_empty();
-    let mut packages = Vec::new();
-    let mut used = HashSet::new();
-    let mut warnings = Vec::new();
-    let mut files = Vec::new();
-    let candidates = workspace.overlay_candidates();
-    for path in &candidates {
-        match overlays::open(path) {
-            Ok(file) => files.push(file),
-            Err(_) if !named => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if !named {
-        // `patch` edits an overlay far from the entry points when that binds the package.
-        let further = workspace.further_overlay_candidates(&candidates);
-        files.extend(overlays::opened(&further).into_iter().filter(|file| file.text().contains("patch")));
-    }
+pub fn list(workspace: &Workspace, options: &Options) -> Result<Listed, Error> {
+    let typed = options.attr.as_deref().map(AttrPath::parse).transpose()?;
+    let nixpkgs = options.nixpkgs.as_deref();
+    let model = Model::read(workspace, Asking { nixpkgs, offline: options.offline })?;
     let mut only = None;
     if let Some(typed) = typed {
-        let is_there = |files: &[OverlayFile]| aliases::patched(files).iter().any(|package| package.attr == typed);
-        only = match is_there(&files) {
-            true => Some(typed),
-            false => Some(aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or(typed)),
+        only = match model.find(&typed) {
+            Some(_) => Some(typed),
+            None => Some(aliases::owner(workspace, nixpkgs, &typed, options.offline)?.unwrap_or(typed)),
         };
     }
-    for file in &files {
-        for package in file.patched_packages() {
-            let mut patches = Vec::new();
-            for element in &package.elements {
-                let path = on_disk(element, file.path());
-                if path.is_none() && element.path.is_some() {
-                    warnings.push(missing(&package.attr, element));
-                }
-                used.extend(path.clone());
-                patches.push(Patch {
-                    element: element.path.clone().or(element.url.clone()).unwrap_or_else(|| element.text.clone()),
-                    subject: path.as_deref().map(queue::subject),
-                    path: path.map(|path| shown(workspace, path)),
-                    conditional: element.conditional,
-                    place: element.place.clone(),
-                });
-            }
-            if only.as_ref().is_none_or(|only| *only == package.attr) {
-                packages.push(Package { attr: package.attr, place: package.place, patches });
-            }
-        }
-    }
-    let unused = if only.is_none() { unused(workspace, &used) } else { Vec::new() };
-    Ok(Listed { packages, unused, warnings })
+    let patch = |patch: &model::Patch| Patch {
+        element: patch.element.clone(),
+        path: patch.path.clone(),
+        subject: patch.real.as_deref().map(queue::subject),
+        conditional: patch.conditional,
+        place: patch.place.clone(),
+        overlay: patch.function.as_ref().map(ToString::to_string),
+        reach: patch.reach.clone(),
+    };
+    let wanted = model.packages.iter().filter(|package| only.as_ref().is_none_or(|only| *only == package.attr));
+    let packages = wanted
+        .map(|package| Package { attr: package.attr.clone(), patches: package.patches.iter().map(patch).collect() })
+        .collect();
+    let unused = if only.is_none() { model.unused } else { Vec::new() };
+    Ok(Listed { asked: model.asked, packages, unused, warnings: model.warnings })
 }
 
-/// Warns that an overlay names a file that is not there.
-fn missing(attr: &AttrPath, element: &overlay::Element) -> Warning {
-    Warning {
-        code: "OV1005",
-        message: format!("`{attr}` names a patch that is not there: {}", element.text),
-        place: Some(element.place.clone()),
-        hint: Some("put the file there, or take it out with `overlayctl unpatch`".into()),
+/// Says where a patch is in effect, in few words.
+fn effect(reach: &Reach) -> Text {
+    let mut sets: Vec<&str> = reach.sets.iter().map(|set| set.strip_prefix("boards.").unwrap_or(set)).collect();
+    if sets.contains(&"packages") {
+        sets = vec!["everywhere"];
     }
-}
-
-/// Returns the path below the workspace as the user would write it.
-fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
-    let root = workspace.root().canonicalize().unwrap_or_default();
-    path.strip_prefix(&root).map(|below| workspace.path(below)).unwrap_or(path)
-}
-
-/// Returns the files of the queues that no overlay names.
-fn unused(workspace: &Workspace, used: &HashSet<PathBuf>) -> Vec<PathBuf> {
-    let mut unused = Vec::new();
-    let dirs = std::fs::read_dir(workspace.patches_dir()).into_iter().flatten();
-    let mut dirs: Vec<PathBuf> =
-        dirs.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
-    dirs.sort();
-    for dir in dirs {
-        for name in queue::files(&dir).unwrap_or_default() {
-            let path = dir.join(name);
-            if !path.canonicalize().is_ok_and(|path| used.contains(&path)) {
-                unused.push(path);
-            }
-        }
+    let stages = match reach.stages {
+        Some(Stages::Target) => ", target stage",
+        Some(Stages::Build) => ", build tools",
+        Some(Stages::Every) | None => "",
+    };
+    match reach.in_effect {
+        InEffect::Yes => Text::new().with(Role::Good, format!("{}{stages}", sets.join(", "))),
+        InEffect::Exported => Text::new().with(Role::Plain, "given away"),
+        InEffect::No => Text::new().with(Role::Bad, "not in effect"),
+        InEffect::Unknown => Text::new().with(Role::Warn, "unknown"),
     }
-    unused
 }
 
 impl Outcome for Listed {
-    const SCHEMA: &'static str = "overlayctl.list/1";
+    const SCHEMA: &'static str = "overlayctl.list/2";
 
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {
             document.line("nothing is patched");
         } else {
-            let mut table = Table {
-                header: ["package", "patch", "subject", "overlay"].map(String::from).to_vec(),
-                rows: Vec::new(),
-            };
+            let header = ["package", "patch", "subject", "overlay", "in effect"];
+            let mut table = Table { header: header.map(String::from).to_vec(), rows: Vec::new() };
             for package in &self.packages {
                 for (i, patch) in package.patches.iter().enumerate() {
                     let name = if i == 0 { package.attr.to_string() } else { String::new() };
@@ -164,15 +137,27 @@ impl Outcome for Listed {
                         subject.push_str(" (under a condition)");
                     }
                     let role = if patch.path.is_some() { Role::Plain } else { Role::Warn };
+                    let place = patch.place.as_ref().map_or("place unknown".to_string(), ToString::to_string);
                     table.rows.push(vec![
                         Text::new().with(Role::Name, name),
                         Text::new().with(role, file),
                         subject.into(),
-                        patch.place.to_string().into(),
+                        place.into(),
+                        effect(&patch.reach),
                     ]);
                 }
             }
             document.push(Block::Table(table));
+            for package in &self.packages {
+                for patch in package.patches.iter().filter(|patch| self.asked || patch.reach.in_effect == InEffect::No)
+                {
+                    let Some(why) = &patch.reach.why else { continue };
+                    let name =
+                        patch.path.as_ref().map_or_else(|| patch.element.clone(), |path| path.display().to_string());
+                    document
+                        .line(Text::new().with(Role::Name, package.attr.to_string()).plain(format!(": {name}: {why}")));
+                }
+            }
         }
         for path in &self.unused {
             document.line(

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::build::Plan;
-use super::comparison::Comparison;
-use super::progress::{Picture, Progress, Running, Step};
+use crate::base::progress::{Picture, Progress, Running, Step};
 use crate::base::store_path;
+use crate::comparison::Comparison;
 use crate::graph::Delta;
 use crate::nix::{BuildState, Change, Event, Status};
 

@@ -2,23 +2,17 @@
 //!
 //! Must not print and must not parse arguments; what takes long is told through [`progress::Progress`].
 
-mod aliases;
 pub mod all;
-pub mod baseline;
 pub mod boards;
 pub mod build;
+pub mod cache;
 pub mod check;
-pub mod comparison;
 pub mod edit;
-mod engine;
 mod error;
 pub mod explain;
 mod explanations;
 pub mod export;
-mod facts;
-mod fetch;
 pub mod finish;
-pub mod graph_cache;
 pub mod graph_file;
 pub mod header;
 mod history;
@@ -29,23 +23,15 @@ pub mod ldd;
 pub mod lint;
 pub mod list;
 mod live;
-pub mod overlays;
-mod own_targets;
 pub mod patch;
 pub mod platforms;
 pub mod predict;
-pub mod progress;
-pub mod queue;
 pub mod rebase;
 pub mod refresh;
 pub mod reorder;
 pub mod run;
 pub mod scope;
-mod sites;
-pub mod source;
-mod state;
 pub mod status;
-pub mod targets;
 pub mod toolchain;
 pub mod unpatch;
 pub mod verify;
@@ -55,7 +41,6 @@ use serde::Serialize;
 
 pub use error::Error;
 pub use explanations::EXPLANATIONS;
-pub use queue::error::EXPLANATIONS as QUEUE_EXPLANATIONS;
 
 use crate::base::diagnostic::Verdict;
 use crate::view::Document;

@@ -1,27 +1,29 @@
 //! `patch`: a patch file into the queue of a package and into the overlay.
 
 mod show;
-mod stored;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::facts::{self, Known};
-use super::overlays::Steps;
-use super::progress::Progress;
 use super::scope::{self, Costs};
-use super::{Error, fetch, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::edit::TextEdits;
 use crate::base::fs::{self, Batch};
+use crate::base::progress::Progress;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
-use crate::git;
+use crate::ops::Error;
 pub use crate::overlay::Scope;
 use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
-pub(super) use stored::{checked, checked_bytes};
-use stored::{enqueue, touched_files};
+use crate::queue;
+use crate::queue::choose::{self, Spot};
+use crate::queue::discover::{self, Choice};
+use crate::queue::facts::{self, Known};
+use crate::queue::rewrite::{diff, from_root, make_visible};
+use crate::queue::stored::{QueuedPatch, checked, checked_bytes, enqueue, touched_files};
+use crate::queue::trial::{self, Trial};
+use crate::queue::{Steps, fetch};
 
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub struct Options {
     /// Addresses of patches, which come after the files.
     pub fetch: Vec<String>,
     /// The overlay, when named.
-    pub overlay: Option<overlays::Choice>,
+    pub overlay: Option<Choice>,
     /// Whether the overlay is a new one, and where; in the place by custom when that is `None`.
     pub new_overlay: Option<Option<PathBuf>>,
     /// Whether nothing is written.
@@ -93,18 +95,6 @@ pub struct Wiring {
     pub files: Vec<PathBuf>,
 }
 
-/// One patch of a queue.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QueuedPatch {
-    /// Its file in the queue.
-    pub path: PathBuf,
-    /// What it says it does.
-    pub subject: String,
-    /// Whether the file is new.
-    pub new: bool,
-}
-
 /// Puts patches on a package.
 ///
 /// # Errors
@@ -115,7 +105,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     refuse_set(&typed)?;
     let scope = options.scope.unwrap_or_default();
     if scope == Scope::Host && scope::is_native(workspace) {
-        return Err(Error::NothingCross);
+        return Err(crate::queue::Error::NothingCross.into());
     }
     let mut touched = Vec::new();
     for path in &options.files {
@@ -127,12 +117,12 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     };
     let Known { facts, survey, owner, mut also, mut warnings } = known;
     let created = match &options.new_overlay {
-        Some(path) => Some(overlays::create(workspace, path.as_deref())?),
+        Some(path) => Some(queue::create(workspace, path.as_deref())?),
         None => None,
     };
     let attr = match owner {
         // What the overlay binds already has parted from the other name.
-        Some(owner) if created.is_some() || !overlays::binds(workspace, options.overlay.as_ref(), &typed) => owner,
+        Some(owner) if created.is_some() || !discover::binds(workspace, options.overlay.as_ref(), &typed) => owner,
         Some(_) => {
             warnings.retain(|warning| warning.code != "OV1122");
             also.clear();
@@ -145,35 +135,12 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         _ => None,
     };
     if scope == Scope::Host && costs.as_ref().is_some_and(|costs| costs.native) {
-        return Err(Error::NothingCross);
+        return Err(queue::Error::NothingCross.into());
     }
-    let mut batch = Batch::new(workspace.root());
-    let mut composed = None;
-    let (overlay, wired, wiring) = match created {
-        Some(created) => {
-            composed = created.wired;
-            let wiring = created.wiring.map(|(line, files)| Wiring { line, files });
-            let chosen = overlays::Chosen { file: created.file, select: Select::Only, others: None };
-            (chosen, created.settings, wiring)
-        }
-        None => (overlays::choose(workspace, options.overlay.as_ref(), &attr)?, None, None),
-    };
-    let queue_dir = queue::dir(workspace, &attr);
-    let mut names = queue::files(&queue_dir)?;
-    let mut patches = Vec::new();
-    let mut elements = Vec::new();
-    let overlay_path = overlay.file.path().to_path_buf();
-    let as_path = |patch: &QueuedPatch| -> Result<PatchElement, Error> {
-        Ok(PatchElement::Path {
-            relative: queue::relative(&overlay_path, &patch.path)?,
-            from_root: from_root(workspace, &patch.path),
-        })
-    };
+    let mut coming = Coming::default();
     for path in &options.files {
         let (bytes, subject) = checked(path)?;
-        let patch = enqueue(&queue_dir, &mut names, bytes, subject, &mut batch);
-        elements.push(as_path(&patch)?);
-        patches.push(patch);
+        coming.0.push(Incoming::File { bytes, subject });
     }
     for url in &options.fetch {
         let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
@@ -181,18 +148,14 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         touched.extend(touched_files(&bytes));
         warnings.extend(fetched.warning);
         match fetched.element {
-            Some(element) => elements.push(element),
-            None => {
-                let patch = enqueue(&queue_dir, &mut names, bytes, subject, &mut batch);
-                elements.push(as_path(&patch)?);
-                patches.push(patch);
-            }
+            Some(element) => coming.0.push(Incoming::Element(element)),
+            None => coming.0.push(Incoming::File { bytes, subject }),
         }
     }
     warnings.extend(facts::of_touched(&attr, survey.as_ref(), &touched));
     let request = PatchRequest {
         attr: attr.clone(),
-        elements,
+        elements: Vec::new(),
         position: options.position.map(|p| p.saturating_sub(1)),
         scope,
         facts,
@@ -200,37 +163,82 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     };
     let is_kernel =
         survey.as_ref().map_or(attr.to_string() == "linux" || attr.first().starts_with("linux_"), |s| s.is_kernel);
+    let queue_dir = queue::dir(workspace, &attr);
+    let mut draft = |spot: Spot<'_>| draft(workspace, &queue_dir, spot, &request, &also, &coming);
+    let mut trial = match options.offline {
+        true => None,
+        false => match Trial::begin(workspace, options.nixpkgs.as_deref(), std::slice::from_ref(&attr))? {
+            Ok(trial) => Some(trial),
+            // That Nix was not asked was said already.
+            Err(why) => {
+                warnings.extend((!warnings.iter().any(|w| w.code == "OV1006")).then(|| choose::not_tried(&attr, &why)));
+                None
+            }
+        },
+    };
+    let (mut settings, mut composed, mut wiring) = (None, None, None);
+    if let Some(created) = &created {
+        composed = created.wired.clone();
+        settings =
+            created.settings.clone().map(|(path, old, new)| FileChange { path, edits: TextEdits::default(), old, new });
+        wiring = created.wiring.clone().map(|(line, files)| Wiring { line, files });
+    }
+    let others: Vec<FileChange> = composed.into_iter().chain(settings).collect();
+    let mut try_it = |draft: &Draft, warnings: &mut Vec<Warning>| match &mut trial {
+        Some(trial) => {
+            let files = draft
+                .changes
+                .iter()
+                .chain(&others)
+                .map(|change| (change.path.clone(), change.new.clone().into_bytes()));
+            let written: Vec<(PathBuf, Vec<u8>)> = files.chain(draft.files.iter().cloned()).collect();
+            let wanted: Vec<PathBuf> = draft.patches.iter().map(|patch| patch.path.clone()).collect();
+            let attrs = std::slice::from_ref(&attr);
+            trial.of(
+                &trial::Change { attrs, written: &written, removed: &[], wanted: &wanted, unwanted: &[], follows: &[] },
+                warnings,
+            )
+        }
+        None => Ok(trial::Outcome::InEffect(Vec::new())),
+    };
+    let chosen = match &created {
+        Some(created) => {
+            let made = draft(Spot { file: &created.file, select: Select::Only, candidate: None })?;
+            let mut told = Vec::new();
+            match try_it(&made, &mut told)? {
+                trial::Outcome::NoEffect(_) if wiring.is_some() => {}
+                trial::Outcome::NoEffect(why) => told.push(choose::no_effect(&why, created.file.path())),
+                trial::Outcome::Damage(why) => {
+                    let place = Place::file(created.file.path());
+                    return Err(queue::Error::Damage { attr, why, place }.into());
+                }
+                trial::Outcome::InEffect(_) | trial::Outcome::Exported(_) | trial::Outcome::Unknown(_) => {}
+            }
+            choose::Chosen { plan: made, warnings: told }
+        }
+        None => choose::choose(workspace, options.overlay.as_ref(), &attr, &mut draft, Some(&mut try_it))?,
+    };
+    let Draft { planned, mut changes, patches, files: new_files, also } = chosen.plan;
+    warnings.extend(chosen.warnings);
+    warnings.extend(planned.warnings);
     if is_kernel && let Some(patch) = patches.first() {
         warnings.extend(nixos_kernel(workspace, patch));
     }
-    also.retain(|other| is_ours(&overlay, other, &queue_dir));
-    let mut steps = Steps::on(&overlay.file);
-    let mut add = |attr: &AttrPath| {
-        let request = PatchRequest { attr: attr.clone(), ..request.clone() };
-        steps.take(|file, files| file.add_patches(files, overlay.select, &request))
-    };
-    let planned = add(&attr)?;
-    warnings.extend(planned.warnings);
-    for other in &also {
-        warnings.extend(add(other)?.warnings);
-    }
-    let mut changes = steps.changes();
     if options.new_overlay.is_some() {
         for change in &mut changes {
             change.old = String::new();
         }
-    } else {
-        warnings.extend(overlays::rival_warnings(workspace, overlay, &planned.function, &attr));
     }
-    changes.extend(composed);
-    if let Some((path, old, new)) = wired {
-        changes.push(FileChange { path, edits: TextEdits::default(), old, new });
+    changes.extend(others);
+    let mut batch = Batch::new(workspace.root());
+    for (path, bytes) in new_files {
+        batch.write(path, bytes);
     }
     for change in &changes {
         batch.write(&change.path, change.new.as_bytes());
     }
-    let unchanged = batch.changes().is_empty();
     let files: Vec<PathBuf> = batch.changes();
+    let unchanged = files.is_empty();
     let mut made_visible = Vec::new();
     if !options.dry_run {
         batch.commit()?;
@@ -252,6 +260,65 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         costs,
         warnings,
     })
+}
+
+/// The patches that come, in order: an element as it is written, or a file for the queue with its subject.
+#[derive(Default)]
+struct Coming(Vec<Incoming>);
+
+enum Incoming {
+    Element(PatchElement),
+    File { bytes: Vec<u8>, subject: String },
+}
+
+/// What would be written for one overlay.
+struct Draft {
+    planned: overlay::Planned,
+    changes: Vec<FileChange>,
+    patches: Vec<QueuedPatch>,
+    /// New files of the queue.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    also: Vec<AttrPath>,
+}
+
+/// Plans the patches in one overlay.
+fn draft(
+    workspace: &Workspace,
+    queue_dir: &Path,
+    spot: Spot<'_>,
+    request: &PatchRequest,
+    also: &[AttrPath],
+    coming: &Coming,
+) -> Result<Draft, queue::Error> {
+    let mut names = queue::files(queue_dir)?;
+    let (mut patches, mut files, mut elements) = (Vec::new(), Vec::new(), Vec::new());
+    for one in &coming.0 {
+        match one {
+            Incoming::Element(element) => elements.push(element.clone()),
+            Incoming::File { bytes, subject } => {
+                let patch = enqueue(queue_dir, &mut names, bytes, subject);
+                if patch.new {
+                    files.push((patch.path.clone(), bytes.clone()));
+                }
+                elements.push(PatchElement::Path {
+                    relative: queue::relative(spot.file.path(), &patch.path)?,
+                    from_root: from_root(workspace, &patch.path),
+                });
+                patches.push(patch);
+            }
+        }
+    }
+    let also: Vec<AttrPath> = also.iter().filter(|other| is_ours(&spot, other, queue_dir)).cloned().collect();
+    let mut steps = Steps::on(spot.file);
+    let mut add = |attr: &AttrPath| {
+        let request = PatchRequest { attr: attr.clone(), elements: elements.clone(), ..request.clone() };
+        steps.take(|file, files| file.add_patches(files, spot.select, &request))
+    };
+    let mut planned = add(&request.attr)?;
+    for other in &also {
+        planned.warnings.extend(add(other)?.warnings);
+    }
+    Ok(Draft { planned, changes: steps.changes(), patches, files, also })
 }
 
 /// Says what the patch costs in both scopes, before it is written; that this cannot be said is a warning.
@@ -309,10 +376,10 @@ fn nixos_kernel(workspace: &Workspace, patch: &QueuedPatch) -> Option<Warning> {
 
 /// Says whether the overlay binds another name of the package not at all, or as one that has patches of its queue: what the
 /// user bound under that name is a package of its own.
-fn is_ours(overlay: &overlays::Chosen, other: &AttrPath, queue_dir: &Path) -> bool {
-    let file = &overlay.file;
-    let ours = |package: &overlay::PatchedPackage| overlays::in_queue(file, package, queue_dir).next().is_some();
-    !overlay.binds(other) || file.patched_packages().iter().any(|package| package.attr == *other && ours(package))
+fn is_ours(spot: &Spot<'_>, other: &AttrPath, queue_dir: &Path) -> bool {
+    let ours = |package: &overlay::PatchedPackage| queue::in_queue(spot.file, package, queue_dir).next().is_some();
+    !discover::binds_in(spot.file, spot.select, other)
+        || spot.file.patched_packages().iter().any(|package| package.attr == *other && ours(package))
 }
 
 /// Refuses a package that is named in a set which is made from the whole package set again: an overlay holds in all.
@@ -327,33 +394,6 @@ fn refuse_set(attr: &AttrPath) -> Result<(), Error> {
     let inner = AttrPath::from_names(attr.names().iter().skip(depth).cloned());
     match inner {
         _ if depth == 0 => Ok(()),
-        inner => Err(Error::InPackageSet { attr: attr.clone(), inner }),
+        inner => Err(crate::queue::Error::InPackageSet { attr: attr.clone(), inner }.into()),
     }
-}
-
-/// Returns the patch relative to the root of the flake, when the workspace is one.
-pub(super) fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
-    let relative = queue::relative(&workspace.path("flake.nix"), patch).ok()?;
-    workspace.path("flake.nix").is_file().then(|| relative.trim_start_matches("./").to_string())
-}
-
-/// Makes new files visible to a flake, which sees only what git knows.
-pub(super) fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    if !workspace.path("flake.nix").is_file() {
-        return Ok(Vec::new());
-    }
-    Ok(git::make_visible(workspace.root(), files)?)
-}
-
-/// Returns the changes of the overlay files as one unified diff.
-pub(super) fn diff(changes: &[FileChange]) -> String {
-    let mut out = String::new();
-    for change in changes {
-        let path = change.path.display().to_string();
-        let diff = similar::TextDiff::from_lines(&change.old, &change.new);
-        out.push_str(
-            &diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string(),
-        );
-    }
-    out
 }

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::impact::plural;
-use super::{Error, Outcome, engine, targets};
 use crate::base::fs;
 use crate::base::process::find_program;
+use crate::base::text::plural;
 use crate::config::Workspace;
 use crate::cross::emulator::{self, Emulator, Registration};
 use crate::cross::{Platform, catalogue};
 use crate::nix::{EvalServer, Root};
+use crate::ops::{Error, Outcome};
+use crate::targets;
+use crate::targets::engine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// Where the kernel says which foreign formats it starts.

@@ -9,15 +9,17 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq as _, SerializeStruct as _, Serializer};
 
 use super::impact::view::{Cover, Rebuild, View, unknown_outputs};
-use super::impact::{builds, plural};
-use super::progress::Progress;
-use super::targets::{self, Selection};
-use super::{Error, Outcome, engine};
 use crate::base::diagnostic::Warning;
+use crate::base::progress::Progress;
+use crate::base::text::plural;
 use crate::config::Workspace;
 use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
 use crate::nix::{Root, Side};
+use crate::ops::impact::builds;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
+use crate::targets::engine;
+use crate::targets::{self, Selection};
 use crate::view::{Digraph, Document, Role, Text};
 
 /// What would be rebuilt if a package were changed.
@@ -111,14 +113,14 @@ pub fn from_workspace(
         }
     }
     if roots.is_empty() {
-        return Err(
-            failed.map_or(Error::NoTargets, |(target, failure)| Error::Eval { target, failure: Box::new(failure) })
-        );
+        return Err(failed.map_or(crate::targets::Error::NoTargets.into(), |(target, failure)| {
+            crate::targets::Error::Eval { target, failure: Box::new(failure) }.into()
+        }));
     }
     if stages.is_empty() {
         near.sort();
         near.dedup();
-        return Err(Error::NoSuchAttribute { attr: attr.to_owned(), near });
+        return Err(crate::queue::Error::NoSuchAttribute { attr: attr.to_owned(), near }.into());
     }
     progress.stage("reading the derivations");
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;

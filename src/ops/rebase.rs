@@ -13,18 +13,22 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::progress::Progress;
-use super::queue::commits::{self, Keep, Known};
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{Together, Wanted};
-use super::queue::series::{Overlays, Series};
-use super::queue::session as edits;
-use super::source::{self, Source};
-use super::{Error, check::Failure, state};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
+use crate::config::state;
+use crate::ops::Error;
+use crate::ops::check::Failure;
 use crate::overlay::{self, AttrPath};
+use crate::queue::commits::{self, Keep, Known};
+use crate::queue::discover::Overlays;
+use crate::queue::error::Error as QueueError;
+use crate::queue::model::Asking;
+use crate::queue::rewrite::{Together, Wanted};
+use crate::queue::series::Series;
+use crate::queue::session as edits;
+use crate::queue::source::{self, Source};
 use session::{Fate, Session};
 pub use time_machine::{Options as TimeMachine, Travelled, time_machine};
 
@@ -127,10 +131,17 @@ pub enum State {
 /// # Errors
 /// [`QueueError::Rebase`] when one is under way (or none), [`QueueError::Uncommitted`]-like refusals of unresolved files;
 /// what is wrong with one package is in its row.
-pub fn rebase(workspace: &Workspace, request: &Request, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+pub fn rebase(
+    workspace: &Workspace,
+    request: &Request,
+    offline: bool,
+    progress: &mut dyn Progress,
+) -> Result<Rebased, Error> {
     match request {
-        Request::Begin { attrs, from, to, dry_run } => begin(workspace, attrs, from.as_deref(), to, *dry_run, progress),
-        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), progress),
+        Request::Begin { attrs, from, to, dry_run } => {
+            begin(workspace, attrs, from.as_deref(), to, *dry_run, offline, progress)
+        }
+        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), offline, progress),
         Request::Abort => {
             let sessions = under_way(workspace)?;
             let mut rebased = rows(sessions);
@@ -173,6 +184,7 @@ fn begin(
     from: Option<&str>,
     to: &str,
     dry_run: bool,
+    offline: bool,
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
     if !Session::all(workspace)?.is_empty() {
@@ -229,7 +241,7 @@ fn begin(
     drop(sessions);
     fs::remove_tree(&session::root(workspace))?;
     fs::rename(&scratch.keep(), &session::root(workspace))?;
-    settle(workspace, Session::all(workspace)?, rebased)
+    settle(workspace, offline, Session::all(workspace)?, rebased)
 }
 
 enum Begun {
@@ -241,8 +253,8 @@ fn begin_package(
     workspace: &Workspace,
     root: &Path,
     series: &Series,
-    old: Result<Source, Error>,
-    new: Result<Source, Error>,
+    old: Result<Source, QueueError>,
+    new: Result<Source, QueueError>,
     dry_run: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Begun, Error> {
@@ -264,7 +276,7 @@ fn begin_package(
     Ok(Begun::Session(Box::new(session)))
 }
 
-fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
     let mut sessions = under_way(workspace)?;
     // All are looked at before any goes on, so that one that is not resolved stops nothing halfway.
     if !skip {
@@ -281,11 +293,16 @@ fn go_on(workspace: &Workspace, skip: bool, progress: &mut dyn Progress) -> Resu
         }
         session.advance(false)?;
     }
-    settle(workspace, sessions, rows(Vec::new()))
+    settle(workspace, offline, sessions, rows(Vec::new()))
 }
 
 /// Writes the queues when every package is done; says how it stands.
-fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -> Result<Rebased, Error> {
+fn settle(
+    workspace: &Workspace,
+    offline: bool,
+    sessions: Vec<Session>,
+    mut rebased: Rebased,
+) -> Result<Rebased, Error> {
     let done = sessions.iter().all(Session::done);
     rebased.packages.extend(sessions.iter().map(Session::row));
     rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
@@ -298,6 +315,7 @@ fn settle(workspace: &Workspace, sessions: Vec<Session>, mut rebased: Rebased) -
         together.plan(workspace, &series, &wanted)?;
     }
     let mut plan = together.done();
+    plan.try_it(workspace, Asking { nixpkgs: None, offline })?;
     rebased.warnings.extend(std::mem::take(&mut plan.warnings));
     rebased.removed.extend(std::mem::take(&mut plan.removed));
     plan.batch.write(session::done_file(workspace), b"");

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::progress::Progress;
-use super::queue::error::Error as QueueError;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::{Overlays, Series};
-use super::queue::{applying, session};
-use super::source;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
+use crate::queue::discover::Overlays;
+use crate::queue::error::Error as QueueError;
+use crate::queue::model::Asking;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series::Series;
+use crate::queue::source;
+use crate::queue::{applying, session};
 use crate::view::Document;
 
 /// What `refresh` is asked for.
@@ -29,6 +31,8 @@ pub struct Options {
     pub allow_fuzz: bool,
     /// Whether nothing is written.
     pub dry_run: bool,
+    /// Whether the result is not evaluated before it is written.
+    pub offline: bool,
 }
 
 /// What was rewritten.
@@ -93,7 +97,8 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
         done.patches += wanted.len();
         together.plan(workspace, series, &wanted)?;
     }
-    let plan = together.done();
+    let mut plan = together.done();
+    plan.try_it(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
     done.files = plan.batch.changes();
     done.unchanged = done.files.is_empty();
     if !options.dry_run {
@@ -108,7 +113,7 @@ impl Outcome for Refreshed {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            document.line(format!("{}, nothing to refresh", super::queue::patches(self.patches)));
+            document.line(format!("{}, nothing to refresh", crate::queue::patches(self.patches)));
         }
         show_files(&mut document, self.dry_run, &self.files, &[]);
         document

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::show_files;
-use super::queue::rewrite::{self, Wanted};
-use super::queue::series::{Overlays, Series};
-use super::queue::session;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath, Facts};
 use crate::patch::{self, queue::QueueName};
+use crate::queue::discover::Overlays;
+use crate::queue::model::Asking;
+use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series::Series;
+use crate::queue::session;
 use crate::view::{Block, Document, Role, Text};
 
 /// What is to happen to the queue.
@@ -61,15 +63,24 @@ pub struct Reordered {
 /// Changes the order or the names of a queue.
 ///
 /// # Errors
-/// [`super::queue::error::Error::NoSuchPatch`], [`super::queue::error::Error::OverlayOrder`], [`Error::Patch`] for a place
+/// [`crate::queue::error::Error::NoSuchPatch`], [`crate::queue::error::Error::OverlayOrder`], [`Error::Patch`] for a place
 /// that is not there; nothing has changed then.
-pub fn reorder(workspace: &Workspace, attr: &str, change: &Change, dry_run: bool) -> Result<Reordered, Error> {
+pub fn reorder(
+    workspace: &Workspace,
+    attr: &str,
+    change: &Change,
+    dry_run: bool,
+    offline: bool,
+) -> Result<Reordered, Error> {
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     session::refuse_unfinished(workspace, &attr)?;
     let overlays = Overlays::read(workspace, None)?;
     let series = overlays.queue(workspace, &attr)?;
     let wanted = wanted(&series, change)?;
-    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, || Ok((Facts::default(), Vec::new())))?;
+    let how = Asking { nixpkgs: None, offline };
+    let mut plan =
+        rewrite::plan(workspace, &overlays, &series, &wanted, None, how, || Ok((Facts::default(), Vec::new())))?;
+    plan.try_it(workspace, how)?;
     let files = plan.batch.changes();
     let reordered = Reordered {
         attr,
@@ -108,10 +119,11 @@ fn wanted(series: &Series, change: &Change) -> Result<Vec<Wanted>, Error> {
             for name in names {
                 let at = series.find(name)?;
                 if order.contains(&at) {
-                    return Err(Error::Usage {
+                    return Err(crate::targets::Error::Usage {
                         message: format!("`{name}` is named twice"),
                         hint: "name each patch once; those that are not named stay behind".into(),
-                    });
+                    }
+                    .into());
                 }
                 order.push(at);
             }

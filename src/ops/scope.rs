@@ -7,15 +7,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::impact::{builds, plural};
-use super::progress::Progress;
-use super::targets::{self, Selection};
-use super::{Error, Outcome, engine, facts};
 use crate::base::fs::{self, FsError};
+use crate::base::progress::Progress;
+use crate::base::text::plural;
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, Root as GraphRoot, StoreDir};
 use crate::nix::{self, EvalFailure, Fragment, Overlay, Root, Side};
+use crate::ops::impact::builds;
+use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath, NoFiles, OverlayFile, PatchElement, PatchRequest, Scope, Select};
+use crate::queue::facts;
+use crate::targets::engine;
+use crate::targets::{self, Selection};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What both scopes cost.
@@ -110,9 +113,9 @@ pub fn costs(
     }
     if found.is_empty() {
         let first = failed.into_iter().next();
-        return Err(
-            first.map_or(Error::NoTargets, |(target, failure)| Error::Eval { target, failure: Box::new(failure) })
-        );
+        return Err(first.map_or(crate::targets::Error::NoTargets.into(), |(target, failure)| {
+            crate::targets::Error::Eval { target, failure: Box::new(failure) }.into()
+        }));
     }
     progress.stage("reading the derivations");
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;

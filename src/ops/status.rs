@@ -8,15 +8,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::check::{self, State};
-use super::progress::Progress;
-use super::queue::series::{Entry, Overlays};
-use super::queue::{date, session};
 use super::{Error, Outcome, rebase};
 use crate::base::diagnostic::Warning;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::patch::PatchFile;
 use crate::patch::lint::{self, Upstream};
+use crate::queue::discover::Overlays;
+use crate::queue::series::Entry;
+use crate::queue::{date, session};
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What `status` is asked for.
@@ -154,7 +155,7 @@ fn patch(entry: &Entry, applies: Option<State>, now: i64) -> Patch {
 fn age(days: i64) -> String {
     match days {
         ..0 => "in the future".into(),
-        0..60 => super::impact::plural(usize::try_from(days).unwrap_or(0), "day"),
+        0..60 => crate::base::text::plural(usize::try_from(days).unwrap_or(0), "day"),
         60..730 => format!("{} months", days / 30),
         _ => format!("{} years", days / 365),
     }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::build::{self, Built};
-use super::progress::Progress;
-use super::targets::Selection;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Verdict;
+use crate::base::progress::Progress;
 use crate::config::Workspace;
+use crate::targets::Selection;
 use crate::view::{Document, Role, Text};
 
 /// The variables of build systems, and the tools that they name.
@@ -61,7 +61,7 @@ pub fn toolchain(
 ) -> Result<Toolchain, Error> {
     selection.targets = vec![format!("buildPackages.{package}")];
     let built = build::build(workspace, &build::Options { selection, ..build::Options::default() }, progress)?;
-    let target = built.targets.first().ok_or(Error::NoTargets)?;
+    let target = built.targets.first().ok_or(crate::targets::Error::NoTargets)?;
     let path = PathBuf::from(&target.out_path);
     let programs = programs(&path.join("bin"));
     let prefix = prefix(&programs, package);

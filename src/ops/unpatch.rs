@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::overlays::Steps;
-use super::patch::diff;
-use super::{Error, Outcome, aliases, overlays, queue};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
+use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{self, AttrPath, Change, Element, OverlayFile, PatchElement, PatchedPackage, Select};
+use crate::ops::{Error, Outcome};
+use crate::overlay::{self, AttrPath, Change, Element, FileChange, OverlayFile, PatchElement, PatchedPackage, Select};
+use crate::queue;
+use crate::queue::Steps;
+use crate::queue::discover::{self, Choice, Overlays};
+use crate::queue::rewrite::diff;
+use crate::queue::{aliases, choose, trial};
 use crate::view::{Block, Document, Role, Text};
 
 /// What `unpatch` is asked for.
@@ -22,13 +26,15 @@ pub struct Options {
     /// The patch: file name, number or path; all when `None`.
     pub patch: Option<String>,
     /// The overlay, when named.
-    pub overlay: Option<overlays::Choice>,
+    pub overlay: Option<Choice>,
     /// Whether the patch file stays.
     pub keep_file: bool,
     /// `--nixpkgs`: asked when the overlay does not bind the package by the name that was typed.
     pub nixpkgs: Option<String>,
     /// Whether nothing is written.
     pub dry_run: bool,
+    /// Whether Nix is not asked.
+    pub offline: bool,
 }
 
 /// What was taken off.
@@ -63,13 +69,18 @@ pub struct Unpatched {
 /// of finding and writing; nothing has changed then.
 pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Error> {
     let typed = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
-    let files = files(workspace, options.overlay.as_ref(), &typed)?;
-    let nixpkgs = options.nixpkgs.as_deref();
-    let attr = aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or_else(|| typed.clone());
+    let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
+    let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
+    let nixpkgs = options.nixpkgs.as_deref().filter(|_| !options.offline);
+    let attr = match options.offline {
+        true => typed.clone(),
+        false => aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or_else(|| typed.clone()),
+    };
     let queue_dir = queue::dir(workspace, &attr);
     let line = options.overlay.as_ref().and_then(|choice| choice.line);
     let matching: Vec<(&OverlayFile, PatchedPackage, Vec<Element>)> = files
         .iter()
+        .copied()
         .flat_map(|file| patched(file, &attr, line).into_iter().map(move |package| (file, package)))
         .filter_map(|(file, package)| {
             let wanted = meant(file, &package, &queue_dir, options.patch.as_deref());
@@ -82,13 +93,14 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
                 let mut near: Vec<String> = aliases::patched(&files).iter().map(|p| p.attr.to_string()).collect();
                 near.sort();
                 near.dedup();
-                Error::NotPatched { attr: typed, patch: options.patch.clone(), patched: near }
+                crate::queue::Error::NotPatched { attr: typed, patch: options.patch.clone(), patched: near }.into()
             }
-            false => Error::WhichOverlay {
+            false => crate::queue::Error::WhichOverlay {
                 attr,
                 candidates: matching.into_iter().map(|(_, package, _)| package.function).collect(),
                 bound: true,
-            },
+            }
+            .into(),
         });
     };
     let mut warnings = Vec::new();
@@ -111,7 +123,7 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     for (other, elements) in also.iter().rev() {
         steps.take(|file, files| file.remove_patches(files, select, other, elements))?;
     }
-    let which: Vec<PatchElement> = wanted.iter().map(named).collect();
+    let which: Vec<PatchElement> = wanted.iter().map(queue::named).collect();
     let planned = steps.take(|file, files| file.remove_patches(files, select, &attr, &which))?;
     warnings.extend(planned.warnings);
     let changes = steps.changes();
@@ -122,8 +134,13 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     let mut removed = Vec::new();
     if !options.keep_file {
         // Only files of the queue: a patch that stands elsewhere is the user's.
-        let queued = overlays::in_queue(file, package, &queue_dir);
+        let queued = queue::in_queue(file, package, &queue_dir);
         removed.extend(queued.filter(|(element, _)| wanted.contains(element)).map(|(_, path)| path));
+        // One that another overlay names, for another board, stays.
+        removed.retain(|path| !named_elsewhere(&overlays, (file, package), &also, path));
+    }
+    if !options.offline && !changes.is_empty() {
+        try_it(workspace, options, &attr, &changes, &removed, &package.function, &mut warnings)?;
     }
     for path in &removed {
         batch.remove(path);
@@ -154,19 +171,48 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     })
 }
 
-/// Returns the overlay files to look in.
-fn files(workspace: &Workspace, choice: Option<&overlays::Choice>, attr: &AttrPath) -> Result<Vec<OverlayFile>, Error> {
-    match choice {
-        Some(choice) => Ok(vec![overlays::open(&choice.path)?]),
-        None => {
-            let candidates = workspace.overlay_candidates();
-            let files = overlays::opened(&candidates);
-            if files.iter().any(|file| !patched(file, attr, None).is_empty()) {
-                return Ok(files);
-            }
-            let further = overlays::opened(&workspace.further_overlay_candidates(&candidates));
-            Ok(files.into_iter().chain(further).collect())
+/// Says whether an overlay names a patch beside the bindings that lose it.
+fn named_elsewhere(
+    overlays: &Overlays,
+    (file, package): (&OverlayFile, &PatchedPackage),
+    also: &[(AttrPath, Vec<PatchElement>)],
+    path: &Path,
+) -> bool {
+    let Ok(real) = path.canonicalize() else { return false };
+    overlays.patched().any(|(found, other)| {
+        let own = found.file.path() == file.path() && other.function == package.function;
+        let loses = own && (other.attr == package.attr || also.iter().any(|(attr, _)| *attr == other.attr));
+        let names = |element: &Element| discover::on_disk(element, found.file.path()).is_some_and(|path| path == real);
+        !loses && other.elements.iter().any(names)
+    })
+}
+
+/// Evaluates the workspace as it would be.
+fn try_it(
+    workspace: &Workspace,
+    options: &Options,
+    attr: &AttrPath,
+    changes: &[FileChange],
+    removed: &[PathBuf],
+    place: &Place,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Error> {
+    let attrs = std::slice::from_ref(attr);
+    let trial = match trial::Trial::begin(workspace, options.nixpkgs.as_deref(), attrs)? {
+        Ok(trial) => trial,
+        Err(why) => {
+            warnings.push(choose::not_tried(attr, &why));
+            return Ok(());
         }
+    };
+    let written: Vec<(PathBuf, Vec<u8>)> =
+        changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes())).collect();
+    let change = trial::Change { attrs, written: &written, removed, wanted: &[], unwanted: removed, follows: &[] };
+    match trial.of(&change, warnings)? {
+        trial::Outcome::Damage(why) => {
+            Err(crate::queue::Error::Damage { attr: attr.clone(), why, place: place.clone() }.into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -183,7 +229,7 @@ fn beside(
     wanted: &[Element],
     queue_dir: &Path,
 ) -> Vec<(AttrPath, Vec<PatchElement>)> {
-    let paths: Vec<PathBuf> = overlays::in_queue(file, package, queue_dir)
+    let paths: Vec<PathBuf> = queue::in_queue(file, package, queue_dir)
         .filter(|(element, _)| wanted.contains(element))
         .map(|(_, path)| path)
         .collect();
@@ -192,9 +238,9 @@ fn beside(
         .into_iter()
         .filter(same_function)
         .filter_map(|other| {
-            let same: Vec<PatchElement> = overlays::in_queue(file, &other, queue_dir)
+            let same: Vec<PatchElement> = queue::in_queue(file, &other, queue_dir)
                 .filter(|(_, path)| paths.contains(path))
-                .map(|(element, _)| named(element))
+                .map(|(element, _)| queue::named(element))
                 .collect();
             (!same.is_empty()).then(|| (other.attr.clone(), same))
         })
@@ -218,21 +264,13 @@ fn file_name(url: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }
 
-/// Returns an element as it is asked for again.
-fn named(element: &Element) -> PatchElement {
-    match &element.url {
-        Some(url) => PatchElement::Fetch { url: url.clone(), hash_attr: String::new(), hash: String::new() },
-        None => PatchElement::path(element.path.clone().unwrap_or_else(|| element.text.clone())),
-    }
-}
-
 /// Returns the patches that the user means by number, file name, path or address. Without a name those of the package's
 /// queue, and where it has none there, those that are fetched.
 fn meant(file: &OverlayFile, package: &PatchedPackage, queue_dir: &Path, named: Option<&str>) -> Vec<Element> {
     match named {
         Some(named) => package.elements.iter().filter(|e| is_meant(e, file, named)).cloned().collect(),
         None => {
-            let queued: Vec<Element> = overlays::in_queue(file, package, queue_dir).map(|(e, _)| e.clone()).collect();
+            let queued: Vec<Element> = queue::in_queue(file, package, queue_dir).map(|(e, _)| e.clone()).collect();
             if !queued.is_empty() {
                 return queued;
             }
@@ -249,7 +287,7 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
             || last == named
             || last.strip_suffix(".patch").or(last.strip_suffix(".diff")) == Some(named);
     }
-    let path = overlays::on_disk(element, file.path());
+    let path = discover::on_disk(element, file.path());
     let name = element.path.as_deref().and_then(|p| Path::new(p).file_name()).map(|n| n.to_string_lossy().into_owned());
     let number = named.parse::<u32>().ok();
     let same_number = name

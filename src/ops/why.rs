@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::baseline::Baseline;
-use super::comparison::{self, TargetFailure};
 use super::impact::names::{chain_text, kind};
-use super::impact::{Named, builds, plural};
-use super::progress::Progress;
-use super::targets::Selection;
-use super::{Error, Outcome, engine};
 use crate::base::diagnostic::{Verdict, Warning};
+use crate::base::progress::Progress;
+use crate::base::text::plural;
+use crate::comparison::baseline::Baseline;
+use crate::comparison::{self, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::Source;
 use crate::graph::{Counts, Delta, Graph, NodeId, StoreDir};
+use crate::ops::impact::{Named, builds};
+use crate::ops::{Error, Outcome};
+use crate::targets::Selection;
+use crate::targets::engine;
 use crate::view::{Document, Role, Text};
 use cause::Cause;
 

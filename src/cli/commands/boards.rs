@@ -19,5 +19,6 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let mut progress = context.progress();
     let boards = boards::boards(&workspace, args.nixpkgs, &mut *progress)?;
     drop(progress);
+    context.warn(&boards.warnings);
     context.show(&boards)
 }

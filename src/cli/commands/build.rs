@@ -69,7 +69,8 @@ pub(crate) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     let options = build::Options {
-        selection: crate::ops::targets::Selection { edited: args.edited, ..args.set.selection(args.targets) },
+        selection: args.set.selection(args.targets),
+        edited: args.edited,
         dry_run: args.dry_run,
         settings: build::BuildSettings {
             keep_going: args.keep_going,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use crate::ops::graph_cache;
+use crate::ops::{self, cache};
 
 /// Lists or removes the graphs of unpatched package sets that are kept between runs
 ///
@@ -29,7 +29,7 @@ enum Action {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     match args.action {
-        Action::List => context.show(&graph_cache::list()?),
-        Action::Clear => context.show(&graph_cache::clear()?),
+        Action::List => context.show(&cache::list().map_err(ops::Error::from)?),
+        Action::Clear => context.show(&cache::clear().map_err(ops::Error::from)?),
     }
 }

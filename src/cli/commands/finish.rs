@@ -37,7 +37,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     if args.abort {
         let options = edit::Options { attr: args.attr, nixpkgs: None, abort: true };
-        let edited = edit::edit(&workspace, &options, &mut crate::ops::progress::Silent)?;
+        let edited = edit::edit(&workspace, &options, &mut crate::base::progress::Silent)?;
         return context.show(&edited);
     }
     let options = finish::Options {

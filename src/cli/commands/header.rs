@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Says what would change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not ask Nix: the result is not evaluated before it is written
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -53,5 +56,5 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         edits.push(Edit::Add(key, value));
     }
     let workspace = context.workspace()?;
-    context.show(&header::header(&workspace, &args.attr, &args.patch, &edits, args.dry_run)?)
+    context.show(&header::header(&workspace, &args.attr, &args.patch, &edits, args.dry_run, args.offline)?)
 }

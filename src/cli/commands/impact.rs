@@ -7,8 +7,8 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::target_args::{BaselineArgs, SetArgs};
 use super::super::view_args::ViewArgs;
+use crate::comparison::baseline::Baseline;
 use crate::ops::all::{self, AllImpact};
-use crate::ops::baseline::Baseline;
 use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
 use crate::ops::scope;
@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// With --all: evaluates every attribute, also those that no change should reach
     #[arg(long, requires = "all")]
     exhaustive: bool,
+    /// End with 1 when a patch of the workspace reaches none of the targets
+    #[arg(long, conflicts_with_all = ["predict", "scopes", "all"])]
+    strict: bool,
     #[command(flatten)]
     view: ViewArgs,
 }
@@ -116,6 +119,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         selection: args.set.selection(args.targets),
         baseline: args.attr.map_or_else(|| args.baseline.baseline(), Baseline::WithoutPackage),
         view: args.view.view(),
+        strict: args.strict,
     };
     let impact = impact::impact(&workspace, &options, &mut *progress)?;
     drop(progress);

@@ -14,14 +14,18 @@ use crate::ops::list;
 pub(crate) struct Args {
     /// Only this package
     attr: Option<String>,
-    /// The package set that is asked when the overlays have the package under another name
-    #[arg(long, value_name = "PATH", requires = "attr")]
+    /// Ask this package set
+    #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
+    /// Do not ask Nix what is in effect; show what the text of the overlays says
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
-    let listed = list::list(&workspace, args.attr.as_deref(), args.nixpkgs.as_deref())?;
+    let listed =
+        list::list(&workspace, &list::Options { attr: args.attr, nixpkgs: args.nixpkgs, offline: args.offline })?;
     context.warn(&listed.warnings);
     context.show(&listed)
 }

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Rebases nothing; says which revision between the two made a patch stop applying, or brought it upstream
     #[arg(long, requires = "to", conflicts_with = "dry_run")]
     time_machine: bool,
+    /// Do not evaluate the result before it is written; sources are still taken from Nix
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -62,7 +65,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         None if args.abort => Request::Abort,
         None => Request::Continue,
     };
-    let rebased = rebase::rebase(&workspace, &request, &mut *progress)?;
+    let rebased = rebase::rebase(&workspace, &request, args.offline, &mut *progress)?;
     drop(progress);
     context.warn(&rebased.warnings);
     context.show(&rebased)

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Says what would change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not evaluate the result before it is written; sources are still taken from Nix
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -32,6 +35,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         nixpkgs: args.nixpkgs,
         allow_fuzz: args.allow_fuzz,
         dry_run: args.dry_run,
+        offline: args.offline,
     };
     let mut progress = context.progress();
     let refreshed = refresh::refresh(&workspace, &options, &mut *progress)?;

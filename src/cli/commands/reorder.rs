@@ -22,6 +22,9 @@ pub(crate) struct MoveArgs {
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not ask Nix: the result is not evaluated before it is written
+    #[arg(long)]
+    offline: bool,
 }
 
 /// Gives a patch file of a queue another name; the overlay follows
@@ -38,6 +41,9 @@ pub(crate) struct RenameArgs {
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not ask Nix: the result is not evaluated before it is written
+    #[arg(long)]
+    offline: bool,
 }
 
 /// Puts the patches of a queue into another order; files and overlay follow
@@ -54,23 +60,26 @@ pub(crate) struct ReorderArgs {
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not ask Nix: the result is not evaluated before it is written
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run_move(args: MoveArgs, context: &Context) -> Result<ExitCode, Failure> {
-    run(&args.attr, &Change::Move { patch: args.patch, to: args.to as usize }, args.dry_run, context)
+    run(&args.attr, &Change::Move { patch: args.patch, to: args.to as usize }, args.dry_run, args.offline, context)
 }
 
 pub(super) fn run_rename(args: RenameArgs, context: &Context) -> Result<ExitCode, Failure> {
-    run(&args.attr, &Change::Rename { patch: args.patch, to: args.to }, args.dry_run, context)
+    run(&args.attr, &Change::Rename { patch: args.patch, to: args.to }, args.dry_run, args.offline, context)
 }
 
 pub(super) fn run_reorder(args: ReorderArgs, context: &Context) -> Result<ExitCode, Failure> {
-    run(&args.attr, &Change::Order(args.patches), args.dry_run, context)
+    run(&args.attr, &Change::Order(args.patches), args.dry_run, args.offline, context)
 }
 
-fn run(attr: &str, change: &Change, dry_run: bool, context: &Context) -> Result<ExitCode, Failure> {
+fn run(attr: &str, change: &Change, dry_run: bool, offline: bool, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
-    let reordered = reorder::reorder(&workspace, attr, change, dry_run)?;
+    let reordered = reorder::reorder(&workspace, attr, change, dry_run, offline)?;
     context.warn(&reordered.warnings);
     context.show(&reordered)
 }

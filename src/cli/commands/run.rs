@@ -38,7 +38,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         capture: context.globals.json,
     };
     // What is said on the way would stand between the lines of the program.
-    let ran = run::run(&workspace, &options, &mut crate::ops::progress::Silent)?;
+    let ran = run::run(&workspace, &options, &mut crate::base::progress::Silent)?;
     context.show(&ran)?;
     Ok(ExitCode::from(u8::try_from(ran.status).unwrap_or(u8::MAX)))
 }

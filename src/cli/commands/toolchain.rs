@@ -6,8 +6,8 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::base::process::Exec;
 use crate::ops::Outcome as _;
-use crate::ops::targets::Selection;
 use crate::ops::toolchain;
+use crate::targets::Selection;
 
 /// Builds the cross compiler of a platform and says how to use it
 #[derive(Debug, clap::Args)]

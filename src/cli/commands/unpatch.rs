@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// The package set that is asked when the overlay has the package under another name
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
+    /// Do not ask Nix; the result is not evaluated before it is written
+    #[arg(long)]
+    offline: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -42,6 +45,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         keep_file: args.keep_file,
         dry_run: args.dry_run,
         nixpkgs: args.nixpkgs,
+        offline: args.offline,
     };
     let done = unpatch::unpatch(&workspace, &options)?;
     context.warn(&done.warnings);

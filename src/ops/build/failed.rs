@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::base::process::strip_controls;
 use crate::base::store_path;
+use crate::comparison::Comparison;
 use crate::graph::{Graph, NodeId};
 use crate::nix::{self, BuildReport, Nix};
 use crate::ops::Error;
-use crate::ops::comparison::Comparison;
 
 /// How many of the last lines of a log are looked at for the patch that failed.
 const LOOKED_AT: usize = 2000;

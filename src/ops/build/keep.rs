@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::log_file;
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
+use crate::config::state::log_file;
 use crate::graph::Graph;
 use crate::nix::{self, BuildReport, BuildState, Change, Event, Nix, Status};
 use crate::ops::Error;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::base::store_path;
+use crate::comparison::Comparison;
 use crate::graph::{Delta, Graph, NodeId};
 use crate::nix::{BuildRequest, CachedPath, Nix};
 use crate::ops::Error;
-use crate::ops::comparison::Comparison;
 use crate::ops::history::History;
 
 /// What a build would do.

@@ -2,11 +2,11 @@
 
 use super::plan::Planned;
 use super::{BuildFailure, Built, Fate, Plan};
+use crate::base::progress::machine;
 use crate::base::store_path;
+use crate::base::text::plural;
+use crate::comparison;
 use crate::nix::Outcome;
-use crate::ops::comparison;
-use crate::ops::impact::plural;
-use crate::ops::progress::machine;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
@@ -14,6 +14,7 @@ const ROWS: usize = 30;
 
 pub(super) fn document(built: &Built, verbose: bool) -> Document {
     let mut document = Document::new();
+    crate::ops::impact::show_unreached(&built.unreached, &mut document);
     comparison::show_failures(&built.failed_targets, &mut document);
     if built.dry_run {
         plan(&built.plan, verbose, &mut document);

@@ -8,7 +8,7 @@ use fixedbitset::FixedBitSet;
 use serde::Serialize;
 
 use super::names::kind;
-use super::plural;
+use crate::base::text::plural;
 use crate::graph::{Delta, Graph, NodeId, without_platform};
 use crate::view::{Block, Digraph, Document, Role, Table, Text, Tree};
 

@@ -11,7 +11,7 @@ use crate::base::fs::{self, FsError};
 use crate::config::{NixpkgsSource, Workspace};
 use crate::git::{History, Oid};
 use crate::ops::Error;
-use crate::ops::queue::error::Error as QueueError;
+use crate::queue::error::Error as QueueError;
 
 /// Two revisions of one repository.
 #[derive(Debug)]

@@ -12,12 +12,12 @@ use crate::config::Workspace;
 use crate::git::{Commit, Merged, Oid, Worktree};
 use crate::ops::Error;
 use crate::ops::edit;
-use crate::ops::queue::error::Error as QueueError;
-use crate::ops::queue::series::Series;
-use crate::ops::queue::session::{Recorded, digest, key, oid};
-use crate::ops::queue::{self, commits};
-use crate::ops::source::Source;
 use crate::overlay::{self, AttrPath};
+use crate::queue::error::Error as QueueError;
+use crate::queue::series::Series;
+use crate::queue::session::{Recorded, digest, key, oid};
+use crate::queue::source::Source;
+use crate::queue::{self, commits};
 
 /// The name of the state file.
 const STATE: &str = "overlayctl-rebase.json";
@@ -170,11 +170,11 @@ impl Session {
     }
 
     pub(super) fn base(&self) -> Result<Oid, Error> {
-        oid(&self.state.base, self.worktree.dir())
+        Ok(oid(&self.state.base, self.worktree.dir())?)
     }
 
     pub(super) fn tip(&self) -> Result<Oid, Error> {
-        oid(&self.state.tip, self.worktree.dir())
+        Ok(oid(&self.state.tip, self.worktree.dir())?)
     }
 
     pub(super) fn commit(&self, id: &str) -> Result<Commit, Error> {

@@ -171,7 +171,7 @@ impl Outcome for Travelled {
             }
         }
         document.blank();
-        let looked = super::super::impact::plural(self.asked, "revision");
+        let looked = crate::base::text::plural(self.asked, "revision");
         document.line(Text::new().with(
             Role::Dim,
             format!("looked at {looked}; {} lie between {} and {}", self.between, self.from.short(), self.to.short()),
@@ -207,7 +207,7 @@ fn show_break(word: &str, since: &Break, document: &mut Document) {
     line.0.extend(since.last_before.shown().0);
     document.line(line);
     if since.unclear > 0 {
-        let revisions = super::super::impact::plural(since.unclear, "revision");
+        let revisions = crate::base::text::plural(since.unclear, "revision");
         document.line(Text::new().with(
             Role::Warn,
             format!(

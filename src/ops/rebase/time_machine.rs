@@ -12,15 +12,17 @@ use serde::Serialize;
 
 use super::revisions;
 use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::git::{self, History, Oid, Scratch};
 use crate::ops::Error;
 use crate::ops::check::{self, Failure, State};
-use crate::ops::progress::Progress;
-use crate::ops::queue::date;
-use crate::ops::queue::series::{Overlays, Series};
-use crate::ops::source::Asked;
 use crate::overlay::{self, AttrPath};
+use crate::queue::Error as QueueError;
+use crate::queue::date;
+use crate::queue::discover::Overlays;
+use crate::queue::series::Series;
+use crate::queue::source::Asked;
 
 /// How many revisions beside one that says nothing are tried before the search ends there.
 const TRIES: usize = 12;
@@ -132,7 +134,7 @@ pub struct Break {
 /// Looks for the revisions at which patches stopped applying.
 ///
 /// # Errors
-/// [`crate::ops::queue::error::Error::NoHistory`]; those of git, and of Nix as a whole.
+/// [`crate::queue::error::Error::NoHistory`]; those of git, and of Nix as a whole.
 pub fn time_machine(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Travelled, Error> {
     let between = revisions::between(workspace, options.from.as_deref(), &options.to)?;
     let overlays = Overlays::read(workspace, None)?;
@@ -169,7 +171,7 @@ pub fn time_machine(workspace: &Workspace, options: &Options, progress: &mut dyn
 }
 
 /// What a revision has of a package: the queue on its source, or why nothing can be said.
-type Look = Result<Rc<check::Package>, Rc<Error>>;
+type Look = Result<Rc<check::Package>, Rc<QueueError>>;
 
 struct Machine<'a> {
     workspace: &'a Workspace,
@@ -204,7 +206,7 @@ impl Machine<'_> {
             self.seen.insert(id, looks);
         }
         let look = self.seen.get(&id).and_then(|looks| looks.get(index)).cloned();
-        look.ok_or(Error::NoTargets)
+        Ok(look.ok_or(crate::targets::Error::NoTargets)?)
     }
 
     fn look_at(&mut self, id: Oid) -> Result<Vec<Look>, Error> {
@@ -239,7 +241,7 @@ impl Machine<'_> {
     }
 
     fn package(&mut self, index: usize, new: Oid, line: &[Oid]) -> Result<Package, Error> {
-        let attr = self.attrs.get(index).cloned().ok_or(Error::NoTargets)?;
+        let attr = self.attrs.get(index).cloned().ok_or(crate::targets::Error::NoTargets)?;
         let (old, now) = (self.look(self.old, index)?, self.look(new, index)?);
         let name = |look: &Look| look.as_ref().ok().and_then(|package| package.name.clone());
         let mut package =
@@ -404,6 +406,6 @@ fn asked_for(patch: usize, before: State, after: State) -> impl Fn(&Look) -> Opt
     }
 }
 
-fn failure(what: &str, error: &Error) -> Failure {
+fn failure(what: &str, error: &QueueError) -> Failure {
     Failure { code: error.code(), message: format!("{what}{error}"), hint: error.hint() }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, Level, Verdict};
-use super::{Verified, VerifiedTarget};
-use crate::ops::comparison;
-use crate::ops::impact::plural;
+use crate::base::text::plural;
+use crate::comparison;
 use crate::overlay::AttrPath;
+use crate::verify::{Finding, Level, Verdict};
+use crate::verify::{Verified, VerifiedTarget};
 use crate::view::{Block, Document, Role, Table, Text};
 
 pub(super) fn document(verified: &Verified, verbose: bool) -> Document {
     let mut document = Document::new();
+    crate::ops::impact::show_unreached(&verified.unreached, &mut document);
     comparison::show_failures(&verified.failures, &mut document);
     document.push(Block::Table(matrix(verified)));
     document.blank();

@@ -1,0 +1,56 @@
+//! What the workspace as it is is compared with: without its overlays, as it was at a revision, without one package's
+//! patches. The last two are copies of the workspace in a temporary directory.
+
+use crate::comparison::Error;
+use crate::config::Workspace;
+use crate::overlay::{self, AttrPath};
+use crate::queue::copy::Copy;
+
+/// What the workspace as it is is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Baseline {
+    /// The package set without its overlays.
+    #[default]
+    Unpatched,
+    /// The overlays of a git revision.
+    Revision(String),
+    /// The overlays without the patches of one package.
+    WithoutPackage(String),
+}
+
+impl std::fmt::Display for Baseline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Baseline::Unpatched => write!(f, "the package set without the overlays"),
+            Baseline::Revision(revision) => write!(f, "the overlays of {revision}"),
+            Baseline::WithoutPackage(attr) => write!(f, "the overlays without the patches of {attr}"),
+        }
+    }
+}
+
+impl Baseline {
+    /// Makes the copy of the workspace that the baseline is; `None` where the overlays are only left out, unless the user's
+    /// own code wires them in.
+    ///
+    /// # Errors
+    /// Those of git, of copying, and of taking the patches off; [`Error::NotPatched`].
+    pub(crate) fn copy(&self, workspace: &Workspace, own_code: bool) -> Result<Option<Copy>, Error> {
+        match self {
+            Baseline::Unpatched if !own_code => Ok(None),
+            Baseline::Unpatched => {
+                let copy = Copy::of(workspace)?;
+                copy.take_off(None)?;
+                Ok(Some(copy))
+            }
+            Baseline::Revision(revision) => Ok(Some(Copy::at_revision(workspace, revision)?)),
+            Baseline::WithoutPackage(attr) => {
+                let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+                let copy = Copy::of(workspace)?;
+                if !copy.take_off(Some(&attr))? {
+                    return Err(crate::queue::Error::NotPatched { attr, patch: None, patched: Vec::new() }.into());
+                }
+                Ok(Some(copy))
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A workspace in a temporary directory, as it is or as it would be: what is to be evaluated before anything is written.
+//!
+//! Must not write outside the temporary directory.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::Error;
+use super::discover::{Disk, Overlays, open};
+use crate::base::fs::{self, FsError};
+use crate::config::Workspace;
+use crate::git;
+use crate::overlay::{AttrPath, PatchElement, Select};
+use crate::targets::absolute;
+
+/// A copy of the workspace; removed when it is dropped.
+#[derive(Debug)]
+pub struct Copy {
+    /// The copy.
+    pub workspace: Workspace,
+    _dir: TempDir,
+}
+
+/// The most entries that a directory above the workspace may have to be shown in the copy.
+const NEIGHBOURS: usize = 500;
+
+fn temporary() -> Result<TempDir, Error> {
+    let fail = |source| FsError::Write { path: std::env::temp_dir(), source };
+    Ok(tempfile::Builder::new().prefix("overlayctl-").tempdir().map_err(fail)?)
+}
+
+impl Copy {
+    fn at(root: &Path, dir: TempDir) -> Result<Copy, Error> {
+        Ok(Copy { workspace: Workspace::open(Some(root))?, _dir: dir })
+    }
+
+    /// Checks out the workspace as it was at a revision.
+    ///
+    /// # Errors
+    /// Those of git and of writing.
+    pub fn at_revision(workspace: &Workspace, revision: &str) -> Result<Copy, Error> {
+        let dir = temporary()?;
+        let root = git::checkout(workspace.root(), revision, dir.path())?;
+        // A workspace that was not there yet had no overlays.
+        fs::create_dir(&root)?;
+        Copy::at(&root, dir)
+    }
+
+    /// Copies the workspace as it stands: what git knows of it, else all but overlayctl's own state and links to results.
+    ///
+    /// # Errors
+    /// Those of git, of reading and of writing.
+    pub fn of(workspace: &Workspace) -> Result<Copy, Error> {
+        let dir = temporary()?;
+        let (root, below, files) = match git::working_tree(workspace.root())? {
+            Some(tree) => {
+                let mut files = tree.known;
+                // A flake sees only what git knows.
+                if !workspace.path("flake.nix").is_file() {
+                    files.extend(tree.new);
+                }
+                (tree.root, tree.below, files)
+            }
+            None => {
+                let root = absolute(workspace.root())?;
+                let files = files_below(&root)?;
+                (root, PathBuf::new(), files)
+            }
+        };
+        // Nix names what it copies after its directory, so the copy has the same name.
+        let copy = dir.path().join(root.file_name().unwrap_or_else(|| "source".as_ref()));
+        for file in files {
+            let (from, to) = (root.join(&file), copy.join(&file));
+            if let Ok(target) = std::fs::read_link(&from) {
+                fs::link(&target, &to)?;
+            } else if let Ok(bytes) = fs::read(&from) {
+                fs::write(&to, &bytes)?;
+                if is_executable(&from) {
+                    fs::make_executable(&to)?;
+                }
+            }
+        }
+        let root = copy.join(below);
+        fs::create_dir(&root)?;
+        Copy::at(&root, dir)
+    }
+
+    /// Makes the workspace as it would be with some files written and others gone. Nothing large is copied: where the workspace
+    /// is no flake, what does not change is linked to.
+    ///
+    /// # Errors
+    /// As [`Copy::of`].
+    pub fn with(workspace: &Workspace, written: &[(PathBuf, Vec<u8>)], removed: &[PathBuf]) -> Result<Copy, Error> {
+        if workspace.path("flake.nix").is_file() {
+            let copy = Copy::of(workspace)?;
+            let real = absolute(workspace.root())?;
+            for (path, bytes) in written {
+                if let Some(to) = below(path, &real).map(|below| copy.workspace.path(below)) {
+                    fs::write(&to, bytes)?;
+                }
+            }
+            for path in removed {
+                if let Some(to) = below(path, &real).map(|below| copy.workspace.path(below)) {
+                    let _ = fs::remove(&to);
+                }
+            }
+            return Ok(copy);
+        }
+        let dir = temporary()?;
+        let root = absolute(workspace.root())?;
+        let mut changed: Vec<(PathBuf, Option<&[u8]>)> = Vec::new();
+        for (path, bytes) in written {
+            changed.push((resolved(path)?, Some(bytes)));
+        }
+        for path in removed {
+            changed.push((resolved(path)?, None));
+        }
+        let within = |path: &PathBuf| dir.path().join(path.strip_prefix("/").unwrap_or(path));
+        let mut made = BTreeSet::new();
+        let top = root.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_path_buf();
+        let mirrored = |at: &Path| at.starts_with(&top) && at != Path::new("/");
+        // Each directory on the way to what changes, and those above the workspace, are real; their other entries are links.
+        let ways = changed.iter().map(|(path, _)| path.parent().unwrap_or(path).to_path_buf()).chain([root.clone()]);
+        for way in ways.collect::<Vec<_>>() {
+            for at in way.ancestors().filter(|at| mirrored(at)) {
+                if made.insert(at.to_path_buf()) {
+                    fs::create_dir(&within(&at.to_path_buf()))?;
+                }
+            }
+        }
+        for at in &made {
+            let entries: Vec<PathBuf> =
+                std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect();
+            if !at.starts_with(&root) && entries.len() > NEIGHBOURS {
+                continue;
+            }
+            for entry in entries {
+                let is_changed = changed.iter().any(|(path, _)| *path == entry);
+                let own = entry.starts_with(&root) && entry.file_name().is_some_and(|name| name == ".overlayctl");
+                if !made.contains(&entry) && !is_changed && !own && !entry.starts_with(dir.path()) {
+                    fs::link(&entry, &within(&entry))?;
+                }
+            }
+        }
+        for (path, bytes) in &changed {
+            if let Some(bytes) = bytes {
+                fs::write(&within(path), bytes)?;
+            }
+        }
+        Copy::at(&within(&root), dir)
+    }
+
+    /// Takes all patches of a package, or of every package, out of the overlays; says whether there were any.
+    ///
+    /// # Errors
+    /// Those of the overlay room and of writing.
+    pub fn take_off(&self, attr: Option<&AttrPath>) -> Result<bool, Error> {
+        let mut found = false;
+        let files: Vec<PathBuf> =
+            Overlays::read(&self.workspace, None)?.files().map(|found| found.file.path().to_path_buf()).collect();
+        for path in files {
+            // Each removal moves what stands behind it, so the file is read again.
+            while let Ok(file) = open(&path) {
+                let mut patched =
+                    file.patched_packages().into_iter().filter(|package| attr.is_none_or(|attr| package.attr == *attr));
+                let Some(package) = patched.find(|package| !package.elements.is_empty()) else { break };
+                let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
+                let which: Vec<PatchElement> = package.elements.iter().map(super::named).collect();
+                let planned = file.remove_patches(&Disk, select, &package.attr, &which)?;
+                let mut changed = false;
+                for change in &planned.changes {
+                    changed |= fs::write(&change.path, change.new.as_bytes())? != fs::Written::Unchanged;
+                }
+                if !changed {
+                    break;
+                }
+                found = true;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Returns a path, which may not be there yet, below the workspace.
+fn below(path: &Path, root: &Path) -> Option<PathBuf> {
+    resolved(path).ok()?.strip_prefix(root).ok().map(Path::to_path_buf)
+}
+
+/// Resolves a path of which the last parts may not be there yet.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf, Error> {
+    super::resolved(path)
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|there| there.permissions().mode() & 0o111 != 0)
+}
+
+/// Returns the files and links below a directory, relative to it.
+fn files_below(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    let mut todo = vec![root.to_path_buf()];
+    while let Some(dir) = todo.pop() {
+        let fail = |source| FsError::Read { path: dir.clone(), source };
+        for entry in std::fs::read_dir(&dir).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let kind = entry.file_type().map_err(fail)?;
+            let name = entry.file_name();
+            let is_result = kind.is_symlink() && name.to_string_lossy().starts_with("result");
+            if name == ".overlayctl" || name == ".git" || is_result {
+                continue;
+            }
+            if kind.is_dir() {
+                todo.push(entry.path());
+            } else if kind.is_file() || kind.is_symlink() {
+                files.extend(entry.path().strip_prefix(root).map(Path::to_path_buf));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,520 @@
+//! What a workspace patches: the one model that every command reads.
+//!
+//! Text finds the places ([`super::discover`]); Nix says what is in effect: a patch is in effect for a package set when the
+//! package's patches there name its file, and for a target of the user's own code when a derivation of its closure does. Where Nix
+//! is not asked, or does not evaluate, the answers are those of the text and say so. Must not change anything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::discover::{Found, Overlays, Standing, on_disk};
+use super::sets::{self, Kind, Set};
+use super::{Error, witness};
+use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::span::Place;
+use crate::config::Workspace;
+use crate::nix::{Effect, EffectQuestion, Has};
+use crate::overlay::{AttrPath, Element};
+use crate::targets::engine;
+
+/// Whether a patch is in effect anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InEffect {
+    /// In at least one package set or target of the workspace.
+    Yes,
+    /// In none.
+    No,
+    /// The workspace only gives the overlay away: whoever takes it has the patch.
+    Exported,
+    /// It could not be told.
+    Unknown,
+}
+
+/// In which stages of a cross build a patch is in effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stages {
+    /// In what is built for the board and in the tools that build it.
+    Every,
+    /// In what is built for the board alone.
+    Target,
+    /// In the tools that build it alone.
+    Build,
+}
+
+/// Where a patch is in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reach {
+    /// Whether it is at all.
+    pub in_effect: InEffect,
+    /// The package sets and targets, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<String>,
+    /// The stages, where something is cross compiled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Stages>,
+    /// Why it is not, or why that is not known; one sentence without its full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Reach {
+    fn none(in_effect: InEffect, why: impl Into<String>) -> Reach {
+        Reach { in_effect, sets: Vec::new(), stages: None, why: Some(why.into()) }
+    }
+
+    /// Says whether the patch is in effect in what the workspace's own code makes.
+    pub fn in_own_code(&self) -> bool {
+        self.sets.iter().any(|set| set != "packages" && !set.starts_with("boards.") && !set.starts_with("pkgsCross."))
+    }
+}
+
+/// One patch of a package, as one overlay names it.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    /// As the overlay writes it; the file as Nix names it where the place is unknown.
+    pub element: String,
+    /// The file as the user would write it, when it is one that is there.
+    pub path: Option<PathBuf>,
+    /// The same without links.
+    pub real: Option<PathBuf>,
+    /// The address that it is fetched from.
+    pub url: Option<String>,
+    /// Whether it counts only under a condition.
+    pub conditional: bool,
+    /// Where the overlay names it; `None` when that is unknown.
+    pub place: Option<Place>,
+    /// The overlay function that names it; `None` when that is unknown.
+    pub function: Option<Place>,
+    /// How the overlay comes to be applied, as text shows.
+    pub standing: Option<Standing>,
+    /// Whether the workspace means it to be in effect: something leads to the overlay, or the file is of a queue. What only lies
+    /// beside is somebody else's.
+    pub ours: bool,
+    /// Where it is in effect.
+    pub reach: Reach,
+}
+
+/// A package that the workspace patches.
+#[derive(Debug, Clone)]
+pub struct PatchedPackage {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// Its patches, in the order of the overlays and their lists.
+    pub patches: Vec<Patch>,
+}
+
+/// What a workspace patches.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// The packages.
+    pub packages: Vec<PatchedPackage>,
+    /// Files of the queues that no overlay names.
+    pub unused: Vec<PathBuf>,
+    /// Whether Nix was asked what is in effect.
+    pub asked: bool,
+    /// Whether the workspace's own code makes package sets or targets that were looked at.
+    pub own_code: bool,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Whether there is an overlay at all.
+    overlays: bool,
+}
+
+/// How the model is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asking<'a> {
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<&'a str>,
+    /// Whether Nix is left alone.
+    pub offline: bool,
+}
+
+impl Model {
+    /// Reads what a workspace patches.
+    ///
+    /// # Errors
+    /// For an overlay that is named and cannot be read; those of a nixpkgs that was named and cannot be used.
+    pub fn read(workspace: &Workspace, how: Asking<'_>) -> Result<Model, Error> {
+        let overlays = Overlays::read(workspace, None)?;
+        let mut model = Model::of_text(workspace, &overlays);
+        if how.offline {
+            return Ok(model);
+        }
+        match model.ask(workspace, how.nixpkgs) {
+            Ok(()) => model.asked = true,
+            Err(error) if how.nixpkgs.is_some() => return Err(error),
+            Err(error) => model.warnings.push(not_asked(&error.to_string(), error.hint())),
+        }
+        Ok(model)
+    }
+
+    /// Reads what the text of the overlays says.
+    pub fn of_text(workspace: &Workspace, overlays: &Overlays) -> Model {
+        let mut model = Model { overlays: overlays.files().next().is_some(), ..Model::default() };
+        let mut used = BTreeSet::new();
+        for (found, package) in overlays.patched() {
+            for element in &package.elements {
+                let patch = patch(workspace, found, &package.function, element);
+                if patch.path.is_none() && element.path.is_some() {
+                    model.warnings.push(missing(&package.attr, element));
+                }
+                used.extend(patch.real.clone());
+                model.package(&package.attr).patches.push(patch);
+            }
+        }
+        model.unused = unused(workspace, &used);
+        model
+    }
+
+    fn package(&mut self, attr: &AttrPath) -> &mut PatchedPackage {
+        let at = self.packages.iter().position(|package| package.attr == *attr).unwrap_or_else(|| {
+            self.packages.push(PatchedPackage { attr: attr.clone(), patches: Vec::new() });
+            self.packages.len() - 1
+        });
+        &mut self.packages[at]
+    }
+
+    /// Returns the package, when the workspace patches it.
+    pub fn find(&self, attr: &AttrPath) -> Option<&PatchedPackage> {
+        self.packages.iter().find(|package| package.attr == *attr)
+    }
+
+    /// Asks Nix in which sets and targets each patch is in effect.
+    fn ask(&mut self, workspace: &Workspace, nixpkgs: Option<&str>) -> Result<(), Error> {
+        // Nothing that could be in effect: no evaluator is started to hear that.
+        if !self.overlays {
+            return Ok(());
+        }
+        let nix = engine::nix_without_builds(workspace)?;
+        let sets = sets::of(workspace, &nix, nixpkgs)?;
+        if sets.sets.is_empty() && sets.targets.is_empty() {
+            self.warnings.push(not_asked("the workspace names no nixpkgs, and there is none in NIX_PATH", None));
+            return Ok(());
+        }
+        self.own_code = !sets.targets.is_empty() || sets.sets.iter().any(|set| set.kind == Kind::Own);
+        let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
+        let questions: Vec<EffectQuestion> = sets.sets.iter().map(|set| question(set, &attrs)).collect();
+        let effects = nix.effects(&questions)?;
+        let witnessed = witness::in_targets(&nix, &sets.targets, self.patches())?;
+        let root = workspace.root().canonicalize().unwrap_or_default();
+        for package in &mut self.packages {
+            let names = package.attr.names().to_vec();
+            let has: Vec<(&Set, Option<&Has>, Option<String>)> = sets
+                .sets
+                .iter()
+                .zip(&effects)
+                .map(|(set, effect)| (set, has(effect, &names), failure(effect, &names)))
+                .collect();
+            let in_effect: Vec<bool> = package
+                .patches
+                .iter()
+                .map(|patch| has.iter().any(|(_, has, _)| has.is_some_and(|has| names_it(has, patch, &root))))
+                .collect();
+            for (i, patch) in package.patches.to_vec().iter().enumerate() {
+                let mut reach = reach(&has, patch, &root);
+                let targets = patch.real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
+                reach.sets.extend(targets);
+                if !reach.sets.is_empty() && reach.in_effect != InEffect::Exported {
+                    reach.in_effect = InEffect::Yes;
+                    reach.why = None;
+                }
+                if reach.in_effect == InEffect::No {
+                    reach.why = Some(why(&package.attr, package, i, &in_effect, &has));
+                }
+                if let Some(patch) = package.patches.get_mut(i) {
+                    patch.reach = reach;
+                }
+            }
+        }
+        self.add_unplaced(workspace, &sets.sets, &effects, &root);
+        Ok(())
+    }
+
+    fn patches(&self) -> impl Iterator<Item = &Path> {
+        self.packages.iter().flat_map(|package| &package.patches).filter_map(|patch| patch.real.as_deref())
+    }
+
+    /// Adds the patches that Nix has and no text was found to name: they come from something computed.
+    fn add_unplaced(&mut self, workspace: &Workspace, sets: &[Set], effects: &[Effect], root: &Path) {
+        for (set, effect) in sets.iter().zip(effects) {
+            for (attr, answer) in &effect.packages {
+                let (Ok(has), Some(attr)) = (answer, AttrPath::from_names(attr.iter().cloned())) else { continue };
+                for named in &has.patches {
+                    let Some(real) = own_file(named, root) else { continue };
+                    let known = self.find(&attr).and_then(|package| {
+                        package.patches.iter().position(|patch| patch.real.as_ref() == Some(&real))
+                    });
+                    let package = self.package(&attr);
+                    match known.and_then(|at| package.patches.get_mut(at)) {
+                        Some(patch) if patch.place.is_some() => {}
+                        Some(patch) => patch.reach.sets.push(set.name.clone()),
+                        None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
+                    }
+                    self.unused.retain(|unused| !unused.canonicalize().is_ok_and(|unused| unused == real));
+                }
+            }
+        }
+        self.packages.retain(|package| !package.patches.is_empty());
+    }
+}
+
+/// Makes the question about some packages of a set.
+pub(super) fn question(set: &Set, attrs: &[Vec<String>]) -> EffectQuestion {
+    EffectQuestion {
+        root: set.root.clone(),
+        plain: set.plain.clone(),
+        attrs: attrs.to_vec(),
+        targets: Vec::new(),
+        bound: true,
+    }
+}
+
+fn has<'e>(effect: &'e Effect, names: &[String]) -> Option<&'e Has> {
+    let (_, answer) = effect.packages.iter().find(|(attr, _)| attr == names)?;
+    answer.as_ref().ok()
+}
+
+fn failure(effect: &Effect, names: &[String]) -> Option<String> {
+    let of_set = effect.failure.as_ref().map(|failure| failure.message.clone());
+    let (_, answer) = match effect.packages.iter().find(|(attr, _)| attr == names) {
+        Some(found) => found,
+        None => return of_set,
+    };
+    answer.as_ref().err().map(|failure| failure.message.clone()).or(of_set)
+}
+
+/// Says where a patch is in effect, of the package sets that were asked.
+fn reach(has: &[(&Set, Option<&Has>, Option<String>)], patch: &Patch, root: &Path) -> Reach {
+    let mut reach = Reach { in_effect: InEffect::No, sets: Vec::new(), stages: None, why: None };
+    let mut stages = BTreeSet::new();
+    let mut exported = Vec::new();
+    for (set, has, _) in has {
+        let Some(has) = has else { continue };
+        let names = |list: &[String]| list.iter().any(|named| is(named, patch, root));
+        let (host, build) = (names(&has.patches), has.build.as_deref().map(names));
+        if !host && build != Some(true) {
+            continue;
+        }
+        match set.kind {
+            Kind::Exported => exported.push(set.name.clone()),
+            Kind::Composed | Kind::Own => reach.sets.push(set.name.clone()),
+        }
+        stages.extend(build.map(|build| (host, build)));
+    }
+    reach.stages = match (stages.len(), stages.first()) {
+        (0, _) => None,
+        (1, Some((true, false))) => Some(Stages::Target),
+        (1, Some((false, true))) => Some(Stages::Build),
+        _ => Some(Stages::Every),
+    };
+    match (reach.sets.is_empty(), exported.is_empty()) {
+        (false, _) => reach.in_effect = InEffect::Yes,
+        (true, false) => (reach.in_effect, reach.sets) = (InEffect::Exported, exported),
+        (true, true) => {
+            // A set that does not evaluate could have it.
+            if let Some(why) = has.iter().find_map(|(set, has, why)| has.is_none().then(|| (set, why.clone()))) {
+                let (set, why) = why;
+                reach.in_effect = InEffect::Unknown;
+                reach.why = Some(format!("`{}` does not evaluate: {}", set.name, why.unwrap_or_default()));
+            } else if patch.real.is_none() && fetched_elsewhere(has, patch) {
+                reach.in_effect = InEffect::Unknown;
+                reach.why = Some("Nix makes or fetches it, under a name that does not tell which it is".into());
+            }
+        }
+    }
+    reach
+}
+
+/// Says whether a package has patches out of the store that may be one that is fetched.
+fn fetched_elsewhere(has: &[(&Set, Option<&Has>, Option<String>)], patch: &Patch) -> bool {
+    let in_store = |has: &Has| has.patches.iter().any(|named| named.starts_with("/nix/store/"));
+    (patch.url.is_some() || patch.path.is_none()) && has.iter().any(|(_, has, _)| has.is_some_and(in_store))
+}
+
+/// Says why a patch is in effect nowhere.
+fn why(
+    attr: &AttrPath,
+    package: &PatchedPackage,
+    at: usize,
+    in_effect: &[bool],
+    has: &[(&Set, Option<&Has>, Option<String>)],
+) -> String {
+    let Some(patch) = package.patches.get(at) else { return String::new() };
+    let overlay = patch.function.as_ref().map(|place| place.path.display().to_string()).unwrap_or_default();
+    if has.iter().all(|(_, has, _)| has.is_some_and(|has| !has.exists)) {
+        return format!("no package set of the workspace has a package `{attr}`");
+    }
+    match patch.standing {
+        Some(Standing::Beside) => return format!("nothing applies the overlay {overlay}"),
+        Some(Standing::Reached) => return format!("no package set of the workspace applies the overlay {overlay}"),
+        _ => {}
+    }
+    if patch.conditional {
+        return "the condition under which it stands does not hold".into();
+    }
+    let other = package.patches.iter().zip(in_effect).find(|(other, yes)| **yes && other.function != patch.function);
+    if let Some(place) = other.and_then(|(other, _)| other.function.as_ref()) {
+        return format!("`{attr}` is bound again at {place}, and that binding counts");
+    }
+    if patch.path.is_none() && patch.url.is_none() {
+        return "the file is not there".into();
+    }
+    format!("something that is applied later binds `{attr}` anew")
+}
+
+fn names_it(has: &Has, patch: &Patch, root: &Path) -> bool {
+    has.patches.iter().chain(has.build.iter().flatten()).any(|named| is(named, patch, root))
+}
+
+/// Says whether what Nix names is a patch.
+fn is(named: &str, patch: &Patch, root: &Path) -> bool {
+    match (&patch.real, &patch.url) {
+        (Some(real), _) => is_file(named, real, root),
+        (None, Some(url)) => {
+            let last = url.split(['?', '#']).next().and_then(|path| path.trim_end_matches('/').rsplit('/').next());
+            last.is_some_and(|last| in_store(named).is_some_and(|name| name == last))
+        }
+        (None, None) => false,
+    }
+}
+
+/// Returns what follows the hash of a store path.
+fn in_store(named: &str) -> Option<&str> {
+    named.strip_prefix("/nix/store/")?.get(32..)?.strip_prefix('-')
+}
+
+/// Says whether a path as Nix names it is a file of the disk: itself, a copy of it in the store, or the file in the copy of the
+/// flake that it is in.
+pub(super) fn is_file(named: &str, real: &Path, root: &Path) -> bool {
+    let same_bytes = || match (std::fs::read(named), std::fs::read(real)) {
+        (Ok(stored), Ok(own)) => stored == own,
+        // What is not copied yet has its name only.
+        _ => true,
+    };
+    match in_store(named) {
+        Some(rest) => match rest.split_once('/') {
+            Some((_, below)) => {
+                real.strip_prefix(root).is_ok_and(|own| own.ends_with(below) || Path::new(below).ends_with(own))
+                    && same_bytes()
+            }
+            None => real.file_name().is_some_and(|name| name == rest) && same_bytes(),
+        },
+        None => Path::new(named) == real || Path::new(named).canonicalize().is_ok_and(|named| named == real),
+    }
+}
+
+/// Returns the file of the workspace that Nix names, if it is one.
+fn own_file(named: &str, root: &Path) -> Option<PathBuf> {
+    match in_store(named).map(|rest| rest.split_once('/')) {
+        // A file on its own in the store may come from anywhere.
+        Some(None) => None,
+        Some(Some((_, below))) => {
+            let ancestors = root.ancestors().take(6).map(|dir| dir.join(below));
+            ancestors
+                .filter_map(|file| file.canonicalize().ok())
+                .find(|file| file.starts_with(root) && is_file(named, file, root))
+        }
+        None => Path::new(named).canonicalize().ok().filter(|file| file.starts_with(root)),
+    }
+}
+
+fn patch(workspace: &Workspace, found: &Found, function: &Place, element: &Element) -> Patch {
+    let real = on_disk(element, found.file.path());
+    let queues = workspace.patches_dir().canonicalize().ok();
+    let queued = queues.is_some_and(|dir| real.as_ref().is_some_and(|real| real.starts_with(dir)));
+    Patch {
+        element: element.path.clone().or(element.url.clone()).unwrap_or_else(|| element.text.clone()),
+        path: real.clone().map(|real| shown(workspace, real)),
+        real,
+        url: element.url.clone(),
+        conditional: element.conditional,
+        place: Some(element.place.clone()),
+        function: Some(function.clone()),
+        standing: Some(found.standing.clone()),
+        ours: queued || found.standing != Standing::Beside,
+        reach: by_text(workspace, &found.standing, element.conditional),
+    }
+}
+
+/// Says where a patch is in effect, going by the text alone.
+fn by_text(workspace: &Workspace, standing: &Standing, conditional: bool) -> Reach {
+    let boards = || workspace.settings().boards.keys().map(|name| format!("boards.{name}"));
+    if conditional {
+        return Reach::none(InEffect::Unknown, "it stands under a condition, and Nix was not asked");
+    }
+    let (sets, stages) = match standing {
+        Standing::Listed => (std::iter::once("packages".to_string()).chain(boards()).collect(), None),
+        Standing::TargetStage(None) => (boards().collect(), Some(Stages::Target)),
+        Standing::TargetStage(Some(names)) => {
+            (names.iter().map(|name| format!("boards.{name}")).collect(), Some(Stages::Target))
+        }
+        Standing::Reached => return Reach::none(InEffect::Unknown, "Nix was not asked whether its overlay is applied"),
+        Standing::Beside => return Reach::none(InEffect::Unknown, "nothing was seen to apply its overlay"),
+    };
+    Reach { in_effect: InEffect::Yes, sets, stages, why: None }
+}
+
+fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Patch {
+    let in_effect = if set.kind == Kind::Exported { InEffect::Exported } else { InEffect::Yes };
+    Patch {
+        element: named.to_string(),
+        path: Some(shown(workspace, real.clone())),
+        real: Some(real),
+        url: None,
+        conditional: false,
+        place: None,
+        function: None,
+        standing: None,
+        ours: true,
+        reach: Reach { in_effect, sets: vec![set.name.clone()], stages: None, why: None },
+    }
+}
+
+/// Returns a file of the workspace as the user would write it.
+pub(super) fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
+    let root = workspace.root().canonicalize().unwrap_or_default();
+    path.strip_prefix(&root).map(|below| workspace.path(below)).unwrap_or(path)
+}
+
+/// Returns the files of the queues that no overlay names.
+fn unused(workspace: &Workspace, used: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let mut unused = Vec::new();
+    let dirs = std::fs::read_dir(workspace.patches_dir()).into_iter().flatten();
+    let mut dirs: Vec<PathBuf> =
+        dirs.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    dirs.sort();
+    for dir in dirs {
+        for name in super::files(&dir).unwrap_or_default() {
+            let path = dir.join(name);
+            if !path.canonicalize().is_ok_and(|path| used.contains(&path)) {
+                unused.push(path);
+            }
+        }
+    }
+    unused
+}
+
+/// Warns that an overlay names a file that is not there.
+fn missing(attr: &AttrPath, element: &Element) -> Warning {
+    Warning {
+        code: "OV1005",
+        message: format!("`{attr}` names a patch that is not there: {}", element.text),
+        place: Some(element.place.clone()),
+        hint: Some("put the file there, or take it out with `overlayctl unpatch`".into()),
+    }
+}
+
+/// Warns that the answers are those of the text.
+fn not_asked(why: &str, hint: Option<String>) -> Warning {
+    Warning {
+        code: "OV1006",
+        message: format!("Nix was not asked what is in effect: {why}; this is what the text of the overlays says"),
+        place: None,
+        hint,
+    }
+}

@@ -1,0 +1,605 @@
+//! A queue replaced by another: the patch files and the overlay's list in one batch, so that all is new or all is old.
+//!
+//! The overlay is changed by the overlay room's own edits, one after the other on the text in memory; what comes out is
+//! checked to name exactly the wanted patches in their order. Must not write: the batch is handed back.
+
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::base::diagnostic::Warning;
+use crate::base::fs::{self, Batch};
+use crate::base::span::Place;
+use crate::config::Workspace;
+use crate::overlay::{AttrPath, Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Planned, Scope, Select};
+use crate::patch::queue::QueueName;
+use crate::queue::choose::{self, Spot};
+use crate::queue::discover::{Choice, Disk, Overlays, base_of, on_disk};
+use crate::queue::model::Asking;
+use crate::queue::series::{Bound, Series};
+use crate::queue::trial::{self, Trial};
+
+/// One patch of the new queue.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The file that it is now, if it is one.
+    pub from: Option<PathBuf>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What its name is made from when it needs a new one.
+    pub subject: String,
+    /// Whether it gets a new name, as its subject is another one.
+    pub rename: bool,
+}
+
+/// A planned change of a queue.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The writes.
+    pub batch: Batch,
+    /// The patches of the new queue, in order.
+    pub paths: Vec<PathBuf>,
+    /// The change of the overlay as a unified diff.
+    pub diff: String,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Patches that go.
+    pub removed: Vec<PathBuf>,
+    /// The overlays' new texts.
+    changes: Vec<FileChange>,
+    /// What becomes of the files of each package.
+    moves: Vec<Moves>,
+    /// The patches as they are in the end: file and bytes.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    /// The folders of queues that end up empty.
+    emptied: Vec<PathBuf>,
+}
+
+/// What becomes of the patch files of a package.
+#[derive(Debug)]
+struct Moves {
+    attr: AttrPath,
+    /// The file of each patch that stays, before and after.
+    follows: Vec<(PathBuf, PathBuf)>,
+    /// Patches that are new.
+    new: Vec<PathBuf>,
+    place: Place,
+}
+
+impl Moves {
+    fn of(series: &Series, wanted: &[Wanted], paths: &[PathBuf]) -> Moves {
+        let (mut follows, mut new) = (Vec::new(), Vec::new());
+        for (wanted, path) in wanted.iter().zip(paths) {
+            match &wanted.from {
+                Some(from) => follows.push((from.clone(), path.clone())),
+                None => new.push(path.clone()),
+            }
+        }
+        let place = series.bound.first().map_or_else(|| Place::file(&series.dir), |bound| bound.function.clone());
+        Moves { attr: series.attr.clone(), follows, new, place }
+    }
+}
+
+impl Rewrite {
+    /// Evaluates the workspace as it would be: each patch that stays is in effect where it was, and nothing stops evaluating.
+    ///
+    /// # Errors
+    /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
+    pub fn try_it(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
+        if how.offline || self.changes.is_empty() {
+            return Ok(());
+        }
+        let attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
+        let trial = match Trial::begin(workspace, how.nixpkgs, &attrs)? {
+            Ok(trial) => trial,
+            Err(why) => {
+                self.warnings.extend(attrs.first().map(|attr| choose::not_tried(attr, &why)));
+                return Ok(());
+            }
+        };
+        let mut warnings = Vec::new();
+        for moves in &self.moves {
+            let written = self.written();
+            let change = trial::Change {
+                attrs: std::slice::from_ref(&moves.attr),
+                written: &written,
+                removed: &self.removed,
+                wanted: &moves.new,
+                unwanted: &[],
+                follows: &moves.follows,
+            };
+            match trial.of(&change, &mut warnings)? {
+                trial::Outcome::Damage(why) => {
+                    return Err(Error::Damage { attr: moves.attr.clone(), why, place: moves.place.clone() });
+                }
+                trial::Outcome::NoEffect(why) => warnings.push(choose::no_effect(&why, &moves.place.path)),
+                trial::Outcome::Unknown(why) => warnings.push(choose::not_tried(&moves.attr, &why)),
+                trial::Outcome::InEffect(_) | trial::Outcome::Exported(_) => {}
+            }
+        }
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Returns the files as they would be.
+    fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let overlays = self.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
+        overlays.chain(self.files.iter().cloned()).collect()
+    }
+
+    /// Writes it, and makes new files visible to a flake; returns the paths that changed.
+    ///
+    /// # Errors
+    /// Those of writing; nothing has changed then.
+    pub fn commit(self, workspace: &Workspace) -> Result<Vec<PathBuf>, Error> {
+        let changed = self.batch.commit()?;
+        // A folder goes with its last patch; one that holds something else stays.
+        self.emptied.iter().for_each(|dir| fs::remove_dir_if_empty(dir));
+        make_visible(workspace, &self.paths)?;
+        Ok(changed)
+    }
+}
+
+/// Plans for several queues, which become one batch: the overlays are told of each change before the next is planned.
+#[derive(Debug)]
+pub struct Together {
+    /// The overlays as they will be.
+    pub overlays: Overlays,
+    all: Rewrite,
+}
+
+impl Together {
+    /// Begins without a change.
+    pub fn new(workspace: &Workspace, overlays: Overlays) -> Together {
+        let all = Rewrite {
+            batch: Batch::new(workspace.root()),
+            paths: Vec::new(),
+            diff: String::new(),
+            warnings: Vec::new(),
+            removed: Vec::new(),
+            changes: Vec::new(),
+            moves: Vec::new(),
+            files: Vec::new(),
+            emptied: Vec::new(),
+        };
+        Together { overlays, all }
+    }
+
+    /// Plans to replace a queue that has been patched already, as [`plan`].
+    ///
+    /// # Errors
+    /// As [`plan`].
+    pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
+        let nothing = || Ok((Facts::default(), Vec::new()));
+        let one =
+            plan(workspace, &self.overlays, series, wanted, None, Asking { offline: true, nixpkgs: None }, nothing)?;
+        for change in one.changes {
+            self.overlays.replace(&change.path, change.new.clone())?;
+            self.all.changes.retain(|known| known.path != change.path);
+            self.all.changes.push(change);
+        }
+        self.all.moves.extend(one.moves);
+        self.all.files.extend(one.files);
+        self.all.batch.append(one.batch);
+        self.all.paths.extend(one.paths);
+        self.all.diff.push_str(&one.diff);
+        self.all.warnings.extend(one.warnings);
+        self.all.removed.extend(one.removed);
+        self.all.emptied.extend(one.emptied);
+        Ok(())
+    }
+
+    /// Returns the one change that all plans make.
+    pub fn done(self) -> Rewrite {
+        self.all
+    }
+}
+
+/// Returns the queue as it is, as the queue that is wanted.
+pub fn keep(series: &Series) -> Vec<Wanted> {
+    let kept = |e: &crate::queue::series::Entry| Wanted {
+        from: Some(e.path.clone()),
+        bytes: e.bytes.clone(),
+        subject: e.subject(),
+        rename: false,
+    };
+    series.patches.iter().map(kept).collect()
+}
+
+/// Plans to replace a queue. `facts` are used when no overlay binds the package yet.
+///
+/// # Errors
+/// [`Error::OverlayOrder`] when the overlay's list cannot follow; those of the overlay room.
+pub fn plan(
+    workspace: &Workspace,
+    overlays: &Overlays,
+    series: &Series,
+    wanted: &[Wanted],
+    choice: Option<&Choice>,
+    how: Asking<'_>,
+    facts: impl FnOnce() -> Result<(Facts, Vec<Warning>), Error>,
+) -> Result<Rewrite, Error> {
+    let paths = name(series, wanted);
+    let mut rewrite = Rewrite {
+        batch: Batch::new(workspace.root()),
+        paths: paths.clone(),
+        diff: String::new(),
+        warnings: Vec::new(),
+        removed: Vec::new(),
+        changes: Vec::new(),
+        moves: vec![Moves::of(series, wanted, &paths)],
+        files: paths.iter().cloned().zip(wanted.iter().map(|wanted| wanted.bytes.clone())).collect(),
+        emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
+    };
+    for entry in &series.patches {
+        // A file that stands elsewhere is the user's: it is only no longer named.
+        if !paths.contains(&entry.path) && entry.path.starts_with(&series.dir) {
+            rewrite.batch.remove(&entry.path);
+            rewrite.removed.push(entry.path.clone());
+        }
+    }
+    for (path, wanted) in paths.iter().zip(wanted) {
+        rewrite.batch.write(path, wanted.bytes.clone());
+    }
+    let old: Vec<PathBuf> = series.patches.iter().map(|e| e.path.clone()).collect();
+    if old == paths && !series.bound.is_empty() {
+        return Ok(rewrite);
+    }
+    let changes = match series.bound.as_slice() {
+        [] if paths.is_empty() => Vec::new(),
+        [] => {
+            let (facts, warnings) = facts()?;
+            rewrite.warnings.extend(warnings);
+            let mut draft = |spot: Spot<'_>| {
+                let request = PatchRequest {
+                    attr: series.attr.clone(),
+                    elements: paths
+                        .iter()
+                        .map(|p| element(workspace, spot.file.path(), p))
+                        .collect::<Result<_, _>>()?,
+                    position: None,
+                    scope: Scope::All,
+                    facts: facts.clone(),
+                    attribute: None,
+                };
+                Ok(spot.file.add_patches(&Disk, spot.select, &request)?)
+            };
+            let attrs = std::slice::from_ref(&series.attr);
+            let trial = match how.offline {
+                true => None,
+                false => Trial::begin(workspace, how.nixpkgs, attrs)?.ok(),
+            };
+            let mut try_it = |planned: &Planned, warnings: &mut Vec<Warning>| {
+                let Some(trial) = &trial else { return Ok(trial::Outcome::InEffect(Vec::new())) };
+                let overlays =
+                    planned.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
+                let written: Vec<(PathBuf, Vec<u8>)> = overlays.chain(rewrite.files.iter().cloned()).collect();
+                let change = trial::Change {
+                    attrs,
+                    written: &written,
+                    removed: &[],
+                    wanted: &paths,
+                    unwanted: &[],
+                    follows: &[],
+                };
+                trial.of(&change, warnings)
+            };
+            let chosen = choose::choose(workspace, choice, &series.attr, &mut draft, Some(&mut try_it))?;
+            rewrite.warnings.extend(chosen.warnings);
+            rewrite.warnings.extend(chosen.plan.warnings);
+            chosen.plan.changes
+        }
+        _ => follow(workspace, overlays, series, wanted, &paths)?,
+    };
+    for change in &changes {
+        rewrite.batch.write(&change.path, change.new.as_bytes());
+    }
+    rewrite.diff = diff(&changes);
+    rewrite.changes = changes;
+    Ok(rewrite)
+}
+
+/// Gives each patch of the new queue its file. Names stay where the numbers stay in order; otherwise all are numbered
+/// anew. A file that stands outside the queue's folder keeps its path.
+fn name(series: &Series, wanted: &[Wanted]) -> Vec<PathBuf> {
+    let kept = |w: &Wanted| -> Option<(PathBuf, Option<QueueName>)> {
+        let path = w.from.clone()?;
+        let queued = path.file_name().and_then(|n| QueueName::parse(&n.to_string_lossy()));
+        match path.parent() == Some(series.dir.as_path()) {
+            true if w.rename => None,
+            true => Some((path, queued)),
+            false => Some((path, None)),
+        }
+    };
+    let kept: Vec<Option<(PathBuf, Option<QueueName>)>> = wanted.iter().map(kept).collect();
+    let mut paths = Vec::with_capacity(wanted.len());
+    let (mut last, mut in_order) = (0, true);
+    for (w, kept) in wanted.iter().zip(&kept) {
+        match kept {
+            Some((path, None)) => paths.push(path.clone()),
+            Some((path, Some(name))) => {
+                in_order &= name.number > last;
+                last = name.number;
+                paths.push(path.clone());
+            }
+            None => {
+                last += 1;
+                paths.push(series.dir.join(QueueName::new(last, &w.subject).file_name()));
+            }
+        }
+    }
+    if in_order {
+        return paths;
+    }
+    let mut number = 0;
+    wanted
+        .iter()
+        .zip(&kept)
+        .map(|(w, kept)| {
+            let slug = match kept {
+                Some((path, None)) => return path.clone(),
+                Some((_, Some(name))) => name.slug.as_str(),
+                None => w.subject.as_str(),
+            };
+            number += 1;
+            let name = match kept {
+                Some((_, Some(_))) => QueueName { number, slug: slug.to_string() },
+                _ => QueueName::new(number, slug),
+            };
+            series.dir.join(name.file_name())
+        })
+        .collect()
+}
+
+fn element(workspace: &Workspace, overlay: &Path, patch: &Path) -> Result<PatchElement, Error> {
+    Ok(PatchElement::Path { relative: super::relative(overlay, patch)?, from_root: from_root(workspace, patch) })
+}
+
+/// The list of a package in an overlay's text.
+struct List<'a> {
+    workspace: &'a Workspace,
+    series: &'a Series,
+    bound: &'a Bound,
+    file: &'a mut OverlayFile,
+}
+
+impl List<'_> {
+    fn select(&self) -> Select {
+        self.bound.function.span.map_or(Select::Only, |span| Select::Offset(span.start))
+    }
+
+    /// Returns the elements in order: the file of each, without links, or its text; and each as it is asked for again.
+    fn elements(&self) -> Vec<(PathBuf, PatchElement)> {
+        let dir = base_of(self.file.path());
+        let start = self.bound.function.span.map(|s| s.start);
+        let mut found = self.file.patched_packages();
+        found.retain(|p| p.attr == self.bound.attr);
+        // The function begins before all that is edited in it, so it stays where it is.
+        if found.iter().any(|p| p.function.span.map(|s| s.start) == start) {
+            found.retain(|p| p.function.span.map(|s| s.start) == start);
+        }
+        let path = |e: &crate::overlay::Element| match &e.path {
+            Some(written) => on_disk(e, self.file.path())
+                .or_else(|| super::resolved(&dir.join(written)).ok())
+                .unwrap_or_else(|| dir.join(written)),
+            None => PathBuf::from(format!("\0{}", e.text)),
+        };
+        found.iter().flat_map(|p| p.elements.iter().map(|e| (path(e), super::named(e)))).collect()
+    }
+
+    fn names(&self) -> Vec<PathBuf> {
+        self.elements().into_iter().map(|(name, _)| name).collect()
+    }
+
+    fn refuse(&self, why: String) -> Error {
+        Error::OverlayOrder { attr: self.series.attr.clone(), why, place: self.bound.function.clone() }
+    }
+
+    fn take(&mut self, changes: Vec<FileChange>) -> Result<(), Error> {
+        match changes.into_iter().next() {
+            Some(change) if change.path == self.file.path() => {
+                *self.file = OverlayFile::parse(&change.path, change.new)?;
+                Ok(())
+            }
+            Some(change) => Err(self.refuse(format!("its list is in an imported file, {}", change.path.display()))),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&mut self, path: &Path, at: usize) -> Result<(), Error> {
+        let request = PatchRequest {
+            attr: self.bound.attr.clone(),
+            elements: vec![element(self.workspace, self.file.path(), path)?],
+            position: Some(at),
+            scope: Scope::All,
+            facts: Facts::default(),
+            attribute: None,
+        };
+        let planned = self.file.add_patches(&Disk, self.select(), &request)?;
+        self.take(planned.changes)
+    }
+
+    fn remove(&mut self, name: &Path) -> Result<(), Error> {
+        let Some((_, which)) = self.elements().into_iter().find(|(n, _)| n == name) else { return Ok(()) };
+        let planned = self.file.remove_patches(&Disk, self.select(), &self.bound.attr, &[which])?;
+        self.take(planned.changes)
+    }
+
+    /// Brings the list into the wanted order; `file_of` says which file a name is that the list does not have yet.
+    fn bring(
+        &mut self,
+        wanted: &[PathBuf],
+        gone: &[PathBuf],
+        file_of: &dyn Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<(), Error> {
+        // Added first, removed then: a list that is never empty keeps its place and its form.
+        for (at, name) in wanted.iter().enumerate() {
+            if !self.names().contains(name)
+                && let Some(path) = file_of(name)
+            {
+                self.add(&path, at)?;
+            }
+        }
+        for name in gone.iter().filter(|name| !wanted.contains(name)) {
+            self.remove(name)?;
+        }
+        for (at, name) in wanted.iter().enumerate() {
+            if self.names().get(at) != Some(name)
+                && let Some(path) = file_of(name)
+            {
+                self.remove(name)?;
+                self.add(&path, at)?;
+            }
+        }
+        if self.names() != wanted {
+            return Err(self.refuse("its elements did not come into the wanted order".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Brings the lists of the overlays from the old files to the new ones; what else is in them keeps its place. Every list that
+/// names an old file follows: that of another name of the package, or of another board.
+fn follow(
+    workspace: &Workspace,
+    overlays: &Overlays,
+    series: &Series,
+    wanted: &[Wanted],
+    new: &[PathBuf],
+) -> Result<Vec<FileChange>, Error> {
+    let names =
+        |paths: &mut dyn Iterator<Item = &PathBuf>| paths.map(|p| super::resolved(p)).collect::<Result<Vec<_>, _>>();
+    let old = names(&mut series.patches.iter().map(|e| &e.path))?;
+    let new_names = names(&mut new.iter())?;
+    // What becomes of each old file.
+    let mut follows = Vec::new();
+    for (wanted, new) in wanted.iter().zip(&new_names) {
+        if let Some(from) = &wanted.from {
+            follows.push((super::resolved(from)?, new.clone()));
+        }
+    }
+    let file_of = |name: &Path| new_names.iter().position(|n| n == name).and_then(|i| new.get(i)).cloned();
+    let mut files: Vec<(OverlayFile, String)> = Vec::new();
+    // Within a file the last function first, so that those before it stay where they are.
+    let mut bounds: Vec<&Bound> = series.bound.iter().collect();
+    bounds.sort_by_key(|bound| std::cmp::Reverse(bound.function.span.map(|span| span.start)));
+    bounds.dedup_by(|a, b| a.attr == b.attr && a.file == b.file && a.function == b.function);
+    let mut lists = Vec::new();
+    for bound in bounds {
+        let at = match files.iter().position(|(file, _)| file.path() == bound.file) {
+            Some(at) => at,
+            None => {
+                let Some(file) = overlays.file(&bound.file) else { continue };
+                files.push((OverlayFile::parse(file.path(), file.text().to_string())?, file.text().to_string()));
+                files.len() - 1
+            }
+        };
+        let Some((file, _)) = files.get_mut(at) else { continue };
+        let held = List { workspace, series, bound, file }.names();
+        if held.iter().any(|name| old.contains(name)) {
+            lists.push((bound, at, held));
+        }
+    }
+    if lists.is_empty()
+        && let Some(bound) = series.bound.iter().find(|bound| bound.attr == series.attr)
+        && let Some(at) = files.iter().position(|(file, _)| file.path() == bound.file)
+        && let Some((file, _)) = files.get_mut(at)
+    {
+        let held = List { workspace, series, bound, file }.names();
+        lists.push((bound, at, held));
+    }
+    let of_queue = |held: &[PathBuf]| old.iter().filter(|name| held.contains(name)).cloned().collect::<Vec<_>>();
+    let alike = lists.windows(2).all(|pair| match pair {
+        [(_, _, one), (_, _, other)] => of_queue(one) == of_queue(other),
+        _ => true,
+    });
+    let is_new = |name: &PathBuf| !follows.iter().any(|(_, new)| new == name);
+    if !alike && new_names.iter().any(is_new) {
+        let place = lists.first().map_or_else(|| Place::file(workspace.root()), |(bound, _, _)| bound.function.clone());
+        let why =
+            "several overlays hold a part of it, and nothing says which of them a new patch belongs to".to_string();
+        return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place });
+    }
+    for (bound, at, current) in lists {
+        let Some((file, _)) = files.get_mut(at) else { continue };
+        let mine = |name: &PathBuf| alike || follows.iter().any(|(old, new)| new == name && current.contains(old));
+        // Where a patch of the queue stood, the next one of the new queue goes; the rest behind the last of them.
+        let mut coming = new_names.iter().filter(|name| mine(name)).cloned();
+        let mut order: Vec<PathBuf> = Vec::new();
+        let last = current.iter().rposition(|e| old.contains(e)).unwrap_or(current.len());
+        for (i, element) in current.iter().enumerate() {
+            if old.contains(element) {
+                order.extend(coming.next());
+            } else if !new_names.contains(element) {
+                order.push(element.clone());
+            }
+            if i == last {
+                order.extend(coming.by_ref());
+            }
+        }
+        order.extend(coming);
+        List { workspace, series, bound, file }.bring(&order, &old, &file_of)?;
+    }
+    let changed = files.into_iter().filter(|(file, before)| file.text() != before);
+    Ok(changed
+        .map(|(file, old)| FileChange {
+            path: file.path().to_path_buf(),
+            old,
+            edits: crate::base::edit::TextEdits::new(),
+            new: file.text().to_string(),
+        })
+        .collect())
+}
+
+/// Returns the patch relative to the root of the flake, when the workspace is one.
+pub(crate) fn from_root(workspace: &Workspace, patch: &Path) -> Option<String> {
+    let relative = super::relative(&workspace.path("flake.nix"), patch).ok()?;
+    workspace.path("flake.nix").is_file().then(|| relative.trim_start_matches("./").to_string())
+}
+
+/// Makes new files visible to a flake, which sees only what git knows.
+pub(crate) fn make_visible(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    if !workspace.path("flake.nix").is_file() {
+        return Ok(Vec::new());
+    }
+    Ok(crate::git::make_visible(workspace.root(), files)?)
+}
+
+/// Returns the changes of the overlay files as one unified diff.
+pub(crate) fn diff(changes: &[FileChange]) -> String {
+    let mut out = String::new();
+    for change in changes {
+        let path = change.path.display().to_string();
+        let diff = similar::TextDiff::from_lines(&change.old, &change.new);
+        out.push_str(
+            &diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string(),
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(from: Option<&str>, subject: &str) -> Wanted {
+        Wanted { from: from.map(PathBuf::from), bytes: Vec::new(), subject: subject.into(), rename: false }
+    }
+
+    fn names(wanted: &[Wanted]) -> Vec<String> {
+        let attr = AttrPath::parse("a").unwrap();
+        let series = Series { attr, dir: "q".into(), patches: Vec::new(), others: Vec::new(), bound: Vec::new() };
+        name(&series, wanted).iter().map(|p| p.display().to_string()).collect()
+    }
+
+    #[test]
+    fn names_stay_while_the_order_holds() {
+        let kept = [wanted(Some("q/0001-a.patch"), "a"), wanted(Some("q/0003-c.patch"), "c"), wanted(None, "New one")];
+        assert_eq!(names(&kept), ["q/0001-a.patch", "q/0003-c.patch", "q/0004-New-one.patch"]);
+        let gap = [wanted(Some("q/0001-a.patch"), "a"), wanted(None, "b"), wanted(Some("q/0003-c.patch"), "c")];
+        assert_eq!(names(&gap), ["q/0001-a.patch", "q/0002-b.patch", "q/0003-c.patch"]);
+        let swapped = [wanted(Some("q/0003-c.patch"), "c"), wanted(Some("q/0001-a.patch"), "a")];
+        assert_eq!(names(&swapped), ["q/0001-c.patch", "q/0002-a.patch"]);
+        let other = [wanted(Some("x/mine.patch"), "m"), wanted(Some("q/0001-a.patch"), "a"), wanted(None, "b")];
+        assert_eq!(names(&other), ["x/mine.patch", "q/0001-a.patch", "q/0002-b.patch"]);
+    }
+}

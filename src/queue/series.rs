@@ -1,0 +1,201 @@
+//! The patches of one package in their order: as the overlays name them, or as they lie in the folder of the queue.
+//!
+//! Must not change anything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::discover::{Found, Overlays, Standing, base_of, on_disk};
+use crate::base::fs;
+use crate::base::span::Place;
+use crate::config::Workspace;
+use crate::overlay::{AttrPath, Element, PatchedPackage};
+use crate::patch::{self, PatchFile};
+
+/// The queue of a package.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// The package.
+    pub attr: AttrPath,
+    /// The folder of its queue.
+    pub dir: PathBuf,
+    /// Its patches, in order.
+    pub patches: Vec<Entry>,
+    /// Elements of the overlay that are no files: addresses, expressions.
+    pub others: Vec<String>,
+    /// The overlay functions that bind the package, and in which file; empty when only the folder has patches.
+    pub bound: Vec<Bound>,
+}
+
+/// An overlay function that patches a package.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The package by the name that is bound: the queue's own, or another one that has patches of it.
+    pub attr: AttrPath,
+    /// The overlay file.
+    pub file: PathBuf,
+    /// The function.
+    pub function: Place,
+}
+
+/// A patch of a queue.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The file, as the user would write it.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether it counts only under a condition.
+    pub conditional: bool,
+}
+
+impl Entry {
+    /// Returns the last component of the path.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Returns what the patch says it does, or what its name says.
+    pub fn subject(&self) -> String {
+        let parsed = PatchFile::parse(&self.bytes).ok();
+        let subject = parsed.and_then(|patch| patch.headers().subject).filter(|s| !s.is_empty());
+        subject.unwrap_or_else(|| {
+            let name = self.name();
+            patch::queue::QueueName::parse(&name).map_or(name, |q| q.slug.replace('-', " "))
+        })
+    }
+
+    /// Reads the patch.
+    ///
+    /// # Errors
+    /// That of the parser, with the path.
+    pub fn parse(&self) -> Result<PatchFile<'_>, Error> {
+        PatchFile::parse(&self.bytes).map_err(|e| Error::Patch(e.in_file(&self.path)))
+    }
+}
+
+impl Overlays {
+    /// Returns the packages that are patched, those of folders that no overlay names included, sorted.
+    pub fn packages(&self, workspace: &Workspace) -> Vec<AttrPath> {
+        let ours = self.patched().filter(|(found, _)| found.standing != Standing::Beside);
+        let mut found: BTreeSet<AttrPath> = ours.map(|(_, package)| package.attr).collect();
+        for entry in std::fs::read_dir(workspace.patches_dir()).into_iter().flatten().flatten() {
+            let Some(attr) = entry.file_name().to_str().and_then(super::attr_of_dir) else { continue };
+            if super::files(&entry.path()).is_ok_and(|files| !files.is_empty()) {
+                found.insert(attr);
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// Returns the queue of a package, without patches when it has none.
+    ///
+    /// # Errors
+    /// [`Error::Fs`] for a patch that cannot be read.
+    pub fn series(&self, workspace: &Workspace, attr: &AttrPath) -> Result<Series, Error> {
+        let dir = super::dir(workspace, attr);
+        let mut series =
+            Series { attr: attr.clone(), dir: dir.clone(), patches: Vec::new(), others: Vec::new(), bound: Vec::new() };
+        let mut seen = BTreeSet::new();
+        // What lies beside and nothing leads to is somebody else's, unless it has files of this queue.
+        let ours = |(found, package): &(&Found, PatchedPackage)| {
+            let file = found.file.path();
+            let queued = |e: &Element| on_disk(e, file).is_some_and(|path| is_below(&path, &dir));
+            found.standing != Standing::Beside || package.elements.iter().any(queued)
+        };
+        let all: Vec<_> = self.patched().filter(ours).collect();
+        for (found, package) in all.iter().filter(|(_, package)| package.attr == *attr) {
+            let file = &found.file;
+            series.bound.push(Bound::of(file.path(), package));
+            for element in &package.elements {
+                let Some(path) = on_disk(element, file.path()) else {
+                    match &element.path {
+                        Some(written) => {
+                            // Reading it says what is the matter.
+                            fs::read(&base_of(file.path()).join(written))?;
+                        }
+                        None => series.others.push(element.url.clone().unwrap_or_else(|| element.text.clone())),
+                    }
+                    continue;
+                };
+                if seen.insert(path.clone()) {
+                    let shown = shown(workspace, &dir, path);
+                    let bytes = fs::read(&shown)?;
+                    series.patches.push(Entry { path: shown, bytes, conditional: element.conditional });
+                }
+            }
+        }
+        // Another name of the package, or another package, that has a file of this queue: it follows when the file does.
+        for (found, package) in all.iter().filter(|(_, package)| package.attr != *attr) {
+            let file = found.file.path();
+            let shares = |element: &Element| {
+                on_disk(element, file).is_some_and(|path| seen.contains(&path) || is_below(&path, &dir))
+            };
+            if package.elements.iter().any(shares) {
+                series.bound.push(Bound::of(file, package));
+            }
+        }
+        if series.bound.is_empty() {
+            for name in super::files(&dir)? {
+                let path = dir.join(name);
+                let bytes = fs::read(&path)?;
+                series.patches.push(Entry { path, bytes, conditional: false });
+            }
+        }
+        Ok(series)
+    }
+
+    /// Returns the queue of a package.
+    ///
+    /// # Errors
+    /// [`Error::NoQueue`] when it has none.
+    pub fn queue(&self, workspace: &Workspace, attr: &AttrPath) -> Result<Series, Error> {
+        let series = self.series(workspace, attr)?;
+        if series.patches.is_empty() && series.others.is_empty() {
+            return Err(Error::NoQueue { attr: attr.clone(), dir: series.dir });
+        }
+        Ok(series)
+    }
+}
+
+impl Bound {
+    fn of(file: &Path, package: &PatchedPackage) -> Bound {
+        Bound { attr: package.attr.clone(), file: file.to_path_buf(), function: package.function.clone() }
+    }
+}
+
+fn is_below(path: &Path, dir: &Path) -> bool {
+    dir.canonicalize().is_ok_and(|dir| path.parent() == Some(dir.as_path()))
+}
+
+impl Series {
+    /// Returns the index of the patch that the user means: a number, a file name, a path.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPatch`].
+    pub fn find(&self, typed: &str) -> Result<usize, Error> {
+        let meant = Path::new(typed).canonicalize().ok();
+        let number = typed.parse::<u32>().ok();
+        let by_number = |entry: &Entry| {
+            number.is_some() && patch::queue::QueueName::parse(&entry.name()).map(|q| q.number) == number
+        };
+        let is = |entry: &Entry| {
+            entry.name() == typed
+                || entry.path == Path::new(typed)
+                || meant.is_some() && entry.path.canonicalize().ok() == meant
+        };
+        let found = self.patches.iter().position(is).or_else(|| self.patches.iter().position(by_number));
+        found.ok_or_else(|| Error::NoSuchPatch { attr: self.attr.clone(), patch: typed.to_string() })
+    }
+}
+
+/// Returns a path of the disk as the user would write it: below the queue or the workspace where it is there.
+fn shown(workspace: &Workspace, queue_dir: &Path, path: PathBuf) -> PathBuf {
+    let below = |dir: &Path| path.strip_prefix(dir.canonicalize().ok()?).ok().map(|rest| dir.join(rest));
+    if let Some(shown) = below(queue_dir) {
+        return shown;
+    }
+    let root = workspace.root().canonicalize().unwrap_or_default();
+    path.strip_prefix(&root).map(|rest| workspace.path(rest)).unwrap_or(path)
+}

@@ -1,0 +1,471 @@
+//! The source of a package as its build sees it before its own patches: fetched by Nix, unpacked in memory.
+//!
+//! What Nix says of the package (its sources, `sourceRoot`, `patches`, `patchFlags`) is asked of the package set with
+//! the workspace's overlays where it is about a queue: they may have a source of their own. Nothing of the build is run: `prePatch`, `postPatch` and the like are named, not executed.
+
+mod archive;
+mod directory;
+mod gathered;
+mod listed;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::fs;
+use crate::base::progress::Progress;
+use crate::config::Workspace;
+use crate::nix::{BuildRequest, BuildSettings, Goal, Input, Nix, PackageSet, PackageSource, Root};
+use crate::overlay::AttrPath;
+use crate::patch::MemoryTree;
+use crate::queue::Error;
+use crate::queue::series::Series;
+use crate::targets;
+use crate::targets::Selection;
+use crate::targets::engine;
+use gathered::Gathered;
+
+/// How much is unpacked at most.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bytes of all files of a package.
+    pub bytes: u64,
+    /// The entries of one archive.
+    pub entries: usize,
+}
+
+impl Default for Limits {
+    /// 4 GiB and a million entries: twice the size of Linux 6.12's 90,000 files, and then some.
+    fn default() -> Limits {
+        Limits { bytes: 4 << 30, entries: 1_000_000 }
+    }
+}
+
+impl Limits {
+    fn too_many_bytes(&self, path: &Path) -> Error {
+        Error::TooLarge { path: path.to_path_buf(), limit: format!("{} MiB of files", self.bytes >> 20) }
+    }
+
+    fn too_many_entries(&self, path: &Path) -> Error {
+        Error::TooLarge { path: path.to_path_buf(), limit: format!("{} entries", self.entries) }
+    }
+}
+
+/// The source of a package, unpacked.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The package's name and version, as nixpkgs has it.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// The files in the directory in which patches apply.
+    pub tree: MemoryTree,
+    /// nixpkgs' own patches, in order: the name and the bytes.
+    pub own_patches: Vec<(String, Vec<u8>)>,
+    /// Patches that the overlays name and that are no files of the queue: what Nix fetches or makes.
+    pub fetched: Vec<Fetched>,
+    /// The `-pN` with which the build applies patches.
+    pub strip: usize,
+    /// The store paths that the source was unpacked from.
+    pub from: Vec<String>,
+    /// Whether the build changes the files after the patches: it has `postPatch`.
+    pub post_patch: bool,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A patch that an overlay names and that is no file of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What it is called.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How many patches of the queue stand before it.
+    pub behind: usize,
+}
+
+/// Gets the sources of the packages of queues as the workspace's overlays leave them: an overlay may change the source or fetch
+/// further patches. What is wrong with one does not touch the others.
+///
+/// # Errors
+/// Those of the workspace and of Nix as a whole.
+pub(crate) fn of_queues(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    queues: &[&Series],
+    progress: &mut dyn Progress,
+) -> Result<Vec<Result<Source, Error>>, Error> {
+    progress.stage(&format!("asking Nix for the source of {}", crate::base::text::plural(queues.len(), "package")));
+    let asked = Asked::of_queues(workspace, nixpkgs, queues)?;
+    asked.sources((0..queues.len()).collect(), progress)
+}
+
+/// Gets the source of the package of a queue, as [`of_queues`].
+///
+/// # Errors
+/// As [`of_queues`], and what is wrong with the package.
+pub(crate) fn of_queue(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    queue: &Series,
+    progress: &mut dyn Progress,
+) -> Result<Source, Error> {
+    let mut all = of_queues(workspace, nixpkgs, &[queue], progress)?;
+    all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: queue.attr.to_string() }))
+}
+
+/// What Nix says of a package.
+struct Question<'a> {
+    attr: AttrPath,
+    /// Its queue, where it is about one.
+    queue: Option<&'a Series>,
+    facts: Result<PackageSource, Error>,
+    warnings: Vec<Warning>,
+}
+
+/// What Nix says of packages; nothing is fetched yet.
+pub(crate) struct Asked<'a> {
+    nix: Nix,
+    questions: Vec<Question<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks Nix about packages without the workspace's overlays.
+    fn plain(workspace: &Workspace, nixpkgs: Option<&str>, attrs: &[AttrPath]) -> Result<Asked<'a>, Error> {
+        let nix = engine::nix(workspace)?;
+        let set = targets::plain_set(workspace, nixpkgs)?;
+        let facts = facts(&nix, set, attrs)?;
+        let question =
+            |(facts, attr): (_, &AttrPath)| Question { attr: attr.clone(), queue: None, facts, warnings: Vec::new() };
+        let questions = facts.into_iter().zip(attrs).map(question).collect();
+        Ok(Asked { nix, questions })
+    }
+
+    /// Asks Nix about the packages of queues, with the workspace's overlays; without them where they do not evaluate.
+    ///
+    /// # Errors
+    /// Those of the workspace and of Nix as a whole.
+    pub(crate) fn of_queues(
+        workspace: &Workspace,
+        nixpkgs: Option<&str>,
+        queues: &[&'a Series],
+    ) -> Result<Asked<'a>, Error> {
+        let attrs: Vec<AttrPath> = queues.iter().map(|queue| queue.attr.clone()).collect();
+        let nix = engine::nix(workspace)?;
+        let selection = Selection { nixpkgs: nixpkgs.map(str::to_string), ..Selection::default() };
+        let targets::Group { plain, mut patched, .. } = targets::whole(workspace, &selection)?;
+        patched.cross_overlays.clear();
+        let own = patched.overlays.is_empty();
+        let mut found = match facts(&nix, patched, &attrs) {
+            // The set as a whole may not evaluate for an overlay.
+            Err(Error::Nix(error)) if !own => {
+                let why = error.to_string();
+                attrs
+                    .iter()
+                    .map(|_| Err(crate::targets::Error::Usage { message: why.clone(), hint: String::new() }.into()))
+                    .collect()
+            }
+            found => found?,
+        };
+        let failed: Vec<usize> = (0..found.len()).filter(|i| matches!(found.get(*i), Some(Err(_)))).collect();
+        let mut warnings: BTreeMap<usize, Warning> = BTreeMap::new();
+        if !own && !failed.is_empty() {
+            let again: Vec<AttrPath> = failed.iter().filter_map(|i| attrs.get(*i).cloned()).collect();
+            for (index, plain) in failed.into_iter().zip(facts(&nix, plain, &again)?) {
+                let (Some(slot), Some(attr)) = (found.get_mut(index), attrs.get(index)) else { continue };
+                if let (Err(error), true) = (&*slot, plain.is_ok()) {
+                    let message = format!("`{attr}` does not evaluate with the overlays: {error}");
+                    let hint =
+                        "it was looked at without them: a source of their own or a patch that they fetch plays no part"
+                            .to_string();
+                    warnings.insert(index, Warning { code: "OV1064", message, place: None, hint: Some(hint) });
+                }
+                *slot = plain;
+            }
+        }
+        let question = |(index, (facts, queue)): (usize, (_, &&'a Series))| Question {
+            attr: queue.attr.clone(),
+            queue: Some(*queue),
+            facts,
+            warnings: warnings.remove(&index).into_iter().collect(),
+        };
+        let questions = found.into_iter().zip(queues).enumerate().map(question).collect();
+        Ok(Asked { nix, questions })
+    }
+
+    /// Returns a text that is the same for two packages whose queue begins from the same files; `None` where only unpacking tells:
+    /// a source or patch of nixpkgs' own is no store path, so that its path does not say what it holds.
+    pub(crate) fn identity(&self, index: usize) -> Option<String> {
+        let facts = self.questions.get(index)?.facts.as_ref().ok()?;
+        let mut text = format!("{:?} {:?} {}", facts.source_root, facts.sources, facts.strip());
+        let in_store = |input: &Input| input.path.starts_with(crate::base::store_path::STORE_DIR);
+        if !facts.sources.iter().all(in_store) {
+            return None;
+        }
+        for patch in &facts.patches {
+            match in_store(patch) {
+                true => text.push_str(&patch.path),
+                false => text.push_str(&crate::queue::session::digest(&fs::read(Path::new(&patch.path)).ok()?)),
+            }
+        }
+        Some(text)
+    }
+
+    /// Fetches and unpacks those of the packages that are named by index, in their order.
+    ///
+    /// # Errors
+    /// Those of Nix as a whole.
+    pub(crate) fn sources(
+        self,
+        wanted: Vec<usize>,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Result<Source, Error>>, Error> {
+        let mut questions: Vec<Option<Question<'a>>> = self.questions.into_iter().map(Some).collect();
+        let wanted: Vec<Question<'a>> = wanted.into_iter().filter_map(|i| questions.get_mut(i)?.take()).collect();
+        let failed = fetch(&self.nix, wanted.iter().filter_map(|question| question.facts.as_ref().ok()), progress)?;
+        progress.stage("unpacking");
+        let nix = &self.nix;
+        Ok(wanted.into_par_iter().map(|question| unpack(nix, question, &failed, &Limits::default())).collect())
+    }
+}
+
+/// Asks Nix about packages of a package set.
+fn facts(nix: &Nix, set: PackageSet, attrs: &[AttrPath]) -> Result<Vec<Result<PackageSource, Error>>, Error> {
+    let root = Root::Packages(Box::new(set));
+    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
+    let found = nix.package_sources(&root, &paths)?;
+    let each =
+        |(facts, attr): (Result<PackageSource, _>, &AttrPath)| facts.map_err(|f| not_evaluated(nix, &root, attr, f));
+    Ok(found.into_iter().zip(attrs).map(each).collect())
+}
+
+/// Gets the source of a package of the package set without the workspace's overlays.
+///
+/// # Errors
+/// Those of the workspace and of Nix, and what is wrong with the package.
+pub(crate) fn of_package(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attr: &AttrPath,
+    progress: &mut dyn Progress,
+) -> Result<Source, Error> {
+    progress.stage(&format!("asking Nix for the source of `{attr}`"));
+    let asked = Asked::plain(workspace, nixpkgs, std::slice::from_ref(attr))?;
+    let mut all = asked.sources(vec![0], progress)?;
+    all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: attr.to_string() }))
+}
+
+fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
+    match &failure.kind {
+        crate::nix::FailureKind::MissingAttribute { attribute } if attr.names().contains(attribute) => {
+            // Near names are worth another evaluation: the attribute may have been renamed.
+            let near = nix.package_facts(root, attr.names()).map(|facts| facts.near).unwrap_or_default();
+            Error::NoSuchAttribute { attr: attr.to_string(), near }
+        }
+        _ => crate::targets::Error::Eval { target: attr.to_string(), failure: Box::new(failure) }.into(),
+    }
+}
+
+/// Builds or fetches the sources and patches that are not there; returns why for those that could not be had.
+fn fetch<'f>(
+    nix: &Nix,
+    facts: impl Iterator<Item = &'f PackageSource>,
+    progress: &mut dyn Progress,
+) -> Result<BTreeMap<String, String>, Error> {
+    let made: BTreeMap<&str, &str> = facts
+        .flat_map(|f| f.sources.iter().chain(&f.patches))
+        .filter_map(|input| Some((input.path.as_str(), input.drv_path.as_deref()?)))
+        .collect();
+    // A path may lie there without being whole: what an interrupted fetch left. Only the store knows.
+    let there: Vec<&str> = made.keys().copied().filter(|path| physical(nix, path).exists()).collect();
+    let valid = if there.is_empty() { Default::default() } else { nix.valid(&there)? };
+    let missing: BTreeMap<&str, &str> =
+        made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect();
+    if missing.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    progress.stage(&format!("getting {}", crate::base::text::plural(missing.len(), "source")));
+    let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
+    let request = BuildRequest {
+        goals: missing.keys().map(goal).collect(),
+        settings: BuildSettings { keep_going: true, ..BuildSettings::default() },
+    };
+    let report = nix.build(&request, &mut |_, _| {})?;
+    if report.interrupted {
+        report.check()?;
+    }
+    let mut failed = BTreeMap::new();
+    let wanted: Vec<&str> = missing.values().copied().collect();
+    let valid = nix.valid(&wanted)?;
+    for (drv, path) in missing {
+        if !valid.contains(path) {
+            let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
+            let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
+            failed.insert(path.to_string(), why);
+        }
+    }
+    Ok(failed)
+}
+
+/// Returns where a path is on this machine: one of the store below the store's root, any other as it is.
+fn physical(nix: &Nix, path: &str) -> PathBuf {
+    match path.starts_with(crate::base::store_path::STORE_DIR) {
+        true => nix.physical(path).unwrap_or_else(|| PathBuf::from(path)),
+        false => PathBuf::from(path),
+    }
+}
+
+fn unpack(
+    nix: &Nix,
+    question: Question<'_>,
+    failed: &BTreeMap<String, String>,
+    limits: &Limits,
+) -> Result<Source, Error> {
+    let Question { attr, queue, facts, mut warnings } = question;
+    let (attr, facts) = (&attr, facts?);
+    if facts.sources.is_empty() {
+        return Err(Error::NoSource { attr: attr.to_string() });
+    }
+    let place = |input: &Input| match failed.get(&input.path) {
+        Some(why) => Err(Error::NotBuilt { path: input.path.clone(), why: why.clone() }),
+        None => Ok(physical(nix, &input.path)),
+    };
+    let mut gathered = Gathered::default();
+    for input in &facts.sources {
+        gather(&place(input)?, &input.name, limits, &mut gathered)?;
+    }
+    let root = source_root(attr, facts.source_root.as_deref(), &gathered)?;
+    let read = |input: &Input| -> Result<Vec<u8>, Error> { plain(fs::read(&place(input)?)?, &input.path, limits) };
+    let mut own_patches = Vec::new();
+    let mut fetched = Vec::new();
+    for listed in listed::arrange(&facts.patches, queue, &read) {
+        match (listed.of_overlay, read(listed.input)) {
+            (false, bytes) => own_patches.push((listed.input.name.clone(), bytes?)),
+            (true, Ok(bytes)) => {
+                fetched.push(Fetched { name: listed.input.name.clone(), bytes, behind: listed.behind });
+            }
+            (true, Err(error)) => warnings.push(Warning {
+                code: "OV1061",
+                message: format!("{}, a patch of the overlay, was left out: {error}", listed.input.name),
+                place: None,
+                hint: error.hint(),
+            }),
+        }
+    }
+    warnings.extend(before_patches(attr, &facts.hooks));
+    if let Some((name, why)) = gathered.skipped.first() {
+        let more = gathered.skipped.len() - 1;
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        warnings.push(Warning {
+            code: "OV1062",
+            message: format!("the source of `{attr}` has an entry that was left out: {name}: {why}{more}"),
+            place: None,
+            hint: None,
+        });
+    }
+    Ok(Source {
+        name: facts.name.clone(),
+        version: facts.version.clone(),
+        tree: gathered.take_below(&root),
+        own_patches,
+        fetched,
+        strip: facts.strip(),
+        from: facts.sources.iter().map(|s| s.path.clone()).collect(),
+        post_patch: facts.hooks.iter().any(|hook| hook == "postPatch"),
+        warnings,
+    })
+}
+
+/// Says what the build does to the source before its patches. What it does after them (`postPatch`) is no matter of theirs.
+fn before_patches(attr: &AttrPath, hooks: &[String]) -> Option<Warning> {
+    if hooks.iter().any(|hook| hook == "patchPhase") {
+        return Some(Warning {
+            code: "OV1060",
+            message: format!(
+                "`{attr}` has a patchPhase of its own: here its patches are applied as usual, one after the other"
+            ),
+            place: None,
+            hint: Some(format!("`overlayctl build {attr}` tells whether it takes them")),
+        });
+    }
+    let before: Vec<&str> = hooks.iter().map(String::as_str).filter(|hook| *hook != "postPatch").collect();
+    (!before.is_empty()).then(|| Warning {
+        code: "OV1060",
+        message: format!("the build of `{attr}` runs {} before its patches; here that is not run", before.join(", ")),
+        place: None,
+        hint: Some("a patch of a file that this changes may fit differently in the build".into()),
+    })
+}
+
+/// Adds a source: an archive is unpacked, a directory taken as it is, under its own name, as nixpkgs' `unpackFile` does.
+fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Result<(), Error> {
+    if path.is_dir() {
+        return directory::gather(path, name, limits, into);
+    }
+    if !archive::is_archive(path) && !archive::is_named_so(name) {
+        // A source of one file: it stands there under its name.
+        let bytes = std::fs::read(path).map_err(|e| Error::Unpack { path: path.to_path_buf(), why: e.to_string() })?;
+        return into.file(name.as_bytes(), bytes, crate::patch::REGULAR, path, limits);
+    }
+    archive::unpack(path, limits, into)
+}
+
+/// Reads a directory or an archive that is no package's; an archive's only directory is taken off.
+///
+/// # Errors
+/// As for a package's source.
+pub fn read(path: &Path, limits: &Limits) -> Result<MemoryTree, Error> {
+    let mut gathered = Gathered::default();
+    if path.is_dir() {
+        directory::gather(path, "", limits, &mut gathered)?;
+        return Ok(gathered.take_below(""));
+    }
+    archive::unpack(path, limits, &mut gathered)?;
+    let only = (gathered.tops.len() == 1).then(|| gathered.tops.first().cloned()).flatten();
+    let alone = only.filter(|top| gathered.tree.iter().all(|(path, _)| path.starts_with(&format!("{top}/"))));
+    Ok(gathered.take_below(&alone.unwrap_or_default()))
+}
+
+/// Returns the directory in which patches apply: `sourceRoot`, or the only directory that unpacking makes.
+fn source_root(attr: &AttrPath, named: Option<&str>, gathered: &Gathered) -> Result<String, Error> {
+    let unknown = |why: String| Error::SourceRoot { attr: attr.to_string(), why };
+    match named {
+        Some(named) => {
+            let parts: Vec<&str> = named.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
+            if named.starts_with('/') || named.contains(['$', '`']) || parts.contains(&"..") {
+                return Err(unknown(format!("`sourceRoot` is computed or leads out: {named}")));
+            }
+            let root = parts.join("/");
+            let there = root.is_empty() || gathered.tree.iter().any(|(p, _)| p.starts_with(&format!("{root}/")));
+            if there { Ok(root) } else { Err(unknown(format!("there is no `{root}` in the source"))) }
+        }
+        None => match gathered.tops.iter().collect::<Vec<_>>().as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Ok(String::new()),
+            several => {
+                Err(unknown(format!("unpacking makes {} directories and there is no `sourceRoot`", several.len())))
+            }
+        },
+    }
+}
+
+/// Decompresses a patch as nixpkgs' `patchPhase` does: `.gz`, `.bz2`, `.xz`.
+fn plain(bytes: Vec<u8>, path: &str, limits: &Limits) -> Result<Vec<u8>, Error> {
+    use std::io::Read as _;
+    let most = limits.bytes.min(crate::patch::MAX_PATCH_BYTES as u64);
+    let reader: Box<dyn std::io::Read> = match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
+        Some("bz2") => Box::new(bzip2::read::MultiBzDecoder::new(bytes.as_slice())),
+        Some("xz") => Box::new(lzma_rust2::XzReader::new_mem_limit(bytes.as_slice(), true, 1 << 20)),
+        _ => return Ok(bytes),
+    };
+    let mut out = Vec::new();
+    reader
+        .take(most)
+        .read_to_end(&mut out)
+        .map_err(|e| Error::Unpack { path: PathBuf::from(path), why: e.to_string() })?;
+    Ok(out)
+}

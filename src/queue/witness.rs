@@ -1,0 +1,86 @@
+//! Patches in the closures of targets: the store path of a patch's file in a derivation is the witness that the target has it,
+//! whatever package set the user's own code made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::model::is_file;
+use super::sets::OwnTarget;
+use crate::drv::{StoreDir, read_closure};
+use crate::nix::{Nix, Root, Side};
+
+/// Which targets have which files.
+#[derive(Debug, Default)]
+pub(super) struct Witnessed(BTreeMap<PathBuf, BTreeSet<String>>);
+
+impl Witnessed {
+    /// Returns the names of the targets that have a file.
+    pub(super) fn of(&self, file: &Path) -> Vec<String> {
+        self.0.get(file).into_iter().flatten().cloned().collect()
+    }
+}
+
+/// Instantiates targets and looks for files in the derivations that they need. A target that does not evaluate has none.
+///
+/// # Errors
+/// Those of the evaluator and of reading derivations.
+pub(super) fn in_targets<'p>(
+    nix: &Nix,
+    targets: &[OwnTarget],
+    files: impl Iterator<Item = &'p Path>,
+) -> Result<Witnessed, Error> {
+    let files: BTreeSet<&Path> = files.collect();
+    let mut witnessed = Witnessed::default();
+    if files.is_empty() || targets.is_empty() {
+        return Ok(witnessed);
+    }
+    let mut sides: Vec<Side> = Vec::new();
+    let mut names: Vec<Vec<&str>> = Vec::new();
+    for target in targets {
+        let at = sides.iter().position(|side| same(&side.root, &target.root)).unwrap_or_else(|| {
+            sides.push(Side { name: "the workspace".into(), root: target.root.clone(), targets: Vec::new() });
+            names.push(Vec::new());
+            sides.len() - 1
+        });
+        sides[at].targets.push(target.path.clone());
+        names[at].push(&target.name);
+    }
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    for (results, names) in nix.instantiate(&sides)?.into_iter().zip(names) {
+        for (result, name) in results.into_iter().zip(names) {
+            let Ok(instantiated) = result else { continue };
+            let closure = read_closure([instantiated.drv_path.as_str()], &store)?;
+            for text in closure.texts() {
+                for file in named_in(text, &files) {
+                    witnessed.0.entry(file.to_path_buf()).or_default().insert(name.to_string());
+                }
+            }
+        }
+    }
+    Ok(witnessed)
+}
+
+fn same(one: &Root, other: &Root) -> bool {
+    one == other
+}
+
+/// Returns those of the files that the text of a derivation names.
+pub(crate) fn named_in<'f>(text: &[u8], files: &BTreeSet<&'f Path>) -> Vec<&'f Path> {
+    let is_path = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'/' | b'=' | b'?');
+    let mut found = Vec::new();
+    for file in files {
+        let Some(name) = file.file_name().and_then(|name| name.to_str()) else { continue };
+        let names_it = memchr::memmem::find_iter(text, name.as_bytes()).any(|at| {
+            let before = text.get(..at).unwrap_or_default();
+            let start = before.iter().rposition(|b| !is_path(b)).map_or(0, |other| other + 1);
+            let path = text.get(start..at + name.len()).and_then(|path| std::str::from_utf8(path).ok());
+            let root = Path::new("/");
+            path.is_some_and(|path| path.starts_with("/nix/store/") && is_file(path, file, root))
+        });
+        if names_it {
+            found.push(*file);
+        }
+    }
+    found
+}

@@ -1,0 +1,97 @@
+//! Why targets could not be found or do not evaluate.
+
+use crate::base::diagnostic::Coded;
+use crate::base::fs::FsError;
+use crate::base::span::Place;
+use crate::{config, git, nix, syntax};
+
+/// Why targets could not be found or do not evaluate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The workspace.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// An attribute path.
+    #[error(transparent)]
+    Syntax(#[from] syntax::Error),
+    /// Nix.
+    #[error(transparent)]
+    Nix(#[from] nix::Error),
+    /// An argument does not fit.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to type instead.
+        hint: String,
+    },
+    /// A target does not evaluate.
+    #[error("`{target}` does not evaluate: {}", failure.message)]
+    Eval {
+        /// The target.
+        target: String,
+        /// What Nix said.
+        failure: Box<nix::EvalFailure>,
+    },
+    /// There is nothing to look at.
+    #[error("there is no target")]
+    NoTargets,
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Fs(e) => e.code(),
+            Error::Config(e) => e.code(),
+            Error::Git(e) => e.code(),
+            Error::Syntax(e) => e.code(),
+            Error::Nix(e) => e.code(),
+            Error::Usage { .. } => "OV1002",
+            Error::Eval { .. } => "OV1003",
+            Error::NoTargets => "OV1004",
+        }
+    }
+
+    fn below(&self) -> Option<&dyn Coded> {
+        match self {
+            Error::Fs(e) => Some(e),
+            Error::Config(e) => Some(e),
+            Error::Git(e) => Some(e),
+            Error::Syntax(e) => Some(e),
+            Error::Nix(e) => Some(e),
+            Error::Usage { .. } | Error::Eval { .. } | Error::NoTargets => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
+            Error::Eval { failure, .. } if !failure.near.is_empty() => {
+                Some(format!("near names: {}", failure.near.join(", ")))
+            }
+            Error::NoTargets => Some("name one with --target, or a board with --board".into()),
+            _ => self.below().and_then(Coded::hint),
+        }
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self {
+            Error::Eval { failure, .. } => failure.place.as_deref().cloned(),
+            _ => self.below().and_then(Coded::place),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Error::Eval { failure, .. } => Some(failure.full.clone()),
+            _ => self.below().and_then(Coded::detail),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What is to be verified: the patches of the workspace that its targets should have.
+
+use serde::Serialize;
+
+use crate::base::fs;
+use crate::base::span::Place;
+use crate::config::Workspace;
+use crate::overlay::AttrPath;
+use crate::queue;
+use crate::queue::discover::Standing;
+use crate::queue::model::{self, InEffect, Model, PatchedPackage, Stages};
+
+/// A package that overlays patch.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its attribute path.
+    pub attr: AttrPath,
+    /// Its patches, in order.
+    pub patches: Vec<Patch>,
+}
+
+/// A patch of a package.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patch {
+    /// Its file name, or what the overlay says instead of one.
+    pub name: String,
+    /// What it says it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The overlay that names it, and where.
+    pub place: Place,
+    /// Whether the overlay stands in the workspace's list, or was only found beside those that do.
+    pub listed: bool,
+    /// Whether the flake of the workspace leaves the overlay out: no file that it leads to names it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside_flake: bool,
+    /// Whether it is meant for a part of the stages only: under a condition, or in an overlay of the target stage.
+    pub scoped: bool,
+    /// The boards whose own overlays name it; `None` when it is for all.
+    #[serde(skip)]
+    pub boards: Option<Vec<String>>,
+    /// The address that it is fetched from.
+    #[serde(skip)]
+    pub url: Option<String>,
+    /// What it says, when it is a file.
+    #[serde(skip)]
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// Returns what is to be proven of what a workspace patches. A patch of somebody else's that nothing applies is not: it is told as
+/// one that reaches nothing.
+pub(super) fn packages(workspace: &Workspace, model: &Model) -> Vec<Package> {
+    let is_asked = |patch: &&model::Patch| patch.ours && patch.reach.in_effect != InEffect::Exported;
+    let package = |package: &PatchedPackage| {
+        let patches = package.patches.iter().filter(is_asked);
+        let patches: Vec<Patch> = patches.map(|patch| of_model(workspace, model, patch)).collect();
+        (!patches.is_empty()).then(|| Package { attr: package.attr.clone(), patches })
+    };
+    model.packages.iter().filter_map(package).collect()
+}
+
+fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch {
+    let written = patch.url.as_deref().unwrap_or(&patch.element);
+    let place = patch.place.clone().unwrap_or_else(|| Place::file(workspace.root()));
+    let target_stage = matches!(patch.standing, Some(Standing::TargetStage(_)));
+    Patch {
+        name: written.rsplit('/').next().unwrap_or(written).to_string(),
+        subject: patch.real.as_deref().map(queue::subject),
+        place,
+        listed: matches!(patch.standing, Some(Standing::Listed | Standing::TargetStage(_)) | None),
+        outside_flake: model.asked
+            && model.own_code
+            && patch.reach.in_effect == InEffect::Yes
+            && !patch.reach.in_own_code()
+            && workspace.path("flake.nix").is_file(),
+        scoped: patch.conditional || target_stage || patch.reach.stages == Some(Stages::Target),
+        boards: match &patch.standing {
+            Some(Standing::TargetStage(boards)) => boards.clone(),
+            _ => None,
+        },
+        url: patch.url.clone(),
+        bytes: patch.real.as_ref().and_then(|file| fs::read(file).ok()),
+    }
+}
+
+impl Package {
+    /// Returns what of the package concerns a board; `None` when nothing does.
+    pub(super) fn on_board(&self, board: Option<&str>) -> Option<Package> {
+        let is_for = |names: &Vec<String>| board.is_some_and(|board| names.iter().any(|name| name == board));
+        let fits = |patch: &&Patch| patch.boards.as_ref().is_none_or(is_for);
+        let patches: Vec<Patch> = self.patches.iter().filter(fits).cloned().collect();
+        (!patches.is_empty()).then(|| Package { attr: self.attr.clone(), patches })
+    }
+
+    /// Says whether it is enough that what runs on the board has the patches.
+    pub(super) fn scoped(&self) -> bool {
+        self.patches.iter().all(|patch| patch.scoped)
+    }
+}

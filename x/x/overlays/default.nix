@@ -1,3 +1,0 @@
-# Patched packages. `overlayctl patch PACKAGE FILE` writes here.
-final: prev: {
-}
