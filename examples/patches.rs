@@ -21,7 +21,9 @@ fn below(dir: &Path, out: &mut Vec<PathBuf>) {
         let path = entry.path();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => below(&path, out),
-            Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "patch" || e == "diff") => out.push(path),
+            Ok(kind) if kind.is_file() && path.extension().is_some_and(|e| e == "patch" || e == "diff") => {
+                out.push(path)
+            }
             _ => {}
         }
     }
@@ -112,7 +114,9 @@ fn gnu(tree: &MemoryTree, bytes: &[u8], level: usize) -> (bool, BTreeMap<String,
             let name = path.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned();
             match () {
                 () if kind.is_dir() => todo.push(path),
-                () if kind.is_symlink() => drop(files.insert(name, std::fs::read_link(path).unwrap().into_os_string().into_vec())),
+                () if kind.is_symlink() => {
+                    drop(files.insert(name, std::fs::read_link(path).unwrap().into_os_string().into_vec()))
+                }
                 () if name.ends_with(".rej") || name.ends_with(".orig") => {}
                 () => drop(files.insert(name, std::fs::read(path).unwrap())),
             }
@@ -129,7 +133,8 @@ fn applies_alike(parsed: &PatchFile<'_>, bytes: &[u8]) -> Option<bool> {
     let accepted = outcome.accepted();
     let mut after = tree.clone();
     after.update(outcome.changes);
-    let ours = after.iter().filter(|(p, _)| !p.ends_with(".orig")).map(|(p, f)| (p.to_string(), f.bytes.to_vec())).collect();
+    let ours =
+        after.iter().filter(|(p, _)| !p.ends_with(".orig")).map(|(p, f)| (p.to_string(), f.bytes.to_vec())).collect();
     Some((accepted, ours) == gnu(&tree, bytes, level))
 }
 
@@ -151,7 +156,11 @@ fn reads_as_git(bytes: &[u8], dir: &Path) -> Result<(), &'static str> {
     let theirs: Vec<&str> = theirs.lines().map(str::trim_end).collect();
     let same = ours.iter().map(|line| line.trim_end()).eq(theirs);
     // Text that is no UTF-8 comes as it is from git.
-    if same || std::str::from_utf8(&message).is_err() { Ok(()) } else { Err("other trailers than `git interpret-trailers` finds") }
+    if same || std::str::from_utf8(&message).is_err() {
+        Ok(())
+    } else {
+        Err("other trailers than `git interpret-trailers` finds")
+    }
 }
 
 fn main() -> ExitCode {
@@ -201,7 +210,8 @@ fn main() -> ExitCode {
             lost += 1;
         }
         let key = ("Tested-by", "A <a@example.org>");
-        let back = patch::add_trailer(&bytes, key.0, key.1).and_then(|more| patch::remove_trailer(&more, key.0, Some(key.1)));
+        let back =
+            patch::add_trailer(&bytes, key.0, key.1).and_then(|more| patch::remove_trailer(&more, key.0, Some(key.1)));
         if back.ok().is_none_or(|back| back != bytes) {
             count("NOT THE SAME after a trailer was added and removed");
             lost += 1;

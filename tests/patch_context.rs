@@ -77,7 +77,9 @@ fn ours(tree: &BTreeMap<String, Vec<u8>>, patch: &[u8]) -> (bool, BTreeMap<Strin
 }
 
 fn text(r: &mut Random, lines: usize) -> Vec<String> {
-    let word = |r: &mut Random| ["", "}", "- minus", "! bang", "+ plus", "  two", "*** 1 ****", "int x;"][r.below(8)].to_string();
+    let word = |r: &mut Random| {
+        ["", "}", "- minus", "! bang", "+ plus", "  two", "*** 1 ****", "int x;"][r.below(8)].to_string()
+    };
     (0..lines).map(|i| if r.below(3) == 0 { word(r) } else { format!("line {i} {}", r.below(4)) }).collect()
 }
 
@@ -133,7 +135,14 @@ fn context_diffs_as_gnu_patch() {
         let there = if r.below(2) == 0 { old.clone() } else { mutated(r, &old) };
         let tree = BTreeMap::from([("f.c".to_string(), bytes(&there, old_cut))]);
         let (theirs, mine) = (gnu(&tree, &patch), ours(&tree, &patch));
-        let shown = || format!("seed {seed}\n{}\n{}\n{:?}", String::from_utf8_lossy(&patch), theirs.2, String::from_utf8_lossy(&tree["f.c"]));
+        let shown = || {
+            format!(
+                "seed {seed}\n{}\n{}\n{:?}",
+                String::from_utf8_lossy(&patch),
+                theirs.2,
+                String::from_utf8_lossy(&tree["f.c"])
+            )
+        };
         assert_eq!((mine.0, &mine.1), (theirs.0, &theirs.1), "{}", shown());
         assert_eq!(mine.2, 1);
         accepted += u32::from(theirs.0);
@@ -153,7 +162,11 @@ fn what_gnu_patch_passes_over() {
     let first = "--- a/a.c\n+++ b/a.c\n@@ -9,3 +9,3 @@\n line 9\n-line 10\n+line TEN\n line 11\n";
     let second = "--- a/b.c\n+++ b/b.c\n@@ -9,3 +9,3 @@\n line 9\n-line 10\n+line TEN\n line 11\n";
     for (what, text, oddities) in [
-        ("a surplus line", format!("{first} line 12\n@@ -29,3 +29,3 @@\n line 29\n-line 30\n+line X\n line 31\n{second}"), 1),
+        (
+            "a surplus line",
+            format!("{first} line 12\n@@ -29,3 +29,3 @@\n line 29\n-line 30\n+line X\n line 31\n{second}"),
+            1,
+        ),
         ("two hunks lost", format!("{first}+\n@@ -1 +1 @@\n-line 1\n+x\n@@ -2 +2 @@\n-line 2\n+y\n"), 1),
         ("a blank line behind the names", first.replace("\n@@", "\n \n@@") + second, 1),
         ("names alone", format!("--- a/a.c\n+++ b/a.c\n{second}"), 1),

@@ -91,7 +91,8 @@ fn compare(dir: &Path, file: &[u8], case: &str) -> usize {
     let ours = mailbox::read(file).unwrap_or_else(|e| panic!("{case}: {e}\n{}", String::from_utf8_lossy(file)));
     assert_eq!(ours.len(), theirs.len(), "{case}: {}", String::from_utf8_lossy(file));
     for (ours, theirs) in ours.iter().zip(&theirs) {
-        let context = || format!("{case}\n{}\n-- read as\n{}", String::from_utf8_lossy(file), String::from_utf8_lossy(ours));
+        let context =
+            || format!("{case}\n{}\n-- read as\n{}", String::from_utf8_lossy(file), String::from_utf8_lossy(ours));
         // git finds in what was read what it found in the mail, and the diff is a part of it to the byte.
         let again = mailinfo(dir, ours).unwrap_or_else(|| panic!("git does not read it again: {}", context()));
         assert_eq!(repaired(&again.message), repaired(&theirs.message), "{}", context());
@@ -196,7 +197,18 @@ fn word(text: &str, charset: &str, r: &mut Random) -> String {
     match r.below(2) {
         0 => format!("=?{charset}?B?{}?=", data_encoding::BASE64.encode(&bytes)),
         _ => {
-            let q: String = bytes.iter().map(|b| if b.is_ascii_alphanumeric() { (*b as char).to_string() } else if *b == b' ' { "_".into() } else { format!("={b:02x}") }).collect();
+            let q: String = bytes
+                .iter()
+                .map(|b| {
+                    if b.is_ascii_alphanumeric() {
+                        (*b as char).to_string()
+                    } else if *b == b' ' {
+                        "_".into()
+                    } else {
+                        format!("={b:02x}")
+                    }
+                })
+                .collect();
             format!("=?{charset}?q?{q}?=")
         }
     }
@@ -215,7 +227,14 @@ fn generated(seed: u64) -> Vec<u8> {
         message.push('\n');
     }
     for _ in 0..r.below(5) {
-        let text = [line, "", "Plain words, 1 = 1, and some more of them to be past the end of a line.", ">From the start", " indented", "- item  "];
+        let text = [
+            line,
+            "",
+            "Plain words, 1 = 1, and some more of them to be past the end of a line.",
+            ">From the start",
+            " indented",
+            "- item  ",
+        ];
         message.push_str(r.pick::<&str>(&text));
         message.push('\n');
     }
@@ -247,11 +266,23 @@ fn generated(seed: u64) -> Vec<u8> {
             (charset, 0) => format!("; charset={charset}"),
             (charset, _) => format!(";\n\tcharset=\"{charset}\""),
         };
-        let flowed = if is_flowed { format!("; format=flowed{}", if delsp { "; delsp=yes" } else { "" }) } else { String::new() };
+        let flowed = if is_flowed {
+            format!("; format=flowed{}", if delsp { "; delsp=yes" } else { "" })
+        } else {
+            String::new()
+        };
         format!("Content-Type: text/plain{charset}{flowed}\n")
     };
     let coding = if coding.is_empty() { String::new() } else { format!("Content-Transfer-Encoding: {coding}\n") };
-    let bracket = *r.pick(&["[PATCH] ", "[PATCH v2 1/3] ", "[v2,2/3] ", "[mtd-utils][PATCH] ", "Re: [PATCH] ", "", "[RFC PATCH 0/1] re: "]);
+    let bracket = *r.pick(&[
+        "[PATCH] ",
+        "[PATCH v2 1/3] ",
+        "[v2,2/3] ",
+        "[mtd-utils][PATCH] ",
+        "Re: [PATCH] ",
+        "",
+        "[RFC PATCH 0/1] re: ",
+    ]);
     let subject = match r.below(4) {
         0 => format!("{bracket}{}\n {}", word(line, charset, r), word(name, charset, r)),
         1 => format!("{bracket}a subject that\n goes on   here"),
@@ -303,9 +334,10 @@ fn generated(seed: u64) -> Vec<u8> {
         }
     }
     if r.below(8) == 0 {
-        bytes = String::from_utf8_lossy(&bytes).contains('\u{fffd}').then(|| bytes.clone()).unwrap_or_else(|| {
-            String::from_utf8(bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes()
-        });
+        bytes = String::from_utf8_lossy(&bytes)
+            .contains('\u{fffd}')
+            .then(|| bytes.clone())
+            .unwrap_or_else(|| String::from_utf8(bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes());
     }
     bytes
 }
@@ -345,7 +377,11 @@ fn repository(dir: &Path) {
         ("F", b"Re: not a reply\n\nFixes: 0123456789ab (\"x\")\nLink: https://example.org/?a=b\n"),
     ];
     for (i, (author, message)) in commits.iter().enumerate() {
-        std::fs::write(dir.join("f.c"), format!("int a = {i};\n\u{c}\ngrüße {i}  \n\tx\nend{}", if i % 2 == 0 { "\n" } else { "" })).unwrap();
+        std::fs::write(
+            dir.join("f.c"),
+            format!("int a = {i};\n\u{c}\ngrüße {i}  \n\tx\nend{}", if i % 2 == 0 { "\n" } else { "" }),
+        )
+        .unwrap();
         run(&["add", "f.c"], author, message);
         run(&["commit", "-q", "--cleanup=verbatim", "-F", ".message"], author, message);
     }
@@ -446,8 +482,14 @@ fn mailboxes_that_git_am_takes() {
         ("Free text.\n\nMore of it.\n\n", ["unknown", "unknown@localhost", "", "Free text."]),
         ("", ["unknown", "unknown@localhost", "", "a patch without a subject"]),
         ("From: Only Name\nSubject: no mail\n\n", ["Only Name", "unknown@localhost", "", "no mail"]),
-        ("Subject: no author\n\nFrom here on\nFrom x@y Sat Jan  6 12:34:56 2024\n>From y\n", ["unknown", "unknown@localhost", "", "no author"]),
-        ("Subject: the order\n for once\nFrom: \"Doe, J.\" <j@b.example>\n\nX-Patch-Bytes: 3\n", ["Doe, J.", "j@b.example", "", "the order for once"]),
+        (
+            "Subject: no author\n\nFrom here on\nFrom x@y Sat Jan  6 12:34:56 2024\n>From y\n",
+            ["unknown", "unknown@localhost", "", "no author"],
+        ),
+        (
+            "Subject: the order\n for once\nFrom: \"Doe, J.\" <j@b.example>\n\nX-Patch-Bytes: 3\n",
+            ["Doe, J.", "j@b.example", "", "the order for once"],
+        ),
         ("Description:\n on the next line\nAuthor: B <b@c.example>\n\n", ["B", "b@c.example", "", "on the next line"]),
     ];
     let patches: Vec<String> = heads.iter().enumerate().map(|(n, (head, _))| format!("{head}{}", diff(n))).collect();

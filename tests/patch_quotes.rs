@@ -127,6 +127,9 @@ fn as_gnu_patch_sees_messages() {
         let read = PatchFile::parse(&written).unwrap();
         assert_eq!((read.message(), read.quoted_diffs()), (wanted, Vec::new()), "seed {seed}");
     }
-    eprintln!("{cases} messages, {seen} with something found, {} of them without effect: {false_alarms:?}", false_alarms.len());
+    eprintln!(
+        "{cases} messages, {seen} with something found, {} of them without effect: {false_alarms:?}",
+        false_alarms.len()
+    );
     assert!(seen * 5 > cases && false_alarms.len() as u64 * 20 < seen, "{seen} {false_alarms:?}");
 }

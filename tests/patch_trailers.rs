@@ -83,7 +83,8 @@ fn as_git_interpret_trailers() {
         // One more is found by git, too, and the others stay.
         let (key, value) = ("Tested-by", "T <t@x>");
         let added = String::from_utf8(add_trailer(text.as_bytes(), key, value).unwrap()).unwrap();
-        let inner = added.strip_prefix("From: A <a@b>\nSubject: ").unwrap().split("\n---\n").next().unwrap().to_string() + "\n";
+        let inner =
+            added.strip_prefix("From: A <a@b>\nSubject: ").unwrap().split("\n---\n").next().unwrap().to_string() + "\n";
         let mut more = theirs.clone();
         more.push("Tested-by: T <t@x>".into());
         assert_eq!((git(&inner), ours(&added)), (more.clone(), more), "seed {seed}:\n{added}");
@@ -98,8 +99,26 @@ fn as_git_interpret_trailers() {
 /// Whatever stands before the diff: mail, DEP-3, text, tags above a mail, CR LF, nothing.
 #[test]
 fn added_and_removed_is_nothing() {
-    let heads = ["", "\n", "text\n", "text\n\n", "From: A <a@b>\nSubject: x\n", "From: A <a@b>\nSubject: x\n\n", "Description: x\n long\nAuthor: A\n", "Description: x\n\n", "Upstream-Status: Pending\n\nFrom 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: x\n\n"];
-    let bodies = ["", "\n", "Why.\n", "\n\nWhy.\n\n\n", "Why.\n\nSigned-off-by: A <a@b>\n", "Signed-off-by: A <a@b>\n", "Why.\n\nSigned-off-by: A <a@b>\n\n"];
+    let heads = [
+        "",
+        "\n",
+        "text\n",
+        "text\n\n",
+        "From: A <a@b>\nSubject: x\n",
+        "From: A <a@b>\nSubject: x\n\n",
+        "Description: x\n long\nAuthor: A\n",
+        "Description: x\n\n",
+        "Upstream-Status: Pending\n\nFrom 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: x\n\n",
+    ];
+    let bodies = [
+        "",
+        "\n",
+        "Why.\n",
+        "\n\nWhy.\n\n\n",
+        "Why.\n\nSigned-off-by: A <a@b>\n",
+        "Signed-off-by: A <a@b>\n",
+        "Why.\n\nSigned-off-by: A <a@b>\n\n",
+    ];
     let ends = ["", "---\n", "---\n f | 2 +-\n\n", "\n---\n", "Index: f\n====\n"];
     for head in heads {
         for body in bodies {
@@ -113,7 +132,12 @@ fn added_and_removed_is_nothing() {
                         let found = PatchFile::parse(&added).unwrap().headers();
                         assert!(found.values(key).any(|v| v == "X <x@y>"), "{}", String::from_utf8_lossy(&added));
                         let removed = remove_trailer(&added, key, Some("X <x@y>")).unwrap();
-                        assert_eq!(String::from_utf8_lossy(&removed), text, "{key} in {}", String::from_utf8_lossy(&added));
+                        assert_eq!(
+                            String::from_utf8_lossy(&removed),
+                            text,
+                            "{key} in {}",
+                            String::from_utf8_lossy(&added)
+                        );
                     }
                 }
             }

@@ -92,11 +92,19 @@ fn what_is_written_is_applied_by_all() {
     let binary: &[u8] = b"\0\x01\x02binary\xff";
     let cases: &[(&str, MemoryTree, MemoryTree)] = &[
         ("a link to elsewhere", tree(&[("l", b"a.c", SYMLINK)]), tree(&[("l", b"b.c", SYMLINK)])),
-        ("a link made", tree(&[("a.c", b"x\n", REGULAR)]), tree(&[("a.c", b"x\n", REGULAR), ("d/l", b"../a.c", SYMLINK)])),
+        (
+            "a link made",
+            tree(&[("a.c", b"x\n", REGULAR)]),
+            tree(&[("a.c", b"x\n", REGULAR), ("d/l", b"../a.c", SYMLINK)]),
+        ),
         ("a link removed", tree(&[("l", b"a.c", SYMLINK)]), tree(&[])),
         ("a mode of a binary file", tree(&[("b", binary, REGULAR)]), tree(&[("b", binary, EXECUTABLE)])),
         ("a name of a binary file", tree(&[("b", binary, REGULAR)]), tree(&[("d/c", binary, REGULAR)])),
-        ("names of two", tree(&[("b", binary, REGULAR), ("c", binary, REGULAR)]), tree(&[("d", binary, REGULAR), ("e", binary, REGULAR)])),
+        (
+            "names of two",
+            tree(&[("b", binary, REGULAR), ("c", binary, REGULAR)]),
+            tree(&[("d", binary, REGULAR), ("e", binary, REGULAR)]),
+        ),
         ("a name with a blank", tree(&[("b", binary, REGULAR)]), tree(&[("b c", binary, REGULAR)])),
     ];
     for (what, before, after) in cases {
@@ -150,7 +158,8 @@ fn what_patch_cannot_do_is_refused() {
         assert_eq!(outcome.accepted(), accepted, "{text}: {:?}", outcome.files);
         let mut ours = taken.clone();
         ours.update(outcome.changes);
-        let theirs: Vec<_> = after.iter().filter(|(path, _)| !path.ends_with(".rej") && !path.ends_with(".orig")).collect();
+        let theirs: Vec<_> =
+            after.iter().filter(|(path, _)| !path.ends_with(".rej") && !path.ends_with(".orig")).collect();
         assert_eq!(ours.iter().collect::<Vec<_>>(), theirs, "{text}");
     }
 }

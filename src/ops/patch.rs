@@ -21,7 +21,7 @@ use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{self, Choice};
 use crate::queue::facts::{self, Known};
 use crate::queue::rewrite::{diff, from_root, make_visible};
-use crate::queue::stored::{QueuedPatch, checked, checked_bytes, enqueue, touched_files};
+use crate::queue::stored::{self, QueuedPatch, checked, checked_bytes, enqueue, touched_files};
 use crate::queue::trial::{self, Trial};
 use crate::queue::{Steps, fetch};
 
@@ -38,6 +38,8 @@ pub struct Options {
     pub overlay: Option<Choice>,
     /// Whether the overlay is a new one, and where; in the place by custom when that is `None`.
     pub new_overlay: Option<Option<PathBuf>>,
+    /// How many leading directories the names in the patches have, where the user says so.
+    pub strip: Option<usize>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// The place in the queue, from 1.
@@ -109,7 +111,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     }
     let mut touched = Vec::new();
     for path in &options.files {
-        touched.extend(touched_files(&checked(path)?.0));
+        touched.extend(touched_files(&checked(path, options.strip)?.0));
     }
     let known = match options.offline {
         true => Known::default(),
@@ -139,12 +141,13 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     }
     let mut coming = Coming::default();
     for path in &options.files {
-        let (bytes, subject) = checked(path)?;
+        let (bytes, subject) = checked(path, options.strip)?;
+        warnings.extend(stored::warnings(path, &bytes));
         coming.0.push(Incoming::File { bytes, subject });
     }
     for url in &options.fetch {
         let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
-        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, None)?;
+        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, options.strip)?;
         touched.extend(touched_files(&bytes));
         warnings.extend(fetched.warning);
         match fetched.element {

@@ -176,7 +176,9 @@ impl<T: Tree> FileRun<'_, '_, T> {
         };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
             let (old, new) = self.diff.names();
-            let whole = |name: &FileName| super::names::strip_name(name.whole.as_deref()?, self.options.strip).map(str::to_string);
+            let whole = |name: &FileName| {
+                super::names::strip_name(name.whole.as_deref()?, self.options.strip).map(str::to_string)
+            };
             let meant = [old, new].into_iter().flatten().filter_map(whole);
             for path in meant.filter(|path| super::names::safe(path).is_ok()) {
                 if work.get(&path)?.is_some() {

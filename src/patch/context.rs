@@ -47,7 +47,10 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                 while !begins_file(&reader) && reader.peek().is_some() {
                     reader.next();
                 }
-                ("a hunk behind lines that no hunk counts: it is passed over", [&bytes[..start], &bytes[reader.at..]].concat())
+                (
+                    "a hunk behind lines that no hunk counts: it is passed over",
+                    [&bytes[..start], &bytes[reader.at..]].concat(),
+                )
             }
             Error::HeaderWithoutHunk { .. } => {
                 while reader.peek().is_some_and(|l| !(l.starts_with(b"--- ") || l.starts_with(b"+++ "))) {
@@ -65,7 +68,9 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                 }
                 match reader.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
                     true => ("text between the names and the hunk", [&bytes[..behind], &bytes[reader.at..]].concat()),
-                    false => ("names without a hunk: they are passed over", [&bytes[..names], &bytes[behind..]].concat()),
+                    false => {
+                        ("names without a hunk: they are passed over", [&bytes[..names], &bytes[behind..]].concat())
+                    }
                 }
             }
             error => return Err(error),
@@ -108,7 +113,9 @@ fn unified(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
         } else if new.is_empty() && context(&old) > 0 {
             new = old.iter().copied().filter(|l| l.0 == b' ').collect();
         }
-        let lines = |start: usize, count: usize| if count == 0 { start..start } else { start.saturating_sub(1)..start.saturating_sub(1) + count };
+        let lines = |start: usize, count: usize| {
+            if count == 0 { start..start } else { start.saturating_sub(1)..start.saturating_sub(1) + count }
+        };
         let numbers = [range(&lines(old_start, old.len())), range(&lines(new_start, new.len()))];
         out.extend([format!("@@ -{} +{} @@", numbers[0], numbers[1]).as_bytes(), section, b"\n"].concat());
         let (mut i, mut j) = (0, 0);

@@ -11,7 +11,11 @@ pub(super) fn to_utf8<'a>(bytes: &'a [u8], charset: &str) -> Option<Cow<'a, [u8]
     let label = charset.trim().to_ascii_lowercase();
     match label.as_str() {
         "" | "utf-8" | "utf8" => return Some(Cow::Borrowed(bytes)),
-        _ if bytes.is_ascii() && !label.starts_with("utf-") && !label.starts_with("iso-2022") && label != "hz-gb-2312" => {
+        _ if bytes.is_ascii()
+            && !label.starts_with("utf-")
+            && !label.starts_with("iso-2022")
+            && label != "hz-gb-2312" =>
+        {
             return Some(Cow::Borrowed(bytes));
         }
         // The Encoding Standard, made for browsers, takes these for windows-1252.
@@ -58,7 +62,8 @@ pub(super) fn quoted_printable(line: &[u8]) -> Vec<u8> {
 
 /// Undoes base64 in a line; what is not of its alphabet is passed over.
 pub(super) fn base64(line: &[u8]) -> Vec<u8> {
-    let mut code: Vec<u8> = line.iter().copied().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).collect();
+    let mut code: Vec<u8> =
+        line.iter().copied().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).collect();
     if code.len() % 4 == 1 {
         code.pop();
     }

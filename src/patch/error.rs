@@ -353,7 +353,7 @@ impl Coded for Error {
             }
             HunkWithoutFile { .. } | HeaderWithoutHunk { .. } => "a part of the patch was lost; take it again whole",
             BadHunkHeader { .. } | BadCounts { .. } => {
-                "the hunk was edited by hand or by a mailer; make the patch again, or run it through `recountdiff`"
+                "the hunk was edited by hand or by a mailer; make the patch again, or put the counts right with `overlayctl refresh --recount`"
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
             TruncatedHunk { .. } => {
@@ -454,6 +454,9 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
     "OV0250" "Nothing about upstream" "Each convention has its field. DEP-3: `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`; Buildroot: `Upstream:` with the address of the commit or of the request, or `N/A` and the reason."
     "OV0251" "A malformed field about upstream" "DEP-3's `Forwarded:` is `no`, `not-needed`, `yes` or an address; other fields hold something."
+    "OV0252" "A diff quoted in a message" "GNU patch looks for diffs behind blanks, tabs and the letter X, and reads names and git headers that no hunk follows. It would apply what a message only quotes, or ask for the file and fail. `edit` and `finish` write such lines behind a `|`, which no patch reads, and take it off again."
+    "OV0253" "Lines that a hunk does not count" "Behind a hunk stand lines that look like its own. `patch` passes over them without a word, so a part of the change is lost. The header that would count them is named; `refresh --recount` writes it."
+    "OV0254" "A patch that is read as GNU patch reads it" "A patch that the package has already, from nixpkgs or fetched, is a context diff, or holds what GNU patch passes over without a word. It is applied as the build applies it. For the patches of a queue that is an error."
 };
 
 #[cfg(test)]
@@ -468,7 +471,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 40, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 43, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

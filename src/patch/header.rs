@@ -225,7 +225,8 @@ fn read(preamble: &[u8]) -> Headers {
             match lower.as_str() {
                 "subject" => {
                     let subject = bare_subject(&trailer.value);
-                    headers.subject = headers.subject.or(Some(subject.split_whitespace().collect::<Vec<_>>().join(" ")));
+                    headers.subject =
+                        headers.subject.or(Some(subject.split_whitespace().collect::<Vec<_>>().join(" ")));
                 }
                 // The long text of a DEP-3 description is not a part of its first line.
                 "description" => {

@@ -188,14 +188,18 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
     let standing = patch.standing();
     let other = match (rules.style, &standing) {
         _ if !rules.upstream_status || rules.style == Style::OpenEmbedded => None,
-        (_, Standing::Malformed { key, text, line }) => Some(("OV0251", format!("a malformed `{key}:`: `{text}`"), *line)),
+        (_, Standing::Malformed { key, text, line }) => {
+            Some(("OV0251", format!("a malformed `{key}:`: `{text}`"), *line))
+        }
         (Style::Dep3, Standing::Dep3 { .. }) | (Style::Buildroot, Standing::Buildroot { .. }) => None,
         (Style::Dep3, _) => Some(("OV0250", "no `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`".into(), 0)),
         _ => Some(("OV0250", "there is no `Upstream:`".into(), 0)),
     };
     if let Some((code, message, line)) = other {
         let hint = match rules.style {
-            Style::Dep3 => "write `Forwarded: no`, `not-needed`, `yes` or an address; or `Origin: upstream, ADDRESS`; or `Applied-Upstream: VERSION`",
+            Style::Dep3 => {
+                "write `Forwarded: no`, `not-needed`, `yes` or an address; or `Origin: upstream, ADDRESS`; or `Applied-Upstream: VERSION`"
+            }
             _ => "write `Upstream: ` and the address of the commit or of the request, or `N/A` and the reason",
         };
         add(code, message, line, hint);
@@ -279,6 +283,8 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
             }
         }
     }
+    found.extend(of_diff(patch));
+    let mut add = |code, message: String, line, hint| found.push(Finding { code, message, line, hint });
     if patch.crlf() {
         add(
             "OV0248",
@@ -297,6 +303,23 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
         );
     }
     found
+}
+
+/// What GNU patch takes otherwise than it is meant: a diff that a message quotes, lines that a hunk does not count.
+pub fn of_diff(patch: &PatchFile<'_>) -> Vec<Finding> {
+    let quoted = patch.quoted_diffs().into_iter().map(|at| Finding {
+        code: "OV0252",
+        message: format!("`patch` takes what is quoted here for a diff: `{}`", at.text.trim()),
+        line: at.line,
+        hint: "put `|` before each such line; indentation does not hide it",
+    });
+    let miscounted = patch.miscounted().into_iter().map(|(at, right)| Finding {
+        code: "OV0253",
+        message: format!("lines behind the hunk are not counted by its header; `{right}` would be right"),
+        line: at.line,
+        hint: "`overlayctl refresh --recount` writes the counts that fit the lines",
+    });
+    quoted.chain(miscounted).collect()
 }
 
 /// Lines that are meant to sign off and do not: indented, or without the colon, or with blanks for the hyphens.

@@ -43,7 +43,14 @@ pub fn decode(message: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let mut out = fields.rewritten.clone();
     out.push(b'\n');
     let at = |reader: &Reader<'_>| Spot { span: None, ..reader.spot() };
-    let mut body = Body { boundaries: fields.boundary.into_iter().collect(), part: fields.part, partial: Vec::new(), flowing: Vec::new(), in_message: true, out };
+    let mut body = Body {
+        boundaries: fields.boundary.into_iter().collect(),
+        part: fields.part,
+        partial: Vec::new(),
+        flowing: Vec::new(),
+        in_message: true,
+        out,
+    };
     let lines = text.iter().take(fields.end).filter(|b| **b == b'\n').count() + 1;
     body.read(Reader { bytes: &text, at: fields.end, line: lines }, at)?;
     Ok(Cow::Owned(body.out))
@@ -101,7 +108,8 @@ impl Fields {
         while let Some(rest) = text.get(fields.end..).filter(|rest| !rest.is_empty()) {
             let line_end = |at: usize| rest[at..].iter().position(|b| *b == b'\n').map_or(rest.len(), |i| at + i + 1);
             let mut len = line_end(0);
-            let name = rest[..len].iter().position(|b| *b == b':').filter(|n| rest[..*n].iter().all(u8::is_ascii_graphic));
+            let name =
+                rest[..len].iter().position(|b| *b == b':').filter(|n| rest[..*n].iter().all(u8::is_ascii_graphic));
             let from = rest.starts_with(b"From ") || rest.starts_with(b">From ");
             if name.is_none() && !from {
                 break;
@@ -202,7 +210,11 @@ impl Body {
                 }
                 let fields = Fields::read(&reader.bytes[reader.at..]);
                 let empty = reader.peek().is_some_and(|line| line.trim_ascii().is_empty());
-                for _ in 0..reader.bytes[reader.at..][..if empty { 0 } else { fields.end }].iter().filter(|b| **b == b'\n').count() {
+                for _ in 0..reader.bytes[reader.at..][..if empty { 0 } else { fields.end }]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count()
+                {
                     reader.next();
                 }
                 self.part = if empty { Part::default() } else { fields.part };
@@ -269,7 +281,8 @@ impl Body {
             "" => "text of no charset".to_string(),
             charset => format!("text in the charset `{charset}`"),
         };
-        let text = decode::to_utf8(line, &self.part.charset).ok_or_else(|| Error::CannotDecode { what: what(), at: at.clone() })?;
+        let text = decode::to_utf8(line, &self.part.charset)
+            .ok_or_else(|| Error::CannotDecode { what: what(), at: at.clone() })?;
         self.in_message = !breaks(&text);
         self.out.extend_from_slice(&text);
         Ok(())

@@ -52,7 +52,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
 /// `From x Mon Sep 17 00:00:00 2001`: a clock, and a year behind it.
 pub(super) fn is_from_line(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
-    let digits = |range: std::ops::Range<usize>| line.get(range).is_some_and(|d| !d.is_empty() && d.iter().all(u8::is_ascii_digit));
+    let digits = |range: std::ops::Range<usize>| {
+        line.get(range).is_some_and(|d| !d.is_empty() && d.iter().all(u8::is_ascii_digit))
+    };
     line.starts_with(b"From ")
         && line.iter().rposition(|b| *b == b':').is_some_and(|colon| {
             let year = String::from_utf8_lossy(line.get(colon + 3..).unwrap_or_default()).trim_start().to_string();
@@ -120,9 +122,9 @@ fn introduction(headers: &Headers) -> String {
 
 /// Lines that would begin a message, or be taken for headers of it.
 fn speaks_of_mail(line: &[u8]) -> bool {
-    [&b"From "[..], b"From:", b"Subject:", b"Date:", b"[PATCH]"].iter().any(|start| {
-        line.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start))
-    })
+    [&b"From "[..], b"From:", b"Subject:", b"Date:", b"[PATCH]"]
+        .iter()
+        .any(|start| line.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start)))
 }
 
 fn unmarked(line: &[u8]) -> &[u8] {
@@ -183,7 +185,9 @@ mod tests {
         assert!(split(b"").is_empty());
         let above = format!("Upstream-Status: Pending\n\n{one}");
         assert_eq!(split(above.as_bytes()), [above.as_bytes()]);
-        assert!(is_from_line(b"From x@y Sat Jan  1 00:00:00 2000 +0100\n") && !is_from_line(b"From here at 12:34 on\n"));
+        assert!(
+            is_from_line(b"From x@y Sat Jan  1 00:00:00 2000 +0100\n") && !is_from_line(b"From here at 12:34 on\n")
+        );
     }
 
     proptest! {

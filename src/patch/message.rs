@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::decode::repaired;
 use super::header::{Headers, body};
 use super::mail;
-use super::quote::{quote, unquote};
 use super::patch_file::PatchFile;
+use super::quote::{quote, unquote};
 
 /// What a commit says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

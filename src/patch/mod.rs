@@ -54,8 +54,8 @@ pub use recount::recount;
 pub use refresh::{Refreshed, refresh, replace_diff};
 pub use reverse::reverse;
 pub use trailer::{add_trailer, remove_trailer, set_trailer};
-pub use upstream::{Dep3, Standing, Style};
 pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
+pub use upstream::{Dep3, Standing, Style};
 
 /// The largest patch file that is read, in bytes.
 pub const MAX_PATCH_BYTES: usize = 512 << 20;

@@ -37,10 +37,12 @@ impl FileName {
             (rest[..tab].trim_ascii_end().to_vec(), &rest[tab..])
         } else {
             let cut = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            whole = (!rest[cut..].trim_ascii().is_empty()).then(|| String::from_utf8_lossy(rest).trim_end().to_string());
+            whole =
+                (!rest[cut..].trim_ascii().is_empty()).then(|| String::from_utf8_lossy(rest).trim_end().to_string());
             (rest[..cut].to_vec(), &rest[cut..])
         };
-        let seconds = std::str::from_utf8(stamp).ok().and_then(date::read_prefix).filter(|(.., rest)| rest.trim().is_empty());
+        let seconds =
+            std::str::from_utf8(stamp).ok().and_then(date::read_prefix).filter(|(.., rest)| rest.trim().is_empty());
         // The time may be local, and no zone is farther away than this; as GNU patch.
         let epoch = seconds.is_some_and(|(s, ..)| (-25 * 3600 + 1..26 * 3600).contains(&s));
         Ok(FileName { whole, ..FileName::checked(name, epoch, at)? })

@@ -9,7 +9,16 @@ use super::patch_file::PatchFile;
 
 /// What begins a header or a hunk, a message's end, or what this room or git reads as such.
 const STARTS: [&[u8]; 10] = [
-    b"--- ", b"+++ ", b"*** ", b"@@ -", b"@@@ ", b"Index:", b"Prereq:", b"diff -", b"Binary files ", b"GIT binary patch",
+    b"--- ",
+    b"+++ ",
+    b"*** ",
+    b"@@ -",
+    b"@@@ ",
+    b"Index:",
+    b"Prereq:",
+    b"diff -",
+    b"Binary files ",
+    b"GIT binary patch",
 ];
 /// Lines behind `diff --git` by which GNU patch renames, copies, removes or changes modes, even of the file that comes next.
 const EXTENDED: [&[u8]; 9] = [
@@ -102,7 +111,10 @@ fn scan(mut reader: Reader<'_>, next: bool, found: &mut Vec<Spot>) {
     while let Some(whole) = reader.peek() {
         let line = unindented(content(whole));
         let is_command = line.first().is_some_and(u8::is_ascii_digit)
-            && line.iter().find(|b| !b.is_ascii_digit() && **b != b',').is_some_and(|b| matches!(b, b'a' | b'c' | b'd'));
+            && line
+                .iter()
+                .find(|b| !b.is_ascii_digit() && **b != b',')
+                .is_some_and(|b| matches!(b, b'a' | b'c' | b'd'));
         let begins = header.is_some()
             && (line.starts_with(b"@@ -")
                 || (stars && line.starts_with(b"*** "))

@@ -22,7 +22,10 @@ pub(super) fn count(mut reader: Reader<'_>, claimed: (u64, u64)) -> Counted {
     while let Some(line) = reader.peek() {
         let text = content(line);
         let after = reader.second().unwrap_or_default();
-        let signature = text == b"-- " && !after.starts_with(b" ") && !after.starts_with(b"-") && !after.starts_with(b"+");
+        // A signature, with or without its blank; a line `-- ` may be one of the hunk that takes `- ` out.
+        let more = [&b" "[..], b"-", b"+", b"@@ -", b"\\"].iter().any(|start| after.starts_with(start));
+        let signature =
+            text.trim_ascii_end() == b"--" && ((old + empty, new + empty) == claimed || (old, new) == claimed || !more);
         if signature || (text.starts_with(b"--- ") && after.starts_with(b"+++ ")) {
             break;
         }
@@ -65,7 +68,8 @@ impl PatchFile<'_> {
         let bytes = self.to_bytes();
         let hunks = self.files.iter().flat_map(|file| &file.hunks);
         let header = |hunk: &super::Hunk<'_>| {
-            fitting(&Reader { bytes: &bytes, at: hunk.at.span?.start, line: hunk.at.line }).map(|h| (hunk.at.clone(), h))
+            fitting(&Reader { bytes: &bytes, at: hunk.at.span?.start, line: hunk.at.line })
+                .map(|h| (hunk.at.clone(), h))
         };
         hunks.filter(|hunk| !hunk.unfinished).filter_map(header).collect()
     }

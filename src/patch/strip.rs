@@ -93,7 +93,8 @@ mod tests {
             ("a/nowhere.c", "b/nowhere.c", None),
             ("/dev/null", "dir/new.c", Some(1)),
         ] {
-            let text = format!("--- {old}\n+++ {new}\n{HUNK}").replace("@@ -1 +1", if old == "/dev/null" { "@@ -0,0 +1" } else { "@@ -1 +1" });
+            let text = format!("--- {old}\n+++ {new}\n{HUNK}")
+                .replace("@@ -1 +1", if old == "/dev/null" { "@@ -0,0 +1" } else { "@@ -1 +1" });
             let text = if old == "/dev/null" { text.replace("-a\n", "") } else { text };
             let patch = PatchFile::parse(text.as_bytes()).unwrap();
             assert_eq!(patch.level_for(&tree, 0..=5).unwrap(), level, "{old} {new}");

@@ -109,24 +109,31 @@ impl PatchFile<'_> {
         let headers = self.headers();
         let first = |key: &str| headers.trailers.iter().find(|t| t.key.eq_ignore_ascii_case(key));
         let address = |value: &str| value.contains("://") || value.contains('@') || value.starts_with('#');
-        let malformed = |t: &super::Trailer| Standing::Malformed { key: t.key.clone(), text: t.value.clone(), line: t.line };
+        let malformed =
+            |t: &super::Trailer| Standing::Malformed { key: t.key.clone(), text: t.value.clone(), line: t.line };
         if matches!(status, Upstream::Known { .. }) {
             return Standing::OpenEmbedded(status);
         }
         if let Some(field) = first("Upstream") {
             let lower = field.value.to_ascii_lowercase();
-            let not_applicable = ["n/a", "na", "not applicable", "none", "not upstreamable"].iter().any(|w| lower.starts_with(w));
+            let not_applicable =
+                ["n/a", "na", "not applicable", "none", "not upstreamable"].iter().any(|w| lower.starts_with(w));
             return match field.value.is_empty() {
                 true => malformed(field),
                 false => Standing::Buildroot { not_applicable, detail: field.value.clone(), line: field.line },
             };
         }
-        let said = |state: Dep3, field: &super::Trailer| Standing::Dep3 { state, detail: field.value.clone(), line: field.line };
+        let said = |state: Dep3, field: &super::Trailer| Standing::Dep3 {
+            state,
+            detail: field.value.clone(),
+            line: field.line,
+        };
         if let Some(field) = first("Applied-Upstream").filter(|f| !f.value.eq_ignore_ascii_case("no")) {
             return if field.value.is_empty() { malformed(field) } else { said(Dep3::AppliedUpstream, field) };
         }
         let origin = first("Origin");
-        let origin_word = origin.map(|f| f.value.split([',', ' ', ':']).next().unwrap_or_default().to_ascii_lowercase());
+        let origin_word =
+            origin.map(|f| f.value.split([',', ' ', ':']).next().unwrap_or_default().to_ascii_lowercase());
         if let (Some(field), Some("upstream" | "backport")) = (origin, origin_word.as_deref()) {
             return said(Dep3::FromUpstream, field);
         }
@@ -169,11 +176,17 @@ mod tests {
             ("Description: x\nForwarded: no\n\n", dep3(Dep3::NotForwarded, "no", 2)),
             ("Description: x\nForwarded: not-needed\n\n", dep3(Dep3::NotNeeded, "not-needed", 2)),
             ("Description: x\nForwarded: https://x/1\n\n", dep3(Dep3::Forwarded, "https://x/1", 2)),
-            ("Description: x\nOrigin: upstream, https://x/1\nForwarded: not-needed\n\n", dep3(Dep3::FromUpstream, "upstream, https://x/1", 2)),
+            (
+                "Description: x\nOrigin: upstream, https://x/1\nForwarded: not-needed\n\n",
+                dep3(Dep3::FromUpstream, "upstream, https://x/1", 2),
+            ),
             ("Description: x\nForwarded: yes\nApplied-Upstream: 1.2.3\n\n", dep3(Dep3::AppliedUpstream, "1.2.3", 3)),
             ("Description: x\nBug: https://x/2\n\n", dep3(Dep3::Forwarded, "https://x/2", 2)),
             ("Description: x\nOrigin: vendor\n\n", dep3(Dep3::NotForwarded, "vendor", 2)),
-            ("Description: x\nForwarded: maybe\n\n", Standing::Malformed { key: "Forwarded".into(), text: "maybe".into(), line: 2 }),
+            (
+                "Description: x\nForwarded: maybe\n\n",
+                Standing::Malformed { key: "Forwarded".into(), text: "maybe".into(), line: 2 },
+            ),
             (
                 "From: A <a@b>\nSubject: x\n\nUpstream: https://x/3\nSigned-off-by: A <a@b>\n---\n",
                 Standing::Buildroot { not_applicable: false, detail: "https://x/3".into(), line: 4 },
