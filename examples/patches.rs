@@ -73,7 +73,7 @@ fn source_of(parsed: &PatchFile<'_>, level: usize) -> Option<MemoryTree> {
         let target = file.target(level).ok()?;
         // One file that comes twice, or is renamed, is another matter.
         let path = target.old.filter(|_| file.git.as_ref().is_none_or(|g| g.rename.is_none() && g.copy.is_none()));
-        let Some(path) = path else { continue };
+        let Some(path) = path.map(|path| path.trim_start_matches("./").to_string()) else { continue };
         let (old, new) = file.names();
         let absent = file.creates() || [old, new].into_iter().flatten().any(|n| n.whole.is_some());
         if absent || tree.get(&path).is_some() {

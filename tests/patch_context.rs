@@ -169,6 +169,11 @@ fn what_gnu_patch_passes_over() {
         ),
         ("two hunks lost", format!("{first}+\n@@ -1 +1 @@\n-line 1\n+x\n@@ -2 +2 @@\n-line 2\n+y\n"), 1),
         ("a blank line behind the names", first.replace("\n@@", "\n \n@@") + second, 1),
+        (
+            "text behind git's names",
+            format!("diff --git a/b.c b/b.c\nindex 12..34 100644\n lost\n@@ -9,3 +9,3 @@\n line 9\n-line 10\n+line TEN\n line 11\n{first}"),
+            1,
+        ),
         ("names alone", format!("--- a/a.c\n+++ b/a.c\n{second}"), 1),
         ("names alone behind a hunk", format!("{first}--- a/b.c\n+++ b/b.c\n"), 1),
         ("nothing", format!("{first}{second}"), 0),

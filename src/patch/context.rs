@@ -41,6 +41,11 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                 out.extend_from_slice(&bytes[reader.at..]);
                 ("a context diff", out)
             }
+            // git's header names it, and text stands between.
+            Error::HunkWithoutFile { .. } if behind_git_header(&bytes[..start]).is_some() => {
+                let header = behind_git_header(&bytes[..start]).unwrap_or(start);
+                ("text between the names and the hunk", [&bytes[..header], &bytes[start..]].concat())
+            }
             // It has no name any more, and those behind it have none either.
             Error::HunkWithoutFile { .. } if !odd.is_empty() || start > 0 => {
                 reader.next();
@@ -82,6 +87,22 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
         odd.push(Oddity { what, at });
         bytes = Cow::Owned(new);
     }
+}
+
+/// Returns where git's header ends, if it is the last one before and no hunk has come since.
+fn behind_git_header(before: &[u8]) -> Option<usize> {
+    let mut at = before.len();
+    for line in before.split_inclusive(|b| *b == b'\n').rev() {
+        let names = [&b"index "[..], b"diff --git ", b"new mode ", b"new file mode ", b"deleted file mode "];
+        if names.iter().any(|start| line.starts_with(start)) {
+            return (at < before.len()).then_some(at);
+        }
+        if line.starts_with(b"@@ -") || line.starts_with(b"+++ ") {
+            return None;
+        }
+        at -= line.len();
+    }
+    None
 }
 
 fn begins_file(reader: &Reader<'_>) -> bool {

@@ -30,7 +30,8 @@ pub(super) fn count(mut reader: Reader<'_>, claimed: (u64, u64)) -> Counted {
             break;
         }
         match text.first() {
-            None => empty += 1,
+            // A blank line of context, or what is behind the hunk.
+            _ if text.trim_ascii().is_empty() => empty += 1,
             Some(b' ' | b'\t' | b'+' | b'-') => {
                 old += empty + u64::from(text[0] != b'+');
                 new += empty + u64::from(text[0] != b'-');
