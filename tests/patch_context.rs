@@ -99,7 +99,8 @@ fn mutated(r: &mut Random, text: &[String]) -> Vec<String> {
 
 fn bytes(lines: &[String], cut: bool) -> Vec<u8> {
     let mut out = lines.join("\n");
-    if !lines.is_empty() && !(cut && lines.last().is_some_and(|l| !l.is_empty())) {
+    let cut = cut && lines.last().is_some_and(|l| !l.is_empty());
+    if !lines.is_empty() && !cut {
         out.push('\n');
     }
     out.into_bytes()
@@ -171,7 +172,9 @@ fn what_gnu_patch_passes_over() {
         ("a blank line behind the names", first.replace("\n@@", "\n \n@@") + second, 1),
         (
             "text behind git's names",
-            format!("diff --git a/b.c b/b.c\nindex 12..34 100644\n lost\n@@ -9,3 +9,3 @@\n line 9\n-line 10\n+line TEN\n line 11\n{first}"),
+            format!(
+                "diff --git a/b.c b/b.c\nindex 12..34 100644\n lost\n@@ -9,3 +9,3 @@\n line 9\n-line 10\n+line TEN\n line 11\n{first}"
+            ),
             1,
         ),
         ("names alone", format!("--- a/a.c\n+++ b/a.c\n{second}"), 1),

@@ -228,7 +228,7 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
     // DEP-3 asks for an author and no more.
     if rules.signed_off && rules.style != Style::Dep3 {
         let signed: Vec<_> = headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case("signed-off-by")).collect();
-        let meant = (signed.is_empty()).then(|| sign_offs_meant(patch)).unwrap_or_default();
+        let meant = if signed.is_empty() { sign_offs_meant(patch) } else { Vec::new() };
         for (line, text) in &meant {
             let message = format!("a malformed `Signed-off-by:`: `{text}`");
             add("OV0245", message, *line, "write `Signed-off-by: Name <mail>` at the start of a line");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::lint;
-use crate::patch::Style;
+use crate::ops::lint::Style;
 
 /// Lints the headers of patches: subject, author, where they stand with upstream, Signed-off-by, CVE
 #[derive(Debug, clap::Args)]
