@@ -80,7 +80,8 @@ pub fn join<B: AsRef<[u8]>>(patches: impl IntoIterator<Item = B>) -> Vec<u8> {
         let complete = headers.author.as_deref().is_some_and(|a| a.contains('@')) && headers.subject.is_some();
         // `From:` and `Subject:` stand at the top.
         let mail = single && complete && !first.trim_ascii().is_empty() && mail::is_mail(patch);
-        if mail && is_from_line(first) && patch.ends_with(b"\n") && unwrap(patch).is_none() {
+        let plain = unwrap(patch).is_none() && matches!(mail::decode(patch), Ok(Cow::Borrowed(_)));
+        if mail && is_from_line(first) && patch.ends_with(b"\n") && plain {
             out.extend_from_slice(patch);
             continue;
         }
