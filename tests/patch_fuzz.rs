@@ -194,8 +194,17 @@ fn size(tree: &MemoryTree) -> usize {
 
 /// Does with a patch all that can be done with one.
 fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
-    for piece in mailbox::split(bytes) {
-        let _ = PatchFile::parse(piece);
+    for piece in mailbox::read(bytes).unwrap_or_default() {
+        let _ = PatchFile::parse(&piece);
+    }
+    let joined = mailbox::join([bytes]);
+    let back = mailbox::read(&joined).expect("what was put into a mailbox is read");
+    assert!(bytes.is_empty() || back == [bytes], "a mailbox gives the bytes back");
+    if let Ok((own, _)) = patch::as_gnu_reads(bytes) {
+        PatchFile::parse(&own).expect("what GNU patch reads is a patch");
+    }
+    if let Ok(counted) = patch::recount(bytes) {
+        assert!(patch::recount(&counted).expect("it is one") == counted, "counted once is enough");
     }
     let _ = (patch::set_trailer(bytes, "Upstream-Status", "Pending"), patch::remove_trailer(bytes, "CVE", None));
     let _ = (patch::add_trailer(bytes, "Signed-off-by", "A <a@b>"), patch::lint::upstream_status(bytes));
@@ -206,8 +215,14 @@ fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
     if let Ok(normal) = normalise(&parsed) {
         PatchFile::parse(&normal).expect("what was brought to -p1 is a patch");
     }
+    let _ = (parsed.quoted_diffs(), parsed.miscounted(), parsed.standing(), parsed.trailers());
+    let added = patch::add_trailer(bytes, "Checked-by", "X").expect("a trailer is added");
+    let removed = patch::remove_trailer(&added, "Checked-by", Some("X")).expect("a trailer is removed");
+    let had = parsed.headers().values("Checked-by").next().is_some();
+    assert!(had || removed == bytes, "added and removed is nothing:\n{}", String::from_utf8_lossy(&removed));
     let turned = reverse(&parsed);
     let tree = tree_for(&parsed, dice);
+    let _ = parsed.level_for(&tree, 0..=3);
     for options in [
         Options::default(),
         Options { fuzz: 0, ..Options::default() },
@@ -231,7 +246,8 @@ fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
         assert!(after.accepted() && after.changes == outcome.changes, "it does the same");
     }
     if let Ok(turned) = turned {
-        let _ = PatchFile::parse(&turned).map(|turned| apply(&tree, &turned, &Options::default()));
+        let turned = PatchFile::parse(&turned).expect("what was turned round is a patch");
+        let _ = apply(&tree, &turned, &Options::default());
     }
     true
 }

@@ -104,8 +104,8 @@ impl Context {
     fn say_waiting(&self, holder: Option<&Holder>) {
         let who = match holder {
             Some(Holder { pid, command, running }) => {
-                let since =
-                    running.map_or(String::new(), |time| format!(", running for {}", super::progress::duration(time)));
+                let since = running
+                    .map_or(String::new(), |time| format!(", running for {}", crate::base::text::duration(time)));
                 format!("process {pid} ({}{since})", visible::line(command))
             }
             None => "another process".to_string(),

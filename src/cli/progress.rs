@@ -8,8 +8,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::base::progress::{Picture, Progress, Running, Step, machine};
-use crate::base::visible;
 use crate::base::text::duration;
+use crate::base::visible;
 
 /// How often something is said on no terminal while nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(30);

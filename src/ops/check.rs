@@ -18,6 +18,7 @@ use crate::queue::applying;
 use crate::queue::discover::Overlays;
 use crate::queue::series::{Entry, Series};
 use crate::queue::source::{self, Source};
+use crate::queue::stored;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What `check` is asked for.
@@ -219,8 +220,18 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         })
         .collect();
     let mut warnings = Vec::new();
-    for (_, both) in &paired {
-        warnings.extend(both.iter().flat_map(|(_, source)| source.warnings.iter().cloned()));
+    for (queue, source) in paired.iter().filter_map(|(_, both)| both.as_ref().ok()) {
+        warnings.extend(source.warnings.iter().cloned());
+        warnings.extend(queue.patches.iter().flat_map(|entry| stored::warnings(&entry.path, &entry.bytes)));
+        for before in applying::before(source) {
+            let odd = patch::as_gnu_reads(before.bytes).map(|(_, odd)| odd).unwrap_or_default();
+            warnings.extend(odd.first().map(|odd| Warning {
+                code: "OV0254",
+                message: format!("{}, line {}: {}", before.title, odd.at.line, odd.what),
+                place: None,
+                hint: None,
+            }));
+        }
     }
     let packages: Vec<Package> = paired
         .into_par_iter()

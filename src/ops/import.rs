@@ -1,6 +1,6 @@
 //! `import`: patches from elsewhere into a queue: a mailbox, files, a quilt series, commits, an address.
 //!
-//! Bytes are kept as they are, unless names have to be brought to `-p1`. Nothing is run; an address is fetched by Nix.
+//! Bytes are kept as they are, unless names have to be brought to `-p1` or a mail has to be decoded. Nothing is run; an address is fetched by Nix.
 
 use std::path::{Path, PathBuf};
 
@@ -22,13 +22,10 @@ use crate::queue::error::Error as QueueError;
 use crate::queue::facts;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::stored::checked_bytes;
+use crate::queue::stored::{self, checked_bytes};
 use crate::queue::{commits, session};
 use crate::targets::engine;
 use crate::view::{Block, Document, Role, Text};
-
-/// The line with which `export` begins a message that has none.
-const NO_COMMIT: &[u8] = b"From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n";
 
 /// What `import` is asked for.
 #[derive(Debug, Clone)]
@@ -41,6 +38,8 @@ pub struct Options {
     pub overlay: Option<Choice>,
     /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
+    /// How many leading directories the names in the patches have, where the user says so.
+    pub strip: Option<usize>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether Nix is not asked about the package.
@@ -117,7 +116,8 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
                 hint: Some("its text is as it was; `overlayctl header` changes the subject".into()),
             });
         }
-        let (bytes, subject) = checked_bytes(&patch.path, &patch.bytes, patch.level)?;
+        let (bytes, subject) = checked_bytes(&patch.path, &patch.bytes, options.strip.or(patch.level))?;
+        warnings.extend(stored::warnings(&patch.path, &bytes));
         if wanted.iter().any(|w| w.bytes == bytes) {
             already += 1;
         } else {
@@ -254,20 +254,12 @@ fn directory(dir: &Path) -> Result<Vec<Coming>, Error> {
 
 /// Reads the patches of a mailbox, or the one of a patch file.
 fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
-    let pieces = mailbox::split(bytes);
-    let single = pieces.len() <= 1;
-    let mut coming = Vec::new();
-    for piece in pieces {
-        // What `export` put around a patch goes again, so that the patch comes back to the byte.
-        let bytes = match piece.strip_prefix(NO_COMMIT) {
-            Some(inner) => inner.strip_suffix(b"\n").filter(|p| p.ends_with(b"\n")).unwrap_or(inner),
-            None => piece,
-        };
-        if single || !is_cover_letter(bytes) {
-            coming.push(Coming { path: path.to_path_buf(), bytes: bytes.to_vec(), level: None, reversed: false });
-        }
+    let mut pieces = mailbox::read(bytes).map_err(|e| Error::Patch(e.in_file(path)))?;
+    if pieces.len() > 1 {
+        pieces.retain(|piece| !is_cover_letter(piece));
     }
-    Ok(coming)
+    let coming = |bytes| Coming { path: path.to_path_buf(), bytes, level: None, reversed: false };
+    Ok(pieces.into_iter().map(|piece| coming(piece.into_owned())).collect())
 }
 
 /// Says whether a message changes no file.

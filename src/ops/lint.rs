@@ -9,8 +9,9 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
-use crate::patch::PatchFile;
+pub use crate::patch::Style;
 use crate::patch::lint::{self, Rules, Upstream};
+use crate::patch::{Headers, PatchFile};
 use crate::queue::discover::Overlays;
 use crate::queue::series::Entry;
 use crate::view::{Document, Role, Text};
@@ -31,6 +32,8 @@ pub struct Linted {
 pub struct Package {
     /// Its attribute path.
     pub attr: AttrPath,
+    /// The convention by which its headers were read.
+    pub style: Style,
     /// The CVEs that its queue fixes.
     pub cves: BTreeSet<String>,
     /// Its patches, in order.
@@ -51,11 +54,11 @@ pub struct Patch {
     pub findings: Vec<lint::Finding>,
 }
 
-/// Lints the patches of queues; of all that are patched when `attrs` is empty.
+/// Lints the patches of queues; of all that are patched when `attrs` is empty. Each queue is read by the style that it follows, unless one is named.
 ///
 /// # Errors
 /// Those of reading the queues.
-pub fn lint(workspace: &Workspace, attrs: &[String]) -> Result<Linted, Error> {
+pub fn lint(workspace: &Workspace, attrs: &[String], style: Option<Style>) -> Result<Linted, Error> {
     let overlays = Overlays::read(workspace, None)?;
     let attrs = match attrs {
         [] => overlays.packages(workspace),
@@ -64,18 +67,21 @@ pub fn lint(workspace: &Workspace, attrs: &[String]) -> Result<Linted, Error> {
     let mut packages = Vec::new();
     for attr in attrs {
         let series = overlays.queue(workspace, &attr)?;
-        let patches: Vec<Patch> = series.patches.iter().map(patch).collect();
+        let headers = series.patches.iter().filter_map(|e| Some(PatchFile::parse(&e.bytes).ok()?.headers()));
+        let headers: Vec<Headers> = headers.collect();
+        let style = style.unwrap_or_else(|| Style::of(&headers));
+        let patches: Vec<Patch> = series.patches.iter().map(|entry| patch(entry, style)).collect();
         let cves = patches.iter().flat_map(|p| p.cves.iter().cloned()).collect();
-        packages.push(Package { attr, cves, patches });
+        packages.push(Package { attr, style, cves, patches });
     }
     let clean = packages.iter().all(|p| p.patches.iter().all(|p| p.findings.is_empty()));
     Ok(Linted { clean, packages })
 }
 
-fn patch(entry: &Entry) -> Patch {
+fn patch(entry: &Entry, style: Style) -> Patch {
     let name = entry.name();
     let (findings, cves) = match PatchFile::parse(&entry.bytes) {
-        Ok(parsed) => (lint::lint(&name, &parsed, &Rules::default()), lint::cves(&name, &parsed)),
+        Ok(parsed) => (lint::lint(&name, &parsed, &Rules { style, ..Rules::default() }), lint::cves(&name, &parsed)),
         Err(error) => {
             let line = error.place().and_then(|p| p.line_col).map_or(0, |at| at.line);
             let finding =

@@ -21,7 +21,7 @@ use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{self, Choice};
 use crate::queue::facts::{self, Known};
 use crate::queue::rewrite::{diff, from_root, make_visible};
-use crate::queue::stored::{QueuedPatch, checked, checked_bytes, enqueue, touched_files};
+use crate::queue::stored::{self, QueuedPatch, checked, checked_bytes, enqueue, touched_files};
 use crate::queue::trial::{self, Trial};
 use crate::queue::{Steps, fetch};
 
@@ -38,6 +38,8 @@ pub struct Options {
     pub overlay: Option<Choice>,
     /// Whether the overlay is a new one, and where; in the place by custom when that is `None`.
     pub new_overlay: Option<Option<PathBuf>>,
+    /// How many leading directories the names in the patches have, where the user says so.
+    pub strip: Option<usize>,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// The place in the queue, from 1.
@@ -109,7 +111,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     }
     let mut touched = Vec::new();
     // Read once: what was typed may be a pipe.
-    let given: Vec<_> = options.files.iter().map(|path| checked(path)).collect::<Result<_, _>>()?;
+    let given: Vec<_> = options.files.iter().map(|path| checked(path, options.strip)).collect::<Result<_, _>>()?;
     touched.extend(given.iter().flat_map(|(bytes, _)| touched_files(bytes)));
     let known = match options.offline {
         true => Known::default(),
@@ -138,12 +140,13 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         return Err(queue::Error::NothingCross.into());
     }
     let mut coming = Coming::default();
-    for (bytes, subject) in given {
+    for (path, (bytes, subject)) in options.files.iter().zip(given) {
+        warnings.extend(stored::warnings(path, &bytes));
         coming.0.push(Incoming::File { bytes, subject });
     }
     for url in &options.fetch {
         let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
-        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, None)?;
+        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, options.strip)?;
         touched.extend(touched_files(&bytes));
         warnings.extend(fetched.warning);
         match fetched.element {

@@ -29,6 +29,8 @@ pub struct Options {
     pub nixpkgs: Option<String>,
     /// Whether patches that need fuzz are rewritten too.
     pub allow_fuzz: bool,
+    /// Whether counts in hunk headers that are wrong are put right first.
+    pub recount: bool,
     /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether the result is not evaluated before it is written.
@@ -79,8 +81,14 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
             applying::between(&attr.to_string(), &mut tree, &source, i)?;
             let fuzz = if options.allow_fuzz { patch::Options::default().fuzz } else { 0 };
             let how = patch::Options { strip: source.strip, fuzz, ..patch::Options::default() };
-            let bytes = match patch::refresh(&tree, &entry.parse()?, &how)? {
-                New::Unchanged => kept.bytes.clone(),
+            let in_file = |e: patch::Error| Error::Patch(e.in_file(&entry.path));
+            let counted = match options.recount {
+                true => patch::recount(&kept.bytes).map_err(in_file)?,
+                false => kept.bytes.clone(),
+            };
+            let parsed = patch::PatchFile::parse(&counted).map_err(in_file)?;
+            let bytes = match patch::refresh(&tree, &parsed, &how)? {
+                New::Unchanged => counted,
                 New::Rewritten(bytes) => bytes,
                 New::Rejected(outcome) => {
                     let refused = QueueError::DoesNotApply {

@@ -13,12 +13,12 @@ use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
-use crate::patch::PatchFile;
 use crate::patch::lint::{self, Upstream};
+use crate::patch::{Dep3, PatchFile, Standing, date};
 use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, InEffect, Model};
 use crate::queue::series::Entry;
-use crate::queue::{date, session};
+use crate::queue::session;
 use crate::view::{Block, Document, Role, Table, Text};
 
 /// What `status` is asked for.
@@ -74,8 +74,10 @@ pub struct Patch {
     pub path: PathBuf,
     /// What it says it does.
     pub subject: String,
-    /// Where it stands with upstream.
+    /// Where it stands with upstream, by its `Upstream-Status:`.
     pub upstream_status: Upstream,
+    /// Where it stands with upstream, in the words of its own convention.
+    pub upstream: Standing,
     /// Whether it applies; `None` when that was not looked at.
     pub applies: Option<State>,
     /// Its age by its `Date:`, in days.
@@ -158,13 +160,15 @@ fn effect(model: &Model, attr: &AttrPath, entry: &Entry) -> InEffect {
 }
 
 fn patch(entry: &Entry, applies: Option<State>, in_effect: InEffect, now: i64) -> Patch {
-    let headers = PatchFile::parse(&entry.bytes).map(|p| p.headers()).unwrap_or_default();
+    let parsed = PatchFile::parse(&entry.bytes);
+    let headers = parsed.as_ref().map(|p| p.headers()).unwrap_or_default();
     let signed = headers.values("Signed-off-by").last().map(str::to_string);
     let written = headers.date.as_deref().and_then(date::read);
     Patch {
         path: entry.path.clone(),
         subject: entry.subject(),
         upstream_status: lint::upstream_status(&entry.bytes),
+        upstream: parsed.map_or(Standing::OpenEmbedded(Upstream::Missing), |p| p.standing()),
         applies,
         in_effect,
         age_days: written.map(|(seconds, _)| (now - seconds).div_euclid(86_400)),
@@ -199,10 +203,19 @@ impl Outcome for Status {
                     0 => (package.attr.to_string(), format!(" {}", package.name.clone().unwrap_or_default())),
                     _ => (String::new(), String::new()),
                 };
-                let (role, upstream) = match &patch.upstream_status {
-                    Upstream::Known { status, .. } => (Role::Plain, status.word()),
-                    Upstream::Malformed { .. } => (Role::Warn, "malformed"),
-                    Upstream::Missing => (Role::Warn, "not said"),
+                let (role, upstream) = match &patch.upstream {
+                    Standing::OpenEmbedded(Upstream::Known { status, .. }) => (Role::Plain, status.word()),
+                    Standing::OpenEmbedded(Upstream::Malformed { .. }) | Standing::Malformed { .. } => {
+                        (Role::Warn, "malformed")
+                    }
+                    Standing::OpenEmbedded(Upstream::Missing) => (Role::Warn, "not said"),
+                    Standing::Dep3 { state: Dep3::AppliedUpstream, .. } => (Role::Plain, "applied upstream"),
+                    Standing::Dep3 { state: Dep3::FromUpstream, .. } => (Role::Plain, "from upstream"),
+                    Standing::Dep3 { state: Dep3::Forwarded, .. } => (Role::Plain, "forwarded"),
+                    Standing::Dep3 { state: Dep3::NotForwarded, .. } => (Role::Plain, "not forwarded"),
+                    Standing::Dep3 { state: Dep3::NotNeeded, .. } => (Role::Plain, "not needed"),
+                    Standing::Buildroot { not_applicable: true, .. } => (Role::Plain, "N/A"),
+                    Standing::Buildroot { .. } => (Role::Plain, "linked"),
                 };
                 let (fit, applies) = match (patch.applies, &package.failure) {
                     (Some(state @ (State::Clean | State::Offset)), _) => (Role::Good, state.words()),

@@ -175,6 +175,17 @@ impl<T: Tree> FileRun<'_, '_, T> {
             hunks: Vec::new(),
         };
         let Some(before) = found.map(|p| work.get(&p)).transpose()?.flatten() else {
+            let (old, new) = self.diff.names();
+            let whole = |name: &FileName| {
+                super::names::strip_name(name.whole.as_deref()?, self.options.strip).map(str::to_string)
+            };
+            let meant = [old, new].into_iter().flatten().filter_map(whole);
+            for path in meant.filter(|path| super::names::safe(path).is_ok()) {
+                if work.get(&path)?.is_some() {
+                    self.skip(&mut outcome, Skip::BlankInName, None);
+                    return Ok(outcome);
+                }
+            }
             if deletes > Absent::No && creates == Absent::No {
                 // The next patch would delete the file, which does not exist.
                 self.skip(&mut outcome, Skip::Missing, None);
@@ -236,11 +247,14 @@ impl<T: Tree> FileRun<'_, '_, T> {
             return Ok(outcome);
         }
         match (before, there) {
-            (Some(before), None) => {
+            // GNU patch writes over what is there.
+            (Some(before), there) => {
                 // A file that another rename of this patch has put there is not this one's to take away.
                 if renames && !matches!(work.changes.get(&from), Some(Some(_))) {
                     work.changes.insert(from, None);
                 }
+                outcome.already_applied =
+                    !renames && self.diff.hunks.is_empty() && there.is_some_and(|there| there.bytes == before.bytes);
                 self.change(work, &mut outcome, before, to, true)?;
             }
             (None, Some(there)) => {
@@ -248,11 +262,6 @@ impl<T: Tree> FileRun<'_, '_, T> {
                 outcome.already_applied = outcome.hunks.iter().all(|h| h.already_applied);
             }
             (None, None) => self.skip(&mut outcome, Skip::Missing, None),
-            (Some(before), Some(there)) => {
-                self.skip(&mut outcome, Skip::Exists, Some(&there));
-                outcome.already_applied =
-                    !renames && (before.bytes == there.bytes || outcome.hunks.iter().any(|h| h.already_applied));
-            }
         }
         Ok(outcome)
     }
@@ -348,6 +357,17 @@ impl<T: Tree> FileRun<'_, '_, T> {
         }
         if failed && !existed && bytes.is_empty() {
             return Ok(());
+        }
+        if !existed {
+            // GNU patch makes nothing below what is a file before the patch, and no file where the patch takes a folder away.
+            let unreadable = |e: std::io::Error| Error::Unreadable { path: path.clone(), why: e.to_string() };
+            let below = path.match_indices('/').map(|(at, _)| self.tree.read(&path[..at]).map_err(unreadable));
+            let below_file = below.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().any(|file| !file.is_link());
+            let folder = format!("{path}/");
+            if below_file || work.changes.range(folder.clone()..).next().is_some_and(|(p, _)| p.starts_with(&folder)) {
+                outcome.skipped = Some(Skip::NotRegular);
+                return Ok(());
+            }
         }
         let wanted = self.new_mode().filter(|m| self.old_mode() != Some(*m));
         let mode = wanted.unwrap_or(before.mode);

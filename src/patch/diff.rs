@@ -1,10 +1,12 @@
 //! Writes unified diffs between files and trees as git does (`a/` and `b/`, extended headers, three lines of context).
 //!
-//! Deterministic: the same trees give the same bytes, files in the order of their paths. No `index` lines, as these need
-//! object names that nothing reads; no renames: a renamed file is removed and made. Must not read anything.
+//! Deterministic: the same trees give the same bytes, files in the order of their paths. `index` lines only where GNU patch reads them;
+//! no renames, save of binary files: a renamed file is removed and made. Must not read anything.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use sha1::{Digest as _, Sha1};
 use similar::{Algorithm, DiffOp, DiffTag};
 
 use super::error::Error;
@@ -16,7 +18,7 @@ use super::tree::{File, MemoryTree};
 const CONTEXT: usize = 3;
 /// How git's name of an empty file begins.
 pub(super) const EMPTY_BLOB: &str = "e69de29";
-/// git calls a file binary when there is a NUL among so many bytes.
+/// Among so many bytes git looks for a NUL.
 const BINARY_LOOK: usize = 8000;
 
 /// Returns the patch (for `-p1`) that turns one tree into the other; empty when they are equal.
@@ -27,11 +29,56 @@ pub fn diff_trees(before: &MemoryTree, after: &MemoryTree) -> Result<Vec<u8>, Er
     let mut paths: Vec<&str> = before.iter().chain(after.iter()).map(|(path, _)| path).collect();
     paths.sort_unstable();
     paths.dedup();
+    // GNU patch makes no file where the same patch takes a folder away, nor the reverse.
+    let made = |path: &str| before.get(path).is_none() && after.get(path).is_some();
+    let gone = |path: &str| before.get(path).is_some() && after.get(path).is_none();
+    for path in &paths {
+        for (at, _) in path.match_indices('/') {
+            let folder = &path[..at];
+            if (gone(folder) && made(path)) || (made(folder) && gone(path)) {
+                let why = "a file becomes a folder, or a folder a file, which GNU patch cannot do in one patch";
+                return Err(Error::CannotDiff { path: folder.to_string(), why });
+            }
+        }
+    }
     let mut out = Vec::new();
+    // What is binary can change its name, as long as its contents stay.
+    let mut renames: BTreeMap<&str, &str> = BTreeMap::new();
+    for new in paths.iter().copied().filter(|path| made(path)) {
+        let file = after.get(new).filter(|file| is_binary(&file.bytes));
+        let free = |old: &&str| gone(old) && before.get(old) == file && !renames.values().any(|taken| taken == old);
+        if let Some(old) = file.and_then(|_| paths.iter().copied().find(free)) {
+            renames.insert(new, old);
+        }
+    }
     for path in paths {
-        out.extend(diff_file(path, before.get(path), after.get(path))?);
+        match renames.get(path) {
+            Some(old) => out.extend_from_slice(rename(old, path).as_bytes()),
+            None if renames.values().any(|old| *old == path) => {}
+            None => out.extend(diff_file(path, before.get(path), after.get(path))?),
+        }
     }
     Ok(out)
+}
+
+fn rename(old: &str, new: &str) -> String {
+    let (a, b) = (format!("a/{old}"), format!("b/{new}"));
+    let names = match old.contains(' ') || new.contains(' ') {
+        true => format!("{} {}", in_quotes(&a), in_quotes(&b)),
+        false => format!("{} {}", quoted(&a), quoted(&b)),
+    };
+    format!("diff --git {names}\nsimilarity index 100%\nrename from {}\nrename to {}\n", quoted(old), quoted(new))
+}
+
+/// git calls a file binary when there is a NUL among its first bytes.
+fn is_binary(bytes: &[u8]) -> bool {
+    memchr::memchr(0, &bytes[..bytes.len().min(BINARY_LOOK)]).is_some()
+}
+
+/// The beginning of git's name of a file.
+fn object(bytes: &[u8]) -> String {
+    let digest = Sha1::new().chain_update(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize();
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()[..7].to_string()
 }
 
 /// Returns the diff of one file; empty when both are equal.
@@ -66,12 +113,15 @@ pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>
         (Some(x), Some(y)) => {
             if x.mode != y.mode {
                 let _ = write!(head, "old mode {:06o}\nnew mode {:06o}\n", x.mode, y.mode);
+            } else if x.is_link() {
+                // Only by this line does GNU patch know that it is a link.
+                let _ = writeln!(head, "index {}..{} {:06o}", object(&x.bytes), object(&y.bytes), y.mode);
             }
         }
     }
     let bytes = |file: Option<&File<'_>>| file.map(|f| f.bytes.to_vec()).unwrap_or_default();
     let (old, new) = (bytes(before), bytes(after));
-    if [&old, &new].into_iter().any(|b| memchr::memchr(0, &b[..b.len().min(BINARY_LOOK)]).is_some()) {
+    if old != new && (is_binary(&old) || is_binary(&new)) {
         return Err(Error::CannotDiff { path: path.to_string(), why: "it is binary" });
     }
     let hunks = diff_bytes(&old, &new);
@@ -182,7 +232,7 @@ mod tests {
             "diff --git a/a b b/a b\n--- a/a b\t\n+++ b/a b\t\n@@ -1 +1 @@\n-x\n+y\n\
              diff --git a/empty b/empty\nnew file mode 100644\nindex 0000000..e69de29\n\
              diff --git a/gone b/gone\ndeleted file mode 100644\n--- a/gone\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-1\n-2\n\\ No newline at end of file\n\
-             diff --git a/l b/l\n--- a/l\n+++ b/l\n@@ -1 +1 @@\n-t\n\\ No newline at end of file\n+u\n\\ No newline at end of file\n\
+             diff --git a/l b/l\nindex 32f64f4..f3c6c3c 120000\n--- a/l\n+++ b/l\n@@ -1 +1 @@\n-t\n\\ No newline at end of file\n+u\n\\ No newline at end of file\n\
              diff --git a/new b/new\nnew file mode 100755\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+n\n\\ No newline at end of file\n\
              diff --git a/run b/run\nold mode 100644\nnew mode 100755\n"
         );

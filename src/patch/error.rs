@@ -73,8 +73,10 @@ pub enum Error {
         at: Spot,
     },
     /// A line `@@ -...` without a file name before it.
-    #[error("a hunk without a file name before it")]
+    #[error("a hunk without a file name before it{}", should_be(", behind lines that no hunk counts; the header before it", .right))]
     HunkWithoutFile {
+        /// The header that the hunk before it would need.
+        right: Option<String>,
         /// The hunk.
         at: Spot,
     },
@@ -91,16 +93,20 @@ pub enum Error {
         at: Spot,
     },
     /// The patch ends within a hunk.
-    #[error("the patch ends within a hunk: {missing} more lines are promised by its header")]
+    #[error("the patch ends within a hunk: {missing} more lines are promised by its header{}", should_be("; if none is missing, it", .right))]
     TruncatedHunk {
+        /// The header for the lines that are there.
+        right: Option<String>,
         /// How many lines of either side are missing.
         missing: u64,
         /// The header of the hunk.
         at: Spot,
     },
     /// A line within a hunk that is no line of a hunk, or one more than the header counts.
-    #[error("the hunk does not hold the lines that its header counts")]
+    #[error("the hunk does not hold the lines that its header counts{}", should_be("; the header", .right))]
     BadCounts {
+        /// The header for the lines that are there.
+        right: Option<String>,
         /// The first line that does not fit.
         at: Spot,
     },
@@ -160,6 +166,28 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
+    /// It fits, but not as it would be written.
+    #[error("the patch cannot be refreshed: lines of it contradict each other")]
+    CannotRefresh {
+        /// The first file.
+        at: Spot,
+    },
+    /// The commit of a submodule changes: there is no file to change.
+    #[error("the patch changes the submodule `{name}`, which is no file of the source")]
+    Submodule {
+        /// The name as the patch has it.
+        name: String,
+        /// The file's header.
+        at: Spot,
+    },
+    /// A mail whose text is in a charset that is not known, or not in the one that it names.
+    #[error("the mail has {what}, which cannot be decoded")]
+    CannotDecode {
+        /// `text in the charset ...`.
+        what: String,
+        /// The line.
+        at: Spot,
+    },
     /// Past [`super::MAX_PATCH_BYTES`] or [`super::MAX_LINE_BYTES`].
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
@@ -208,6 +236,10 @@ pub enum Error {
     },
 }
 
+fn should_be(what: &str, right: &Option<String>) -> String {
+    right.as_ref().map_or_else(String::new, |header| format!("{what} should be `{header}`"))
+}
+
 impl Error {
     /// Returns where in the patch it is, if it is there.
     pub fn spot(&self) -> Option<&Spot> {
@@ -220,11 +252,11 @@ impl Error {
             | CombinedDiff { at }
             | BinaryWithoutData { at, .. }
             | BinaryPatch { at, .. }
-            | HunkWithoutFile { at }
+            | HunkWithoutFile { at, .. }
             | BadHunkHeader { at }
             | HugeCount { at }
             | TruncatedHunk { at, .. }
-            | BadCounts { at }
+            | BadCounts { at, .. }
             | HeaderWithoutHunk { at }
             | LeavesTree { at, .. }
             | Device { at, .. }
@@ -232,6 +264,9 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
+            | CannotDecode { at, .. }
+            | CannotRefresh { at }
+            | Submodule { at, .. }
             | TooLarge { at, .. } => Some(at),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
         }
@@ -249,11 +284,11 @@ impl Error {
             | CombinedDiff { at }
             | BinaryWithoutData { at, .. }
             | BinaryPatch { at, .. }
-            | HunkWithoutFile { at }
+            | HunkWithoutFile { at, .. }
             | BadHunkHeader { at }
             | HugeCount { at }
             | TruncatedHunk { at, .. }
-            | BadCounts { at }
+            | BadCounts { at, .. }
             | HeaderWithoutHunk { at }
             | LeavesTree { at, .. }
             | Device { at, .. }
@@ -261,6 +296,9 @@ impl Error {
             | StripTooDeep { at, .. }
             | CannotNormalise { at, .. }
             | CannotReverse { at, .. }
+            | CannotDecode { at, .. }
+            | CannotRefresh { at }
+            | Submodule { at, .. }
             | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
             CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
         }
@@ -297,6 +335,9 @@ impl Coded for Error {
             BadQueueName { .. } => "OV0223",
             Unreadable { .. } => "OV0224",
             CannotReverse { .. } => "OV0225",
+            CannotDecode { .. } => "OV0226",
+            CannotRefresh { .. } => "OV0227",
+            Submodule { .. } => "OV0228",
         }
     }
 
@@ -312,7 +353,7 @@ impl Coded for Error {
             }
             HunkWithoutFile { .. } | HeaderWithoutHunk { .. } => "a part of the patch was lost; take it again whole",
             BadHunkHeader { .. } | BadCounts { .. } => {
-                "the hunk was edited by hand or by a mailer; make the patch again, or run it through `recountdiff`"
+                "the hunk was edited by hand or by a mailer; make the patch again, or put the counts right with `overlayctl refresh --recount`"
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
             TruncatedHunk { .. } => {
@@ -326,6 +367,11 @@ impl Coded for Error {
             CannotReverse { .. } => {
                 "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
             }
+            CannotRefresh { .. } => "make the patch again from the source as it is with the patch and without it",
+            Submodule { .. } => {
+                "leave that file out of the patch, and give the package a source in which the submodule is at the commit that you want"
+            }
+            CannotDecode { .. } => "save the mail in UTF-8, or take the patch from `git format-patch`",
             CannotDiff { why: "it is binary", .. } => {
                 "GNU patch, which nixpkgs calls, cannot apply a binary change: bring the file in through the package's \
                  `postPatch` (cp ${./FILE} PATH) and leave it out of the commit"
@@ -393,6 +439,9 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
     "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
     "OV0225" "Cannot be reversed" "A series applies the patch with -R. It is turned round so that the queue can hold it, which works for text: what a copy or a binary change takes back is not in the patch."
+    "OV0226" "A mail that cannot be decoded" "The message of a mail is recoded to UTF-8, as `git mailinfo` does, from the charset that its `Content-Type:` names. This charset is not known, or the text is not in it."
+    "OV0227" "Cannot be refreshed" "The patch fits, with an offset or fuzz, but written anew it would not do the same: a header says that the file goes, and a hunk that lines stay, or the like."
+    "OV0228" "A submodule" "The patch changes which commit a submodule is at (`Subproject commit ...`). A package's source has the files of the submodule and not the reference, so no tool can apply it there."
     "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
     "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
     "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."
@@ -403,6 +452,11 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0247" "A malformed CVE line" "It is `CVE: CVE-YYYY-NNNN`, several separated by blanks."
     "OV0248" "CR LF in a patch" "The patch itself has CR LF line ends. `patch` takes the CRs off every line, so it fits sources with LF only, and not those with CR LF."
     "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
+    "OV0250" "Nothing about upstream" "Each convention has its field. DEP-3: `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`; Buildroot: `Upstream:` with the address of the commit or of the request, or `N/A` and the reason."
+    "OV0251" "A malformed field about upstream" "DEP-3's `Forwarded:` is `no`, `not-needed`, `yes` or an address; other fields hold something."
+    "OV0252" "A diff quoted in a message" "GNU patch looks for diffs behind blanks, tabs and the letter X, and reads names and git headers that no hunk follows. It would apply what a message only quotes, or ask for the file and fail. `edit` and `finish` write such lines behind a `|`, which no patch reads, and take it off again."
+    "OV0253" "Lines that a hunk does not count" "Behind a hunk stand lines that look like its own. `patch` passes over them without a word, so a part of the change is lost. The header that would count them is named; `refresh --recount` writes it."
+    "OV0254" "A patch that is read as GNU patch reads it" "A patch that the package has already, from nixpkgs or fetched, is a context diff, or holds what GNU patch passes over without a word. It is applied as the build applies it. For the patches of a queue that is an error."
 };
 
 #[cfg(test)]
@@ -417,7 +471,7 @@ mod tests {
         assert_eq!(codes.len(), EXPLANATIONS.len());
         let some = Error::BadQueueName { name: "x".into() };
         assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 35, "a new variant needs an explanation");
+        assert_eq!(codes.len(), 43, "a new variant needs an explanation");
         assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

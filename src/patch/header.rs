@@ -4,9 +4,12 @@
 //! them (<https://dep-team.pages.debian.net/deps/dep3/>) and trailers as in git-interpret-trailers(1). Must not change
 //! anything: trailers are edited in `trailer`.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
-use super::encoded_word::decode_words;
+use super::decode::{repaired, words};
+use super::mailbox;
 use super::patch_file::PatchFile;
 use crate::base::span::Span;
 
@@ -51,6 +54,13 @@ impl PatchFile<'_> {
     pub fn headers(&self) -> Headers {
         read(self.preamble())
     }
+
+    /// Returns the trailers that `git interpret-trailers --parse` finds in the message.
+    pub fn trailers(&self) -> Vec<Trailer> {
+        let all = lines(self.preamble());
+        let Layout { text, end, .. } = layout(&all);
+        fields(&all, trailer_block(&all, text, end), trailer)
+    }
 }
 
 /// Mail headers that are no trailers.
@@ -84,6 +94,7 @@ const MAIL: &[&str] = &[
 /// Trailers that count wherever they stand at the beginning of a line.
 const KNOWN: &[&str] = &[
     "upstream-status",
+    "upstream",
     "signed-off-by",
     "cve",
     "origin",
@@ -136,183 +147,216 @@ pub(super) fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     (plain && spaced).then(|| Some((std::str::from_utf8(key).ok()?, rest))).flatten()
 }
 
-pub(super) fn is_from_line(line: &[u8]) -> Option<&str> {
-    let rest = std::str::from_utf8(line.strip_prefix(b"From ")?).ok()?;
-    let sender = rest.split_ascii_whitespace().next()?;
-    (rest.len() > sender.len() && rest.contains(':')).then_some(sender)
-}
-
 /// The parts of a preamble, as line numbers.
 pub(super) struct Layout {
-    /// Lines of the header block at the top (mail or DEP-3), past the `From ` line.
-    pub(super) block: std::ops::Range<usize>,
+    /// Lines above the `From ` line of a mail: tags that somebody put there.
+    pub(super) above: Range<usize>,
+    /// Lines of the header block (mail or DEP-3), past the `From ` line.
+    pub(super) block: Range<usize>,
+    /// The line behind the header block and the headers that stand in the body, as `git am` takes them.
+    pub(super) text: usize,
     /// The last line of the message: `---` or the end.
     pub(super) end: usize,
 }
 
 pub(super) fn layout(all: &[Line<'_>]) -> Layout {
-    let mut first = 0;
-    while all.get(first).is_some_and(|l| l.text.trim_ascii().is_empty()) {
-        first += 1;
-    }
-    if all.get(first).is_some_and(|l| is_from_line(l.text).is_some()) {
+    let folded = |i: usize, first: usize| i > first && all[i].text.first().is_some_and(|b| *b == b' ' || *b == b'\t');
+    let tagged = |i: usize| blank(&all[i]) || folded(i, 0) || field(all[i].text).is_some();
+    let from = (0..all.len()).find(|&i| !tagged(i)).filter(|&i| mailbox::is_from_line(all[i].text));
+    let mut first = from.map_or_else(|| (0..all.len()).find(|&i| !blank(&all[i])).unwrap_or(all.len()), |i| i + 1);
+    let above = 0..from.filter(|&i| !all[..i].iter().all(blank)).unwrap_or(0);
+    if from.is_none() && all.get(first).is_some_and(|l| mailbox::is_from_line(l.text)) {
         first += 1;
     }
     let mut last = first;
-    while let Some(line) = all.get(last) {
-        let folded = last > first && line.text.first().is_some_and(|b| *b == b' ' || *b == b'\t');
-        if !(folded || field(line.text).is_some()) {
-            break;
-        }
+    while last < all.len() && (folded(last, first) || field(all[last].text).is_some()) {
         last += 1;
     }
     // A block is one when a blank line, `---` or the end closes it; otherwise it is text.
-    let closed = all.get(last).is_none_or(|l| l.text.trim_ascii().is_empty() || l.text == b"---");
+    let closed = all.get(last).is_none_or(|l| blank(l) || ends_message(l));
     let block = if closed { first..last } else { first..first };
-    let end = (block.end..all.len()).find(|&i| all[i].text == b"---").unwrap_or(all.len());
-    Layout { block, end }
+    let end = (block.end..all.len()).find(|&i| ends_message(&all[i])).unwrap_or(all.len());
+    let mut text = block.end;
+    if has_mail_header(all, &block) {
+        let start = (text..end).find(|&i| !blank(&all[i])).unwrap_or(end);
+        let in_body = |i: usize| field(all[i].text).is_some_and(|(key, _)| matches!(key, "From" | "Subject" | "Date"));
+        let behind = (start..end).find(|&i| !(in_body(i) || folded(i, start))).unwrap_or(end);
+        if behind > start && all.get(behind).is_none_or(|l| blank(l) || ends_message(l)) {
+            text = behind;
+        }
+    }
+    Layout { above, block, text, end }
 }
 
-/// Returns the message of a preamble: behind the mail headers, or all of it (`true`) when it has none; without `---` and what follows.
-pub(super) fn body(preamble: &[u8]) -> (&[u8], bool) {
+pub(super) fn blank(line: &Line<'_>) -> bool {
+    line.text.trim_ascii().is_empty()
+}
+
+fn ends_message(line: &Line<'_>) -> bool {
+    line.text.trim_ascii_end() == b"---"
+}
+
+/// Returns the message of a preamble: behind the mail headers (and what stands above them), or all of it (`true`) when it has none; without
+/// `---` and what follows.
+pub(super) fn body(preamble: &[u8]) -> (Vec<u8>, bool) {
     let all = lines(preamble);
-    let Layout { block, end } = layout(&all);
+    let Layout { above, block, text, end } = layout(&all);
     let mail = has_mail_header(&all, &block);
-    let start = all.get(block.end).map_or(preamble.len(), |l| l.start);
-    let stop = all.get(end).map_or(preamble.len(), |l| l.start);
-    if mail { (&preamble[start..stop.max(start)], false) } else { (&preamble[..stop], true) }
+    let at = |line: usize| all.get(line).map_or(preamble.len(), |l| l.start);
+    match mail {
+        true => ([&preamble[..at(above.end)], &preamble[at(text)..at(end).max(at(text))]].concat(), false),
+        false => (preamble[..at(end)].to_vec(), true),
+    }
 }
 
 fn read(preamble: &[u8]) -> Headers {
     let all = lines(preamble);
-    let Layout { block, end } = layout(&all);
-    let mut headers = Headers {
-        commit: all
-            .iter()
-            .find(|l| !l.text.is_empty())
-            .and_then(|l| is_from_line(l.text))
-            .filter(|c| is_commit(c))
-            .map(str::to_string),
-        ..Headers::default()
-    };
+    let Layout { above, block, text, end } = layout(&all);
+    let mut headers = Headers::default();
+    let from = all.get(block.start.wrapping_sub(1)).filter(|l| mailbox::is_from_line(l.text));
+    let sender = from.map(|l| repaired(l.text)).and_then(|l| Some(l.split_ascii_whitespace().nth(1)?.to_string()));
+    headers.commit = sender.filter(|c| is_commit(c));
     let mut description = None;
-    let mut in_block = block.clone();
-    while let Some(i) = in_block.next() {
-        let Some((key, rest)) = field(all[i].text) else { continue };
-        let mut joined = rest.trim_ascii().to_vec();
-        let mut after = all[i].end;
-        let lower = key.to_ascii_lowercase();
-        while in_block.start < block.end && all[in_block.start].text.first().is_some_and(|b| *b == b' ' || *b == b'\t')
-        {
-            let more = &all[in_block.start];
-            // The long text of a DEP-3 description is not a part of its first line.
-            if lower != "description" {
-                joined.push(b' ');
-                joined.extend_from_slice(more.text.trim_ascii());
+    // Headers in the body count for more than those above it.
+    let inner = if text > block.end { block.end..text } else { 0..0 };
+    for range in [inner, above, block.clone()] {
+        for trailer in fields(&all, range, field) {
+            let lower = trailer.key.to_ascii_lowercase();
+            match lower.as_str() {
+                "subject" => {
+                    let subject = bare_subject(&trailer.value);
+                    headers.subject =
+                        headers.subject.or(Some(subject.split_whitespace().collect::<Vec<_>>().join(" ")));
+                }
+                // The long text of a DEP-3 description is not a part of its first line.
+                "description" => {
+                    let first = all[trailer.line - 1].text;
+                    let first = field(first).map(|(_, rest)| words(rest.trim_ascii())).unwrap_or_default();
+                    // It may begin on the next line.
+                    let second = all.get(trailer.line).filter(|_| trailer.line < block.end && first.is_empty());
+                    description = description.or(Some(second.map_or(first, |l| words(l.text.trim_ascii()))));
+                }
+                "from" | "author" => headers.author = headers.author.or(Some(trailer.value.clone())),
+                "date" => headers.date = headers.date.or(Some(trailer.value.clone())),
+                _ => {}
             }
-            after = more.end;
-            in_block.next();
-        }
-        let value = decode_words(joined.trim_ascii());
-        match lower.as_str() {
-            "subject" => headers.subject = headers.subject.or(Some(bare_subject(&value).to_string())),
-            "description" => description = description.or(Some(value.clone())),
-            "from" | "author" => headers.author = headers.author.or(Some(value.clone())),
-            "date" => headers.date = headers.date.or(Some(value.clone())),
-            _ => {}
-        }
-        if !MAIL.contains(&lower.as_str()) && lower != "subject" && lower != "description" {
-            headers.trailers.push(Trailer {
-                key: key.to_string(),
-                value,
-                line: i + 1,
-                span: Span::new(all[i].start, after),
-            });
+            if !MAIL.contains(&lower.as_str()) && lower != "subject" && lower != "description" {
+                headers.trailers.push(trailer);
+            }
         }
     }
-    // An in-body `From:` as git am takes it.
-    let mut body = block.end;
-    while body < end && all[body].text.trim_ascii().is_empty() {
-        body += 1;
-    }
-    if let Some((key, value)) = all.get(body).filter(|_| body < end).and_then(|l| field(l.text))
-        && key == "From"
-    {
-        headers.author = Some(decode_words(value.trim_ascii()));
-    }
-    let last_paragraph = last_paragraph(&all, block.end, end);
-    for (i, line) in all.iter().enumerate().take(all.len()).skip(block.end) {
-        let Some((key, value)) = field(line.text) else { continue };
-        let lower = key.to_ascii_lowercase();
+    let block_of_trailers = trailer_block(&all, text, end);
+    let mut i = text;
+    while i < all.len() {
+        let in_block = block_of_trailers.contains(&i);
+        let (until, split): (usize, Split) = if in_block { (block_of_trailers.end, trailer) } else { (i + 1, field) };
+        let Some(trailer) = fields(&all, i..until, split).into_iter().next() else {
+            i += 1;
+            continue;
+        };
+        let lower = trailer.key.to_ascii_lowercase();
         let known = KNOWN.contains(&lower.as_str()) || lower.starts_with("bug-");
-        if (known || last_paragraph.contains(&i)) && !MAIL.contains(&lower.as_str()) {
+        if trailer.line == i + 1 && (known || in_block) && !MAIL.contains(&lower.as_str()) {
             if lower == "author" {
-                headers.author = headers.author.or(Some(decode_words(value.trim_ascii())));
+                headers.author = headers.author.or(Some(trailer.value.clone()));
             }
-            let value = String::from_utf8_lossy(value.trim_ascii()).into_owned();
-            headers.trailers.push(Trailer {
-                key: key.to_string(),
-                value,
-                line: i + 1,
-                span: Span::new(line.start, line.end),
-            });
+            headers.trailers.push(trailer);
         }
+        i += 1;
     }
     headers.subject = headers.subject.or(description.filter(|d| !d.is_empty())).or_else(|| {
-        let text = all[block.end..end].iter().map(|l| l.text.trim_ascii()).find(|t| !t.is_empty())?;
-        let text = String::from_utf8_lossy(text.strip_prefix(b"#").unwrap_or(text).trim_ascii()).into_owned();
+        let text = all[text.min(end)..end].iter().map(|l| l.text.trim_ascii()).find(|t| !t.is_empty())?;
+        let text = repaired(text.strip_prefix(b"#").unwrap_or(text).trim_ascii());
         (field(text.as_bytes()).is_none() && !text.is_empty()).then_some(text)
     });
     headers.subject = headers.subject.filter(|s| !s.is_empty());
     headers
 }
 
+/// Splits a line into key and value.
+type Split = for<'l> fn(&'l [u8]) -> Option<(&'l str, &'l [u8])>;
+
+/// Returns the fields among some lines, each with the lines that continue it.
+fn fields(all: &[Line<'_>], range: Range<usize>, split: Split) -> Vec<Trailer> {
+    let mut found: Vec<(usize, Trailer, Vec<u8>)> = Vec::new();
+    let mut last = None;
+    for i in range {
+        let line = &all[i];
+        if let Some((key, rest)) = split(line.text) {
+            let span = Span::new(line.start, line.end);
+            let trailer = Trailer { key: key.to_string(), value: String::new(), line: i + 1, span };
+            found.push((i, trailer, rest.trim_ascii().to_vec()));
+            last = Some(i);
+        } else if let (Some((_, trailer, value)), true) = (found.last_mut(), last == i.checked_sub(1))
+            && line.text.first().is_some_and(|b| matches!(b, b' ' | b'\t'))
+            && !blank(line)
+        {
+            value.push(b' ');
+            value.extend_from_slice(line.text.trim_ascii());
+            trailer.span = Span::new(trailer.span.start, line.end);
+            last = Some(i);
+        }
+    }
+    let read = |(_, trailer, value): (usize, Trailer, Vec<u8>)| Trailer { value: words(value.trim_ascii()), ..trailer };
+    found.into_iter().map(read).collect()
+}
+
 fn is_commit(text: &str) -> bool {
     text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The lines of the last paragraph of the message, if each of them is a field.
-pub(super) fn last_paragraph(all: &[Line<'_>], from: usize, end: usize) -> std::ops::Range<usize> {
-    let blank = |i: usize| all[i].text.trim_ascii().is_empty();
-    let mut last = end;
-    while last > from && blank(last - 1) {
-        last -= 1;
+/// The trailers of a message as git-interpret-trailers(1) finds them: its last paragraph, when that holds nothing else, or when git wrote a line
+/// of it and at least one in four is a trailer. Empty, at the end, when there are none.
+pub(super) fn trailer_block(all: &[Line<'_>], from: usize, end: usize) -> Range<usize> {
+    let last = (from..end).rev().find(|&i| !blank(&all[i]) && !all[i].text.starts_with(b"#")).map_or(from, |i| i + 1);
+    let first = (from..last).rev().find(|&i| blank(&all[i])).map_or(from, |i| i + 1);
+    let (mut trailers, mut others, mut gits, mut continues) = (0, 0, false, false);
+    for line in &all[first..last] {
+        let by_git = line.text.starts_with(b"Signed-off-by: ") || line.text.starts_with(b"(cherry picked from commit ");
+        gits |= by_git;
+        let trailer = by_git || trailer(line.text).is_some();
+        match line.text.first() {
+            Some(b'#') => {
+                continues = false;
+                continue;
+            }
+            Some(b' ' | b'\t') if continues => continue,
+            _ if trailer => trailers += 1,
+            _ => others += 1,
+        }
+        continues = trailer;
     }
-    let mut first = last;
-    while first > from && !blank(first - 1) {
-        first -= 1;
+    match (gits && trailers * 3 >= others) || (trailers > 0 && others == 0) {
+        true => first..last,
+        false => last..last,
     }
-    let fields = (first..last).all(|i| {
-        field(all[i].text).is_some() || all[i].text.starts_with(b"(cherry picked from") || all[i].text.starts_with(b" ")
-    });
-    if fields { first..last } else { last..last }
 }
 
-/// Takes `Re:` and bracketed tags such as `[PATCH v2 1/3]` or `[RFC]` off; other brackets belong to the subject.
+/// Splits a trailer as git does: a key, perhaps blanks, a colon, and whatever follows.
+fn trailer(line: &[u8]) -> Option<(&str, &[u8])> {
+    let key = line.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+    let value = line[key..].trim_ascii_start().strip_prefix(b":").filter(|_| key > 0)?;
+    Some((std::str::from_utf8(&line[..key]).ok()?, value))
+}
+
+/// Takes `Re:` and all tags in brackets at the beginning off, as `git mailinfo` does: they are the list's.
 pub(super) fn bare_subject(subject: &str) -> &str {
-    let mut rest = subject.trim();
+    let mut rest = subject;
     loop {
-        if let Some(tail) = rest.get(..3).filter(|t| t.eq_ignore_ascii_case("re:")).and(rest.get(3..)) {
-            rest = tail.trim_start();
-        } else if let Some((tag, tail)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-            let upper = tag.to_ascii_uppercase();
-            let counts = tag.split_once('/').is_some_and(|(n, m)| n.parse::<u32>().is_ok() && m.parse::<u32>().is_ok());
-            if !(counts
-                || upper
-                    .split_ascii_whitespace()
-                    .any(|w| matches!(w, "PATCH" | "RFC" | "RESEND" | "PATCHV2") || w.starts_with("PATCH")))
-            {
-                return rest;
-            }
-            rest = tail.trim_start();
-        } else {
-            return rest;
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ':');
+        let reply = rest.get(..3).is_some_and(|t| t.eq_ignore_ascii_case("re:"));
+        match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            _ if reply => rest = &rest[3..],
+            Some((_, tail)) => rest = tail,
+            None => break,
         }
     }
+    // A subject of nothing but brackets is one all the same.
+    if rest.trim().is_empty() { subject.trim() } else { rest.trim() }
 }
 
 /// Says whether a header block is a mail's: `Subject:` and nothing that DEP-3 alone has.
-pub(super) fn has_mail_header(all: &[Line<'_>], block: &std::ops::Range<usize>) -> bool {
+pub(super) fn has_mail_header(all: &[Line<'_>], block: &Range<usize>) -> bool {
     let mut subject = false;
     for (key, _) in all[block.clone()].iter().filter_map(|l| field(l.text)) {
         let lower = key.to_ascii_lowercase();
@@ -367,6 +411,15 @@ mod tests {
             Some("Fix the build on arm.")
         );
         assert_eq!(headers(""), Headers::default());
-        assert_eq!(bare_subject("Re: [PATCH] [CVE-2024-1] x"), "[CVE-2024-1] x");
+        for (subject, bare) in [
+            ("Re: [PATCH] [CVE-2024-1] x", "x"),
+            ("[v2,2/3] fix [the] thing", "fix [the] thing"),
+            ("[mtd-utils][PATCH] x", "x"),
+            ("re: RE: [a]: x", "x"),
+            ("[only]", "[only]"),
+            ("Rework it", "Rework it"),
+        ] {
+            assert_eq!(bare_subject(subject), bare);
+        }
     }
 }

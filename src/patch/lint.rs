@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::patch_file::PatchFile;
+use super::upstream::{Standing, Style};
 
 /// Where a patch stands with its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -153,9 +154,11 @@ pub struct Finding {
 /// Which lints are asked for. The default is all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
+    /// The convention that the queue follows.
+    pub style: Style,
     /// A subject and an author.
     pub identity: bool,
-    /// `Upstream-Status:`.
+    /// Where it stands with upstream, in the words of the style.
     pub upstream_status: bool,
     /// `Signed-off-by:`.
     pub signed_off: bool,
@@ -165,7 +168,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { identity: true, upstream_status: true, signed_off: true, cve: true }
+        Rules { style: Style::default(), identity: true, upstream_status: true, signed_off: true, cve: true }
     }
 }
 
@@ -182,7 +185,26 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
             add("OV0241", "the patch does not say who wrote it".into(), 0, "write `From: Name <mail>` above the diff");
         }
     }
-    if rules.upstream_status {
+    let standing = patch.standing();
+    let other = match (rules.style, &standing) {
+        _ if !rules.upstream_status || rules.style == Style::OpenEmbedded => None,
+        (_, Standing::Malformed { key, text, line }) => {
+            Some(("OV0251", format!("a malformed `{key}:`: `{text}`"), *line))
+        }
+        (Style::Dep3, Standing::Dep3 { .. }) | (Style::Buildroot, Standing::Buildroot { .. }) => None,
+        (Style::Dep3, _) => Some(("OV0250", "no `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`".into(), 0)),
+        _ => Some(("OV0250", "there is no `Upstream:`".into(), 0)),
+    };
+    if let Some((code, message, line)) = other {
+        let hint = match rules.style {
+            Style::Dep3 => {
+                "write `Forwarded: no`, `not-needed`, `yes` or an address; or `Origin: upstream, ADDRESS`; or `Applied-Upstream: VERSION`"
+            }
+            _ => "write `Upstream: ` and the address of the commit or of the request, or `N/A` and the reason",
+        };
+        add(code, message, line, hint);
+    }
+    if rules.upstream_status && rules.style == Style::OpenEmbedded {
         match upstream_status(&patch.to_bytes()) {
             Upstream::Known { .. } => {}
             Upstream::Missing => add(
@@ -203,9 +225,15 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
             }
         }
     }
-    if rules.signed_off {
+    // DEP-3 asks for an author and no more.
+    if rules.signed_off && rules.style != Style::Dep3 {
         let signed: Vec<_> = headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case("signed-off-by")).collect();
-        if signed.is_empty() {
+        let meant = if signed.is_empty() { sign_offs_meant(patch) } else { Vec::new() };
+        for (line, text) in &meant {
+            let message = format!("a malformed `Signed-off-by:`: `{text}`");
+            add("OV0245", message, *line, "write `Signed-off-by: Name <mail>` at the start of a line");
+        }
+        if signed.is_empty() && meant.is_empty() {
             add(
                 "OV0244",
                 "there is no `Signed-off-by:`".into(),
@@ -230,7 +258,7 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
             }
         }
     }
-    if rules.cve {
+    if rules.cve && rules.style == Style::OpenEmbedded {
         let tagged: Vec<_> = headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case("cve")).collect();
         let mentioned = |text: &str| identifiers(&text.to_ascii_uppercase()).into_iter().next();
         let named = mentioned(file_name).or_else(|| headers.subject.as_deref().and_then(mentioned));
@@ -255,6 +283,8 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
             }
         }
     }
+    found.extend(of_diff(patch));
+    let mut add = |code, message: String, line, hint| found.push(Finding { code, message, line, hint });
     if patch.crlf() {
         add(
             "OV0248",
@@ -273,6 +303,33 @@ pub fn lint(file_name: &str, patch: &PatchFile<'_>, rules: &Rules) -> Vec<Findin
         );
     }
     found
+}
+
+/// What GNU patch takes otherwise than it is meant: a diff that a message quotes, lines that a hunk does not count.
+pub fn of_diff(patch: &PatchFile<'_>) -> Vec<Finding> {
+    let quoted = patch.quoted_diffs().into_iter().map(|at| Finding {
+        code: "OV0252",
+        message: format!("`patch` takes what is quoted here for a diff: `{}`", at.text.trim()),
+        line: at.line,
+        hint: "put `|` before each such line; indentation does not hide it",
+    });
+    let miscounted = patch.miscounted().into_iter().map(|(at, right)| Finding {
+        code: "OV0253",
+        message: format!("lines behind the hunk are not counted by its header; `{right}` would be right"),
+        line: at.line,
+        hint: "`overlayctl refresh --recount` writes the counts that fit the lines",
+    });
+    quoted.chain(miscounted).collect()
+}
+
+/// Lines that are meant to sign off and do not: indented, or without the colon, or with blanks for the hyphens.
+fn sign_offs_meant(patch: &PatchFile<'_>) -> Vec<(usize, String)> {
+    let found = patch.preamble().split(|b| *b == b'\n').enumerate().filter_map(|(i, line)| {
+        let text = super::decode::repaired(line.trim_ascii());
+        let lower = text.to_ascii_lowercase().replace([' ', '_'], "-");
+        lower.starts_with("signed-off-by").then_some((i + 1, text))
+    });
+    found.collect()
 }
 
 #[cfg(test)]
@@ -335,6 +392,27 @@ mod tests {
             ),
             [("OV0246", 0)]
         );
+    }
+
+    #[test]
+    fn each_style_asks_for_its_own() {
+        let codes = |style: Style, head: &str| -> Vec<&'static str> {
+            let text = format!("{head}{DIFF}");
+            let patch = PatchFile::parse(text.as_bytes()).unwrap();
+            lint("x.patch", &patch, &Rules { style, ..Rules::default() }).iter().map(|f| f.code).collect()
+        };
+        let dep3 = "Description: x\nAuthor: A <a@b>\nForwarded: not-needed\n\n";
+        assert_eq!(codes(Style::Dep3, dep3), [] as [&str; 0]);
+        assert_eq!(codes(Style::Dep3, &dep3.replace("not-needed", "perhaps")), ["OV0251"]);
+        assert_eq!(codes(Style::Dep3, &dep3.replace("Forwarded: not-needed\n", "")), ["OV0250"]);
+        assert_eq!(codes(Style::OpenEmbedded, dep3), ["OV0242", "OV0244"]);
+        let buildroot = "From: A <a@b>\nSubject: x\n\nUpstream: https://x/1\nSigned-off-by: A <a@b>\n---\n";
+        assert_eq!(codes(Style::Buildroot, buildroot), [] as [&str; 0]);
+        assert_eq!(codes(Style::Buildroot, &buildroot.replace("Upstream: https://x/1\n", "")), ["OV0250"]);
+        for meant in [" Signed-off-by: A <a@b>", "Signed-off-by A <a@b>", "signed off by: A <a@b>"] {
+            let text = buildroot.replace("Signed-off-by: A <a@b>", meant);
+            assert_eq!(codes(Style::Buildroot, &text), ["OV0245"], "{meant}");
+        }
     }
 
     #[test]

@@ -1,23 +1,37 @@
-//! Mailboxes of patches: splits what `git format-patch --stdout`, `git am` and mail programs have in one file, and puts patches into one.
+//! Mailboxes of patches: splits what `git format-patch --stdout` and mail programs have in one file, and puts patches into one that `git
+//! am` takes.
 //!
-//! The format is mboxo/mboxrd as git-mailsplit(1) reads it: a message begins at `From `, a sender and a time. Must not decode
-//! bodies: a message that is quoted-printable or base64 is refused as a patch later, by name.
+//! The format is mboxo as git-mailsplit(1) reads it: a message begins at `From `, a sender and a time. What a message holds is decoded in `mail`.
 
-use super::header::is_from_line;
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
-/// Splits a mailbox into messages, `From ` lines included; the pieces put together are the input. Text before the first `From ` line
-/// is a piece of its own (a single patch without that line is one piece).
+use super::date;
+use super::error::Error;
+use super::header::Headers;
+use super::mail;
+use super::patch_file::PatchFile;
+
+/// The line that git begins a message with that is of no commit.
+const NO_COMMIT: &str = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n";
+/// The last line of what [`join`] puts before a patch: so many bytes of the patch follow.
+const BYTES: &str = "X-Patch-Bytes: ";
+/// What stands behind the number when lines were quoted.
+const QUOTED: &str = "; quoted";
+
+/// Splits a mailbox into messages, `From ` lines included; the pieces put together are the input. What does not begin with such a line is
+/// one message, whatever stands in it.
 pub fn split(bytes: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
-    let (mut start, mut at, mut blank) = (0, 0, true);
+    let (mut start, mut at, mut mailbox, mut begun) = (0, 0, false, false);
     for line in bytes.split_inclusive(|b| *b == b'\n') {
-        let text = line.trim_ascii_end();
-        // A `From ` line stands at the top or behind a blank line (or a mail signature, as format-patch writes it).
-        if blank && at > start && text.starts_with(b"From ") && is_from_line(text).is_some_and(|_| looks_dated(text)) {
+        let from = is_from_line(line);
+        if !begun && !line.trim_ascii().is_empty() {
+            (begun, mailbox) = (true, from);
+        } else if mailbox && from {
             pieces.push(&bytes[start..at]);
             start = at;
         }
-        blank = text.is_empty();
         at += line.len();
     }
     if start < bytes.len() {
@@ -26,35 +40,131 @@ pub fn split(bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// `From x Mon Sep 17 00:00:00 2001`: a clock and a year at the end.
-fn looks_dated(line: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(line);
-    let mut words = text.split_ascii_whitespace().rev();
-    let year = words.find(|w| w.len() == 4 && w.bytes().all(|b| b.is_ascii_digit())).is_some();
-    year && text.split_ascii_whitespace().any(|w| {
-        w.split(':').count() >= 2 && w.split(':').all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit()))
-    })
+/// Reads the patches of a mailbox, or the one of a patch file: as they were where [`join`] put them there, otherwise decoded by
+/// [`mail::decode`]. A cover letter is among them.
+///
+/// # Errors
+/// Those of [`mail::decode`].
+pub fn read(bytes: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
+    split(bytes).into_iter().map(|piece| unwrap(piece).map_or_else(|| mail::decode(piece), Ok)).collect()
 }
 
-/// Returns the patches as one mailbox that [`split`] takes apart again: those without a `From ` line get git's, and each ends
-/// with a blank line. The contents are not changed otherwise.
+/// `From x Mon Sep 17 00:00:00 2001`: a clock, and a year behind it.
+pub(super) fn is_from_line(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let digits = |range: std::ops::Range<usize>| {
+        line.get(range).is_some_and(|d| !d.is_empty() && d.iter().all(u8::is_ascii_digit))
+    };
+    line.starts_with(b"From ")
+        && line.iter().rposition(|b| *b == b':').is_some_and(|colon| {
+            let year = String::from_utf8_lossy(line.get(colon + 3..).unwrap_or_default()).trim_start().to_string();
+            let year: String = year.chars().take_while(char::is_ascii_digit).collect();
+            colon >= 9
+                && digits(colon - 4..colon - 3)
+                && digits(colon - 2..colon)
+                && digits(colon + 1..colon + 3)
+                && year.parse::<u64>().is_ok_and(|y| y > 90)
+        })
+}
+
+/// Returns the patches as one mailbox: [`read`] gives the same bytes back, and `git am` finds author, date and subject wherever the patch
+/// has them (in DEP-3 fields, too). A patch that is such a message is not changed.
 pub fn join<B: AsRef<[u8]>>(patches: impl IntoIterator<Item = B>) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::new();
     for patch in patches {
         let patch = patch.as_ref();
-        let first = patch.split(|b| *b == b'\n').next().unwrap_or_default();
-        if is_from_line(first).is_none() {
-            out.extend_from_slice(b"From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n");
+        let headers = PatchFile::parse(patch).map(|p| p.headers()).unwrap_or_default();
+        let mut lines = patch.split_inclusive(|b| *b == b'\n');
+        let first = lines.next().unwrap_or_default();
+        let single = !lines.any(is_from_line) && !first.ends_with(b"\r\n");
+        let complete = headers.author.as_deref().is_some_and(|a| a.contains('@')) && headers.subject.is_some();
+        // `From:` and `Subject:` stand at the top.
+        let mail = single && complete && !first.trim_ascii().is_empty() && mail::is_mail(patch);
+        let plain = unwrap(patch).is_none() && matches!(mail::decode(patch), Ok(Cow::Borrowed(_)));
+        if mail && is_from_line(first) && patch.ends_with(b"\n") && plain {
+            out.extend_from_slice(patch);
+            continue;
         }
-        out.extend_from_slice(patch);
+        out.extend_from_slice(NO_COMMIT.as_bytes());
+        if mail && !is_from_line(first) {
+            out.extend_from_slice(format!("{BYTES}{}\n", patch.len()).as_bytes());
+            out.extend_from_slice(patch);
+        } else {
+            let quoted: Vec<u8> = patch.split_inclusive(|b| *b == b'\n').flat_map(quote).collect();
+            let mark = if quoted == patch { "" } else { QUOTED };
+            out.extend_from_slice(introduction(&headers).as_bytes());
+            out.extend_from_slice(format!("{BYTES}{}{mark}\n\n", patch.len()).as_bytes());
+            out.extend_from_slice(&quoted);
+        }
         if !patch.ends_with(b"\n") {
-            out.push(b'\n');
-        }
-        if !patch.ends_with(b"\n\n") {
             out.push(b'\n');
         }
     }
     out
+}
+
+/// The headers of a message whose patch has none that `git am` reads.
+fn introduction(headers: &Headers) -> String {
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let author = line(headers.author.as_deref().unwrap_or_default());
+    let mut out = match author.as_str() {
+        "" => "From: unknown <unknown@localhost>\n".to_string(),
+        name if !name.contains('@') => format!("From: {} <unknown@localhost>\n", name.replace(['<', '>'], "")),
+        author => format!("From: {author}\n"),
+    };
+    let written = headers.date.as_deref().or_else(|| headers.values("Last-Update").next());
+    if let Some((seconds, offset)) = written.and_then(date::read) {
+        let _ = writeln!(out, "Date: {}", date::write(seconds, offset));
+    }
+    let subject = headers.subject.as_deref().map(line).filter(|s| !s.is_empty());
+    let _ = writeln!(out, "Subject: [PATCH] {}", subject.unwrap_or_else(|| "a patch without a subject".into()));
+    out
+}
+
+/// Lines that would begin a message, or be taken for headers of it.
+fn speaks_of_mail(line: &[u8]) -> bool {
+    [&b"From "[..], b"From:", b"Subject:", b"Date:", b"[PATCH]"]
+        .iter()
+        .any(|start| line.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start)))
+}
+
+fn unmarked(line: &[u8]) -> &[u8] {
+    &line[line.iter().take_while(|b| **b == b'>').count()..]
+}
+
+fn quote(line: &[u8]) -> Vec<u8> {
+    if speaks_of_mail(unmarked(line)) { [b">", line].concat() } else { line.to_vec() }
+}
+
+/// Returns the patch that [`join`] put headers before.
+fn unwrap(piece: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut at = piece.strip_prefix(NO_COMMIT.as_bytes()).map(|_| NO_COMMIT.len())?;
+    loop {
+        let rest = piece.get(at..)?;
+        let line = rest.split_inclusive(|b| *b == b'\n').next().filter(|l| !l.trim_ascii().is_empty())?;
+        at += line.len();
+        let Some(value) = line.strip_prefix(BYTES.as_bytes()) else { continue };
+        let value = std::str::from_utf8(value).ok()?.trim_end();
+        let (count, quoted) = value.strip_suffix(QUOTED).map_or((value, false), |count| (count, true));
+        let rest = piece.get(at..)?;
+        let rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        let patch = match quoted {
+            false => Cow::Borrowed(rest),
+            true => Cow::Owned(rest.split_inclusive(|b| *b == b'\n').flat_map(unquote).copied().collect::<Vec<u8>>()),
+        };
+        // Somebody may have edited it since.
+        let count = count.parse::<usize>().ok()?;
+        let surplus = patch.get(count..).is_some_and(|rest| rest == b"\n");
+        return Some(match patch {
+            Cow::Borrowed(patch) if surplus => Cow::Borrowed(&patch[..count]),
+            Cow::Owned(patch) if surplus => Cow::Owned(patch[..count].to_vec()),
+            patch => patch,
+        });
+    }
+}
+
+fn unquote(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b">").filter(|inner| speaks_of_mail(unmarked(inner))).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -74,9 +184,11 @@ mod tests {
         assert_eq!(split(both.as_bytes()), [one.as_bytes(), two.as_bytes()]);
         assert_eq!(split(b"plain\n"), [b"plain\n"]);
         assert!(split(b"").is_empty());
-        let joined = join([&b"Subject: x\n\n--- a\n"[..], one.as_bytes()]);
-        assert_eq!(split(&joined).len(), 2);
-        assert!(split(&joined)[1] == one.as_bytes());
+        let above = format!("Upstream-Status: Pending\n\n{one}");
+        assert_eq!(split(above.as_bytes()), [above.as_bytes()]);
+        assert!(
+            is_from_line(b"From x@y Sat Jan  1 00:00:00 2000 +0100\n") && !is_from_line(b"From here at 12:34 on\n")
+        );
     }
 
     proptest! {
@@ -84,6 +196,26 @@ mod tests {
         fn nothing_is_lost(parts in prop::collection::vec(prop::sample::select(vec![FROM, "\n", "From x\n", "text\n", "From: y\n"]), 0..12)) {
             let bytes = parts.concat().into_bytes();
             prop_assert_eq!(split(&bytes).concat(), bytes);
+        }
+
+        /// Whatever patches are put into a mailbox come back to the byte.
+        #[test]
+        fn there_and_back(patches in prop::collection::vec(
+            (prop::collection::vec(prop::sample::select(vec![
+                FROM, ">", "\n", "From: A <a@b>\n", "From: A\n", "Subject: x\n", "Description: y\n z\n", "Author: B <b@c>\n",
+                "Last-Update: 2024-01-02\n", "X-Patch-Bytes: 3\n", "---\n", "text\n", "text\r\n", NO_COMMIT,
+            ]), 0..9), any::<bool>()), 1..4)
+        ) {
+            let patches: Vec<String> = patches
+                .into_iter()
+                .map(|(parts, end)| format!("{}--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b{}", parts.concat(), if end { "\n" } else { "" }))
+                .collect();
+            let joined = join(&patches);
+            let back = read(&joined).unwrap();
+            prop_assert_eq!(back.len(), patches.len());
+            for (back, patch) in back.iter().zip(&patches) {
+                prop_assert_eq!(String::from_utf8_lossy(back), patch.as_str());
+            }
         }
     }
 }

@@ -3,8 +3,13 @@
 //! `PatchFile::message` is what `edit` commits; [`compose`] is what `finish` writes for a commit that has no patch file yet. Must not
 //! know git.
 
+use std::borrow::Cow;
+
+use super::decode::repaired;
 use super::header::{Headers, body};
+use super::mail;
 use super::patch_file::PatchFile;
+use super::quote::{quote, unquote};
 
 /// What a commit says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +29,10 @@ impl PatchFile<'_> {
     /// everything above the diff, so that nothing is lost.
     pub fn message(&self) -> Message {
         let Headers { subject, author, date, .. } = self.headers();
-        let (body, whole) = body(self.preamble());
-        let body = String::from_utf8_lossy(body).replace("\r\n", "\n").trim_matches('\n').to_string();
+        let preamble = mail::decode(self.preamble()).unwrap_or(Cow::Borrowed(self.preamble()));
+        let (body, whole) = body(&preamble);
+        let body = repaired(&body).replace("\r\n", "\n").trim_matches('\n').to_string();
+        let body = unquote(&body);
         let subject = subject.unwrap_or_default();
         // Free text: its first line is the subject already.
         let body = match body.strip_prefix(subject.as_str()) {
@@ -37,8 +44,8 @@ impl PatchFile<'_> {
 }
 
 /// Returns a patch file: mail headers in UTF-8, the message, `---`, the diff. The same input gives the same bytes; no commit id,
-/// version or time of writing gets in. [`PatchFile::message`] gives the message back, save that lines which look like a diff or like
-/// `---` are indented by a blank.
+/// version or time of writing gets in. [`PatchFile::message`] gives the message back, as lines that
+/// speak of a diff, or are `---`, are quoted ([`quote`]).
 pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut out = String::new();
@@ -50,17 +57,8 @@ pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
     out.push_str(&format!("Subject: {}\n\n", one_line(&message.subject)));
     let body = message.body.trim_matches('\n');
     if !body.is_empty() {
-        for line in body.lines() {
-            // What would be taken for the end of the message or for a diff is moved away from the start of the line.
-            let diff = ["diff --git ", "--- ", "+++ ", "@@ -", "Index: ", "*** ", "Binary files "]
-                .iter()
-                .any(|p| line.starts_with(p));
-            if diff || line.trim_end() == "---" {
-                out.push(' ');
-            }
-            out.push_str(line);
-            out.push('\n');
-        }
+        out.push_str(&quote(body));
+        out.push('\n');
     }
     out.push_str("---\n");
     let mut out = out.into_bytes();
@@ -88,9 +86,8 @@ mod tests {
         assert_eq!(patch.headers().values("Upstream-Status").next(), Some("Pending"));
         let odd = Message { body: "a\n---\n--- a/f\n+++ b/f".into(), ..message };
         let bytes = compose(&odd, DIFF.as_bytes());
-        let once = PatchFile::parse(&bytes).unwrap().message();
-        assert_eq!(once.body, "a\n ---\n --- a/f\n +++ b/f");
-        assert_eq!(compose(&once, DIFF.as_bytes()), bytes);
+        assert!(String::from_utf8(bytes.clone()).unwrap().contains("\na\n|---\n|--- a/f\n|+++ b/f\n---\n"));
+        assert_eq!(PatchFile::parse(&bytes).unwrap().message(), odd);
         let bare = Message { subject: "x".into(), ..Message::default() };
         let bytes = compose(&bare, DIFF.as_bytes());
         assert_eq!(PatchFile::parse(&bytes).unwrap().message(), bare);

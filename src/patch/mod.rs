@@ -10,13 +10,16 @@
 //! without a terminal) and, for git's extended headers, `git apply`. Must not know overlays.
 
 mod apply;
+mod context;
+pub mod date;
+mod decode;
 mod diff;
-mod encoded_word;
 mod error;
 mod git_header;
 mod header;
 pub mod lint;
 mod locate;
+pub mod mail;
 pub mod mailbox;
 mod message;
 mod names;
@@ -26,13 +29,18 @@ mod outcome;
 mod parse;
 mod patch_file;
 pub mod queue;
+mod quote;
+mod recount;
 mod refresh;
 mod reverse;
 pub mod series;
+mod strip;
 mod trailer;
 mod tree;
+mod upstream;
 
 pub use apply::{Options, apply};
+pub use context::{Oddity, as_gnu_reads};
 pub use diff::{diff_bytes, diff_file, diff_trees};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use header::{Headers, Trailer};
@@ -41,10 +49,13 @@ pub use names::{FileName, strip_name};
 pub use normalise::{normalise, normalise_from};
 pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip, Verdict};
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
+pub use quote::{quote, unquote};
+pub use recount::recount;
 pub use refresh::{Refreshed, refresh, replace_diff};
 pub use reverse::reverse;
 pub use trailer::{add_trailer, remove_trailer, set_trailer};
 pub use tree::{EXECUTABLE, File, MemoryTree, REGULAR, SYMLINK, Tree};
+pub use upstream::{Dep3, Standing, Style};
 
 /// The largest patch file that is read, in bytes.
 pub const MAX_PATCH_BYTES: usize = 512 << 20;

@@ -2,6 +2,7 @@
 //!
 //! Must not know the disk: a link that leads out of the tree is found by `apply`.
 
+use super::date;
 use super::error::{Error, Spot};
 
 /// No path is longer, on Linux (`PATH_MAX`).
@@ -16,28 +17,35 @@ pub struct FileName {
     pub null: bool,
     /// The line says that the file has the time 1970-01-01 (any zone), which `diff -N` writes where there is none.
     pub epoch: bool,
+    /// The name with all that follows on its line, where GNU patch ends it at a blank because no tab does: git reads it so.
+    pub whole: Option<String>,
     /// Where it stands.
     pub at: Spot,
 }
 
 impl FileName {
-    /// Reads what follows `--- ` or `+++ `: a name, quoted or not, and perhaps a timestamp.
+    /// Reads what follows `--- ` or `+++ ` as GNU patch does: a quoted name; or all before the first tab, blanks at its end taken
+    /// off; or, where there is no tab, all before the first blank. What follows is a timestamp, or nothing that means anything.
     pub(super) fn from_header(rest: &[u8], at: Spot) -> Result<FileName, Error> {
+        let rest = rest.trim_ascii_start();
         let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+        let mut whole = None;
         let (name, stamp) = if rest.first() == Some(&b'"') {
             let (name, used) = unquote(rest).ok_or_else(|| bad("is quoted but not closed", &at))?;
             (name, rest.get(used..).unwrap_or_default())
         } else if let Some(tab) = rest.iter().position(|b| *b == b'\t') {
-            (rest[..tab].to_vec(), &rest[tab..])
+            (rest[..tab].trim_ascii_end().to_vec(), &rest[tab..])
         } else {
-            // No timestamp is longer than 64 bytes.
-            let from = rest.len().saturating_sub(64);
-            let cut =
-                (from..rest.len()).find(|&i| rest[i] == b' ' && is_stamp(rest[i..].trim_ascii())).unwrap_or(rest.len());
-            (rest[..cut].trim_ascii_end().to_vec(), &rest[cut..])
+            let cut = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            whole =
+                (!rest[cut..].trim_ascii().is_empty()).then(|| String::from_utf8_lossy(rest).trim_end().to_string());
+            (rest[..cut].to_vec(), &rest[cut..])
         };
-        let epoch = seconds_of(stamp.trim_ascii()).is_some_and(|s| (-25 * 3600..26 * 3600).contains(&s));
-        FileName::checked(name, epoch, at)
+        let seconds =
+            std::str::from_utf8(stamp).ok().and_then(date::read_prefix).filter(|(.., rest)| rest.trim().is_empty());
+        // The time may be local, and no zone is farther away than this; as GNU patch.
+        let epoch = seconds.is_some_and(|(s, ..)| (-25 * 3600 + 1..26 * 3600).contains(&s));
+        Ok(FileName { whole, ..FileName::checked(name, epoch, at)? })
     }
 
     /// Reads the whole rest of a line (`rename from `...): quoted or not, no timestamp.
@@ -62,10 +70,10 @@ impl FileName {
             return Err(bad("holds a NUL or a line end", &at));
         }
         if name == b"/dev/null" {
-            return Ok(FileName { name: String::new(), null: true, epoch: true, at });
+            return Ok(FileName { name: String::new(), null: true, epoch: true, whole: None, at });
         }
         let name = String::from_utf8(name).map_err(|_| bad("is not UTF-8", &at))?;
-        Ok(FileName { name, null: false, epoch, at })
+        Ok(FileName { name, null: false, epoch, whole: None, at })
     }
 
     /// Returns the path within the tree once `strip` leading components are taken off; `None` for `/dev/null`.
@@ -173,60 +181,6 @@ pub(super) fn in_quotes(name: &str) -> String {
     out
 }
 
-/// Says whether a text begins like a date: `2024-01-31 ...` or `Thu Jan  1 ...`.
-fn is_stamp(text: &[u8]) -> bool {
-    seconds_of(text).is_some()
-}
-
-/// Reads `YYYY-MM-DD HH:MM:SS[.fraction] [+-HHMM]` or `Thu Jan  1 HH:MM:SS YYYY [+-HHMM]`; seconds since 1970, UTC where no zone
-/// is given (GNU patch then takes a day's worth of slack, and so does the caller).
-fn seconds_of(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    let (year, month, day, time, zone) = match words.as_slice() {
-        [date, time, zone @ ..] if date.len() == 10 && date.as_bytes().get(4) == Some(&b'-') => {
-            let mut parts = date.split('-').map(|p| p.parse::<i64>().ok());
-            (parts.next()??, parts.next()??, parts.next()??, *time, zone.first())
-        }
-        [weekday, month, day, time, year, zone @ ..] if weekday.len() == 3 && month.len() == 3 => {
-            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-            let month = months.iter().position(|m| m == month)? as i64 + 1;
-            (year.parse().ok()?, month, day.parse().ok()?, *time, zone.first())
-        }
-        _ => return None,
-    };
-    let mut clock = time.split(':');
-    let hours: i64 = clock.next()?.parse().ok()?;
-    let minutes: i64 = clock.next()?.parse().ok()?;
-    let seconds: i64 = clock.next().map_or(Some(0), |s| s.split('.').next()?.parse().ok())?;
-    if !(0..=9999).contains(&year)
-        || !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
-        || !(0..=24).contains(&hours)
-    {
-        return None;
-    }
-    // Days from civil, after Howard Hinnant.
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
-    let offset = zone
-        .and_then(|z| {
-            let (sign, digits) = z.split_at_checked(1)?;
-            let n: i64 = digits.parse().ok()?;
-            let offset = (n / 100) * 3600 + (n % 100) * 60;
-            match sign {
-                "+" => Some(offset),
-                "-" => Some(-offset),
-                _ => None,
-            }
-        })
-        .unwrap_or(0);
-    Some(days * 86_400 + hours * 3600 + minutes * 60 + seconds - offset)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +193,13 @@ mod tests {
     fn names_and_timestamps_are_told_apart() {
         assert_eq!(header("a/foo.c\t2024-01-02 03:04:05.000000000 +0100").name, "a/foo.c");
         assert_eq!(header("a/foo.c 2024-01-02 03:04:05 +0100").name, "a/foo.c");
-        assert_eq!(header("a/foo bar.c").name, "a/foo bar.c");
+        let blank = header("a/foo bar.c");
+        assert_eq!((blank.name.as_str(), blank.whole.as_deref()), ("a/foo", Some("a/foo bar.c")));
+        assert_eq!(header("a/foo.c      26 May 2004 12:15:23 -0000      1.6").name, "a/foo.c");
+        assert_eq!(header("a/foo.c  (working copy)").name, "a/foo.c");
+        assert_eq!(header("a/foo.c\t(revision 12)").name, "a/foo.c");
+        assert_eq!(header("  a/foo bar.c \tx").name, "a/foo bar.c");
+        assert!(header("a/x 1 Jan 1970 00:00:00 -0000").epoch && !header("a/x 1 Jan 1970 00:00:00 -0000 1.1").epoch);
         assert_eq!(header("a/foo bar.c\t").name, "a/foo bar.c");
         assert_eq!(header("a/foo.c Thu Jan  1 00:00:00 1970").name, "a/foo.c");
         assert!(header("a/foo.c Thu Jan  1 00:00:00 1970").epoch);

@@ -1,21 +1,18 @@
 //! Brings a patch to `-p1`, the level at which nixpkgs applies patches. Only the name lines of headers change.
 //!
-//! Must not change hunks or text, and refuses rather than guess.
+//! Must not change hunks or text.
 
 use super::error::Error;
-use super::names::{FileName, quoted};
+use super::names::{FileName, in_quotes, quoted};
 use super::patch_file::{FileDiff, PatchFile};
 
-/// Returns the patch with names such that `-p1` finds the files, and the input's bytes where it is so already.
+/// Returns the patch with names such that `-p1` finds the files, and the input's bytes where it is so already: read as
+/// [`PatchFile::strip_level`] says.
 ///
 /// # Errors
-/// [`Error::CannotNormalise`] when [`PatchFile::strip_level`] cannot tell the level: then ask for it and call
-/// [`normalise_from`]. The errors of [`PatchFile::check`].
+/// As [`normalise_from`].
 pub fn normalise(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
-    let at = patch.files().first().map(|f| f.at.clone()).unwrap_or_default();
-    let level =
-        patch.strip_level().ok_or(Error::CannotNormalise { reason: "its names do not tell the -p level", at })?;
-    normalise_from(patch, level)
+    normalise_from(patch, patch.strip_level())
 }
 
 /// Returns the patch, whose names have `level` components too many, with names for `-p1`.
@@ -58,7 +55,9 @@ fn header(file: &FileDiff<'_>, level: usize, out: &mut Vec<u8>) -> Result<(), Er
         let eol = &line[text.len()..];
         let mut write = |start: &str, name: &str, tail: &[u8]| {
             out.extend_from_slice(start.as_bytes());
-            out.extend_from_slice(quoted(name).as_bytes());
+            // A name ends at a blank where no tab or quote says otherwise.
+            let bare = name.contains(' ') && tail.is_empty();
+            out.extend_from_slice(if bare { in_quotes(name) } else { quoted(name) }.as_bytes());
             out.extend_from_slice(tail);
             out.extend_from_slice(eol);
         };
@@ -114,9 +113,12 @@ mod tests {
         let p0 = format!("text\n--- f.c\t2024-01-01 00:00:00 +0000\n+++ f.c\n{hunk}-- \n2.1\n");
         assert_eq!(run(&p0, None).unwrap(), p1.replace("src/", ""));
         let p2 = format!("text\n--- x/a/src/f.c\t2024-01-01 00:00:00 +0000\n+++ x/b/src/f.c\n{hunk}-- \n2.1\n");
-        assert!(matches!(run(&p2, None), Err(Error::CannotNormalise { .. })));
         assert_eq!(run(&p2, Some(2)).unwrap(), p1);
         assert!(matches!(run(&p2, Some(9)), Err(Error::StripTooDeep { .. })));
+        let orig = format!("--- src/f.c.orig\n+++ src/f.c\n{hunk}");
+        assert_eq!(run(&orig, Some(0)).unwrap(), format!("--- a/src/f.c.orig\n+++ b/src/f.c\n{hunk}"));
+        let blank = format!("--- \"f g.c\"\n+++ \"f g.c\"\n{hunk}");
+        assert_eq!(run(&blank, None).unwrap(), format!("--- \"a/f g.c\"\n+++ \"b/f g.c\"\n{hunk}"));
         let same = format!("--- src/f.c\n+++ src/f.c\n{hunk}");
         assert_eq!(run(&same, Some(0)).unwrap(), format!("--- a/src/f.c\n+++ b/src/f.c\n{hunk}"));
     }

@@ -43,7 +43,7 @@ pub(super) fn nearest_reason(bytes: &[u8]) -> Error {
         }
         if text.starts_with(b"@@ -") {
             return match reader.hunk_header() {
-                Ok(_) => Error::HunkWithoutFile { at: reader.spot() },
+                Ok(_) => Error::HunkWithoutFile { at: reader.spot(), right: None },
                 Err(error) => error,
             };
         }

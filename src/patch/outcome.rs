@@ -85,7 +85,7 @@ pub enum Skip {
     Reversed,
     /// It is a link, and the patch changes a regular file (or the other way round).
     NotRegular,
-    /// Its name has blanks and stands on the `diff --git` line alone, unquoted: git can read that, `patch` cannot.
+    /// Its name has blanks, and neither quotes nor a tab behind it: git can read that, `patch` ends the name at the blank.
     BlankInName,
     /// It should be removed, but holds more than the patch takes out.
     NotEmpty,

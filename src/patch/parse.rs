@@ -8,6 +8,7 @@
 use super::error::{Error, Spot};
 use super::names::FileName;
 use super::patch_file::{Binary, FileDiff, Hunk, HunkLine, LineKind, PatchFile};
+use super::recount;
 use super::{MAX_LINE_BYTES, MAX_PATCH_BYTES};
 
 /// How many blank context lines at the very end of a patch may have been lost (mailers and editors take them off); as GNU patch.
@@ -57,7 +58,10 @@ impl<'a> PatchFile<'a> {
                 // In a description it is text. Behind a hunk whose header counts too few lines it is a hunk, and `patch` loses it without
                 // a word.
                 if !named && !files.is_empty() && !new_message {
-                    return Err(Error::HunkWithoutFile { at: reader.spot() });
+                    let before = files.last().and_then(|f| f.hunks.last()).and_then(|hunk| {
+                        recount::fitting(&Reader { bytes, at: hunk.at.span?.start, line: hunk.at.line })
+                    });
+                    return Err(Error::HunkWithoutFile { at: reader.spot(), right: before });
                 }
                 named
             } else {
@@ -304,6 +308,8 @@ impl<'a> Reader<'a> {
     fn hunk(&mut self) -> Result<Hunk<'a>, Error> {
         let from = self.at;
         let at = self.spot();
+        let header = self.clone();
+        let right = || recount::fitting(&header);
         let ([old_start, old_count, new_start, new_count], section) = self.hunk_header()?;
         self.next();
         let (mut old, mut new) = (old_count, new_count);
@@ -315,7 +321,7 @@ impl<'a> Reader<'a> {
                     lines.extend((0..old).map(|_| HunkLine { kind: LineKind::Context, text: b"\n", newline: true }));
                     break;
                 }
-                return Err(Error::TruncatedHunk { missing: old.max(new), at });
+                return Err(Error::TruncatedHunk { missing: old.max(new), at, right: right() });
             };
             if self.at + line.len() == self.bytes.len() {
                 // GNU patch drops an unfinished line, and then takes the missing ones for blank.
@@ -331,11 +337,11 @@ impl<'a> Reader<'a> {
                 None | Some(b'\t') | Some(b'\r') => (LineKind::Context, 0),
                 Some(b'-') => (LineKind::Removed, 1),
                 Some(b'+') => (LineKind::Added, 1),
-                _ => return Err(Error::BadCounts { at: self.spot() }),
+                _ => return Err(Error::BadCounts { at: self.spot(), right: right() }),
             };
             let (takes_old, takes_new) = (kind != LineKind::Added, kind != LineKind::Removed);
             if (takes_old && old == 0) || (takes_new && new == 0) {
-                return Err(Error::BadCounts { at: self.spot() });
+                return Err(Error::BadCounts { at: self.spot(), right: right() });
             }
             old -= u64::from(takes_old);
             new -= u64::from(takes_new);
@@ -347,13 +353,13 @@ impl<'a> Reader<'a> {
                 parsed.newline = false;
                 parsed.text = parsed.text.strip_suffix(b"\n").unwrap_or(parsed.text);
                 if parsed.text.is_empty() {
-                    return Err(Error::BadCounts { at: self.spot() });
+                    return Err(Error::BadCounts { at: self.spot(), right: right() });
                 }
             }
             lines.push(parsed);
         }
         if lines.iter().all(|l| l.kind == LineKind::Context) {
-            return Err(Error::BadCounts { at });
+            return Err(Error::BadCounts { at, right: right() });
         }
         let bytes = &self.bytes[from..self.at];
         Ok(Hunk { bytes, old_start, old_count, new_start, new_count, section, lines, unfinished, at })

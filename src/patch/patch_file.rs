@@ -208,20 +208,6 @@ impl<'a> PatchFile<'a> {
             })
             .collect()
     }
-
-    /// Guesses how many leading components the names have before the path in the tree: 1 with git's `a/` and `b/` or
-    /// two differing first folders (`foo-1.0.orig/`, `foo-1.0/`), 0 when a name has no folder at all. `None` when the
-    /// names do not tell (or contradict each other): then only the source does.
-    pub fn strip_level(&self) -> Option<usize> {
-        let mut guess = None;
-        for file in &self.files {
-            let here = file.strip_level()?;
-            if *guess.get_or_insert(here) != here {
-                return None;
-            }
-        }
-        guess
-    }
 }
 
 impl<'a> FileDiff<'a> {
@@ -276,6 +262,9 @@ impl<'a> FileDiff<'a> {
             self.git.iter().flat_map(|g| [g.old_mode, g.new_mode]).flatten().find(|m| !matches!(m >> 12, 0o10 | 0o12))
         {
             let name = self.names().1.or(self.names().0).map_or_else(|| format!("{mode:o}"), |n| n.name.clone());
+            if mode >> 12 == 0o16 {
+                return Err(Error::Submodule { name, at: self.at.clone() });
+            }
             return Err(Error::Device { name, at: self.at.clone() });
         }
         if let Some((from, to)) = self.git.as_ref().and_then(|g| g.rename.as_ref().or(g.copy.as_ref())) {
@@ -308,26 +297,6 @@ impl<'a> FileDiff<'a> {
             old: old.filter(|_| !git.is_some_and(|g| g.creates)),
             new: new.filter(|_| !git.is_some_and(|g| g.deletes)),
         })
-    }
-
-    fn strip_level(&self) -> Option<usize> {
-        let (old, new) = self.names();
-        let name = |n: Option<&'_ FileName>| n.filter(|n| !n.null).map(|n| n.name.clone());
-        let (old, new) = (name(old), name(new));
-        if [&old, &new].into_iter().flatten().any(|n| !n.contains('/')) {
-            return Some(0);
-        }
-        match (&old, &new) {
-            (Some(old), Some(new)) => {
-                let (a, old_rest) = old.split_once('/')?;
-                let (b, new_rest) = new.split_once('/')?;
-                let renamed = self.git.as_ref().is_some_and(|g| g.rename.is_some() || g.copy.is_some());
-                (a != b && (old_rest == new_rest || renamed || self.git.is_some())).then_some(1)
-            }
-            (Some(only), None) => only.starts_with("a/").then_some(1),
-            (None, Some(only)) => only.starts_with("b/").then_some(1),
-            (None, None) => None,
-        }
     }
 }
 

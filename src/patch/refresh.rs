@@ -7,9 +7,11 @@
 use super::apply::{Options, apply};
 use super::diff::{diff_file, range, write_line};
 use super::error::Error;
+use super::header::{Layout, layout, lines};
 use super::locate::split_lines;
 use super::outcome::{HunkState, Outcome, Verdict};
 use super::patch_file::{FileDiff, LineKind, PatchFile};
+use super::quote::quoted;
 use super::tree::{File, MemoryTree, Tree};
 
 /// What came of refreshing a patch.
@@ -26,7 +28,7 @@ pub enum Refreshed {
 /// Refreshes a patch for a tree.
 ///
 /// # Errors
-/// Those of [`apply`]; [`Error::CannotDiff`] when hunks have to be made anew for a file that is binary.
+/// Those of [`apply`]; [`Error::CannotRefresh`] for a patch whose lines contradict each other; [`Error::CannotDiff`] when hunks have to be made anew for a file that is binary.
 pub fn refresh<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Result<Refreshed, Error> {
     let outcome = apply(tree, patch, options)?;
     if !outcome.accepted() {
@@ -71,7 +73,12 @@ pub fn refresh<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> R
         }
     }
     out.extend_from_slice(patch.trailing());
-    Ok(Refreshed::Rewritten(out))
+    // What contradicts itself may not read back; then it stays as it is.
+    let same = PatchFile::parse(&out).and_then(|new| apply(tree, &new, options));
+    match same.is_ok_and(|new| new.accepted() && new.changes == outcome.changes) {
+        true => Ok(Refreshed::Rewritten(out)),
+        false => Err(Error::CannotRefresh { at: patch.files().first().map(|f| f.at.clone()).unwrap_or_default() }),
+    }
 }
 
 /// A tree with some files replaced.
@@ -174,16 +181,18 @@ fn again<T: Tree>(tree: &T, file: &FileDiff<'_>, outcome: &Outcome) -> Result<Ve
     Ok(out)
 }
 
-/// Returns a patch with the header and the signature of `patch` and another diff. Lines of a diffstat in the header, which would
-/// be wrong, are left out.
+/// Returns a patch with the header and the signature of `patch` and another diff. What the message quotes of diffs is written so that GNU
+/// patch does not see it. Lines of a diffstat in the header, which would be wrong, are left out.
 pub fn replace_diff(patch: &PatchFile<'_>, diff: &[u8]) -> Vec<u8> {
+    let all = lines(patch.preamble());
+    let Layout { end, .. } = layout(&all);
     let mut out = Vec::new();
-    let mut behind = false;
-    for line in patch.preamble().split_inclusive(|b| *b == b'\n') {
-        let text = line.trim_ascii_end();
-        behind |= text == b"---";
-        if !(behind && is_diffstat(text)) {
-            out.extend_from_slice(line);
+    for (i, line) in all.iter().enumerate() {
+        let whole = &patch.preamble()[line.start..line.end];
+        if i == end {
+            out.extend_from_slice(whole);
+        } else if !(i > end && is_diffstat(line.text)) {
+            out.extend(quoted(whole));
         }
     }
     out.extend_from_slice(diff);

@@ -22,6 +22,8 @@ pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
         if file.git.as_ref().is_some_and(|git| git.copy.is_some()) {
             return Err(refuse("a copy of a file"));
         }
+        // The last line of a file may have been the last of the patch, without its line feed.
+        end_line(&mut out);
         out.extend_from_slice(file.lead);
         header(file, &mut out);
         for hunk in &file.hunks {
@@ -31,8 +33,22 @@ pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
             turn(hunk, &mut out);
         }
     }
+    end_line(&mut out);
     out.extend_from_slice(patch.trailing());
+    // What contradicts itself (`+++ /dev/null` with lines) may be read in one direction only.
+    let shape = |patch: &PatchFile<'_>| patch.files().iter().map(|f| f.hunks.len()).collect::<Vec<_>>();
+    let same = PatchFile::parse(&out).is_ok_and(|turned| shape(&turned).into_iter().rev().eq(shape(patch)));
+    if !same {
+        let at = patch.files().first().map(|f| f.at.clone()).unwrap_or_default();
+        return Err(Error::CannotReverse { why: "lines that contradict each other", at });
+    }
     Ok(out)
+}
+
+fn end_line(out: &mut Vec<u8>) {
+    if out.last().is_some_and(|b| *b != b'\n') {
+        out.push(b'\n');
+    }
 }
 
 /// Header lines that change places, and what each becomes.
@@ -129,6 +145,7 @@ fn turn(hunk: &Hunk<'_>, out: &mut Vec<u8>) {
 fn signed(sign: u8, raw: &[u8], out: &mut Vec<u8>) {
     out.push(sign);
     out.extend_from_slice(raw.get(1..).unwrap_or_default());
+    end_line(out);
 }
 
 /// The lines of a hunk as written, each with the `\ No newline` line that belongs to it.
@@ -178,6 +195,17 @@ mod tests {
             reverse(&PatchFile::parse(copy.as_bytes()).unwrap()),
             Err(Error::CannotReverse { why: "a copy of a file", .. })
         ));
+    }
+
+    #[test]
+    fn pieces_end_in_a_line_feed() {
+        let text = "diff --git a/s b/s\nold mode 100644\nnew mode 100755\ndiff --git a/n b/n\n--- a/n\n+++ b/n\n@@ -1,3 +1,3 @@\n-FIRST\n+first\n second\n last\n\\ No newline at end of file";
+        assert_eq!(
+            turned(text),
+            "diff --git b/n a/n\n--- b/n\n+++ a/n\n@@ -1,3 +1,3 @@\n-first\n+FIRST\n second\n last\n\\ No newline at end of file\ndiff --git b/s a/s\nold mode 100755\nnew mode 100644\n"
+        );
+        let last = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file";
+        assert_eq!(turned(last), "--- b/f\n+++ a/f\n@@ -1 +1 @@\n-b\n\\ No newline at end of file\n+a\n");
     }
 
     proptest! {

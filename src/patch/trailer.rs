@@ -4,7 +4,7 @@
 //! Where a trailer stands is read in `header`.
 
 use super::error::Error;
-use super::header::{Layout, Trailer, field, has_mail_header, last_paragraph, layout, lines};
+use super::header::{Layout, Line, Trailer, blank, field, has_mail_header, layout, lines, trailer_block};
 use super::patch_file::PatchFile;
 use crate::base::span::Span;
 
@@ -25,21 +25,30 @@ pub fn add_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Erro
     edit(bytes, key, value, false)
 }
 
-/// Returns the patch without the trailers of that key, or only without those of that value.
+/// Returns the patch without the trailers of that key, or only without those of that value. A trailer that was a paragraph of its own takes
+/// the blank line before it with it: what [`add_trailer`] put there is gone to the byte.
 ///
 /// # Errors
 /// The errors of [`PatchFile::parse`].
 pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
-    let headers = PatchFile::parse(bytes)?.headers();
+    let patch = PatchFile::parse(bytes)?;
+    let all = lines(patch.preamble());
+    let Layout { above, block, text, end } = layout(&all);
+    let goes = |t: &Trailer| t.key.eq_ignore_ascii_case(key) && value.is_none_or(|v| v == t.value);
+    let mut gone: Vec<Span> = patch.headers().trailers.into_iter().filter(goes).map(|t| t.span).collect();
+    gone.sort_by_key(|span| span.start);
+    let stays = |line: &Line<'_>| !gone.iter().any(|span| span.start <= line.start && line.end <= span.end);
     let mut out = Vec::with_capacity(bytes.len());
-    let mut done = 0;
-    for trailer in
-        headers.trailers.iter().filter(|t| t.key.eq_ignore_ascii_case(key) && value.is_none_or(|v| v == t.value))
-    {
-        out.extend_from_slice(&bytes[done..trailer.span.start]);
-        done = trailer.span.end;
+    for (i, line) in all.iter().enumerate() {
+        // Of a paragraph that goes as a whole the blank line before goes too.
+        let next = (i + 1..end).take_while(|&n| !blank(&all[n])).collect::<Vec<_>>();
+        let emptied = !next.is_empty() && next.iter().all(|&n| n >= text && !stays(&all[n]));
+        let separates = blank(line) && i >= block.end.min(text) && i < end && emptied && !above.contains(&i) && i > 0;
+        if stays(line) && !separates {
+            out.extend_from_slice(&bytes[line.start..line.end]);
+        }
     }
-    out.extend_from_slice(&bytes[done..]);
+    out.extend_from_slice(&bytes[patch.preamble().len()..]);
     Ok(out)
 }
 
@@ -69,32 +78,21 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
         return Ok(splice(old.span, written));
     }
     let all = lines(preamble);
-    let Layout { block, end } = layout(&all);
+    let Layout { block, text, end, .. } = layout(&all);
     // Behind the last trailer of the message; a DEP-3 block is one, a mail's header block is not.
-    let message_start = all.get(block.end).map_or(preamble.len(), |l| l.start);
-    let message_end = all.get(end).map_or(preamble.len(), |l| l.start);
-    let mail = has_mail_header(&all, &block);
-    let paragraph = last_paragraph(&all, block.end, end);
+    let paragraph = trailer_block(&all, text, end);
     if !paragraph.is_empty() {
-        let at = all[paragraph.end - 1].end;
-        return Ok(splice(Span::at(at), format!("{line}{eol}")));
+        return Ok(splice(Span::at(all[paragraph.end - 1].end), format!("{line}{eol}")));
     }
-    if !mail && !block.is_empty() && all[block.end..end].iter().all(|l| l.text.trim_ascii().is_empty()) {
+    let only_fields = all[block.end..end].iter().all(blank);
+    if !has_mail_header(&all, &block) && !block.is_empty() && only_fields {
         return Ok(splice(Span::at(all[block.end - 1].end), format!("{line}{eol}")));
     }
-    // No trailers yet: a new paragraph behind the last line of text.
-    let text_end =
-        all[block.end.min(all.len())..end].iter().rev().find(|l| !l.text.trim_ascii().is_empty()).map(|l| l.end);
-    match text_end {
-        Some(at) => Ok(splice(Span::at(at), format!("{eol}{line}{eol}"))),
-        None if message_start < message_end => {
-            // A header, then blank lines only: behind the first blank line.
-            let at = all[block.end].end;
-            Ok(splice(Span::at(at), format!("{line}{eol}")))
-        }
-        None if block.is_empty() => Ok(splice(Span::at(message_end), format!("{line}{eol}"))),
-        None => Ok(splice(Span::at(message_end), format!("{eol}{line}{eol}"))),
-    }
+    // No trailers yet: a new paragraph behind the last line that says something.
+    Ok(match all[..end].iter().rev().find(|l| !blank(l)) {
+        Some(last) => splice(Span::at(last.end), format!("{eol}{line}{eol}")),
+        None => splice(Span::at(0), format!("{line}{eol}")),
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +106,7 @@ mod tests {
         for (before, after) in [
             ("", "Upstream-Status: Pending\n"),
             ("Text.\n\n", "Text.\n\nUpstream-Status: Pending\n\n"),
-            ("Subject: x\nFrom: a\n\n", "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n"),
+            ("Subject: x\nFrom: a\n\n", "Subject: x\nFrom: a\n\nUpstream-Status: Pending\n\n"),
             (
                 "Subject: x\nFrom: a\n\nText\n---\n f | 1 +\n\n",
                 "Subject: x\nFrom: a\n\nText\n\nUpstream-Status: Pending\n---\n f | 1 +\n\n",
@@ -135,6 +133,8 @@ mod tests {
             );
             let gone = remove_trailer(&set, "upstream-status", None).unwrap();
             assert!(PatchFile::parse(&gone).unwrap().headers().values("Upstream-Status").next().is_none());
+            let added = add_trailer(&bytes, "Tested-by", "T <t@x>").unwrap();
+            assert_eq!(remove_trailer(&added, "Tested-by", Some("T <t@x>")).unwrap(), bytes, "{before:?}");
         }
         assert!(matches!(set_trailer(DIFF.as_bytes(), "a b", "c"), Err(Error::BadTrailer { .. })));
         assert!(matches!(set_trailer(DIFF.as_bytes(), "A", "c\nd"), Err(Error::BadTrailer { .. })));

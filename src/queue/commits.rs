@@ -8,9 +8,10 @@ use std::io;
 
 use crate::base::diagnostic::Coded as _;
 use crate::git::{Author, Blob, Commit, Oid, Worktree};
+use crate::patch::date;
 use crate::patch::{self, File, MemoryTree, Message, Options, Outcome, PatchFile, Tree};
 use crate::queue::Error;
-use crate::queue::{applying, date};
+use crate::queue::applying;
 
 /// The author of a patch that does not say who wrote it.
 const UNKNOWN: (&str, &str) = ("unknown", "unknown@localhost");

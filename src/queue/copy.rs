@@ -76,7 +76,7 @@ impl Copy {
             if let Ok(target) = std::fs::read_link(&from) {
                 fs::link(&target, &to)?;
             } else if let Ok(bytes) = fs::read(&from) {
-                fs::write(&to, &bytes)?;
+                fs::write_below(&copy, &to, &bytes)?;
                 if is_executable(&from) {
                     fs::make_executable(&to)?;
                 }
@@ -98,7 +98,7 @@ impl Copy {
             let real = absolute(workspace.root())?;
             for (path, bytes) in written {
                 if let Some(to) = below(path, &real).map(|below| copy.workspace.path(below)) {
-                    fs::write(&to, bytes)?;
+                    fs::write_below(copy.workspace.root(), &to, bytes)?;
                 }
             }
             for path in removed {
@@ -146,7 +146,7 @@ impl Copy {
         }
         for (path, bytes) in &changed {
             if let Some(bytes) = bytes {
-                fs::write(&within(path), bytes)?;
+                fs::write_below(dir.path(), &within(path), bytes)?;
             }
         }
         Copy::at(&within(&root), dir)

@@ -6,7 +6,6 @@ pub mod choose;
 pub mod commits;
 pub mod copy;
 mod create;
-pub mod date;
 pub mod discover;
 pub mod error;
 pub mod facts;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::patch::queue::QueueName;
 use crate::patch::{self, PatchFile, normalise};
@@ -27,6 +28,18 @@ pub(crate) fn touched_files(bytes: &[u8]) -> Vec<String> {
     targets.iter().map(|target| target.path().to_string()).collect()
 }
 
+/// Returns what the user should know of a patch that goes into the queue: diffs that its message quotes, lines that no hunk counts.
+pub(crate) fn warnings(path: &Path, bytes: &[u8]) -> Vec<Warning> {
+    let found = PatchFile::parse(bytes).map(|patch| patch::lint::of_diff(&patch)).unwrap_or_default();
+    let warning = |finding: patch::lint::Finding| Warning {
+        code: finding.code,
+        message: format!("{}:{}: {}", path.display(), finding.line, finding.message),
+        place: None,
+        hint: Some(finding.hint.to_string()),
+    };
+    found.into_iter().map(warning).collect()
+}
+
 /// Gives a patch its place in the queue; a file whose bytes the queue has already keeps its name.
 pub(crate) fn enqueue(queue_dir: &Path, names: &mut Vec<String>, bytes: &[u8], subject: &str) -> QueuedPatch {
     let same = |name: &&String| fs::read(&queue_dir.join(name)).is_ok_and(|old| old == bytes);
@@ -43,18 +56,20 @@ pub(crate) fn enqueue(queue_dir: &Path, names: &mut Vec<String>, bytes: &[u8], s
 ///
 /// # Errors
 /// [`Error::Patch`] with the place of what is wrong.
-pub(crate) fn checked(path: &Path) -> Result<(Vec<u8>, String), Error> {
-    checked_bytes(path, &fs::read_stream(path)?, None)
+pub(crate) fn checked(path: &Path, level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
+    checked_bytes(path, &fs::read_stream(path)?, level)
 }
 
-/// Checks the bytes of a patch that came from `path`, which may be an address; with the `-pN` that its names are for, when that
+/// Checks the bytes of a patch or of a mail that came from `path`, which may be an address; with the `-pN` that its names are for, when that
 /// is known.
 ///
 /// # Errors
 /// As [`checked`].
 pub(crate) fn checked_bytes(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
     let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
-    let parsed = PatchFile::parse(bytes).map_err(in_file)?;
+    // Mail is decoded; what is a patch file already stays to the byte.
+    let bytes = patch::mailbox::read(bytes).map_err(in_file)?.concat();
+    let parsed = PatchFile::parse(&bytes).map_err(in_file)?;
     if parsed.crlf() {
         return Err(Error::CrlfPatch { path: path.to_path_buf() });
     }

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The package set that is asked about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
+    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for -p1
+    #[arg(short = 'p', long, value_name = "N")]
+    strip: Option<usize>,
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -42,6 +45,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         overlay: args.overlay.map(OverlayArg::choice),
         offline: args.offline || args.dry_run && args.nixpkgs.is_none(),
         nixpkgs: args.nixpkgs,
+        strip: args.strip,
         dry_run: args.dry_run,
     };
     let imported = import::import(&workspace, &options)?;

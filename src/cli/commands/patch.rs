@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Makes a new overlay for it, and names it in overlayctl.toml
     #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "overlay")]
     new_overlay: Option<Option<PathBuf>>,
+    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for -p1
+    #[arg(short = 'p', long, value_name = "N")]
+    strip: Option<usize>,
     /// Shows the change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -74,6 +77,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         fetch: args.fetch,
         overlay: args.overlay.map(OverlayArg::choice),
         new_overlay: args.new_overlay,
+        strip: args.strip,
         dry_run: args.dry_run,
         position: args.position,
         scope: args.scope.map(|scope| match scope {

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Rewrites patches that fit only with fuzz too
     #[arg(long)]
     allow_fuzz: bool,
+    /// Puts counts in hunk headers right that do not fit their lines
+    #[arg(long)]
+    recount: bool,
     /// Says what would change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -34,6 +37,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         attrs: args.attrs,
         nixpkgs: args.nixpkgs,
         allow_fuzz: args.allow_fuzz,
+        recount: args.recount,
         dry_run: args.dry_run,
         offline: args.offline,
     };

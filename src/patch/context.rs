@@ -1,0 +1,201 @@
+//! Patches as GNU patch reads them where this room is stricter: for nixpkgs' own, which are there and are applied.
+//!
+//! Context diffs become unified ones; what GNU patch passes over is taken out. Must not be used for patches that go into a queue: there
+//! a lost hunk is a mistake.
+
+use std::borrow::Cow;
+
+use super::diff::range;
+use super::error::{Error, Spot};
+use super::parse::{Reader, content};
+use super::patch_file::PatchFile;
+
+/// Something in a patch that GNU patch takes in its own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// What it is, and what becomes of it.
+    pub what: &'static str,
+    /// Where it stands.
+    pub at: Spot,
+}
+
+/// Returns a patch as GNU patch reads it, in a form that [`PatchFile::parse`] takes, and what was odd. Most are as they were.
+///
+/// # Errors
+/// What is left that GNU patch takes for no patch either, or that this room cannot do (an ed script).
+pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error> {
+    let mut bytes = Cow::Borrowed(bytes);
+    let mut odd: Vec<Oddity> = Vec::new();
+    loop {
+        let error = match PatchFile::parse(&bytes) {
+            Ok(_) => return Ok((bytes, odd)),
+            Err(error) => error,
+        };
+        let at = error.spot().cloned().unwrap_or_default();
+        let Some(start) = at.span.map(|span| span.start) else { return Err(error) };
+        let mut reader = Reader { bytes: &bytes, at: start, line: at.line };
+        let (what, new) = match error {
+            Error::ContextDiff { .. } => {
+                let mut out = bytes[..start].to_vec();
+                out.extend(unified(&mut reader).ok_or(error)?);
+                out.extend_from_slice(&bytes[reader.at..]);
+                ("a context diff", out)
+            }
+            // git's header names it, and text stands between.
+            Error::HunkWithoutFile { .. } if behind_git_header(&bytes[..start]).is_some() => {
+                let header = behind_git_header(&bytes[..start]).unwrap_or(start);
+                ("text between the names and the hunk", [&bytes[..header], &bytes[start..]].concat())
+            }
+            // It has no name any more, and those behind it have none either.
+            Error::HunkWithoutFile { .. } if !odd.is_empty() || start > 0 => {
+                reader.next();
+                while !begins_file(&reader) && reader.peek().is_some() {
+                    reader.next();
+                }
+                (
+                    "a hunk behind lines that no hunk counts: it is passed over",
+                    [&bytes[..start], &bytes[reader.at..]].concat(),
+                )
+            }
+            Error::HeaderWithoutHunk { .. } => {
+                while reader.peek().is_some_and(|l| !(l.starts_with(b"--- ") || l.starts_with(b"+++ "))) {
+                    reader.next();
+                }
+                let names = reader.at;
+                for start in [&b"--- "[..], b"+++ "] {
+                    if reader.peek().is_some_and(|l| l.starts_with(start)) {
+                        reader.next();
+                    }
+                }
+                let behind = reader.at;
+                while reader.peek().is_some_and(|l| !l.starts_with(b"@@ -")) && !begins_file(&reader) {
+                    reader.next();
+                }
+                match reader.peek().is_some_and(|l| l.starts_with(b"@@ -")) {
+                    true => ("text between the names and the hunk", [&bytes[..behind], &bytes[reader.at..]].concat()),
+                    false => {
+                        ("names without a hunk: they are passed over", [&bytes[..names], &bytes[behind..]].concat())
+                    }
+                }
+            }
+            error => return Err(error),
+        };
+        // Each step takes something away.
+        if new.len() >= bytes.len() && what != "a context diff" {
+            return Err(Error::BadHunkHeader { at });
+        }
+        odd.push(Oddity { what, at });
+        bytes = Cow::Owned(new);
+    }
+}
+
+/// Returns where git's header ends, if it is the last one before and no hunk has come since.
+fn behind_git_header(before: &[u8]) -> Option<usize> {
+    let mut at = before.len();
+    for line in before.split_inclusive(|b| *b == b'\n').rev() {
+        let names = [&b"index "[..], b"diff --git ", b"new mode ", b"new file mode ", b"deleted file mode "];
+        if names.iter().any(|start| line.starts_with(start)) {
+            return (at < before.len()).then_some(at);
+        }
+        if line.starts_with(b"@@ -") || line.starts_with(b"+++ ") {
+            return None;
+        }
+        at -= line.len();
+    }
+    None
+}
+
+fn begins_file(reader: &Reader<'_>) -> bool {
+    let Some(line) = reader.peek() else { return false };
+    let second = reader.second().unwrap_or_default();
+    line.starts_with(b"diff -")
+        || line.starts_with(b"Index: ")
+        || (line.starts_with(b"--- ") && second.starts_with(b"+++ "))
+        || (line.starts_with(b"*** ") && second.starts_with(b"--- "))
+}
+
+/// A line of one side: its sign, its text with line end, and the `\ No newline` line behind it.
+type Line<'a> = (u8, &'a [u8], &'a [u8]);
+
+/// Reads one file of a context diff and writes it as a unified diff. `None` when it is none.
+fn unified(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let mut out = [b"--- ", reader.next().get(4..)?].concat();
+    out.extend([b"+++ ", reader.next().get(4..)?].concat());
+    while let Some(section) = reader.peek().and_then(|l| content(l).strip_prefix(b"***************")) {
+        reader.next();
+        let old_start = first_line(content(reader.next()), b"*** ", b" ****")?;
+        let mut old = side(reader, b"- ! ");
+        let new_start = first_line(content(reader.next()), b"--- ", b" ----")?;
+        let mut new = side(reader, b"+ ! ");
+        // A side in which nothing changes is left out: it is the other's context.
+        let context = |lines: &[Line<'_>]| lines.iter().filter(|l| l.0 == b' ').count();
+        if old.is_empty() && context(&new) > 0 {
+            old = new.iter().copied().filter(|l| l.0 == b' ').collect();
+        } else if new.is_empty() && context(&old) > 0 {
+            new = old.iter().copied().filter(|l| l.0 == b' ').collect();
+        }
+        let lines = |start: usize, count: usize| {
+            if count == 0 { start..start } else { start.saturating_sub(1)..start.saturating_sub(1) + count }
+        };
+        let numbers = [range(&lines(old_start, old.len())), range(&lines(new_start, new.len()))];
+        out.extend([format!("@@ -{} +{} @@", numbers[0], numbers[1]).as_bytes(), section, b"\n"].concat());
+        let (mut i, mut j) = (0, 0);
+        let mut write = |sign: u8, line: &Line<'_>| out.extend([&[sign], line.1, line.2].concat());
+        while i < old.len() || j < new.len() {
+            match (old.get(i), new.get(j)) {
+                (Some(a), _) if a.0 != b' ' => {
+                    write(b'-', a);
+                    i += 1;
+                }
+                (_, Some(b)) if b.0 != b' ' => {
+                    write(b'+', b);
+                    j += 1;
+                }
+                (Some(a), Some(b)) if a.1 == b.1 => {
+                    write(b' ', a);
+                    (i, j) = (i + 1, j + 1);
+                }
+                _ => return None,
+            }
+        }
+    }
+    Some(out)
+}
+
+/// Reads `*** 3,7 ****`.
+fn first_line(line: &[u8], start: &[u8], end: &[u8]) -> Option<usize> {
+    let numbers = std::str::from_utf8(line.strip_prefix(start)?.strip_suffix(end)?).ok()?;
+    numbers.split(',').next()?.parse().ok()
+}
+
+fn side<'a>(reader: &mut Reader<'a>, signs: &[u8; 4]) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line<'a>> = Vec::new();
+    // Lines at the end that may be text behind the diff.
+    let mut empty = 0;
+    while let Some(line) = reader.peek() {
+        let ends = line.starts_with(b"***") || content(line).ends_with(b" ----") && line.starts_with(b"--- ");
+        match line.first() {
+            _ if ends => break,
+            Some(sign @ (b' ' | b'!' | b'+' | b'-')) if line.get(1) == Some(&b' ') && (signs.contains(sign)) => {
+                lines.push((*sign, &reader.next()[2..], b""));
+            }
+            // An empty line whose blanks were lost.
+            None => {
+                lines.push((b' ', reader.next(), b""));
+                empty += 1;
+                continue;
+            }
+            Some(b'\\') => {
+                let whole = reader.next();
+                if let Some(last) = lines.last_mut() {
+                    last.2 = whole;
+                }
+            }
+            _ => break,
+        }
+        empty = 0;
+    }
+    let more = reader.peek().is_some_and(|l| l.starts_with(b"***") || l.starts_with(b"--- "));
+    lines.truncate(lines.len() - if more { 0 } else { empty });
+    lines
+}

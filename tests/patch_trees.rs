@@ -1,0 +1,165 @@
+//! Odd trees, against GNU patch and git: links, binary files, files that become folders, submodules, names that are taken.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use overlayctl::base::diagnostic::Coded as _;
+use overlayctl::patch::{EXECUTABLE, MemoryTree, Options, PatchFile, REGULAR, SYMLINK, apply, diff_trees, reverse};
+
+fn available() -> bool {
+    let found = |program: &str| {
+        Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success())
+    };
+    let both = found("patch") && found("git");
+    if !both {
+        eprintln!("skipped: `patch` or `git` is not installed");
+    }
+    both
+}
+
+fn write(dir: &Path, tree: &MemoryTree) {
+    for (path, file) in tree.iter() {
+        let at = dir.join(path);
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        if file.is_link() {
+            std::os::unix::fs::symlink(std::str::from_utf8(&file.bytes).unwrap(), at).unwrap();
+            continue;
+        }
+        std::fs::write(&at, &file.bytes).unwrap();
+        let mode = if file.mode == EXECUTABLE { 0o755 } else { 0o644 };
+        std::fs::set_permissions(&at, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+fn read(dir: &Path, root: &Path, tree: &mut MemoryTree) {
+    for entry in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap()) {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_string();
+        if kind.is_dir() {
+            read(&path, root, tree);
+        } else if kind.is_symlink() {
+            tree.insert(name, std::fs::read_link(&path).unwrap().to_str().unwrap(), SYMLINK);
+        } else {
+            let mode = if entry.metadata().unwrap().permissions().mode() & 0o100 != 0 { EXECUTABLE } else { REGULAR };
+            tree.insert(name, std::fs::read(&path).unwrap(), mode);
+        }
+    }
+}
+
+/// Runs `patch -p1` or `git apply`; returns whether it took the patch, and the tree afterwards.
+fn peer(program: &str, tree: &MemoryTree, patch: &[u8]) -> (bool, MemoryTree) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("t");
+    std::fs::create_dir(&root).unwrap();
+    write(&root, tree);
+    std::fs::write(dir.path().join("p"), patch).unwrap();
+    let mut command = Command::new(program);
+    match program {
+        "git" => command.args(["apply", "-p1", "-"]),
+        _ => command.args(["-p1", "-s"]),
+    };
+    let done = command
+        .current_dir(&root)
+        .env("GIT_CEILING_DIRECTORIES", dir.path())
+        .env("LC_ALL", "C")
+        .stdin(std::fs::File::open(dir.path().join("p")).unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let mut after = MemoryTree::new();
+    read(&root, &root, &mut after);
+    (done.success(), after)
+}
+
+fn tree(files: &[(&str, &[u8], u32)]) -> MemoryTree {
+    let mut tree = MemoryTree::new();
+    for (path, bytes, mode) in files {
+        tree.insert(*path, *bytes, *mode);
+    }
+    tree
+}
+
+/// What is written between two trees does that for GNU patch, for git, for ourselves, and turned round it takes it back.
+#[test]
+fn what_is_written_is_applied_by_all() {
+    if !available() {
+        return;
+    }
+    let binary: &[u8] = b"\0\x01\x02binary\xff";
+    let cases: &[(&str, MemoryTree, MemoryTree)] = &[
+        ("a link to elsewhere", tree(&[("l", b"a.c", SYMLINK)]), tree(&[("l", b"b.c", SYMLINK)])),
+        (
+            "a link made",
+            tree(&[("a.c", b"x\n", REGULAR)]),
+            tree(&[("a.c", b"x\n", REGULAR), ("d/l", b"../a.c", SYMLINK)]),
+        ),
+        ("a link removed", tree(&[("l", b"a.c", SYMLINK)]), tree(&[])),
+        ("a mode of a binary file", tree(&[("b", binary, REGULAR)]), tree(&[("b", binary, EXECUTABLE)])),
+        ("a name of a binary file", tree(&[("b", binary, REGULAR)]), tree(&[("d/c", binary, REGULAR)])),
+        (
+            "names of two",
+            tree(&[("b", binary, REGULAR), ("c", binary, REGULAR)]),
+            tree(&[("d", binary, REGULAR), ("e", binary, REGULAR)]),
+        ),
+        ("a name with a blank", tree(&[("b", binary, REGULAR)]), tree(&[("b c", binary, REGULAR)])),
+    ];
+    for (what, before, after) in cases {
+        let bytes = diff_trees(before, after).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut back = tree(&[]);
+        for program in ["patch", "git"] {
+            assert_eq!(peer(program, before, &bytes), (true, after.clone()), "{program}, {what}:\n{text}");
+        }
+        let patch = PatchFile::parse(&bytes).unwrap();
+        let outcome = apply(before, &patch, &Options::default()).unwrap();
+        assert!(outcome.accepted(), "{what}: {:?}", outcome.files);
+        before.iter().for_each(|(path, file)| drop(back.insert(path, file.bytes.to_vec(), file.mode)));
+        back.update(outcome.changes);
+        assert_eq!(&back, after, "{what}");
+        let turned = reverse(&patch).unwrap();
+        assert_eq!(peer("patch", after, &turned), (true, before.clone()), "back, {what}");
+    }
+}
+
+#[test]
+fn what_patch_cannot_do_is_refused() {
+    if !available() {
+        return;
+    }
+    let (file, folder) = (tree(&[("a", b"1\n", REGULAR)]), tree(&[("a/b", b"2\n", REGULAR)]));
+    for (before, after) in [(&file, &folder), (&folder, &file)] {
+        assert_eq!(diff_trees(before, after).unwrap_err().code(), "OV0220");
+    }
+    // As git writes them: GNU patch takes neither.
+    let to_folder = "diff --git a/a b/a\ndeleted file mode 100644\n--- a/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-1\ndiff --git a/a/b b/a/b\nnew file mode 100644\n--- /dev/null\n+++ b/a/b\n@@ -0,0 +1 @@\n+2\n";
+    let to_file = "diff --git a/a/b b/a/b\ndeleted file mode 100644\n--- a/a/b\n+++ /dev/null\n@@ -1 +0,0 @@\n-2\ndiff --git a/a b/a\nnew file mode 100644\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+1\n";
+    for (before, text) in [(&file, to_folder), (&folder, to_file)] {
+        let patch = PatchFile::parse(text.as_bytes()).unwrap();
+        assert!(!peer("patch", before, text.as_bytes()).0);
+        assert!(!apply(before, &patch, &Options::default()).unwrap().accepted(), "{text}");
+    }
+    // The commit of a submodule, in each form.
+    for text in [
+        "diff --git a/s b/s\nindex 1111111..2222222 160000\n--- a/s\n+++ b/s\n@@ -1 +1 @@\n-Subproject commit 1\n+Subproject commit 2\n",
+        "diff --git a/s b/s\nnew file mode 160000\nindex 0000000..2222222\n--- /dev/null\n+++ b/s\n@@ -0,0 +1 @@\n+Subproject commit 2\n",
+    ] {
+        assert_eq!(PatchFile::parse(text.as_bytes()).unwrap().check(1).unwrap_err().code(), "OV0228");
+    }
+    // A name that is taken.
+    let taken = tree(&[("a", b"1\n", REGULAR), ("b", b"2\n", REGULAR)]);
+    for hunk in ["", "--- a/a\n+++ b/b\n@@ -1 +1 @@\n-1\n+3\n"] {
+        let text = format!("diff --git a/a b/b\nsimilarity index 50%\nrename from a\nrename to b\n{hunk}");
+        let outcome = apply(&taken, &PatchFile::parse(text.as_bytes()).unwrap(), &Options::default()).unwrap();
+        let (accepted, after) = peer("patch", &taken, text.as_bytes());
+        assert_eq!(outcome.accepted(), accepted, "{text}: {:?}", outcome.files);
+        let mut ours = taken.clone();
+        ours.update(outcome.changes);
+        let theirs: Vec<_> =
+            after.iter().filter(|(path, _)| !path.ends_with(".rej") && !path.ends_with(".orig")).collect();
+        assert_eq!(ours.iter().collect::<Vec<_>>(), theirs, "{text}");
+    }
+}
