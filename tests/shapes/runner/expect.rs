@@ -95,6 +95,9 @@ pub struct Write {
     /// The sets in which the new patch is then in effect, exactly once.
     #[serde(default)]
     pub sets: Vec<String>,
+    /// Other sets that will do as well, where the place may be inside a guard or outside it.
+    #[serde(default)]
+    pub sets_or: Vec<String>,
     /// The commands that may refuse here, as long as they leave every byte.
     #[serde(default)]
     pub may_refuse: Vec<String>,

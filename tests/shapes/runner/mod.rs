@@ -75,6 +75,11 @@ impl Report {
         self.failures.push(line.replace('\n', "⏎"));
     }
 
+    /// Returns how many there are so far.
+    pub fn count(&self) -> usize {
+        self.failures.len()
+    }
+
     /// Notes a failure when two sets differ.
     pub fn same<T: Ord + Debug>(&mut self, kind: &str, command: &str, expected: &BTreeSet<T>, got: &BTreeSet<T>) {
         if expected != got {

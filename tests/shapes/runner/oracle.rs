@@ -20,9 +20,28 @@ const PRELUDE: &str = r#"
     crossSystem = { isStatic = true; config = "${cpu}-unknown-linux-musl"; };
   };
   nixos = name: import (nixpkgs + "/nixos") { configuration = ws + "/${name}"; };
+  at = import (nixpkgs + "/lib");
+  path = builtins.split "[.]";
+  found = attr: set: at.attrByPath (builtins.filter builtins.isString (path attr)) null set;
+  # Of every attribute its patches; and what a set has beside them, which no command may take away or change.
+  ask = attrs: set: builtins.listToAttrs (map (attr: {
+    name = attr;
+    value =
+      let package = found attr set; patches = package.patches or [ ];
+      in if package == null then null else map toString (if patches == null then [ ] else patches);
+  }) attrs) // {
+    beside = builtins.filter (name: found name set != null) [
+      "zlib.override" "zlib.overrideAttrs" "python313.override" "python3Packages.overrideScope" "xfce.overrideScope"
+    ] ++ (if set ? stdenv && set.stdenv.hostPlatform == set.stdenv.buildPlatform
+      then [ set.hello.drvPath set.xfce.libxfce4ui.drvPath ] else [ ]);
+  };
 "#;
 
-/// For each set and attribute the contents of its patches, in order; `None` where there is no such attribute.
+/// The name in [`Seen`] of what a set has beside the packages that were asked for.
+pub const BESIDE: &str = "beside";
+
+/// For each set and attribute the contents of its patches, in order; `None` where there is no such attribute. Under
+/// [`BESIDE`] what else the set has.
 pub type Seen = BTreeMap<String, BTreeMap<String, Option<Vec<Vec<u8>>>>>;
 
 /// Returns the Nix text that has everything in scope, without its body.
@@ -57,25 +76,19 @@ fn nix(scene: &Scene, program: &str, args: &[&str]) -> Result<String, String> {
 /// Asks for the patches of the attributes in every set.
 pub fn seen(scene: &Scene, expect: &Expect, attrs: &BTreeSet<String>) -> Result<Seen, String> {
     let list: String = attrs.iter().map(|attr| format!(" {attr:?}")).collect();
-    let text = format!(
-        "{}builtins.mapAttrs (_: set: builtins.listToAttrs (map (attr: {{
-          name = attr;
-          value =
-            let
-              path = builtins.filter builtins.isString (builtins.split \"\\\\.\" attr);
-              found = (import (nixpkgs + \"/lib\")).attrByPath path null set;
-              patches = found.patches or [ ];
-            in if found == null then null else map toString (if patches == null then [ ] else patches);
-        }}) [{list} ])) sets",
-        scope(scene, expect)
-    );
+    let text = format!("{}builtins.mapAttrs (_: ask [{list} ]) sets", scope(scene, expect));
     let text = nix(scene, "nix-instantiate", &["--eval", "--strict", "--json", "--read-write-mode", "-E", &text])?;
     let paths: BTreeMap<String, BTreeMap<String, Option<Vec<String>>>> =
         serde_json::from_str(&text).map_err(|e| e.to_string())?;
     // What cannot be read stands for itself: it is named and not there.
     let content = |path: String| fs::read(&path).unwrap_or_else(|_| format!("missing: {path}").into_bytes());
-    let contents = |of: Option<Vec<String>>| of.map(|paths| paths.into_iter().map(content).collect());
-    let set = |of: BTreeMap<String, Option<Vec<String>>>| of.into_iter().map(|(a, p)| (a, contents(p))).collect();
+    let contents = |attr: &str, of: Option<Vec<String>>| match attr {
+        BESIDE => of.map(|names| names.into_iter().map(String::into_bytes).collect()),
+        _ => of.map(|paths| paths.into_iter().map(content).collect()),
+    };
+    let set = |of: BTreeMap<String, Option<Vec<String>>>| {
+        of.into_iter().map(|(attr, paths)| (attr.clone(), contents(&attr, paths))).collect()
+    };
     Ok(paths.into_iter().map(|(name, of)| (name, set(of))).collect())
 }
 

@@ -122,10 +122,10 @@ fn list(scene: &Scene, expect: &Expect, report: &mut Report) {
         if matches!(effect, "no" | "unknown") && why.is_empty() {
             report.fail("list: why", &what, "a reason", "none");
         }
-        if let Some(words) = &patch.why {
-            if !words.all().iter().any(|word| why.to_lowercase().contains(&word.to_lowercase())) {
-                report.fail("list: why", &what, words, why);
-            }
+        if let Some(words) = &patch.why
+            && !words.all().iter().any(|word| why.to_lowercase().contains(&word.to_lowercase()))
+        {
+            report.fail("list: why", &what, words, why);
         }
         if let Some(overlay) = &patch.overlay {
             let of = |p: &&Value| p["overlay"].as_str().map(|o| o.split(':').next().unwrap_or(o).to_owned());
@@ -167,7 +167,7 @@ fn status(scene: &Scene, expect: &Expect, report: &mut Report) {
         let Some(said) = found.get(&key) else { continue };
         let effect = said.iter().find_map(|p| p["inEffect"].as_str()).unwrap_or("nothing");
         if !patch.in_effect.has(effect) {
-            report.fail("status: inEffect", &format!("status, {} {}", key.0, patch.path), &patch.in_effect, effect);
+            report.fail("status: inEffect", format!("status, {} {}", key.0, patch.path), &patch.in_effect, effect);
         }
     }
 }

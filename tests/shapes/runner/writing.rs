@@ -24,6 +24,8 @@ struct Writer<'a> {
     report: &'a mut Report,
     attrs: BTreeSet<String>,
     start: State,
+    /// The sets in which what is added to the queue is in effect.
+    sets: Vec<String>,
 }
 
 /// Says what a list of patches has to be after a command.
@@ -34,7 +36,8 @@ pub fn check(scene: &Scene, expect: &Expect, report: &mut Report) {
     attrs.insert(expect.write.attr.clone());
     let Ok(seen) = oracle::seen(scene, expect, &attrs) else { return };
     let start = State { files: scene.files(), seen };
-    let mut writer = Writer { scene, expect, report, attrs, start };
+    let sets = expect.write.sets.clone();
+    let mut writer = Writer { scene, expect, report, attrs, start, sets };
     writer.all();
 }
 
@@ -47,6 +50,11 @@ impl Writer<'_> {
             self.names_and_headers(&start, &file);
         }
         let Some(patched) = self.patch(&start) else {
+            // Even what went to the wrong place has a way back.
+            let files = self.scene.files();
+            if let Some(new) = self.queue(&files).into_iter().find(|path| !start.files.contains_key(path)) {
+                self.unpatch(&State { files, ..start.clone() }, &new, &start.files);
+            }
             self.scene.restore(&start.files);
             return;
         };
@@ -61,18 +69,22 @@ impl Writer<'_> {
         self.edit(&patched);
         self.import(&patched);
         self.rebase(&patched, &new);
-        let name = name(&new);
-        let args = self.line("unpatch", &[&name]);
-        if self.done("unpatch", &patched, &args).is_some() {
-            self.back("unpatch", &args, &start.files);
-        }
+        self.unpatch(&patched, &new, &start.files);
         self.scene.restore(&start.files);
+    }
+
+    fn unpatch(&mut self, state: &State, file: &Path, before: &Files) {
+        let line = self.line("unpatch", &[&name(file)]);
+        if self.done("unpatch", state, &line).is_some() {
+            self.back("unpatch", &line, before);
+        }
     }
 
     /// The files of the queue of the package, in their order.
     fn queue(&self, files: &Files) -> Vec<PathBuf> {
         let dir = Path::new("patches").join(&self.expect.write.attr);
-        let mut found: Vec<PathBuf> = files.keys().filter(|path| path.starts_with(&dir)).cloned().collect();
+        let below = |path: &&PathBuf| path.starts_with(&dir) && **path != dir;
+        let mut found: Vec<PathBuf> = files.keys().filter(below).cloned().collect();
         // Behind a link the files are elsewhere.
         if found.is_empty() {
             let names = std::fs::read_dir(self.scene.ws().join(&dir)).into_iter().flatten().flatten();
@@ -122,9 +134,10 @@ impl Writer<'_> {
         }
     }
 
-    /// Looks at the workspace after a command: files, entries, and what Nix sees. Returns what it is now.
+    /// Looks at the workspace after a command: files, entries, and what Nix sees. Returns what it is now, if that is right.
     fn after(&mut self, what: &str, line: &[String], before: &State, change: Change) -> Option<State> {
         let line = line.join(" ");
+        let count = self.report.count();
         let files = self.scene.files();
         self.texts(what, &line, &before.files, &files);
         let seen = match oracle::seen(self.scene, self.expect, &self.attrs) {
@@ -152,7 +165,8 @@ impl Writer<'_> {
             }
         }
         self.orphans(what, &line, &files, &seen);
-        Some(State { files, seen })
+        // What follows from a fault is none of its own.
+        (self.report.count() == count).then_some(State { files, seen })
     }
 
     /// Looks at the overlays as text: nothing that is not there is named, and what was not meant keeps its bytes.
@@ -287,13 +301,15 @@ impl Writer<'_> {
             })
             .map(|(path, _)| path)
             .collect();
-        if !wrote.iter().any(|path| self.is_meant(path)) && !(wrote.is_empty() && file.has("none")) {
+        let is_meant = wrote.iter().any(|path| self.is_meant(path)) || (wrote.is_empty() && file.has("none"));
+        if !is_meant {
             let kind = if file.all() == ["refused"] { "patch: not refused" } else { "patch: another file" };
             self.report.fail(kind, line.join(" "), &file, format!("{wrote:?}"));
             return None;
         }
         let new = super::scene::patch(NEW.0, NEW.1).into_bytes();
-        let sets = self.expect.write.sets.clone();
+        self.choose_sets(&new);
+        let sets = self.sets.clone();
         let state = self.after("patch", &line, start, &|set, patches| {
             let mut patches = patches.to_vec();
             patches.extend(sets.iter().any(|s| s == set).then(|| new.clone()));
@@ -306,15 +322,31 @@ impl Writer<'_> {
         state
     }
 
+    /// Where two answers are right, takes the one that Nix sees.
+    fn choose_sets(&mut self, new: &Vec<u8>) {
+        if self.expect.write.sets_or.is_empty() {
+            return;
+        }
+        let Ok(seen) = oracle::seen(self.scene, self.expect, &self.attrs) else { return };
+        let has = |of: &BTreeMap<String, Option<Vec<Vec<u8>>>>| {
+            of.get(&self.expect.write.attr).and_then(Option::as_ref).is_some_and(|patches| patches.contains(new))
+        };
+        let found: BTreeSet<&String> = seen.iter().filter(|(_, of)| has(of)).map(|(set, _)| set).collect();
+        if found == self.expect.write.sets_or.iter().collect() {
+            self.sets = self.expect.write.sets_or.clone();
+        }
+    }
+
     fn names_and_headers(&mut self, state: &State, file: &Path) {
         let same: Change = &|_, patches| patches.to_vec();
         let old = name(file);
         let line = self.line("rename", &[&old, "another name"]);
         if self.done("rename", state, &line).is_some() {
-            self.after("rename", &line, state, same);
+            let is_right = self.after("rename", &line, state, same).is_some();
             let renamed = self.scene.files();
             let new = self.queue(&renamed).into_iter().find(|path| !state.files.contains_key(path));
             match new.map(|path| name(&path)) {
+                Some(_) if !is_right => {}
                 Some(new) => {
                     let again = self.line("rename", &[&new, "another name"]);
                     self.unchanged("rename again", &State { files: renamed, seen: state.seen.clone() }, &again);
@@ -330,14 +362,17 @@ impl Writer<'_> {
         let line = self.line("header", &[&old, "--add", "Acked-by=B <b@example.org>"]);
         if self.done("header", state, &line).is_some() {
             let now = self.scene.files();
+            let real = self.scene.ws().join(file).canonicalize().ok();
             let others = |files: &Files| {
-                files.iter().filter(|(path, _)| *path != file).map(|(p, e)| (p.clone(), e.clone())).collect::<Files>()
+                let is_other = |path: &&PathBuf| self.scene.ws().join(path).canonicalize().ok() != real;
+                files.iter().filter(|(path, _)| is_other(path)).map(|(p, e)| (p.clone(), e.clone())).collect::<Files>()
             };
-            if others(&now) != others(&state.files) || now == state.files {
+            let is_right = others(&now) == others(&state.files) && now != state.files;
+            if !is_right {
                 self.report.fail("header: other files", line.join(" "), file.display(), changed(&state.files, &now));
             }
             let line = self.line("header", &[&old, "--remove", "Acked-by=B <b@example.org>"]);
-            if self.done("header", &State { files: now, ..state.clone() }, &line).is_some() {
+            if is_right && self.done("header", &State { files: now, ..state.clone() }, &line).is_some() {
                 self.back("header back", &line, &state.files);
             }
         }
@@ -364,9 +399,9 @@ impl Writer<'_> {
         let (last, first) = (count.to_string(), "1".to_string());
         let to_front = self.line("move", &[&name(new), &first]);
         if self.done("move", state, &to_front).is_some() {
-            self.after("move", &to_front, state, in_front);
+            let is_right = self.after("move", &to_front, state, in_front).is_some();
             let line = self.line("move", &[&first, &last]);
-            if self.done("move", &State { files: self.scene.files(), ..state.clone() }, &line).is_some() {
+            if is_right && self.done("move", &State { files: self.scene.files(), ..state.clone() }, &line).is_some() {
                 self.back("move back", &line, &state.files);
             }
         }
@@ -375,11 +410,12 @@ impl Writer<'_> {
         order.extend(queue.iter().filter(|path| *path != new).map(|path| name(path)));
         let line = self.line("reorder", &order.iter().map(String::as_str).collect::<Vec<_>>());
         if self.done("reorder", state, &line).is_some() {
-            self.after("reorder", &line, state, in_front);
+            let is_right = self.after("reorder", &line, state, in_front).is_some();
             let mut order: Vec<String> = (2..=count).map(|n| n.to_string()).collect();
             order.push("1".into());
             let line = self.line("reorder", &order.iter().map(String::as_str).collect::<Vec<_>>());
-            if self.done("reorder", &State { files: self.scene.files(), ..state.clone() }, &line).is_some() {
+            if is_right && self.done("reorder", &State { files: self.scene.files(), ..state.clone() }, &line).is_some()
+            {
                 self.back("reorder back", &line, &state.files);
             }
         }
@@ -418,12 +454,15 @@ impl Writer<'_> {
             return self.report.fail("finish: no file", line.join(" "), "a new file in the queue", "none");
         };
         let content = files[&made].text().into_bytes();
-        let sets = self.expect.write.sets.clone();
-        self.after("finish", line, state, &|set, patches| {
+        let sets = self.sets.clone();
+        let finished = self.after("finish", line, state, &|set, patches| {
             let mut patches = patches.to_vec();
             patches.extend(sets.iter().any(|s| s == set).then(|| content.clone()));
             patches
         });
+        if finished.is_none() {
+            return;
+        }
         self.unchanged_here("finish again", &State { files, ..state.clone() }, line);
         let line = self.line("unpatch", &[&name(&made)]);
         if self.done("unpatch", &State { files: self.scene.files(), ..state.clone() }, &line).is_some() {
@@ -443,14 +482,18 @@ impl Writer<'_> {
             if made.len() != 2 {
                 self.report.fail("import: files", line.join(" "), "2 new files", made.len());
             }
-            let sets = self.expect.write.sets.clone();
-            self.after("import", &line, state, &|set, patches| {
+            let sets = self.sets.clone();
+            let imported = self.after("import", &line, state, &|set, patches| {
                 let mut patches = patches.to_vec();
                 if sets.iter().any(|s| s == set) {
                     patches.extend(contents.iter().cloned());
                 }
                 patches
             });
+            if imported.is_none() {
+                self.scene.restore(&state.files);
+                return;
+            }
             if self.done("import again", &State { files: files.clone(), ..state.clone() }, &line).is_some() {
                 self.back("import again", &line, &files);
                 self.scene.restore(&files);
@@ -473,12 +516,14 @@ impl Writer<'_> {
         let line = self.line("rebase", &["--to", &to]);
         let content = state.files[new].text().into_bytes();
         if self.done("rebase", state, &line).is_some() {
-            self.after("rebase", &line, state, &|_, patches| {
+            let rebased = self.after("rebase", &line, state, &|_, patches| {
                 patches.iter().filter(|p| **p != content).cloned().collect()
             });
             // What is upstream goes as `unpatch` takes it; the others fit as they are.
             let start = self.start.files.clone();
-            self.back("rebase", &line, &start);
+            if rebased.is_some() {
+                self.back("rebase", &line, &start);
+            }
         }
         self.scene.restore(&state.files);
     }
@@ -534,7 +579,8 @@ fn changed(before: &Files, now: &Files) -> String {
 fn first_error(output: &Output) -> String {
     let text = support::said(output);
     let errors = text.lines().skip_while(|line| !line.starts_with("error") && !line.contains("panicked"));
-    errors.take(3).map(str::trim).collect::<Vec<_>>().join(" | ")
+    let lines: Vec<&str> = errors.take(3).map(str::trim).collect();
+    if lines.is_empty() { text.chars().take(300).collect() } else { lines.join(" | ") }
 }
 
 /// Returns the relative paths to patch files that a Nix text writes.

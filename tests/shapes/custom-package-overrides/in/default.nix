@@ -10,5 +10,5 @@ let
   };
 in
 {
-  inherit (pkgs) curl;
+  inherit (pkgs) curl zlib;
 }
