@@ -46,7 +46,7 @@ fn against_nix(scene: &Scene, expect: &Expect, report: &mut Report) {
             }
         }
         for (name, nix) in &expect.derivations {
-            match oracle::in_closures(scene, expect, &[nix.clone()], &names(patch)) {
+            match oracle::in_closures(scene, expect, std::slice::from_ref(nix), &names(patch)) {
                 Ok(in_it) if !in_it.is_empty() => drop(found.insert(name.clone())),
                 Ok(_) => {}
                 Err(error) => report.fail("nix: does not evaluate", name, "a derivation", error),
