@@ -1,0 +1,7 @@
+final: prev: {
+  curl = prev.curl.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/curl/0001-curl-a.patch
+    ];
+  });
+}

@@ -1,0 +1,4 @@
+[
+  (import ./nix/net.nix)
+  (import ./nix/libs.nix)
+]

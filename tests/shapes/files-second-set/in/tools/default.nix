@@ -1,0 +1,6 @@
+let
+  pkgs = import ../../nixpkgs { overlays = [ (import ./overlay.nix) ]; };
+in
+{
+  inherit (pkgs) curl;
+}

@@ -1,0 +1,24 @@
+{
+  inputs.nixpkgs.url = "path:@beside@/nixpkgs";
+
+  outputs = { self, nixpkgs }:
+    {
+      overlays.default = final: prev: {
+        zlib = prev.zlib.overrideAttrs (old: {
+          patches = (old.patches or [ ]) ++ [
+            "${self}/patches/zlib/0001-zlib-a.patch"
+          ];
+        });
+      };
+      nixosConfigurations.pi = nixpkgs.lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = [
+          ({ pkgs, ... }: {
+            networking.hostName = "pi";
+            environment.systemPackages = [ pkgs.curl ];
+            nixpkgs.overlays = [ self.overlays.default ];
+          })
+        ];
+      };
+    };
+}

@@ -1,0 +1,27 @@
+{
+  inputs.nixpkgs.url = "path:@beside@/nixpkgs";
+
+  outputs = { self, nixpkgs }:
+    {
+      nixosConfigurations.pi = nixpkgs.lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = [
+          ({ pkgs, ... }: {
+            networking.hostName = "pi";
+            environment.systemPackages = [ pkgs.curl ];
+            nixpkgs.overlays = [ (import ./nix/pi.nix) ];
+          })
+        ];
+      };
+      nixosConfigurations.star = nixpkgs.lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = [
+          ({ pkgs, ... }: {
+            networking.hostName = "star";
+            environment.systemPackages = [ pkgs.curl ];
+            nixpkgs.overlays = [ (import ./nix/star.nix) ];
+          })
+        ];
+      };
+    };
+}

@@ -1,0 +1,5 @@
+final: prev: {
+  patches = (prev.patches or [ ]) ++ [
+    ../patches/zlib/0001-zlib-a.patch
+  ];
+}

@@ -1,0 +1,1 @@
+{ lib }: lib.fix (lib.extends (import ./overlay.nix) (_: lib))

@@ -1,0 +1,3 @@
+final: prev: {
+  zlib = "1.3";
+}

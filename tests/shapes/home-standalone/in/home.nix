@@ -1,0 +1,13 @@
+{ pkgs, ... }:
+{
+  home.packages = [ pkgs.curl ];
+  nixpkgs.overlays = [
+    (final: prev: {
+      zlib = prev.zlib.overrideAttrs (old: {
+        patches = (old.patches or [ ]) ++ [
+          ./patches/zlib/0001-zlib-a.patch
+        ];
+      });
+    })
+  ];
+}

@@ -1,0 +1,1 @@
+../real/deep/o.nix

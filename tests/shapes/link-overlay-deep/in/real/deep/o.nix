@@ -1,0 +1,4 @@
+final: prev: {
+  # Not to be touched.
+  hello = prev.hello.overrideAttrs (_: { doCheck = false; });
+}

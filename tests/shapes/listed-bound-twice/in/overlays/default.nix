@@ -1,0 +1,10 @@
+final: prev: {
+  hello = prev.hello;
+  zlib = prev.zlib.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/zlib/0001-zlib-a.patch
+    ];
+  });
+} // {
+  zlib = prev.zlib.override { };
+}

@@ -1,0 +1,6 @@
+{ prev }:
+prev.zlib.overrideAttrs (old: {
+  patches = (old.patches or [ ]) ++ [
+    ../patches/zlib/0001-zlib-a.patch
+  ];
+})

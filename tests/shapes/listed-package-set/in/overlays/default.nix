@@ -1,0 +1,18 @@
+final: prev:
+prev.lib.composeExtensions
+  (final: prev: {
+    zlib = prev.zlib.overrideAttrs (old: {
+      patches = (old.patches or [ ]) ++ [
+        ../patches/zlib/0001-zlib-a.patch
+      ];
+    });
+  })
+  (final: prev: {
+    curl = prev.curl.overrideAttrs (old: {
+      patches = (old.patches or [ ]) ++ [
+        ../patches/curl/0001-curl-a.patch
+      ];
+    });
+  })
+  final
+  prev

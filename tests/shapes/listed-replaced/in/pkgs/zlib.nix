@@ -1,0 +1,1 @@
+{ stdenv, hello }: stdenv.mkDerivation { pname = "zlib"; version = "1.4"; inherit (hello) src; }

@@ -1,0 +1,15 @@
+{ config, pkgs, lib, ... }:
+{
+  networking.hostName = "pi";
+  environment.systemPackages = [ pkgs.curl pkgs.jq ];
+  boot.kernelPatches = [ { name = "tick"; patch = ./kernel/tick.patch; } ];
+  nixpkgs.overlays = [
+    (final: prev: {
+      zlib = prev.zlib.overrideAttrs (old: {
+        patches = (old.patches or [ ]) ++ [
+          ./patches/zlib/0001-zlib-a.patch
+        ];
+      });
+    })
+  ];
+}

@@ -1,0 +1,14 @@
+{ lib, ... }:
+{
+  config = lib.mkIf true {
+    nixpkgs.overlays = [
+      (final: prev: {
+        zlib = prev.zlib.overrideAttrs (old: {
+          patches = (old.patches or [ ]) ++ [
+            ../patches/zlib/0001-zlib-a.patch
+          ];
+        });
+      })
+    ];
+  };
+}

@@ -1,0 +1,6 @@
+let
+  pkgs = import (import ./npins).nixpkgs { overlays = [ (import ./overlays) ]; };
+in
+{
+  inherit (pkgs) curl;
+}

@@ -1,0 +1,13 @@
+final: prev: {
+  # Not to be touched.
+  hello = prev.hello.overrideAttrs (_: { doCheck = false; });
+  python313 = prev.python313.override {
+    packageOverrides = pythonFinal: pythonPrev: {
+      six = pythonPrev.six.overrideAttrs (old: {
+        patches = (old.patches or [ ]) ++ [
+          ../patches/python3Packages.six/0001-six-a.patch
+        ];
+      });
+    };
+  };
+}

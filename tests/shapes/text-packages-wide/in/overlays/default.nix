@@ -1,0 +1,7 @@
+self: super: {
+  zlib = super.zlib.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/zlib/0001-zlib-a.patch
+    ];
+  });
+}

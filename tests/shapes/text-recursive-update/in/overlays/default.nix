@@ -1,0 +1,14 @@
+final: prev:
+prev.lib.recursiveUpdate {
+  curl = prev.curl.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/curl/0001-curl-a.patch
+    ];
+  });
+} {
+  zlib = prev.zlib.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/zlib/0001-zlib-a.patch
+    ];
+  });
+}
