@@ -188,6 +188,9 @@ impl Library {
             copy: false,
         };
         conclude(&mut result, question, &held, elf.is_static());
+        if result.verdict == Verdict::Unknown && !elf.is_static() && !result.copy {
+            result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+        }
         Ok(result)
     }
 }
