@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects")]
 
 mod expect;
+mod kept;
 mod oracle;
 mod reading;
 mod scene;
