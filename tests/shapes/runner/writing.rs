@@ -7,9 +7,9 @@ use std::process::Output;
 
 use super::Report;
 use super::expect::Expect;
+use super::kept::{changed, first_error, is_kept, name, path_literals, same, subjects};
 use super::oracle::{self, Seen};
 use super::scene::{Files, NEW, Scene};
-use crate::support;
 
 /// What the workspace is between two commands.
 #[derive(Clone)]
@@ -529,10 +529,6 @@ impl Writer<'_> {
     }
 }
 
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 /// Makes a change in a worktree and commits it.
 fn commit(dir: &Path) -> Result<(), String> {
     let file = dir.join("main.c");
@@ -550,59 +546,4 @@ fn commit(dir: &Path) -> Result<(), String> {
         Ok(())
     };
     commit().map_err(|e| e.to_string())
-}
-
-/// Returns the subjects of patches, which are enough to tell those of the shapes apart.
-fn subjects(patches: &[Vec<u8>]) -> String {
-    let of = |patch: &Vec<u8>| {
-        let text = String::from_utf8_lossy(patch).into_owned();
-        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ").map(str::to_owned));
-        subject.unwrap_or_else(|| text.lines().next().unwrap_or_default().to_owned())
-    };
-    format!("{:?}", patches.iter().map(of).collect::<Vec<_>>())
-}
-
-/// Returns what differs between two states, in a few lines.
-fn changed(before: &Files, now: &Files) -> String {
-    let mut lines = Vec::new();
-    for path in before.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
-        match (before.get(path), now.get(path)) {
-            (Some(a), Some(b)) if a != b => lines.push(format!("{} differs:\n{}", path.display(), b.text())),
-            (Some(_), None) => lines.push(format!("{} is gone", path.display())),
-            (None, Some(_)) => lines.push(format!("{} is new", path.display())),
-            _ => {}
-        }
-    }
-    lines.join("; ")
-}
-
-fn first_error(output: &Output) -> String {
-    let text = support::said(output);
-    let errors = text.lines().skip_while(|line| !line.starts_with("error") && !line.contains("panicked"));
-    let lines: Vec<&str> = errors.take(3).map(str::trim).collect();
-    if lines.is_empty() { text.chars().take(300).collect() } else { lines.join(" | ") }
-}
-
-/// Returns the relative paths to patch files that a Nix text writes.
-fn path_literals(text: &str) -> impl Iterator<Item = &str> {
-    let ends = |c: char| !(c.is_ascii_alphanumeric() || "._-+/".contains(c));
-    let is_path = |word: &&str| (word.starts_with("./") || word.starts_with("../")) && word.ends_with(".patch");
-    text.split(ends).filter(is_path)
-}
-
-/// Says whether two paths are the same without looking at the disk.
-fn same(a: &Path, b: &Path) -> bool {
-    overlayctl::base::fs::tidy(a) == overlayctl::base::fs::tidy(b)
-}
-
-/// Says whether everything of the old text that is no path of a patch is in the new one, in its order.
-fn is_kept(old: &str, new: &str) -> bool {
-    let without_patches = |text: &str| -> Vec<char> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
-        let words = text.split_inclusive(|c: char| !is_part(c));
-        words.filter(|word| !word.trim_end_matches(|c| !is_part(c)).ends_with(".patch")).flat_map(str::chars).collect()
-    };
-    let new = without_patches(new);
-    let mut left = new.iter();
-    without_patches(old).iter().filter(|c| !c.is_whitespace()).all(|c| left.any(|other| other == c))
 }
