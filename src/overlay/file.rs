@@ -19,7 +19,6 @@ use super::request::{
     Change, Element, Facts, FileChange, Files, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned, Select,
 };
 use super::value::element_key;
-use crate::base::edit::TextEdits;
 use crate::base::span::{LineCol, Lines, Place, Span};
 use crate::syntax::{self, AttrPath, Tree, trivia};
 
@@ -46,15 +45,6 @@ impl OverlayFile {
     pub fn parse(path: &Path, text: String) -> Result<OverlayFile, Error> {
         let tree = syntax::parse(path, &text)?;
         Ok(OverlayFile { path: path.to_path_buf(), text, tree, lines: OnceLock::new() })
-    }
-
-    /// The file with edits made, whose text is `new`.
-    pub(super) fn edited(&self, edits: &TextEdits, new: &str) -> Result<OverlayFile, Error> {
-        let tree = syntax::parse_edited(&self.path, &self.tree, &self.text, edits, new)?;
-        match tree.errors().is_empty() {
-            true => Ok(OverlayFile { path: self.path.clone(), text: new.to_string(), tree, lines: OnceLock::new() }),
-            false => OverlayFile::parse(&self.path, new.to_string()),
-        }
     }
 
     /// Returns the path as it was given.
@@ -315,7 +305,7 @@ impl OverlayFile {
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
-        let file = self.edited(&edits, &new).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        let file = OverlayFile::parse(&self.path, new.clone()).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
         if body::defines_twice(&self.root(), &file.root(), &edits) {
             return Err(unverified("an attribute would be defined twice".into()));
         }

@@ -203,7 +203,8 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     if new == old {
         return Err("the edit changes nothing".into());
     }
-    let file = planning.file.edited(&candidate.edits, &new).map_err(|e| format!("the new text does not parse: {e}"))?;
+    let file = OverlayFile::parse(planning.file.path(), new.clone())
+        .map_err(|e| format!("the new text does not parse: {e}"))?;
     let (after, before) = (file.root(), planning.file.root());
     if body::defines_twice(&before, &after, &candidate.edits) {
         return Err("an attribute would be defined twice".into());
