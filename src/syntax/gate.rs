@@ -12,8 +12,20 @@ use rnix::SyntaxKind::{self, *};
 
 use super::error::{Error, shown_line};
 use super::grammar;
-pub use super::tree::Tree;
 use crate::base::span::{Place, Span};
+
+/// What the parser made of a text that Nix reads. Copies share the tree.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    green: rowan::GreenNode,
+}
+
+impl Tree {
+    /// Returns the root. Each call makes a root of its own: nodes of different calls are not equal.
+    pub fn syntax(&self) -> rnix::SyntaxNode {
+        rnix::SyntaxNode::new_root(self.green.clone())
+    }
+}
 
 /// The most bytes that a file may have.
 pub const MAX_BYTES: usize = 16 << 20;

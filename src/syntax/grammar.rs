@@ -57,6 +57,7 @@ fn of_node(parent: &GreenNodeData, parent_kind: SyntaxKind, node: &GreenNodeData
             "a function here needs parentheses"
         }
         (NODE_HAS_ATTR, NODE_HAS_ATTR) if first() => "`?` twice needs parentheses",
+        (NODE_ATTRPATH | NODE_INHERIT, NODE_STRING) if indented(node) => "a name takes plain quotes",
         (NODE_INHERIT, _) if computed(node) => "a name that is computed cannot be inherited",
         (NODE_LET_IN, NODE_ATTRPATH_VALUE) => {
             let name = nodes(node).next().and_then(|path| nodes(path).next());
@@ -86,6 +87,10 @@ fn plain_string(expr: &GreenNodeData) -> bool {
     }
 }
 
+fn indented(string: &GreenNodeData) -> bool {
+    string.children().next().and_then(|c| c.into_token()).is_some_and(|t| t.text() == "''")
+}
+
 /// Finds an argument that a pattern has twice.
 fn doubled(pattern: &GreenNodeData) -> Option<String> {
     let mut seen = HashSet::new();
@@ -99,6 +104,11 @@ fn doubled(pattern: &GreenNodeData) -> Option<String> {
 fn of_token(node: &GreenNodeData, token: &GreenTokenData) -> Option<String> {
     let text = token.text();
     let reason = match token_kind(token) {
+        TOKEN_WHITESPACE | TOKEN_COMMENT
+            if matches!(node_kind(node), NODE_PATH_ABS | NODE_PATH_REL | NODE_PATH_HOME) =>
+        {
+            "a path ends where a space begins"
+        }
         TOKEN_WHITESPACE if !text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')) => {
             "this space is none that Nix takes"
         }

@@ -7,7 +7,6 @@ mod error;
 mod gate;
 mod grammar;
 pub mod make;
-mod tree;
 pub mod trivia;
 pub mod walk;
 
