@@ -60,13 +60,12 @@ fn blank_in(gap: &str) -> bool {
     lines.len() > 2 && lines[1..lines.len() - 1].iter().any(|l| l.trim().is_empty())
 }
 
-/// Says whether a new last entry is set off by a blank line, judging by the entries that are there; the gaps beside
-/// `without` do not count.
-pub(super) fn blank_between(text: &str, entries: &[Span], without: Option<Span>) -> bool {
+/// Says whether a new last entry is set off by a blank line, judging by the entries that are there.
+fn blank_between(text: &str, entries: &[Span]) -> bool {
     let gaps: Vec<bool> = entries
         .windows(2)
         .filter_map(|w| match w {
-            [a, b] if Some(*a) != without && Some(*b) != without => Some(blank_in(gap(text, *a, *b))),
+            [a, b] => Some(blank_in(gap(text, *a, *b))),
             _ => None,
         })
         .collect();
@@ -189,7 +188,7 @@ pub(super) fn insert_entry(
         let value = value(&indent, false, style);
         return edits.insert(anchor.map_or(open.end, |e| e.end), format!("{nl}{indent}{}", binding(&name, &value)));
     }
-    let blank = if anchor.is_some() && start_marker.is_none() && blank_between(text, &spans, None) { nl } else { "" };
+    let blank = if anchor.is_some() && start_marker.is_none() && blank_between(text, &spans) { nl } else { "" };
     let value = value(&indent, false, style);
     edits.insert(after, format!("{nl}{blank}{indent}{}", binding(&name, &value)))
 }
@@ -262,13 +261,8 @@ pub(super) fn remove_entry(
         let tight = text[entry.range()].contains("or []");
         return edits.replace(Span::new(open.end, close.start), if tight { "" } else { " " });
     }
-    let space = text[..entry.start].len() - text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
-    let mut from = entry.start - space;
-    let before = &text[from..entry.start];
-    if trivia::lines_in(before) > 1 && !blank_between(text, &spans, Some(entry)) {
-        let last = before.rfind('\n').unwrap_or(0);
-        from += if before[..last].ends_with('\r') { last - 1 } else { last };
-    }
+    // The space in front came with the entry, blank lines included; what was there before stands behind it.
+    let from = text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
     edits.delete(Span::new(from, entry.end))
 }
 
