@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use overlayctl::base::diagnostic::Coded;
 use overlayctl::overlay::{Files, FnKind, OverlayFile, PatchElement, PatchRequest, Select};
 use overlayctl::syntax::AttrPath;
-use rnix::ast::{Expr, HasEntry};
+use rnix::ast::Expr;
 use rowan::ast::AstNode;
 
 /// A key that no real overlay binds.
@@ -175,34 +175,37 @@ impl Run<'_> {
     }
 }
 
-/// Says whether a value is a call of an override that takes attributes.
-fn override_style(value: Expr) -> bool {
+/// What a value is made by: the outermost override of it, or what makes a derivation; `None` for everything else.
+fn made_by(value: Expr) -> Option<&'static str> {
     let mut expr = value;
+    let mut found = None;
     loop {
         expr = match expr {
-            Expr::Paren(p) => match p.expr() {
-                Some(e) => e,
-                None => return false,
-            },
-            Expr::LetIn(l) => match l.body() {
-                Some(e) => e,
-                None => return false,
-            },
-            Expr::Apply(a) => match a.lambda() {
-                Some(Expr::Select(s)) => {
-                    let last = s.attrpath().and_then(|p| p.attrs().last()).map(|a| a.syntax().text().to_string());
-                    match last.as_deref() {
-                        Some("overrideAttrs" | "overrideDerivation" | "overridePythonAttrs") => return true,
-                        Some("override") => match s.expr() {
-                            Some(e) => e,
-                            None => return false,
-                        },
-                        _ => return false,
+            Expr::Paren(p) => p.expr()?,
+            Expr::LetIn(l) => l.body()?,
+            Expr::Apply(a) => match a.lambda()? {
+                // `f a b`: what is called is further left.
+                inner @ Expr::Apply(_) => inner,
+                Expr::Ident(i) if i.syntax().text() == "callPackage" => return Some("a derivation"),
+                Expr::Select(s) => {
+                    let last = s.attrpath()?.attrs().last()?.syntax().text().to_string();
+                    match last.as_str() {
+                        "overrideAttrs" | "overrideDerivation" | "overridePythonAttrs" => return Some("overrideAttrs"),
+                        "override" => {
+                            found = Some("override");
+                            match s.expr() {
+                                Some(e @ (Expr::Paren(_) | Expr::Apply(_))) => e,
+                                _ => return found,
+                            }
+                        }
+                        "callPackage" | "mkDerivation" => return Some("a derivation"),
+                        name if name.starts_with("build") => return Some("a derivation"),
+                        _ => return found,
                     }
                 }
-                _ => return false,
+                _ => return found,
             },
-            _ => return false,
+            _ => return found,
         };
     }
 }
@@ -221,8 +224,9 @@ fn longer_path(text: &str, offset: usize, key: &str) -> Option<AttrPath> {
     paths.filter(|p| p.starts_with(&format!("{key}."))).find_map(|p| AttrPath::parse(&p).ok())
 }
 
-/// Returns the keys of the function at `offset` whose value is an override of attributes.
-fn override_keys(text: &str, offset: usize) -> Vec<String> {
+/// Returns what the function at `offset` binds to an override or to a derivation: the path through the sets around it, and
+/// what it is made by.
+fn made(text: &str, offset: usize) -> Vec<(Vec<String>, &'static str)> {
     let root = rnix::Root::parse(text).syntax();
     let Some(head) = root
         .descendants()
@@ -230,12 +234,25 @@ fn override_keys(text: &str, offset: usize) -> Vec<String> {
     else {
         return Vec::new();
     };
-    head.descendants()
-        .filter_map(rnix::ast::AttrSet::cast)
-        .flat_map(|s| s.attrpath_values().collect::<Vec<_>>())
-        .filter(|v| v.value().is_some_and(override_style))
-        .filter_map(|v| v.attrpath())
-        .map(|p| p.syntax().text().to_string().trim_matches('"').to_string())
+    let names = |binding: &rnix::ast::AttrpathValue| -> Vec<String> {
+        let attrs = binding.attrpath().map(|p| p.attrs().collect::<Vec<_>>()).unwrap_or_default();
+        attrs.iter().map(|a| a.syntax().text().to_string().trim_matches('"').to_string()).collect()
+    };
+    let bindings = head.descendants().filter_map(rnix::ast::AttrpathValue::cast);
+    bindings
+        .filter(|b| b.syntax().parent().is_some_and(|p| p.kind() == rnix::SyntaxKind::NODE_ATTR_SET))
+        .filter_map(|binding| {
+            let how = made_by(binding.value()?)?;
+            let around = binding.syntax().ancestors().take_while(|n| n != &head);
+            let mut path: Vec<String> = Vec::new();
+            for outer in around.filter_map(rnix::ast::AttrpathValue::cast) {
+                let names = names(&outer);
+                if !names.iter().any(|n| matches!(n.as_str(), "overrides" | "packageOverrides")) {
+                    path.splice(0..0, names);
+                }
+            }
+            Some((path, how))
+        })
         .collect()
 }
 
@@ -431,7 +448,8 @@ fn main() -> ExitCode {
     let is_wrong = |row: &Row, attr: &str| is_expected(row, attr) || is_expected(row, PROBE);
     let started = std::time::Instant::now();
     let mut repositories: HashMap<String, Option<Repository>> = HashMap::new();
-    let (mut new, mut existing, mut right, mut within, mut overridden, mut foreign) = (
+    let (mut new, mut existing, mut right, mut within, mut overridden, mut foreign, mut by_maker) = (
+        BTreeMap::<String, Tally>::new(),
         BTreeMap::<String, Tally>::new(),
         BTreeMap::<String, Tally>::new(),
         BTreeMap::<String, Tally>::new(),
@@ -467,7 +485,7 @@ fn main() -> ExitCode {
         // A row whose kind in the index is wrong has `+` for its attribute.
         let ours = matches!(row.kind.as_str(), "pkgs" | "pkgOverrides1") || is_expected(&row, "+");
         let keys = function.as_ref().map(|f| f.keys.clone()).unwrap_or_default();
-        let styled = override_keys(&text, row.offset);
+        let made = made(&text, row.offset);
         let files = AtCommit { repository, commit: &row.commit };
         let mut run =
             Run { files, file, row: &row, texts: &mut texts, damages: &mut damages, unrestored: &mut unrestored };
@@ -515,7 +533,8 @@ fn main() -> ExitCode {
                 if !wrong {
                     into.push(&mut right);
                 }
-                if styled.contains(&key) {
+                let how = made.iter().find(|(path, _)| path.as_slice() == attr.names()).map(|(_, how)| *how);
+                if matches!(how, Some("override" | "overrideAttrs")) {
                     into.push(&mut overridden);
                 }
                 let refused = tally(&mut into, &row.class, &attr, !wrong, &mut failures);
@@ -525,6 +544,16 @@ fn main() -> ExitCode {
                     if verbose {
                         failures.extend(ignored);
                     }
+                }
+            }
+            // Each once more by what makes it, those within sets too; whether a set is one of packages is not listed.
+            for (path, how) in &made {
+                let Some(attr) = AttrPath::from_names(path.iter().cloned()) else { continue };
+                let class = if path.len() == 1 { (*how).to_string() } else { format!("{how}, within a set") };
+                let mut ignored = Vec::new();
+                tally(&mut [&mut by_maker], &class, &attr, true, &mut ignored);
+                if verbose {
+                    failures.extend(ignored);
                 }
             }
         } else {
@@ -544,6 +573,7 @@ fn main() -> ExitCode {
     print("a key that is there: all bindings", &existing);
     print("a key that is there: bindings for which editing is right", &right);
     print("a key that holds a set of packages: a new package in that set", &within);
+    print("a key that is there: by what makes its value", &by_maker);
     print("functions that are no package overlay", &foreign);
     if nix {
         let old: Vec<(String, &str)> = texts.iter().map(|(n, o, _)| (n.clone(), o.as_str())).collect();

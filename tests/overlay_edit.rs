@@ -210,7 +210,7 @@ const VALUES: &[(&str, &str)] = &[
     ),
     (
         "prev.musl.overrideAttrs (o: { patches = [ ./a.patch ] ++ o.patches; })",
-        "prev.musl.overrideAttrs (o: { patches = [ ./a.patch ../patches/fix.patch ] ++ o.patches; })",
+        "prev.musl.overrideAttrs (o: { patches = [ ./a.patch ] ++ o.patches ++ [ ../patches/fix.patch ]; })",
     ),
     (
         "prev.musl.overrideAttrs (o: { patches = o.patches or [] ++ [./a.patch]; })",
@@ -252,15 +252,15 @@ const VALUES: &[(&str, &str)] = &[
     ),
     // E3
     ("prev.musl.overrideAttrs { x = 1; }", "(prev.musl.overrideAttrs { x = 1; }).OVERRIDE"),
-    ("prev.musl.overrideAttrs f", "(prev.musl.overrideAttrs f).OVERRIDE"),
-    ("prev.musl.overrideAttrs (o: c { x = 1; })", "(prev.musl.overrideAttrs (o: c { x = 1; })).OVERRIDE"),
+    ("prev.musl.overrideAttrs f", "(prev.musl.overrideAttrs f).WHATEVER"),
+    ("prev.musl.overrideAttrs (o: c { x = 1; })", "(prev.musl.overrideAttrs (o: c { x = 1; })).WHATEVER"),
     (
         "prev.musl.overrideAttrs (o: let o = 1; in { x = 1; })",
         "(prev.musl.overrideAttrs (o: let o = 1; in { x = 1; })).OVERRIDE",
     ),
     (
         "prev.musl.overrideAttrs (o: { inherit patches; })",
-        "(prev.musl.overrideAttrs (o: { inherit patches; })).OVERRIDE",
+        "(prev.musl.overrideAttrs (o: { inherit patches; })).WHATEVER",
     ),
     // E4
     ("prev.musl.override { }", "(prev.musl.override { }).OVERRIDE"),
@@ -290,11 +290,8 @@ const VALUES: &[(&str, &str)] = &[
         "prev.musl.overrideAttrs (o: { patches = if c then [ ] else [ ]; })",
         "prev.musl.overrideAttrs (o: { patches = (if c then [ ] else [ ]) ++ [ ../patches/fix.patch ]; })",
     ),
-    (
-        "prev.musl.overrideAttrs (o: { patches = f o; })",
-        "prev.musl.overrideAttrs (o: { patches = f o ++ [ ../patches/fix.patch ]; })",
-    ),
-    ("prev.musl.overrideAttrs (o: { patches = null; })", "(prev.musl.overrideAttrs (o: { patches = null; })).OVERRIDE"),
+    ("prev.musl.overrideAttrs (o: { patches = f o; })", "(prev.musl.overrideAttrs (o: { patches = f o; })).WHATEVER"),
+    ("prev.musl.overrideAttrs (o: { patches = null; })", "(prev.musl.overrideAttrs (o: { patches = null; })).NULL"),
 ];
 
 #[test]
@@ -305,7 +302,14 @@ fn every_kind_of_value() {
         let call = |old: &str| {
             format!("overrideAttrs ({old}: {{ patches = ({old}.patches or [ ]) ++ [ ../patches/fix.patch ]; }})")
         };
+        // What a function gives may be `null` or one path as well.
+        let whatever =
+            "(let p = old.patches or [ ]; in if p == null then [ ] else if builtins.isList p then p else [ p ])";
+        let whatever = call("old").replace("(old.patches or [ ])", whatever);
         let after = after.replace("OVERRIDE", &call("old")).replace("ALIAS", &call("oldAttrs"));
+        let null = "(if old.patches or null == null then [ ] else old.patches)";
+        let null = call("old").replace("(old.patches or [ ])", null);
+        let after = after.replace("WHATEVER", &whatever).replace("NULL", &null);
         let style = if text.contains("[]") { after.replace("[ ]", "[]") } else { after };
         // `patches ? [ ]` that is there and unused cannot be told from one that was added.
         if !before.contains("{ patches ? [ ]") && !before.contains("prev.musl // ") {
@@ -635,4 +639,277 @@ fn extra_patches_are_an_argument() {
         ),
         "{new}"
     );
+}
+
+/// Bindings within sets that the user wrote, in every form: what is written there is taken back to the byte.
+#[test]
+fn bindings_of_nested_sets_come_back() {
+    let thunar = "(import ./x.nix { }).xfce.thunar";
+    for (attr, text) in [
+        ("xfce.thunar", format!("final: prev: {{ xfce = prev.xfce // {{ thunar = {thunar}; }}; keep = 1; }}")),
+        ("xfce.thunar", format!("final: prev: {{ xfce.thunar = {thunar}; keep = 1; }}")),
+        ("xfce.thunar", format!("final: prev: {{ xfce = prev.xfce.overrideScope (f: p: {{ thunar = {thunar}; }}); }}")),
+        ("xfce.thunar", format!("final: prev: {{ xfce = prev.xfce // rec {{ thunar = {thunar}; }}; }}")),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce // { thunar = prev.xfce.thunar; }; }".into()),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce // { thunar = b.thunar or prev.xfce.thunar; }; }".into()),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce // { }; keep = 1; }".into()),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce // {}; }".into()),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce // {\n  }; }".into()),
+        ("xfce.thunar", "final: prev: { xfce = prev.xfce.overrideScope (_scopeFinal: scopePrev: { }); }".into()),
+        ("hp.x", "final: prev: { hp = prev.hp.extend (f: p: { x = p.x; }); }".into()),
+        ("hp.x", "final: prev: { hp = prev.hp.extend (f: p: { }); }".into()),
+        (
+            "hp.x",
+            "final: prev: { hp = prev.hp.override { overrides = f: p: { x = f.callPackage ./x.nix { }; }; }; }".into(),
+        ),
+        ("hp.x", "final: prev: let e = f: p: { x = p.x; }; in { hp = prev.hp.extend e; }".into()),
+        ("a", "final: prev: rec { a = prev.a; z = a.override { x = 1; }; }".into()),
+        ("z", "final: prev: rec { a = prev.a; z = a.override { x = 1; }; }".into()),
+        ("a", "final: prev: { a = (import ./x.nix { }).a; }".into()),
+        ("a", "final: prev: { a = x.y.a or prev.a; }".into()),
+        ("a", "final: prev: { a = (base.a or prev.a); }".into()),
+        ("a", "final: prev: { a = prev.a.overrideAttrs (old: { }); }".into()),
+        ("a", "final: prev: { a = prev.a.overrideAttrs (old: { patches = old.patches or [ ]; }); }".into()),
+    ] {
+        added(&text, attr);
+    }
+}
+
+#[test]
+fn what_another_attribute_has_is_that_ones() {
+    let text = "final: prev: rec { a = prev.a; z = a.override { x = 1; }; }";
+    let new = added(text, "a");
+    let listed: Vec<String> = parse(&new).patched_packages().iter().map(|p| p.attr.to_string()).collect();
+    assert_eq!(listed, ["a"]);
+    // `z` has it, so it is not put in twice; and it is not taken from `a` under the name of `z`.
+    assert!(add(&new, &request("z")).unwrap().already);
+    let z = AttrPath::single("z");
+    let wrong = parse(&new).remove_patches(&NoFiles, Select::Only, &z, &request("z").elements);
+    assert_eq!(wrong.unwrap_err().code(), "OV0111");
+}
+
+#[test]
+fn another_package_set_within_an_overlay_has_its_own_names() {
+    let inner = "(f: p: {\n    zlib = p.zlib.overrideAttrs (o: {\n      doCheck = false;\n    });\n  })";
+    for (set, value) in [
+        ("pkgsStatic", format!("prev.pkgsStatic.extend {inner}")),
+        ("pkgsMusl", format!("prev.pkgsMusl.appendOverlays [ {inner} ]")),
+        ("unstable", format!("import inputs.unstable {{ overlays = [ {inner} ]; }}")),
+        ("pkgsCross.pi", format!("prev.pkgsCross.pi.extend {inner}")),
+    ] {
+        let key = set.split('.').next().unwrap();
+        let value = match set.split_once('.') {
+            Some((all, name)) => format!("prev.{all} // {{ {name} = {value}; }}"),
+            None => value,
+        };
+        let text = format!("inputs: final: prev: {{\n  {key} = {value};\n}}\n");
+        let file = parse(&text);
+        use overlayctl::overlay::FnKind;
+        let kinds: Vec<FnKind> = file.functions().iter().map(|f| f.kind).collect();
+        assert_eq!(kinds, [FnKind::Packages, FnKind::Scope], "{text}");
+        let outer = added(&text, "zlib");
+        assert!(outer.contains("  zlib = prev.zlib.overrideAttrs"), "{outer}");
+        let named = format!("{set}.zlib");
+        let within = added(&text, &named);
+        assert!(within.contains("      doCheck = false;\n      patches = (o.patches or [ ]) ++"), "{within}");
+        let listed: Vec<String> = parse(&within).patched_packages().iter().map(|p| p.attr.to_string()).collect();
+        assert_eq!(listed, std::slice::from_ref(&named), "{within}");
+        // By the place of the inner function, under the whole name as well.
+        let place = parse(&within).functions()[1].place.span.unwrap().start;
+        let attr = AttrPath::parse(&named).unwrap();
+        let back =
+            parse(&within).remove_patches(&NoFiles, Select::Offset(place), &attr, &request("x").elements).unwrap();
+        assert_eq!(back.changes[0].new, text);
+        let wrong = parse(&text).add_patches(&NoFiles, Select::Offset(place), &request("zlib"));
+        assert_eq!(wrong.unwrap_err().code(), "OV0104");
+    }
+}
+
+#[test]
+fn a_set_that_is_made_in_a_let_is_named_by_what_it_extends() {
+    let made =
+        "let s = prev.pkgsStatic.extend (f: p: { zlib = p.zlib.overrideAttrs (o: { patches = [ ./a.patch ]; }); })";
+    for (result, wanted) in [
+        ("{ inherit (s) zlib; }", "pkgsStatic.zlib"),
+        ("{ pkgsStatic = s; }", "pkgsStatic.zlib"),
+        ("{ t = s; }", "t.zlib"),
+    ] {
+        let text = format!("final: prev: {made}; in {result}");
+        let listed: Vec<String> = parse(&text).patched_packages().iter().map(|p| p.attr.to_string()).collect();
+        assert_eq!(listed, [wanted], "{text}");
+    }
+}
+
+#[test]
+fn functions_are_what_they_are_used_as() {
+    use overlayctl::overlay::FnKind::{self, *};
+    let kinds = |text: &str| -> Vec<FnKind> {
+        OverlayFile::parse(Path::new("x.nix"), text.into()).unwrap().functions().iter().map(|f| f.kind).collect()
+    };
+    for (text, wanted) in [
+        ("let ov = final: prev: { }; in pkgs.haskellPackages.override { overrides = ov; }", Scope),
+        ("let ov = final: prev: { }; in python3.override { packageOverrides = ov; }", Scope),
+        ("let ov = final: prev: { }; in lib.extend ov", Lib),
+        ("let ov = final: prev: { }; in a.overrideAttrs ov", Attributes),
+        ("let ov = final: prev: { }; in xfce.overrideScope ov", Scope),
+        ("let ov = final: prev: { }; in lib.fix (lib.extends ov (self: { }))", Scope),
+        ("let ov = final: prev: { }; in hp.override { overrides = lib.composeExtensions ov other; }", Scope),
+        ("let ov = f: p: { }; in import nixpkgs { overlays = [ ov ]; }", Packages),
+        ("let ov = f: p: { }; in import nixpkgs { crossOverlays = [ ov ]; }", Packages),
+        ("let ov = f: p: { }; all = [ ov ]; in import nixpkgs { overlays = all; }", Packages),
+        ("let ov = f: p: { }; in { overlays = { inherit ov; }; }", Packages),
+        ("let ov = f: p: { }; in pkgs.extend (lib.composeManyExtensions [ ov ])", Packages),
+        ("rec { ov = final: prev: { }; out = lib.extend ov; }", Lib),
+        ("{ sets.ov = final: prev: { }; out = x.overrideAttrs sets.ov; }", Attributes),
+        ("haskellPackages.extend (lib.composeExtensions (f: p: { }) (final: prev: { }))", Scope),
+        ("nixpkgs.legacyPackages.${system}.extend (final: prev: { })", Packages),
+        ("nixpkgs.legacyPackages.x86_64-linux.extend (final: prev: { })", Packages),
+        ("nixpkgs.legacyPackages.${system}.python3Packages.overrideScope (final: prev: { })", Scope),
+        ("nixpkgs.legacyPackages.${system}.haskellPackages.extend (final: prev: { })", Scope),
+        ("{ nixpkgs.overlays = lib.optional c (final: prev: { }); }", Packages),
+        ("{ nixpkgs.overlays = lib.singleton (final: prev: { }); }", Packages),
+        ("{ nixpkgs.overlays = lib.mkIf c [ (final: prev: { }) ]; }", Packages),
+        ("{ nixpkgs.overlays = lib.mkAfter [ (f: p: { }) ]; }", Packages),
+        ("{ nixpkgs.overlays = lib.mkBefore (lib.optionals c [ (f: p: { }) ]); }", Packages),
+        ("{ nixpkgs.overlays = lib.mkMerge [ [ (f: p: { }) ] (lib.mkIf c [ other ]) ]; }", Packages),
+        ("{ nixpkgs = { overlays = lib.mkForce ([ a ] ++ lib.optional c (final: prev: { })); }; }", Packages),
+        ("{ home-manager.users.me.nixpkgs.overlays = [ (final: prev: { }) ]; }", Packages),
+        ("{ overlays = [ (lib.composeExtensions (f: p: { }) a) ]; }", Packages),
+        ("lib.composeManyExtensions [ (f: p: { }) ]", Packages),
+    ] {
+        assert!(kinds(text).first() == Some(&wanted), "{text}: {:?}", kinds(text));
+    }
+    assert_eq!(kinds("{ hardware.deviceTree.overlays = [ (a: b: { }) ]; }"), []);
+}
+
+#[test]
+fn files_are_told_what_they_are_used_as() {
+    use overlayctl::overlay::FnKind::*;
+    let uses = |text: &str| -> Vec<(String, overlayctl::overlay::FnKind)> {
+        let file = OverlayFile::parse(Path::new("x.nix"), text.into()).unwrap();
+        file.file_uses().into_iter().map(|f| (f.relative, f.kind)).collect()
+    };
+    for (text, wanted) in [
+        ("lib.extend (import ./o.nix)", Some(Lib)),
+        ("a.overrideAttrs (import ./o.nix)", Some(Attributes)),
+        ("a.overrideAttrs (import ./o.nix { inherit x; })", Some(Attributes)),
+        ("hp.override { overrides = import ./o.nix; }", Some(Scope)),
+        (
+            "hp.override (old: { overrides = lib.composeExtensions (old.overrides or (_: _: { })) (import ./o.nix); })",
+            Some(Scope),
+        ),
+        ("python3.override { packageOverrides = import ./o.nix { }; }", Some(Scope)),
+        ("xfce.overrideScope (import ./o.nix)", Some(Scope)),
+        ("lib.makeScope newScope (import ./o.nix)", Some(Scope)),
+        ("import nixpkgs { overlays = [ (import ./o.nix) ]; }", Some(Packages)),
+        ("import nixpkgs { crossOverlays = map import [ ./o.nix ]; }", Some(Packages)),
+        ("{ nixpkgs.overlays = lib.mkAfter [ (import ./o.nix) ]; }", Some(Packages)),
+        ("{ nixpkgs.overlays = lib.optional c (import ./o.nix inputs); }", Some(Packages)),
+        ("let o = import ./o.nix; in pkgs.extend o", Some(Packages)),
+        ("let o = import ./o.nix; in pkgs.haskellPackages.extend o", Some(Scope)),
+        ("nixpkgs.legacyPackages.${system}.extend (import ./o.nix)", Some(Packages)),
+        ("{ outputs = { self }: { overlays.default = import ./o.nix; }; }", Some(Packages)),
+        ("final: prev: import ./o.nix final prev", Some(Packages)),
+        ("final: prev: { pkgsStatic = prev.pkgsStatic.extend (import ./o.nix); }", Some(Scope)),
+        ("[ (import ./o.nix) ]", Some(Packages)),
+        ("pkgs.callPackage ./o.nix { }", None),
+        ("{ imports = [ ./o.nix ]; }", None),
+        (
+            "{ nixpkgs.overlays = [ (final: prev: { a = prev.a.overrideAttrs (o: { patches = [ ./o.nix ]; }); }) ]; }",
+            None,
+        ),
+        ("{ hardware.deviceTree.overlays = [ ./o.nix ]; }", None),
+    ] {
+        assert_eq!(uses(text).into_iter().map(|(_, kind)| kind).next(), wanted, "{text}");
+    }
+}
+
+#[test]
+fn overlays_in_modules_and_extended_sets_are_edited() {
+    for text in [
+        "{ outputs = { nixpkgs, ... }: { p = nixpkgs.legacyPackages.${system}.extend (final: prev: { }); }; }",
+        "{ nixpkgs.overlays = lib.optional c (final: prev: { }); }",
+        "{ nixpkgs.overlays = lib.singleton (final: prev: {\n  a = 1;\n}); }",
+        "{ nixpkgs.overlays = lib.mkIf c [ (f: p: { }) ]; }",
+        "{ nixpkgs.overlays = lib.mkMerge [ [ (f: p: { }) ] ]; }",
+    ] {
+        added(text, "zlib");
+    }
+}
+
+#[test]
+fn flake_parts_overlay_attrs_are_an_overlay_of_pkgs() {
+    let module = |pattern: &str, value: &str| {
+        format!("{{\n  perSystem = {pattern}: {{\n    overlayAttrs = {value};\n  }};\n}}\n")
+    };
+    let new = added(&module("{ config, pkgs, ... }", "{\n      inherit (config.packages) a;\n    }"), "zlib");
+    assert!(new.contains("      zlib = pkgs.zlib.overrideAttrs (old: {"), "{new}");
+    for value in [
+        "{ }",
+        "{ a = 1; }",
+        "config.packages",
+        "{ zlib = pkgs.zlib; }",
+        "rec { }",
+        "{ inherit (config.packages) zlib; }",
+    ] {
+        added(&module("{ config, pkgs, ... }", value), "zlib");
+        added(&module("args@{ config, pkgs, final, ... }", value), "zlib");
+    }
+    let text = module("{ config, ... }", "{ }");
+    let error = add(&text, &request("zlib")).unwrap_err();
+    assert_eq!(error.code(), "OV0106");
+    assert!(error.to_string().contains("pkgs"), "{error}");
+    assert_eq!(code(&module("{ pkgs, ... }", "lib.mkIf c { }"), "zlib"), "OV0106");
+    let found = parse(&text).functions();
+    assert_eq!(found[0].place.line_col.unwrap().line, 3);
+}
+
+#[test]
+fn what_is_put_beside_a_token_stays_a_token() {
+    for text in [
+        "final: prev:(builtins.foldl' (a: b: a) { } [ ])",
+        "final: prev:{ ${final.x} = 1; }",
+        "_final: _prev:f _final _prev",
+        "final: prev:(f final prev)//{a=1;}",
+        "final: prev: let x = 1; in(f x)",
+        "final: prev: with x;(f x)",
+        "final: prev:{musl=if c then(x)else(y);}",
+        "final: prev:{musl=prev.musl;}",
+        "final: prev:{musl=prev.musl.overrideAttrs(o:{patches=[./a.patch(b)];});}",
+        "final: prev:{musl=prev.musl.overrideAttrs(o:{patches=f o;});}",
+    ] {
+        added(text, "musl");
+        added(text, "xorg.libX11");
+    }
+    // A URI, called with a set.
+    assert_eq!(code("final:prev:{}", "musl"), "OV0101");
+    let mut wanted = request("musl");
+    wanted.position = Some(1);
+    added_with("final: prev:{musl=prev.musl.overrideAttrs(o:{patches=[(a)(b)];});}", &wanted);
+    for tight in ["[./a.patch]", "[./a.patch ./b.patch]", "[(a)(b)]"] {
+        wanted.position = Some(0);
+        added_with(
+            &format!("final: prev: {{ musl = prev.musl.overrideAttrs (o: {{ patches = {tight}; }}); }}"),
+            &wanted,
+        );
+    }
+}
+
+#[test]
+fn a_new_patch_comes_last() {
+    for (list, wanted) in [
+        ("[ ./a ] ++ o.patches", "[ ./a ] ++ o.patches ++ [ ../patches/fix.patch ]"),
+        ("o.patches ++ [ ./a ] ++ more", "o.patches ++ [ ./a ] ++ more ++ [ ../patches/fix.patch ]"),
+        ("(o.patches or [ ]) ++ [ ./a ]", "(o.patches or [ ]) ++ [ ./a ../patches/fix.patch ]"),
+        ("lib.concat [ ./a ] o.patches", "lib.concat [ ./a ] o.patches ++ [ ../patches/fix.patch ]"),
+        ("lib.optionals c [ ./a ] ++ o.patches", "lib.optionals c [ ./a ] ++ o.patches ++ [ ../patches/fix.patch ]"),
+        ("o.patches ++ lib.optional c ./a", "o.patches ++ lib.optional c ./a ++ [ ../patches/fix.patch ]"),
+        ("([ ./a ] ++ o.patches)", "([ ./a ] ++ o.patches) ++ [ ../patches/fix.patch ]"),
+        ("if c then [ ./a ] else [ ]", "(if c then [ ./a ] else [ ]) ++ [ ../patches/fix.patch ]"),
+        ("with x; [ ./a ]", "(with x; [ ./a ]) ++ [ ../patches/fix.patch ]"),
+    ] {
+        let text = format!("final: prev: {{ musl = prev.musl.overrideAttrs (o: {{ patches = {list}; }}); }}\n");
+        let new = added(&text, "musl");
+        assert!(new.contains(&format!("patches = {wanted};")), "{new}");
+    }
 }

@@ -175,6 +175,109 @@ proptest! {
     }
 }
 
+/// Overlays in which several packages are patched one after another: no value is opaque enough to be refused.
+fn plain_overlay() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        4 => Just("prev.KEY"), 1 => Just("(import ./x.nix { }).KEY"), 1 => Just("final.callPackage ./x.nix { }"),
+        1 => Just("prev.KEY.override { }"), 1 => Just("prev.KEY.overrideAttrs (old: { doCheck = false; })"),
+        1 => Just("prev.KEY.overrideAttrs (_: {\n    patches = [ ./a.patch ];\n  })"),
+        1 => Just("prev.KEY.overrideAttrs (old: { patches = [./a.patch] ++ old.patches; })"),
+        1 => Just("if c then prev.KEY else prev.other"), 1 => Just("let v = prev.KEY; in v"),
+    ]
+    .boxed();
+    let key = prop_oneof![Just("musl"), Just("zlib"), Just("a"), Just("other"), Just("b"), Just("n"), Just("z")];
+    let nested = prop_oneof![
+        1 => Just("xorg = prev.xorg // { };"), 1 => Just("xorg = prev.xorg // { libX11 = (import ./x.nix { }).libX11; };"),
+        1 => Just("xorg = prev.xorg.overrideScope (f: p: { libXau = p.libXau; });"),
+        1 => Just("xorg = prev.xorg.overrideScope (f: p: {\n    # none\n  });"), 1 => Just("xorg.libX11 = prev.xorg.libX11;"),
+        1 => Just("hp = prev.hp.extend (f: p: { x = p.x; });"),
+    ];
+    let other = prop_oneof![Just("inherit (prev) curl q;"), Just("inherit final;"), Just("scope.x = 1;")];
+    let space = prop_oneof![5 => Just("\n  "), 2 => Just("\n\n  "), 2 => Just(" "), 1 => Just("\n  # note\n  "), 1 => Just(" # note\n  "), 1 => Just("\n\t"), 1 => Just("\r\n  ")];
+    let end = prop_oneof![4 => Just("\n"), 1 => Just(" "), 1 => Just("\n  # end\n"), 1 => Just(""), 1 => Just("\n\n")];
+    let entries = prop::collection::vec((space.clone(), key, value), 0..5);
+    let extra = (prop::option::weighted(0.4, nested), prop::option::weighted(0.3, other), space);
+    let set =
+        (prop::bool::weighted(0.15), entries, extra, end).prop_map(|(rec, entries, (nested, other, space), end)| {
+            let mut out = String::from(if rec { "rec {" } else { "{" });
+            let mut seen = std::collections::HashSet::new();
+            for (space, key, value) in entries.into_iter().filter(|(_, key, _)| seen.insert(*key)) {
+                out.push_str(&format!("{space}{key} = {};", value.replace("KEY", key)));
+            }
+            for extra in [nested, other].into_iter().flatten() {
+                out.push_str(&format!("{space}{extra}"));
+            }
+            out.push_str(end);
+            out.push('}');
+            out
+        });
+    let set = set.boxed();
+    let body = prop_oneof![
+        6 => set.clone(), 1 => (set.clone(), set.clone()).prop_map(|(a, b)| format!("{a} // {b}")),
+        1 => set.clone().prop_map(|s| format!("lib.optionalAttrs c {s}")),
+        1 => (set.clone(), set.clone()).prop_map(|(a, b)| format!("if c then {a} else {b}")),
+        1 => set.clone().prop_map(|s| format!("let v = 1; in\n{s}")), 1 => set.clone().prop_map(|s| format!("with prev;\n{s}")),
+        1 => set.clone().prop_map(|s| format!("f final prev // {s}")), 1 => set.clone().prop_map(|s| format!("{s} // f final prev")),
+        1 => set.prop_map(|s| format!("lib.composeExtensions (a: b: {s}) f final prev")), 1 => Just("(f final prev)".to_string()),
+    ]
+    .boxed();
+    let head = prop_oneof![6 => Just("final: prev: "), 1 => Just("_: prev:\n"), 1 => Just("final: _: "), 1 => Just("{ lib, ... }:\nfinal: prev: ")];
+    (head, body, prop_oneof![Just("\n"), Just("")]).prop_map(|(h, b, e)| format!("{h}{b}{e}"))
+}
+
+/// A package and one of two patches.
+fn patch() -> impl Strategy<Value = (&'static str, &'static str)> {
+    let attr = prop_oneof![3 => Just("musl"), 2 => Just("zlib"), 1 => Just("absent"), 2 => Just("xorg.libX11"), 1 => Just("xorg.libXau"), 1 => Just("hp.x"), 1 => Just("python3Packages.x"), 1 => Just("curl")];
+    (attr, prop_oneof![3 => Just("./fix.patch"), 1 => Just("./second.patch")])
+}
+
+fn cases() -> u32 {
+    std::env::var("OVERLAYCTL_ORDER_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_whatever_order_patches_go_in_and_out_the_old_bytes_are_back(
+        text in plain_overlay(),
+        patches in prop::collection::vec(patch(), 2..5),
+        order in prop::collection::vec(0usize..5, 4),
+    ) {
+        let mut now = text.clone();
+        let mut there: Vec<(&str, &str)> = Vec::new();
+        let mut steps = String::new();
+        for (attr, path) in patches {
+            let Ok(file) = OverlayFile::parse(Path::new("overlay.nix"), now.clone()) else { return Ok(()) };
+            let request = PatchRequest::new(AttrPath::parse(attr).unwrap(), vec![PatchElement::path(path)]);
+            let planned = match file.add_patches(&NoFiles, Select::Only, &request) {
+                Ok(planned) => planned,
+                Err(e) => {
+                    prop_assert!(e.code() != "OV0114", "{}\n{}", e, now);
+                    continue;
+                }
+            };
+            if planned.already { continue; }
+            prop_assert!(!planned.warnings.iter().any(|w| w.code == "OV0154"), "not restored: {} in\n{}\nof\n{}", attr, now, text);
+            now = planned.changes[0].new.clone();
+            steps.push_str(&format!("--- {attr} {path}\n{now}\n"));
+            there.push((attr, path));
+        }
+        let mut order = order.into_iter();
+        while !there.is_empty() {
+            let (attr, path) = there.remove(order.next().unwrap_or(0) % there.len());
+            let file = OverlayFile::parse(Path::new("overlay.nix"), now.clone()).unwrap();
+            let back = file.remove_patches(&NoFiles, Select::Only, &AttrPath::parse(attr).unwrap(), &[PatchElement::path(path)]);
+            now = match back {
+                Ok(back) => back.changes[0].new.clone(),
+                Err(e) => return Err(TestCaseError::fail(format!("{attr} {path}: {e}\n{text}\n{steps}\nat\n{now}"))),
+            };
+            steps.push_str(&format!("--- without {attr} {path}\n{now}\n"));
+        }
+        prop_assert!(now == text, "old\n{}\n{}", text, steps);
+    }
+}
+
 #[test]
 fn deep_and_large_text_is_refused_or_edited() {
     for text in [

@@ -481,3 +481,140 @@ fn on_the_24_05_core() {
     ]);
     check(&path, &cases);
 }
+
+/// A package set of one package, with `overrideAttrs` and `override` as nixpkgs has them.
+const FAKE: &str = r#"
+let
+  make = args: attrs: attrs // {
+    overrideAttrs = f: make args (attrs // (if builtins.isFunction f then f attrs else f));
+    override = f: make (args // (if builtins.isFunction f then f args else f)) attrs;
+  };
+  lib = rec {
+    optional = c: x: if c then [ x ] else [ ];
+    optionals = c: x: if c then x else [ ];
+    optionalAttrs = c: x: if c then x else { };
+    concat = a: b: a ++ b;
+    singleton = x: [ x ];
+    filter = builtins.filter;
+    flatten = x: if builtins.isList x then builtins.concatLists (map flatten x) else [ x ];
+  };
+  before = { plain = { }; list = { patches = [ ./nixpkgs.patch ]; }; };
+  prev = { inherit lib; stdenv.mkDerivation = make { }; foo = make { x = 1; } before.BEFORE; };
+  helper = x: NULLED;
+  overlay = (OVERLAY);
+  final = prev // overlay final prev;
+in
+builtins.concatStringsSep " " (map (p: baseNameOf (toString p)) (
+  let p = final.foo.patches or [ ]; in if p == null then [ ] else if builtins.isList p then p else [ p ]))
+"#;
+
+/// Whatever `patches` is set to: what evaluates before evaluates after, with what was there first and the patch once, last.
+#[test]
+fn whatever_patches_was_the_new_one_is_in_once() {
+    if nix().arg("--version").output().is_err() {
+        eprintln!("skipped: there is no nix-instantiate");
+        return;
+    }
+    let lists = [
+        "null",
+        "(null)",
+        "./x.patch",
+        "\"x.patch\"",
+        "[ ]",
+        "[ ./x.patch ]",
+        "if true then null else [ ]",
+        "if false then null else [ ./x.patch ]",
+        "if true then [ ./x.patch ] else [ ]",
+        "v",
+        "w",
+        "helper 1",
+        "prev.lib.optional true ./x.patch",
+        "prev.lib.optional false ./x.patch",
+        "prev.lib.optionals true [ ./x.patch ]",
+        "with { l = [ ./x.patch ]; }; l",
+        "with { l = null; }; l",
+        "let l = [ ./x.patch ]; in l",
+        "let l = null; in l",
+        "prev.lib.concat [ ./x.patch ] (o.patches or [ ])",
+        "[ ./x.patch ] ++ (o.patches or [ ])",
+        "(o.patches or [ ]) ++ [ ./x.patch ] ++ [ ./y.patch ]",
+        "o.patches or null",
+        "o.patches or [ ]",
+        "(if true then null else 1)",
+        "map (x: x) [ ./x.patch ]",
+        "prev.lib.flatten [ [ ./x.patch ] ]",
+        "{ a = null; }.a",
+        "assert true; null",
+    ];
+    let forms = [
+        "prev.foo.overrideAttrs (o: { patches = LIST; })",
+        "(prev.foo.overrideAttrs (o: { patches = LIST; })).overrideAttrs (o: { y = 1; })",
+        "(prev.foo.overrideAttrs (o: { patches = LIST; })).override { x = 2; }",
+        "prev.foo.overrideAttrs (o: if true then { patches = LIST; } else { })",
+        "prev.foo.overrideAttrs (o: prev.lib.optionalAttrs true { patches = LIST; })",
+        "prev.foo.overrideAttrs (o: { y = 1; } // { patches = LIST; })",
+        "let f = o: { patches = LIST; }; in prev.foo.overrideAttrs f",
+        "if true then prev.foo.overrideAttrs (o: { patches = LIST; }) else prev.foo",
+        "let d = prev.foo.overrideAttrs (o: { patches = LIST; }); in d",
+        "prev.foo.overrideAttrs (o: rec { patches = LIST; })",
+        "prev.foo.overrideAttrs (o: let patches = LIST; in { inherit patches; })",
+        "let o = { }; in prev.stdenv.mkDerivation { name = \"foo\"; patches = LIST; }",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (mut checked, mut failures) = (0usize, Vec::new());
+    let mut files = Vec::new();
+    for (before, nulled) in [("plain", "null"), ("list", "[ ./x.patch ]")] {
+        for form in forms {
+            for list in lists {
+                let value = form.replace("LIST", list);
+                let text = format!("final: prev: let v = [ ./x.patch ]; w = null; in {{ foo = {value}; }}");
+                let file = OverlayFile::parse(Path::new("overlay.nix"), text.clone()).unwrap();
+                let request = PatchRequest::new(AttrPath::single("foo"), vec![PatchElement::path("./fix.patch")]);
+                let new = match file.add_patches(&NoFiles, Select::Only, &request) {
+                    Ok(planned) => planned.changes[0].new.clone(),
+                    Err(e) => {
+                        failures.push(format!("{e}\n{text}"));
+                        continue;
+                    }
+                };
+                let after = OverlayFile::parse(Path::new("overlay.nix"), new.clone()).unwrap();
+                let back = after.remove_patches(&NoFiles, Select::Only, &request.attr, &request.elements);
+                if back.as_ref().ok().map(|b| b.changes[0].new.as_str()) != Some(text.as_str()) {
+                    failures.push(format!("not restored: {:?}\n{text}\n{new}", back.err()));
+                }
+                let of = |overlay: &str| {
+                    FAKE.replace("BEFORE", before).replace("NULLED", nulled).replace("OVERLAY", overlay)
+                };
+                files.push([text.clone(), new.clone(), of(&text), of(&new)]);
+            }
+        }
+    }
+    // One run of Nix for all: each is tried, and one that throws does not end the others.
+    let tried = |which: usize| {
+        let items: Vec<String> = files
+            .iter()
+            .map(|f| format!("(let r = builtins.tryEval ({}); in if r.success then r.value else \"throws\")", f[which]))
+            .collect();
+        let path = folder.path().join("all.nix");
+        std::fs::write(&path, format!("[\n{}\n]", items.join("\n"))).unwrap();
+        let output = nix().args(["--eval", "--strict", "--json"]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Vec<String>>(&output.stdout).unwrap()
+    };
+    let old = tried(2);
+    let new = tried(3);
+    for ((file, old), new) in files.iter().zip(&old).zip(&new) {
+        checked += 1;
+        let wanted = if old.is_empty() { "fix.patch".to_string() } else { format!("{old} fix.patch") };
+        if old != "throws" && *new != wanted {
+            failures.push(format!("{old:?} became {new:?}\n{}\n{}", file[0], file[1]));
+        }
+    }
+    assert!(checked > 500, "{checked}");
+    assert!(
+        failures.is_empty(),
+        "{} of {checked}:\n{}",
+        failures.len(),
+        failures[..failures.len().min(12)].join("\n\n")
+    );
+}

@@ -20,6 +20,9 @@ pub(super) enum Known {
     Set(ast::AttrSet),
     /// Literal sets of which one or none counts.
     Conditional(Vec<ast::AttrSet>),
+    /// A variable that holds something computed merged with literal sets, and for each whether it counts on a condition or
+    /// may be covered.
+    Partly(Vec<(ast::AttrSet, bool)>),
     /// Something computed.
     Opaque,
 }
@@ -141,7 +144,7 @@ fn known(expr: &Expr, fuel: usize) -> Known {
         Expr::Ident(ident) => match bound(ident) {
             Some(Bound::Value(value)) => match operands(&value, fuel - 1).as_slice() {
                 [only] => only.known.clone(),
-                many => all_sets(many).map_or(Known::Opaque, Known::Conditional),
+                many => all_sets(many).map_or_else(|| partly(many), Known::Conditional),
             },
             _ => Known::Opaque,
         },
@@ -167,13 +170,22 @@ fn known(expr: &Expr, fuel: usize) -> Known {
     }
 }
 
+fn partly(operands: &[Operand]) -> Known {
+    let mut sets = Vec::new();
+    for (at, operand) in operands.iter().enumerate() {
+        let covered = operands.iter().skip(at + 1).any(Operand::opaque);
+        sets.extend(operand.sets().map(|(set, conditional)| (set.clone(), conditional || covered)));
+    }
+    Known::Partly(sets)
+}
+
 fn all_sets(operands: &[Operand]) -> Option<Vec<ast::AttrSet>> {
     let mut out = Vec::new();
     for operand in operands {
         match &operand.known {
             Known::Set(set) => out.push(set.clone()),
             Known::Conditional(sets) => out.extend(sets.iter().cloned()),
-            Known::Opaque => return None,
+            Known::Partly(_) | Known::Opaque => return None,
         }
     }
     Some(out)
@@ -181,7 +193,22 @@ fn all_sets(operands: &[Operand]) -> Option<Vec<ast::AttrSet>> {
 
 impl Operand {
     pub(super) fn opaque(&self) -> bool {
-        matches!(self.known, Known::Opaque)
+        matches!(self.known, Known::Opaque | Known::Partly(_))
+    }
+
+    /// The sets whose keys are known, and whether each counts on a condition only.
+    fn sets(&self) -> impl Iterator<Item = (&ast::AttrSet, bool)> {
+        let (always, conditional, partly): (&[ast::AttrSet], &[ast::AttrSet], &[(ast::AttrSet, bool)]) =
+            match &self.known {
+                Known::Set(set) => (std::slice::from_ref(set), &[], &[]),
+                Known::Conditional(sets) => (&[], sets, &[]),
+                Known::Partly(sets) => (&[], &[], sets),
+                Known::Opaque => (&[], &[], &[]),
+            };
+        let always = always.iter().map(|s| (s, false));
+        always
+            .chain(conditional.iter().map(|s| (s, true)))
+            .chain(partly.iter().map(|(s, conditional)| (s, *conditional)))
     }
 
     /// Returns the set, when the operand is a literal one that stands in the chain itself.
@@ -224,14 +251,8 @@ impl Body {
 
     /// The sets whose keys are known: the operand of each, and whether it counts on a condition only.
     fn sets(&self) -> impl Iterator<Item = (usize, bool, &ast::AttrSet)> {
-        self.operands.iter().enumerate().flat_map(|(operand, part)| {
-            let (sets, conditional): (&[ast::AttrSet], bool) = match &part.known {
-                Known::Set(set) => (std::slice::from_ref(set), false),
-                Known::Conditional(sets) => (sets, true),
-                Known::Opaque => (&[], false),
-            };
-            sets.iter().map(move |set| (operand, conditional, set))
-        })
+        let parts = self.operands.iter().enumerate();
+        parts.flat_map(|(operand, part)| part.sets().map(move |(set, conditional)| (operand, conditional, set)))
     }
 
     /// Returns the keys that are visible, each once, in the order of the text.

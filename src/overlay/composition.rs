@@ -7,8 +7,9 @@ use rnix::ast::{self, Expr};
 use rowan::ast::AstNode;
 use serde::Serialize;
 
-use super::ast::{call, function_name, path_names, peel, span, written_path};
+use super::ast::{function_name, path_names, span, written_path};
 use super::file::OverlayFile;
+use super::functions::{self, FnKind};
 use crate::base::span::Place;
 
 /// A file that is composed as an overlay.
@@ -33,22 +34,42 @@ pub struct Composition {
     pub folder: Option<Place>,
 }
 
+/// A file that another one names where an overlay, or a function like one, is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileUse {
+    /// The path as written, relative to the folder of the file that names it.
+    pub relative: String,
+    /// What the function in that file is taken for: an overlay of packages, of a scope, of `lib`, of attributes.
+    pub kind: FnKind,
+    /// Where it is named.
+    pub place: Place,
+}
+
 impl OverlayFile {
+    /// Returns what the functions of other files are used as here, in the order of the text; files whose use nothing tells are
+    /// left out.
+    pub fn file_uses(&self) -> Vec<FileUse> {
+        self.named_files().map(|(_, file)| file).collect()
+    }
+
+    fn named_files(&self) -> impl Iterator<Item = (SyntaxNode, FileUse)> {
+        let paths = self.root().descendants().filter(|n| n.kind() == rnix::SyntaxKind::NODE_PATH_REL);
+        paths.collect::<Vec<_>>().into_iter().filter_map(|path| {
+            let kind = functions::used_as(&path)?;
+            let expr = Expr::cast(path.clone())?;
+            let place = Place::in_text(self.path(), self.text(), span(&expr));
+            Some((path, FileUse { relative: written_path(&expr)?, kind, place }))
+        })
+    }
+
     /// Returns the files that this one composes as overlays, and whether it loads a folder of them.
     pub fn composition(&self) -> Composition {
-        let root = self.root();
-        let listing = root_is_list(&root);
-        let files = root
-            .descendants()
-            .filter(|n| n.kind() == rnix::SyntaxKind::NODE_PATH_REL)
-            .filter_map(|path| {
-                let name = composed(&path, listing)?;
-                let expr = Expr::cast(path)?;
-                let place = Place::in_text(self.path(), self.text(), span(&expr));
-                Some(ComposedFile { relative: written_path(&expr)?, name, place })
-            })
+        let overlays = self.named_files().filter(|(_, file)| file.kind == FnKind::Packages);
+        let files = overlays
+            .map(|(path, file)| ComposedFile { relative: file.relative, name: name_of(&path), place: file.place })
             .collect();
-        let folder = root
+        let folder = self
+            .root()
             .descendants()
             .filter_map(Expr::cast)
             .find(|e| function_name(e).is_some_and(|n| matches!(n.as_str(), "readDir" | "listFilesRecursive")))
@@ -57,71 +78,15 @@ impl OverlayFile {
     }
 }
 
-/// Says whether the file's value is a list, whatever arguments it takes first.
-fn root_is_list(root: &SyntaxNode) -> bool {
-    let mut expr = ast::Root::cast(root.clone()).and_then(|r| r.expr());
-    while let Some(found) = expr.clone() {
-        match peel(found) {
-            Expr::Lambda(lambda) => expr = lambda.body(),
-            Expr::List(_) => return true,
-            other => {
-                return call(&other).and_then(|(f, _)| function_name(&f)).is_some_and(|n| {
-                    matches!(n.as_str(), "map" | "foldl'" | "foldr" | "composeManyExtensions" | "composeExtensions")
-                });
-            }
+/// The name under which `overlays` has a file: `overlays.NAME = import ...`.
+fn name_of(path: &SyntaxNode) -> Option<String> {
+    let bindings = path.ancestors().filter_map(ast::AttrpathValue::cast).filter_map(|b| b.attrpath());
+    let mut below = None;
+    for name in bindings.flat_map(|p| path_names(&p).into_iter().rev().collect::<Vec<_>>()) {
+        if name.as_ref().is_some_and(|n| n.to_lowercase().contains("overlay")) {
+            return below;
         }
-    }
-    false
-}
-
-/// Says whether a path stands where an overlay is wanted, and the name that it is bound to there.
-fn composed(path: &SyntaxNode, listing: bool) -> Option<Option<String>> {
-    use rnix::SyntaxKind::*;
-    let mut name = None;
-    let mut below = path.clone();
-    while let Some(here) = below.parent() {
-        match here.kind() {
-            NODE_PAREN | NODE_LIST | NODE_BIN_OP | NODE_ATTR_SET | NODE_LET_IN | NODE_WITH | NODE_IF_ELSE => {}
-            NODE_APPLY => {
-                let function = Expr::cast(here.clone()).and_then(|e| call(&e)).and_then(|(f, _)| function_name(&f));
-                match function.as_deref() {
-                    Some("composeManyExtensions" | "composeExtensions" | "appendOverlays" | "extend") => {
-                        return Some(name);
-                    }
-                    Some("callPackage" | "callPackages" | "readFile" | "readDir") => return None,
-                    _ => {}
-                }
-            }
-            NODE_ATTRPATH_VALUE => {
-                let names =
-                    ast::AttrpathValue::cast(here.clone()).and_then(|v| v.attrpath()).map(|p| path_names(&p))?;
-                let names: Vec<String> = names.into_iter().flatten().collect();
-                // `hardware.deviceTree.overlays` has the name and nothing else in common.
-                if names.iter().any(|n| n == "deviceTree") {
-                    return None;
-                }
-                let position = names.iter().position(|n| n.to_lowercase().contains("overlay"));
-                if let Some(position) = position {
-                    return Some(names.get(position + 1).cloned().or(name));
-                }
-                if names.iter().any(|n| matches!(n.as_str(), "imports" | "modules" | "src" | "patches")) {
-                    return None;
-                }
-                name = names.last().cloned();
-            }
-            NODE_LAMBDA => {
-                // Within an overlay's own body a path is a package or a patch.
-                let lambda = ast::Lambda::cast(here.clone())?;
-                if super::ast::ident_param(&lambda).is_some()
-                    && lambda.syntax().parent().is_some_and(|p| p.kind() == NODE_LAMBDA)
-                {
-                    return None;
-                }
-            }
-            NODE_ROOT => return listing.then_some(name),
-            _ => return None,
-        }
-        below = here;
+        below = name;
     }
     None
 }

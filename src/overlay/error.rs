@@ -300,8 +300,10 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV0104",
         title: "not a package overlay",
-        text: "The function overlays something else: a nested scope (Python, Haskell, a kernel's modules), `lib`, or it\n\
-               makes overlays from overlays. A top-level package bound there would have no effect.",
+        text: "The function overlays something else: a nested scope (Python, Haskell, a kernel's modules), another package\n\
+               set within an overlay (pkgsStatic), `lib`, the attributes of one derivation, or it makes overlays from\n\
+               overlays. What counts is how it is used, also by its name elsewhere in the file. A top-level package bound\n\
+               there would have no effect.",
     },
     Explanation {
         code: "OV0105",

@@ -19,7 +19,6 @@ use super::request::{
     Change, Element, Facts, FileChange, Files, OverlayFn, PatchElement, PatchRequest, PatchedPackage, Planned, Select,
 };
 use super::value::element_key;
-use crate::base::edit::TextEdits;
 use crate::base::span::{LineCol, Lines, Place, Span};
 use crate::syntax::{self, AttrPath, Tree, trivia};
 
@@ -46,15 +45,6 @@ impl OverlayFile {
     pub fn parse(path: &Path, text: String) -> Result<OverlayFile, Error> {
         let tree = syntax::parse(path, &text)?;
         Ok(OverlayFile { path: path.to_path_buf(), text, tree, lines: OnceLock::new() })
-    }
-
-    /// The file with edits made, whose text is `new`.
-    pub(super) fn edited(&self, edits: &TextEdits, new: &str) -> Result<OverlayFile, Error> {
-        let tree = syntax::parse_edited(&self.path, &self.tree, &self.text, edits, new)?;
-        match tree.errors().is_empty() {
-            true => Ok(OverlayFile { path: self.path.clone(), text: new.to_string(), tree, lines: OnceLock::new() }),
-            false => OverlayFile::parse(&self.path, new.to_string()),
-        }
     }
 
     /// Returns the path as it was given.
@@ -216,6 +206,7 @@ impl OverlayFile {
                 continue;
             }
             // A scope's overlay within a package overlay is reported with the path through it.
+            let scope = functions::scope_path(&function);
             for patched in query::patched(&function, &self.text) {
                 let elements: Vec<Element> = patched
                     .lists
@@ -237,8 +228,9 @@ impl OverlayFile {
                 if !seen.insert((patched.binding, patched.attr.last().to_string())) {
                     continue;
                 }
+                let names = scope.iter().chain(patched.attr.names()).cloned();
                 out.push(PatchedPackage {
-                    attr: patched.attr,
+                    attr: AttrPath::from_names(names).unwrap_or(patched.attr),
                     elements,
                     place,
                     function: self.place(function.place()),
@@ -250,8 +242,10 @@ impl OverlayFile {
 
     /// The path as it is within the function: a scope's own overlay binds `requests`, not `python3Packages.requests`.
     fn within(&self, function: &Function, attr: &AttrPath) -> AttrPath {
-        match attr.tail() {
-            Some(tail) if function.kind == FnKind::Scope => tail,
+        let scope = functions::scope_path(function);
+        let below = attr.names().strip_prefix(scope.as_slice()).filter(|_| !scope.is_empty());
+        match below.and_then(|names| AttrPath::from_names(names.iter().cloned())).or_else(|| attr.tail()) {
+            Some(inner) if function.kind == FnKind::Scope => inner,
             _ => attr.clone(),
         }
     }
@@ -275,7 +269,7 @@ impl OverlayFile {
             && imported.editable(&function, Select::Only).is_ok()
             && let Ok(mut planned) = plan::add(&imported, &function, &request)
         {
-            planned.warnings.push(super::imports::note(self, &function, &imported));
+            planned.warnings.push(super::imports::note(self, &imported));
             return Ok(planned);
         }
         plan::add(self, &function, request)
@@ -315,7 +309,8 @@ impl OverlayFile {
         let at = Spot::new(&self.path, &self.text, function.place());
         let unverified = |reason: String| Error::Unverified { attr: attr.clone(), reason, at: at.clone() };
         let new = edits.apply(&self.text).map_err(|e| unverified(e.to_string()))?;
-        let file = self.edited(&edits, &new).map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
+        let file = OverlayFile::parse(&self.path, new.clone())
+            .map_err(|e| unverified(format!("the new text does not parse: {e}")))?;
         if body::defines_twice(&self.root(), &file.root(), &edits) {
             return Err(unverified("an attribute would be defined twice".into()));
         }
@@ -324,7 +319,8 @@ impl OverlayFile {
         });
         let offset = function.place().start.saturating_add_signed(shift);
         if let Some(function) = file.function_at(offset) {
-            let bindings = query::bindings_of(&function, names, &facts, file.text());
+            let mut bindings = query::bindings_of(&function, names, &facts, file.text());
+            bindings.iter_mut().for_each(|binding| binding.lists.retain(|list| !list.elsewhere));
             for element in which {
                 if query::count(&bindings, element).0 != 0 {
                     return Err(unverified(format!("`{}` is still there", element.identity())));

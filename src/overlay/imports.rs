@@ -81,8 +81,7 @@ fn relative_to(folder: &str, path: &str) -> String {
 }
 
 /// Says that the import was followed.
-pub(super) fn note(file: &OverlayFile, function: &Function, imported: &OverlayFile) -> Warning {
-    let _ = function;
+pub(super) fn note(file: &OverlayFile, imported: &OverlayFile) -> Warning {
     Warning {
         code: error::FOLLOWED_IMPORT,
         message: format!(

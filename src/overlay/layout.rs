@@ -7,6 +7,7 @@ use rowan::ast::AstNode;
 
 use super::ast::span;
 use super::entries::{Glance, Name, entry, glances};
+use super::value::{KEPT_PARAM, OPENED_PARAM};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::{make, trivia};
@@ -18,8 +19,8 @@ pub(super) struct Style {
     pub(super) unit: String,
     /// `[]` instead of `[ ]`.
     pub(super) tight: bool,
-    /// What is written goes into a set that was empty with its braces on two lines.
-    pub(super) opened: bool,
+    /// The parameter of new overrides, where it tells what the set was that they are written into.
+    pub(super) param: Option<&'static str>,
 }
 
 impl Style {
@@ -28,7 +29,7 @@ impl Style {
             newline: trivia::newline(text),
             unit: trivia::indent_unit(text),
             tight: text.contains("[]") && !text.contains("[ ]"),
-            opened: false,
+            param: None,
         }
     }
 
@@ -59,13 +60,12 @@ fn blank_in(gap: &str) -> bool {
     lines.len() > 2 && lines[1..lines.len() - 1].iter().any(|l| l.trim().is_empty())
 }
 
-/// Says whether a new last entry is set off by a blank line, judging by the entries that are there; the gaps beside
-/// `without` do not count.
-pub(super) fn blank_between(text: &str, entries: &[Span], without: Option<Span>) -> bool {
+/// Says whether a new last entry is set off by a blank line, judging by the entries that are there.
+fn blank_between(text: &str, entries: &[Span]) -> bool {
     let gaps: Vec<bool> = entries
         .windows(2)
         .filter_map(|w| match w {
-            [a, b] if Some(*a) != without && Some(*b) != without => Some(blank_in(gap(text, *a, *b))),
+            [a, b] => Some(blank_in(gap(text, *a, *b))),
             _ => None,
         })
         .collect();
@@ -124,8 +124,8 @@ pub(super) fn insert_entry(
         return match last_comment {
             None if text[interior.range()].contains('\n') => {
                 // The braces stay where they are; one line end of its own says nothing, so the parameter does.
-                let opened = trivia::lines_in(&text[interior.range()]) == 1;
-                let value = value(&inside, false, &Style { opened, ..style.clone() });
+                let param = (trivia::lines_in(&text[interior.range()]) == 1).then_some(OPENED_PARAM);
+                let value = value(&inside, false, &Style { param, ..style.clone() });
                 edits.insert(open.end, format!("{nl}{inside}{}", binding(&name, &value)))
             }
             None => {
@@ -146,6 +146,7 @@ pub(super) fn insert_entry(
         };
     }
 
+    let style = &beside(&text[open.end..close.start], style);
     let names: Vec<String> = entries.iter().map(|g| written_name(text, g)).collect();
     let range = sorted_range(text, set, &entries, &names, close);
     let at = match &range {
@@ -187,9 +188,19 @@ pub(super) fn insert_entry(
         let value = value(&indent, false, style);
         return edits.insert(anchor.map_or(open.end, |e| e.end), format!("{nl}{indent}{}", binding(&name, &value)));
     }
-    let blank = if anchor.is_some() && start_marker.is_none() && blank_between(text, &spans, None) { nl } else { "" };
+    let blank = if anchor.is_some() && start_marker.is_none() && blank_between(text, &spans) { nl } else { "" };
     let value = value(&indent, false, style);
     edits.insert(after, format!("{nl}{blank}{indent}{}", binding(&name, &value)))
+}
+
+/// The style in a set that holds entries: what an entry before it tells of the set, the next one tells as well.
+fn beside(entries: &str, style: &Style) -> Style {
+    let (tight, spaced) = (entries.contains(" or []"), entries.contains(" or [ ]"));
+    Style {
+        param: [OPENED_PARAM, KEPT_PARAM].into_iter().find(|param| entries.contains(&format!("({param}: {{"))),
+        tight: tight || style.tight && !spaced,
+        ..style.clone()
+    }
 }
 
 /// Returns the entries among which a new one is put by name: those of a `keep-sorted` block, or all of a set that
@@ -250,20 +261,14 @@ pub(super) fn remove_entry(
         let tight = text[entry.range()].contains("or []");
         return edits.replace(Span::new(open.end, close.start), if tight { "" } else { " " });
     }
-    let space = text[..entry.start].len() - text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
-    let mut from = entry.start - space;
-    let before = &text[from..entry.start];
-    if trivia::lines_in(before) > 1 && !blank_between(text, &spans, Some(entry)) {
-        let last = before.rfind('\n').unwrap_or(0);
-        from += if before[..last].ends_with('\r') { last - 1 } else { last };
-    }
+    // The space in front came with the entry, blank lines included; what was there before stands behind it.
+    let from = text[..entry.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
     edits.delete(Span::new(from, entry.end))
 }
 
 /// Says whether what stands between the last entry that [`insert_entry`] put into a set and the brace was there before.
 pub(super) fn stood_open(text: &str, written: Span, close: usize) -> bool {
-    trivia::lines_in(&text[written.end..close]) > 1
-        || text[written.range()].contains(&format!("({}: {{", super::value::OPENED_PARAM))
+    trivia::lines_in(&text[written.end..close]) > 1 || text[written.range()].contains(&format!("({}: {{", OPENED_PARAM))
 }
 
 /// Says whether an expression can take `.name` behind it as it is.

@@ -22,7 +22,7 @@ mod scopes;
 mod value;
 mod wiring;
 
-pub use composition::{ComposedFile, Composition};
+pub use composition::{ComposedFile, Composition, FileUse};
 pub use error::{EXPLANATIONS, Error, Spot};
 pub use file::OverlayFile;
 pub use functions::FnKind;

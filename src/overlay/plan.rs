@@ -80,6 +80,9 @@ impl Planning<'_> {
 
 /// The name by which the second argument can be used, and the renaming that it needs first.
 fn usable_second(function: &Function) -> Option<(String, Option<(Span, String)>)> {
+    if function.attrs.is_some() {
+        return Some((function.second()?, None));
+    }
     let token = tree::ident_param(&function.inner)?;
     let name = token.text().to_string();
     if !name.chars().all(|c| c == '_') || !uses(function.inner.syntax(), &name).is_empty() {
@@ -88,6 +91,14 @@ fn usable_second(function: &Function) -> Option<(String, Option<(Span, String)>)
     // `prev_` says that it was `_`, so that the inverse can give `_` back.
     let fresh = make::fresh("prev_", |n| mentions(function.head.syntax(), n));
     Some((fresh.clone(), Some((trivia::token_span(&token), fresh))))
+}
+
+/// Why nothing can be written into a function.
+fn no_level(function: &Function) -> &'static str {
+    match function.attrs {
+        Some(_) => "its module does not take `pkgs`, by which the packages are reached: begin it with `{ pkgs, ... }:`",
+        None => "it has no body",
+    }
 }
 
 /// Plans the request for one function of a file.
@@ -136,19 +147,19 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
         }
     }
     let mut planning = Planning { file, request, missing: &missing, style: Style::of(file.text()), thorough: false };
-    let mut reason = "no way to write it was found".to_string();
+    let mut reason = None;
     let mut second_best = None;
     for thorough in [false, true] {
         planning.thorough = thorough;
         let level = planning
             .level(function)
-            .ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: "it has no body".into() })?;
+            .ok_or_else(|| Error::OpaqueBody { at: spot.clone(), why: no_level(function).into() })?;
         for candidate in candidates(&planning, level, names)? {
             match verified(&planning, function, &candidate) {
                 Ok((new, true)) => return Ok(planned(&planning, candidate, new, warnings, *spot.place)),
                 Ok((new, false)) if second_best.is_none() => second_best = Some((candidate, new)),
                 Ok(_) => {}
-                Err(why) => reason = why,
+                Err(why) => reason = Some(why),
             }
         }
     }
@@ -160,7 +171,11 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
         ));
         return Ok(planned(&planning, candidate, new, warnings, *spot.place));
     }
-    Err(Error::Unverified { attr: request.attr.clone(), reason, at: spot })
+    Err(match (reason, request.attr.parent()) {
+        (Some(reason), _) => Error::Unverified { attr: request.attr.clone(), reason, at: spot },
+        (None, Some(scope)) => Error::UnknownScope { scope, at: spot },
+        (None, None) => Error::OpaqueBody { at: spot, why: "nothing can be put behind it".into() },
+    })
 }
 
 fn planned(
@@ -203,7 +218,8 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     if new == old {
         return Err("the edit changes nothing".into());
     }
-    let file = planning.file.edited(&candidate.edits, &new).map_err(|e| format!("the new text does not parse: {e}"))?;
+    let file = OverlayFile::parse(planning.file.path(), new.clone())
+        .map_err(|e| format!("the new text does not parse: {e}"))?;
     let (after, before) = (file.root(), planning.file.root());
     if body::defines_twice(&before, &after, &candidate.edits) {
         return Err("an attribute would be defined twice".into());

@@ -57,6 +57,9 @@ fn patched_body(body: Body, text: &str) -> Vec<Patched> {
             }
         }
     }
+    for patched in &mut out {
+        patched.lists.retain(|list| !list.elsewhere);
+    }
     out.retain(|p| p.lists.iter().any(|l| l.list.items().next().is_some()));
     out
 }

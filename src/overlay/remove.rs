@@ -16,7 +16,7 @@ use super::functions::Function;
 use super::layout::{operand_like, remove_entry, selectable};
 use super::query::{self, Patched};
 use super::request::{Facts, PatchElement};
-use super::value::{LIST_KEYS, PatchList};
+use super::value::{ALIAS_PARAM, LIST_KEYS, PatchList};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::{AttrPath, trivia};
@@ -36,7 +36,8 @@ pub(super) fn edits(
     which: &[PatchElement],
     facts: &Facts,
 ) -> Result<(TextEdits, bool), Error> {
-    let bindings = query::bindings_of(function, names, facts, file.text());
+    let mut bindings = query::bindings_of(function, names, facts, file.text());
+    bindings.iter_mut().for_each(|binding| binding.lists.retain(|list| !list.elsewhere));
     let attr = || AttrPath::from_names(names.iter().cloned()).unwrap_or_else(|| AttrPath::single(""));
     for element in which {
         if query::count(&bindings, element).0 == 0 {
@@ -89,7 +90,19 @@ impl Removal<'_> {
         if all {
             return self.empty(&found.list);
         }
-        for (item, _) in items.iter().zip(&gone).filter(|(_, gone)| **gone) {
+        let open = found.list.l_brack_token().map_or(0, |open| trivia::token_span(&open).end);
+        let kept = gone.iter().position(|g| !g).unwrap_or(items.len());
+        let mut from = 0;
+        if let (Some(first), Some(next)) = (items.first(), items.get(kept))
+            && span(first).start == open
+            && self.text[open..span(next).start].trim_end().len()
+                == span(items[..kept].last().unwrap_or(first)).end - open
+        {
+            // `[./a ./b]`: the space behind the first one goes with it.
+            self.edits.delete(Span::new(open, span(next).start))?;
+            from = kept;
+        }
+        for (item, _) in items.iter().zip(&gone).skip(from).filter(|(_, gone)| **gone) {
             let place = span(item);
             let before = self.text[..place.start].trim_end_matches([' ', '\t', '\r', '\n']).len();
             self.edits.delete(Span::new(before, place.end))?;
@@ -171,8 +184,11 @@ impl Removal<'_> {
         if let Some(rest) = inner.strip_prefix("if ") {
             return rest.split_once(" or null == null then [ ] else ").is_some_and(|(a, b)| a == b && is_selected(a));
         }
-        if let Some(rest) = inner.strip_prefix("let p = ") {
-            return rest.strip_suffix(" or [ ]; in if builtins.isList p then p else [ p ]").is_some_and(is_selected);
+        if let Some(rest) =
+            inner.strip_prefix("let p = ").and_then(|r| r.strip_suffix("if builtins.isList p then p else [ p ]"))
+        {
+            let nulls = rest.strip_suffix("if p == null then [ ] else ").unwrap_or(rest);
+            return nulls.strip_suffix(" or [ ]; in ").is_some_and(is_selected);
         }
         false
     }
@@ -239,8 +255,8 @@ impl Removal<'_> {
         let value = outer_parens(call);
         let text = &self.text[base.span.range()];
         if let Some(entry) = value.parent().and_then(ast::AttrpathValue::cast) {
-            if self.is_prev(base, key) && !was_alias(call) {
-                return self.whole_binding(&entry, function);
+            if self.is_prev(base, key) && !takes(call, ALIAS_PARAM) {
+                return self.whole_binding(&entry, call, function);
             }
         } else if let Some(branch) = value.parent().and_then(ast::IfElse::cast)
             && branch.body().is_some_and(|b| b.syntax() == &value)
@@ -252,7 +268,7 @@ impl Removal<'_> {
             if let Some(entry) = up.clone().and_then(ast::AttrpathValue::cast)
                 && self.is_prev(base, key)
             {
-                return self.whole_binding(&entry, function);
+                return self.whole_binding(&entry, call, function);
             }
             // let pkg = VALUE; in if GUARD then pkg.overrideAttrs (...) else pkg
             if let Some(outer) = up.and_then(ast::LetIn::cast)
@@ -338,11 +354,11 @@ fn renamed(name: &str, stem: &str) -> bool {
     name.strip_prefix(stem).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Says whether an override was put around a value that was the package itself.
-fn was_alias(call: &SyntaxNode) -> bool {
+/// Says whether the function that an override is given has a parameter of that name, which tells what was there.
+fn takes(call: &SyntaxNode, param: &str) -> bool {
     let argument = ast::Apply::cast(call.clone()).and_then(|a| a.argument()).map(super::ast::unparen);
     match argument {
-        Some(Expr::Lambda(lambda)) => super::ast::parameter_names(&lambda) == [super::value::ALIAS_PARAM],
+        Some(Expr::Lambda(lambda)) => super::ast::parameter_names(&lambda) == [param],
         _ => false,
     }
 }

@@ -36,7 +36,7 @@ pub enum Scope {
 }
 
 /// What the derivation's `patches` is now, as far as Nix was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OldPatches {
     /// A list, absent, or not asked.
@@ -44,7 +44,7 @@ pub enum OldPatches {
     List,
     /// `null`.
     Null,
-    /// One path or string.
+    /// One path or string, or whatever an expression gives.
     NotList,
 }
 

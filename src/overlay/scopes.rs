@@ -6,7 +6,7 @@ use rnix::ast::{self, BinOpKind, Expr};
 use rowan::ast::AstNode;
 
 use super::FnKind;
-use super::ast::{chain, ident_param, path_names, span, unparen};
+use super::ast::{Bound, bound, chain, ident_param, ident_text, path_names, span, unparen, uses};
 use super::body::{Body, Definition};
 use super::functions::Function;
 use super::layout::Style;
@@ -103,18 +103,6 @@ pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str
     // How the kernel itself is patched says nothing about the set that it is in.
     let method = facts.scope.filter(|m| *m != ScopeMethod::KernelPatches).or_else(|| usual_method(scope))?;
     let base = make::select(prev, scope);
-    recipe_on(scope, &base, method, facts, first, prev, style)
-}
-
-pub(super) fn recipe_on(
-    scope: &str,
-    base: &str,
-    method: ScopeMethod,
-    facts: &Facts,
-    first: Option<&str>,
-    prev: &str,
-    style: &Style,
-) -> Option<Recipe> {
     let set_function = |how: &str| Recipe {
         key: scope.to_string(),
         open: format!("{base}.{how} (_scopeFinal: scopePrev: "),
@@ -130,7 +118,7 @@ pub(super) fn recipe_on(
             key: scope.to_string(),
             open: format!("{base} // "),
             close: String::new(),
-            inner_prev: base.to_string(),
+            inner_prev: base,
             also: None,
         },
         ScopeMethod::Overrides => Recipe {
@@ -212,6 +200,14 @@ pub(super) fn sites(body: &Body, scope: &str, facts: &Facts, text: &str) -> Vec<
 
 fn sites_in(value: &Expr, text: &str) -> Vec<Site> {
     let mut out: Vec<Site> = Vec::new();
+    let mut value = value.clone();
+    for _ in 0..8 {
+        match &value {
+            Expr::Ident(ident) if let Some(Bound::Value(bound)) = bound(ident) => value = bound,
+            _ => break,
+        }
+    }
+    let value = &value;
     let parts = chain(value, BinOpKind::Update);
     if parts.len() > 1
         && let Some(Expr::AttrSet(set)) = parts.last().cloned().map(unparen)
@@ -224,15 +220,24 @@ fn sites_in(value: &Expr, text: &str) -> Vec<Site> {
             out.push(Site::Merged(set, base));
         }
     }
-    for lambda in value.syntax().descendants().filter_map(ast::Lambda::cast) {
+    for node in value.syntax().descendants() {
+        let lambda = match Expr::cast(node.clone()) {
+            Some(Expr::Lambda(lambda)) => lambda,
+            // By its name, where that stands nowhere else: what several sets share is no place of one of them.
+            Some(Expr::Ident(ident)) => match bound(&ident) {
+                Some(Bound::Value(Expr::Lambda(lambda))) if used_once(&ident, &lambda) => lambda,
+                _ => continue,
+            },
+            _ => continue,
+        };
         let Some(Expr::Lambda(inner)) = lambda.body().map(unparen) else { continue };
-        if ident_param(&lambda).is_none() || ident_param(&inner).is_none() || !leads_to(&lambda, value) {
+        if ident_param(&lambda).is_none() || ident_param(&inner).is_none() || !leads_to(&node, value) {
             continue;
         }
         if matches!(inner.body().map(unparen), Some(Expr::Lambda(_))) {
             continue;
         }
-        let function = Function { kind: FnKind::Scope, head: lambda.clone(), outer: lambda, inner };
+        let function = Function { kind: FnKind::Scope, head: lambda.clone(), outer: lambda, inner, attrs: None };
         out.insert(0, Site::Inner(Box::new(function)));
     }
     // `_: _: { }` is the empty default of a composition, not a place.
@@ -246,9 +251,15 @@ fn sites_in(value: &Expr, text: &str) -> Vec<Site> {
     out
 }
 
+/// Says whether a function that is bound to a name is used in this place alone.
+fn used_once(ident: &ast::Ident, lambda: &ast::Lambda) -> bool {
+    let scope = lambda.syntax().ancestors().find_map(ast::AttrpathValue::cast).and_then(|b| b.syntax().parent());
+    scope.is_some_and(|scope| uses(&scope, &ident_text(ident)).len() == 1)
+}
+
 /// Says whether a function is handed to what the value calls, not to something within one of its packages.
-fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
-    let mut below = lambda.syntax().clone();
+fn leads_to(function: &rnix::SyntaxNode, value: &Expr) -> bool {
+    let mut below = function.clone();
     while &below != value.syntax() {
         let Some(up) = below.parent() else { return false };
         use rnix::SyntaxKind::*;
@@ -264,6 +275,8 @@ fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
                     matches!(
                         n.as_str(),
                         "extend"
+                            | "appendOverlays"
+                            | "import"
                             | "overrideScope"
                             | "overrideScope'"
                             | "override"
@@ -280,7 +293,7 @@ fn leads_to(lambda: &ast::Lambda, value: &Expr) -> bool {
                 .and_then(|v| v.attrpath())
                 .map(|p| path_names(&p))
                 .and_then(|n| n.last().cloned().flatten())
-                .is_some_and(|n| matches!(n.as_str(), "packageOverrides" | "overrides")),
+                .is_some_and(|n| matches!(n.as_str(), "packageOverrides" | "overrides" | "overlays" | "crossOverlays")),
             _ => false,
         };
         if !passes {

@@ -3,6 +3,7 @@
 //! Must not choose the key or the overlay.
 
 mod edits;
+mod held;
 mod writing;
 
 use rnix::ast::{self, BinOpKind, Expr};
@@ -15,7 +16,7 @@ use super::ast::{
 use super::body::{Definition, definitions};
 
 pub(super) use edits::value_edits;
-pub(super) use writing::{ALIAS_PARAM, CargoHash, OPENED_PARAM, Writing};
+pub(super) use writing::{ALIAS_PARAM, CargoHash, KEPT_PARAM, OPENED_PARAM, Writing};
 
 /// Methods whose argument computes new attributes of the derivation from the old ones.
 pub(super) const ATTRS_METHODS: &[&str] =
@@ -197,6 +198,8 @@ pub(super) struct PatchList {
     pub(super) list: ast::List,
     /// It counts only when something holds.
     pub(super) conditional: bool,
+    /// It is part of another attribute of the set, which the value uses: `z = a.override { };` in a `rec` set.
+    pub(super) elsewhere: bool,
 }
 
 /// Returns the sets among the operands of a result, and whether each counts always.
@@ -240,11 +243,17 @@ fn lists_in(expr: &Expr, conditional: bool, fuel: usize, out: &mut Vec<(ast::Lis
                 }
             }
             other => {
-                if let Some((head, args)) = call(&other)
-                    && function_name(&head).is_some_and(|n| n == "optionals" || n == "optional")
-                    && let Some(list) = args.get(1)
-                {
-                    lists_in(list, true, fuel - 1, out);
+                let Some((head, args)) = call(&other) else { continue };
+                match (function_name(&head).as_deref(), args.as_slice()) {
+                    (Some("optional" | "optionals"), [_, list]) => lists_in(list, true, fuel - 1, out),
+                    (Some("concat"), lists) => lists.iter().for_each(|l| lists_in(l, conditional, fuel - 1, out)),
+                    (Some("unique" | "flatten"), [list]) => lists_in(list, conditional, fuel - 1, out),
+                    (Some("concatLists"), [lists]) => {
+                        if let Expr::List(lists) = unparen(lists.clone()) {
+                            lists.items().for_each(|l| lists_in(&l, conditional, fuel - 1, out));
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -254,11 +263,11 @@ fn lists_in(expr: &Expr, conditional: bool, fuel: usize, out: &mut Vec<(ast::Lis
 /// Returns every literal list of patches that a value's overrides set, branches of an `if` included.
 pub(super) fn patch_lists(value: &Expr) -> Vec<PatchList> {
     let mut out = Vec::new();
-    collect_lists(value, false, 8, &mut out);
+    collect_lists(value, (false, false), 8, &mut out);
     out
 }
 
-fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<PatchList>) {
+fn collect_lists(value: &Expr, (conditional, elsewhere): (bool, bool), fuel: usize, out: &mut Vec<PatchList>) {
     if fuel == 0 {
         return;
     }
@@ -277,6 +286,7 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
                     key: "patches".into(),
                     list,
                     conditional,
+                    elsewhere,
                 }));
                 continue;
             }
@@ -289,14 +299,14 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
         sets.extend(cargo);
         for (set, conditional) in sets {
             for key in LIST_KEYS {
-                push_lists(&set, key, conditional, out);
+                push_lists(&set, key, (conditional, elsewhere), out);
             }
         }
     }
     if let Some((set, key)) = built(&innermost) {
-        push_lists(&set, key, conditional, out);
+        push_lists(&set, key, (conditional, elsewhere), out);
         if rust_package(&innermost).is_some() {
-            push_lists(&set, "cargoPatches", conditional, out);
+            push_lists(&set, "cargoPatches", (conditional, elsewhere), out);
         }
     }
     if let Expr::BinOp(merge) = &innermost
@@ -309,12 +319,15 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
     match innermost {
         Expr::IfElse(branch) => {
             for side in [branch.body(), branch.else_body()].into_iter().flatten() {
-                collect_lists(&side, true, fuel - 1, out);
+                collect_lists(&side, (true, elsewhere), fuel - 1, out);
             }
         }
         Expr::Ident(ident) => {
             if let Some(Bound::Value(bound)) = bound(&ident) {
-                collect_lists(&bound, conditional, fuel - 1, out);
+                let binding = bound.syntax().ancestors().find_map(ast::AttrpathValue::cast);
+                let attribute =
+                    binding.and_then(|b| b.syntax().parent()).is_some_and(|p| ast::AttrSet::can_cast(p.kind()));
+                collect_lists(&bound, (conditional, elsewhere || attribute), fuel - 1, out);
             }
         }
         _ => {}
@@ -322,12 +335,17 @@ fn collect_lists(value: &Expr, conditional: bool, fuel: usize, out: &mut Vec<Pat
 }
 
 /// Adds the literal lists that a set has under `key`.
-fn push_lists(set: &ast::AttrSet, key: &str, conditional: bool, out: &mut Vec<PatchList>) {
+fn push_lists(set: &ast::AttrSet, key: &str, (conditional, elsewhere): (bool, bool), out: &mut Vec<PatchList>) {
     for definition in definitions(set, key) {
         if let Definition::Value(_, expr) = definition {
             let mut lists = Vec::new();
             lists_in(&expr, conditional, 8, &mut lists);
-            let found = lists.into_iter().map(|(list, conditional)| PatchList { key: key.into(), list, conditional });
+            let found = lists.into_iter().map(|(list, conditional)| PatchList {
+                key: key.into(),
+                list,
+                conditional,
+                elsewhere,
+            });
             out.extend(found);
         }
     }

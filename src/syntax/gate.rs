@@ -1,4 +1,4 @@
-//! The gate to rnix: limits, a scan of the nesting before the parse, and the parse itself.
+//! The gate to rnix: limits, a scan of the nesting before the parse, the parse itself, and what rnix lets pass.
 //!
 //! rnix's own depth limit does not cover lists and operator chains, and a stack overflow cannot be caught, so every
 //! text is scanned first. A text that the scan proves shallow is parsed at once; a deeper one on a thread with a
@@ -11,10 +11,21 @@ use std::sync::{Mutex, PoisonError};
 use rnix::SyntaxKind::{self, *};
 
 use super::error::{Error, shown_line};
-pub use super::tree::Tree;
-use super::{bound, reparse};
-use crate::base::edit::TextEdits;
+use super::grammar;
 use crate::base::span::{Place, Span};
+
+/// What the parser made of a text that Nix reads. Copies share the tree.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    green: rowan::GreenNode,
+}
+
+impl Tree {
+    /// Returns the root. Each call makes a root of its own: nodes of different calls are not equal.
+    pub fn syntax(&self) -> rnix::SyntaxNode {
+        rnix::SyntaxNode::new_root(self.green.clone())
+    }
+}
 
 /// The most bytes that a file may have.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -55,81 +66,45 @@ pub fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
 /// # Errors
 /// Every variant of [`Error`] that concerns a file; the place is the first error's.
 pub fn parse(path: &Path, text: &str) -> Result<Tree, Error> {
-    let tree = parse_errors(path, text)?;
-    match tree.errors().first() {
-        None => Ok(tree),
-        Some(error) => Err(Error::unparsable(path, text, offset_of(error, text), reason_of(error))),
-    }
-}
-
-/// Parses `text` and keeps what the parser could make of it, errors included.
-///
-/// # Errors
-/// The limits only: [`Error::TooLarge`], [`Error::Nul`], [`Error::ByteOrderMark`], [`Error::TooDeep`].
-pub fn parse_errors(path: &Path, text: &str) -> Result<Tree, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::TooLarge { path: path.to_path_buf(), bytes: text.len() });
     }
-    match kept(text) {
-        Some(tree) => Ok(tree),
-        None => whole(path, text).map(|tree| keep(text, tree)),
+    if let Some(tree) = kept(text) {
+        return Ok(tree);
     }
-}
-
-fn whole(path: &Path, text: &str) -> Result<Tree, Error> {
     if let Some(offset) = text.bytes().position(|b| b == 0) {
         return Err(Error::Nul { path: path.to_path_buf(), offset });
     }
     if text.starts_with('\u{feff}') {
         return Err(Error::ByteOrderMark { path: path.to_path_buf() });
     }
-    if let Some(depth) = bound::bound(text).filter(|depth| *depth <= SHALLOW) {
-        debug_assert!(depth >= scan(text).depth, "the bound is less than the depth:\n{text}");
-        return Ok(tree_of(rnix::Root::parse(text), depth));
-    }
     let deepest = scan(text);
     if deepest.depth > MAX_DEPTH {
         let place = Place::in_text(path, text, Span::at(deepest.offset));
         return Err(Error::TooDeep { place, line: shown_line(text, deepest.offset) });
     }
-    if deepest.depth <= SHALLOW {
-        return Ok(tree_of(rnix::Root::parse(text), deepest.depth));
+    let parsed = if deepest.depth <= SHALLOW {
+        Some(rnix::Root::parse(text))
+    } else {
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(DEEP_STACK)
+                .spawn_scoped(scope, || rnix::Root::parse(text))
+                .ok()
+                .and_then(|thread| thread.join().ok())
+        })
+    };
+    let Some(parsed) = parsed else {
+        return Err(Error::unparsable(path, text, deepest.offset, "the parser could not be run".into()));
+    };
+    if let Some(error) = parsed.errors().first() {
+        return Err(Error::unparsable(path, text, offset_of(error, text), reason_of(error)));
     }
-    let parsed = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .stack_size(DEEP_STACK)
-            .spawn_scoped(scope, || rnix::Root::parse(text))
-            .ok()
-            .and_then(|thread| thread.join().ok())
-    });
-    match parsed {
-        Some(parsed) => Ok(tree_of(parsed, deepest.depth)),
-        None => Err(Error::unparsable(path, text, deepest.offset, "the parser could not be run".into())),
+    let tree = Tree { green: parsed.syntax().green().to_owned() };
+    match grammar::fault(&tree.green) {
+        None => Ok(keep(text, tree)),
+        Some((offset, reason)) => Err(Error::unparsable(path, text, offset, reason)),
     }
-}
-
-/// Parses the text that `edits` make of `old`, from the tree that `old` has where that is enough.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_edited(path: &Path, tree: &Tree, old: &str, edits: &TextEdits, new: &str) -> Result<Tree, Error> {
-    let within = new.len() <= MAX_BYTES && !edits.iter().any(|e| e.text.contains('\0'));
-    let quick = if within { reparse::reparse(tree, old, edits) } else { None };
-    match quick {
-        Some(quick) => {
-            debug_assert!(
-                whole(path, new).is_ok_and(|tree| tree.green == quick.green && tree.errors.is_empty()),
-                "the edited tree differs from a whole parse:\n{new}"
-            );
-            Ok(keep(new, quick))
-        }
-        None => parse(path, new),
-    }
-}
-
-fn tree_of(parsed: rnix::Parse<rnix::Root>, depth: usize) -> Tree {
-    let green = parsed.syntax().green().to_owned();
-    Tree { green, errors: parsed.errors().to_vec(), depth }
 }
 
 fn kept(text: &str) -> Option<Tree> {
@@ -149,18 +124,6 @@ fn keep(text: &str, tree: Tree) -> Tree {
         large.push_back((text.to_string(), tree.clone()));
     }
     tree
-}
-
-/// Returns the depth by the tokens.
-#[cfg(test)]
-pub(super) fn depth(text: &str) -> usize {
-    scan(text).depth
-}
-
-/// Parses a text that is shallow; its depth comes with it.
-pub(super) fn shallow(text: &str) -> Option<(usize, rnix::Parse<rnix::Root>)> {
-    let depth = scan(text).depth;
-    (depth <= SHALLOW).then(|| (depth, rnix::Root::parse(text)))
 }
 
 struct Deepest {
@@ -375,7 +338,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_and_the_tree_prints_the_text(text in "[\\PC\n]{0,80}") {
-            if let Ok(tree) = parse_errors(Path::new("x.nix"), &text) {
+            if let Ok(tree) = parse(Path::new("x.nix"), &text) {
                 prop_assert_eq!(tree.syntax().to_string(), text);
             }
         }

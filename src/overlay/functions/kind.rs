@@ -6,8 +6,9 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, Expr};
 use rowan::ast::AstNode;
 
+use super::used::OF_SCOPES;
 use super::{Context, FnKind, binding_names, inside_override, param_text};
-use crate::overlay::ast::{call, mentions, peel, unparen};
+use crate::overlay::ast::{call, function_name, mentions, path_names, peel, unparen};
 
 /// Calls whose two-argument functions are no overlays.
 const NO_OVERLAY: &[&str] = &[
@@ -123,7 +124,7 @@ pub(super) fn kind_of(
     second: &str,
     before: &[&ast::Lambda],
     inner: &ast::Lambda,
-    context: &Context,
+    (context, composed): (Context, bool),
     path: &std::path::Path,
     source: &str,
 ) -> Option<FnKind> {
@@ -139,7 +140,9 @@ pub(super) fn kind_of(
             && PACKAGE_SETS.iter().any(|p| lower.contains(p))
     };
     let named = named || of_set(first, &["final", "self"]) && of_set(second, &["prev", "super"]);
-    let blank = plain_name(first).is_empty() && plain_name(second).is_empty();
+    // What is composed is an overlay, whatever its arguments are called.
+    let blank = composed || plain_name(first).is_empty() && plain_name(second).is_empty();
+    let named = named || composed && !scoped;
 
     if let Some(kind) = before_pair(first, second, before, inner) {
         return Some(kind);
@@ -151,15 +154,22 @@ pub(super) fn kind_of(
     let by_name = |fallback: FnKind| {
         if scoped { FnKind::Scope } else { fallback }
     };
-    match context {
+    match &context {
         Context::Default => (named || scoped || blank).then_some(FnKind::DefaultArgument),
-        Context::Argument(text, name) => match argument_kind(text, name, named || blank, scoped, inner) {
+        Context::Applied(_) => Some(by_name(FnKind::Packages)),
+        Context::Argument(function) => match argument_kind(function, named || blank, scoped, inner) {
             Some(FnKind::Unknown) if haskell_folder(path) => Some(FnKind::Scope),
+            Some(FnKind::Unknown) if composed => Some(FnKind::Packages),
             kind => kind,
         },
-        Context::Element(names, function) => {
-            let overlays = names.iter().take(2).any(|n| n.to_lowercase().contains("overlay"))
-                || matches!(function.as_deref(), Some("composeManyExtensions" | "appendOverlays"));
+        // `hardware.deviceTree.overlays` has the name and nothing else in common.
+        Context::Element(names, _, _) if names.iter().any(|n| n == "deviceTree") => None,
+        Context::Element(names, _, function) => {
+            let called = function.as_ref().and_then(function_name);
+            if let (Some("appendOverlays" | "extend"), Some(function)) = (called.as_deref(), function) {
+                return Some(extended(function, inner.syntax()));
+            }
+            let overlays = names.iter().take(2).any(|n| n.to_lowercase().contains("overlay"));
             let extensions = names.iter().any(|n| n == "pythonPackagesExtensions")
                 || !overlays && names.first().is_some_and(|n| scope_word(n) || overrides_name(n))
                 || inside_override(inner.syntax()) && names.first().is_none_or(|n| n != "overlays");
@@ -171,7 +181,7 @@ pub(super) fn kind_of(
                 None
             }
         }
-        Context::Bound(names) => match bound_kind(names, inner, named, scoped, blank) {
+        Context::Bound(names, _) => match bound_kind(names, inner, named, scoped, blank) {
             Some(FnKind::Packages) if haskell_folder(path) => Some(FnKind::Scope),
             kind => kind,
         },
@@ -220,40 +230,52 @@ fn before_pair(first: &str, second: &str, before: &[&ast::Lambda], inner: &ast::
     None
 }
 
-fn argument_kind(text: &str, name: &str, named: bool, scoped: bool, inner: &ast::Lambda) -> Option<FnKind> {
-    if NO_OVERLAY.contains(&name) {
-        return None;
+fn argument_kind(function: &Expr, named: bool, scoped: bool, inner: &ast::Lambda) -> Option<FnKind> {
+    let name = function_name(function).unwrap_or_default();
+    let text = function.syntax().text().to_string();
+    match name.as_str() {
+        name if NO_OVERLAY.contains(&name) => None,
+        "makeExtensible" | "fix'" | "extends" => None,
+        name if OF_SCOPES.contains(&name) => Some(FnKind::Scope),
+        "extend" | "appendOverlays" => Some(match extended(function, inner.syntax()) {
+            FnKind::Packages if scoped && !base_text(&text).to_lowercase().contains("pkgs") => FnKind::Scope,
+            kind => kind,
+        }),
+        _ if text.contains("overrideScope") => Some(FnKind::Scope),
+        _ if scoped => Some(FnKind::Scope),
+        _ if named => Some(if scope_word(&text) { FnKind::Scope } else { FnKind::Unknown }),
+        _ => None,
     }
-    let base = text.rsplit_once('.').map_or("", |(b, _)| b);
+}
+
+/// What stands before the last dot.
+fn base_text(text: &str) -> &str {
+    text.rsplit_once('.').map_or("", |(base, _)| base)
+}
+
+/// What `BASE.extend` extends, by what the base is called.
+pub(super) fn extended(function: &Expr, node: &SyntaxNode) -> FnKind {
+    let Expr::Select(select) = function else { return FnKind::Packages };
+    let whole = function.syntax().text().to_string();
+    let names: Vec<Option<String>> = select.attrpath().map(|p| path_names(&p)).unwrap_or_default();
+    // `legacyPackages.SYSTEM` is a whole package set, and what follows is within it.
+    let system = names.iter().position(|n| n.as_deref() == Some("legacyPackages")).map(|at| at + 2);
+    let within = system.map(|from| {
+        let rest = names.iter().take(names.len().saturating_sub(1)).skip(from);
+        rest.map(|n| n.as_deref().unwrap_or("_")).fold("pkgs".to_string(), |all, n| format!("{all}.{n}"))
+    });
+    let base = within.as_deref().unwrap_or_else(|| base_text(&whole));
     let of_scope = base.split(['.', ' ', '(', ')']).any(|n| {
         crate::overlay::derivation::scope_name(n) && n != "pkgs" && n != "lib" || scope_word(n) && !n.contains("pkgs")
     });
-    match name {
-        "overrideScope" | "overrideScope'" | "overridePythonPackages" => Some(FnKind::Scope),
-        "extend" | "appendOverlays" => Some(
-            if base.to_lowercase().ends_with("lib")
-                || binding_names(inner.syntax()).first().is_some_and(|n| n.to_lowercase().ends_with("lib"))
-            {
-                FnKind::Lib
-            } else if of_scope
-                || within_argument(base)
-                || base.contains("makeExtensible")
-                || scoped && !base.to_lowercase().contains("pkgs")
-            {
-                FnKind::Scope
-            } else {
-                FnKind::Packages
-            },
-        ),
-        "makeExtensible" | "fix'" | "extends" => None,
-        "composeExtensions" | "composeManyExtensions" => {
-            let scope = scoped || inside_override(inner.syntax()) || within_overrides(inner.syntax());
-            Some(if scope { FnKind::Scope } else { FnKind::Packages })
-        }
-        _ if text.contains("overrideScope") => Some(FnKind::Scope),
-        _ if scoped => Some(FnKind::Scope),
-        _ if named => Some(if scope_word(text) { FnKind::Scope } else { FnKind::Unknown }),
-        _ => None,
+    if base.to_lowercase().ends_with("lib")
+        || binding_names(node).first().is_some_and(|n| n.to_lowercase().ends_with("lib"))
+    {
+        FnKind::Lib
+    } else if of_scope || within_argument(base) || base.contains("makeExtensible") {
+        FnKind::Scope
+    } else {
+        FnKind::Packages
     }
 }
 
@@ -269,14 +291,9 @@ fn within_argument(base: &str) -> bool {
 }
 
 /// Names of things that override packages of some scope.
-fn overrides_name(name: &str) -> bool {
+pub(super) fn overrides_name(name: &str) -> bool {
     let name = name.trim_end_matches('\'').to_lowercase();
     name.ends_with("overrides") || name.ends_with("packageoverrides")
-}
-
-/// Says whether the node is part of a value bound to `overrides`, `packageOverrides` and the like.
-fn within_overrides(node: &SyntaxNode) -> bool {
-    binding_names(node).first().is_some_and(|n| overrides_name(n))
 }
 
 /// Says whether the keys are those of the whole package set: sets of packages among them.

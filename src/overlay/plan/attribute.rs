@@ -48,6 +48,7 @@ pub(super) fn writing<'a>(
         elements,
         position: planning.request.position,
         old: planning.request.facts.patches,
+        asked: planning.request.facts.derivation.is_some(),
         param,
         alias_param,
         method,

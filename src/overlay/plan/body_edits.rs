@@ -25,26 +25,29 @@ pub(super) fn on_variable(
     added: bool,
     out: &mut Vec<Candidate>,
 ) {
-    let body = &level.body;
-    let [before @ .., last] = body.operands.as_slice() else { return };
-    let Some(set) = last.literal() else { return };
-    if !body::definitions(set, key).is_empty() || catches(set, key) || !visible(level, set) {
-        return;
-    }
-    let holds = |operand: &body::Operand| {
-        operand.opaque()
-            || match &operand.known {
-                Known::Set(set) => !body::definitions(set, key).is_empty(),
-                Known::Conditional(sets) => sets.iter().any(|s| !body::definitions(s, key).is_empty()),
-                Known::Opaque => true,
-            }
-    };
-    let mut relevant = before.iter().filter(|o| holds(o));
-    let (Some(only), None) = (relevant.next(), relevant.next()) else { return };
-    let Some(variable) = &only.variable else { return };
+    let Some((set, variable)) = set_on_variable(level, key) else { return };
     let base = format!("({} or {})", make::select(variable, key), make::select(&level.prev, key));
     if let Ok(edits) = in_set(planning, level, set, key, &base, writing) {
         out.push(Candidate { edits, how: "inserted", added, warnings: Vec::new() });
+    }
+}
+
+/// Where the body is `base // { ... }`, with everything unknown about the key in `base`: the literal set and the variable.
+pub(super) fn set_on_variable<'l>(level: &'l Level<'_>, key: &str) -> Option<(&'l rnix::ast::AttrSet, &'l str)> {
+    let [before @ .., last] = level.body.operands.as_slice() else { return None };
+    let set = last.literal()?;
+    if !body::definitions(set, key).is_empty() || catches(set, key) || !visible(level, set) {
+        return None;
+    }
+    let holds = |operand: &&body::Operand| match &operand.known {
+        Known::Set(set) => !body::definitions(set, key).is_empty(),
+        Known::Conditional(sets) => sets.iter().any(|s| !body::definitions(s, key).is_empty()),
+        Known::Partly(_) | Known::Opaque => true,
+    };
+    let mut relevant = before.iter().filter(holds);
+    match (relevant.next(), relevant.next()) {
+        (Some(only), None) => Some((set, only.variable.as_deref()?)),
+        _ => None,
     }
 }
 
@@ -96,24 +99,39 @@ pub(super) fn wrap_body(
     warnings: Vec<Warning>,
     out: &mut Vec<Candidate>,
 ) {
+    let set = |name: &str, indent: &str| {
+        let base = format!("({} or {})", make::select(name, key), make::select(&level.prev, key));
+        new_set(planning, level, key, &base, writing, indent)
+    };
+    wrapped_body(planning, level, &set, added, warnings, out);
+}
+
+/// `let base = BODY; in base // SET`, with the set made from the name of the base and the indentation.
+pub(super) fn wrapped_body(
+    planning: &Planning<'_>,
+    level: &Level<'_>,
+    set: &dyn Fn(&str, &str) -> String,
+    added: bool,
+    warnings: Vec<Warning>,
+    out: &mut Vec<Candidate>,
+) {
     if !planning.thorough && !out.is_empty() {
         return;
     }
     let Some(function) = level.function else { return };
-    let whole = &level.body.whole;
     let text = planning.text();
-    let style = &planning.style;
-    let nl = style.newline;
-    let place = span(whole);
-    let taken = |n: &str| mentions(function.head.syntax(), n) || n == level.prev;
-    let name = make::fresh("base", taken);
-    let base = format!("({} or {})", make::select(&name, key), make::select(&level.prev, key));
+    let nl = planning.style.newline;
+    let place = span(&level.body.whole);
+    let name = make::fresh("base", |n| mentions(function.head.syntax(), n) || n == level.prev);
     let indent = trivia::line_indent(text, place.start).to_string();
-    let set = new_set(planning, level, key, &base, writing, &indent);
+    let set = set(&name, &indent);
+    // `prev:let` would be a URI, `inlet` a name.
+    let glued = !text[..place.start].ends_with(char::is_whitespace) && place.start > 0;
+    let (open, close) = if glued { ("(", ")") } else { ("", "") };
     let mut edits = TextEdits::new();
     let done = edits
-        .insert(place.start, format!("let{nl}{indent}{}{name} = ", style.unit))
-        .and_then(|()| edits.insert(place.end, format!(";{nl}{indent}in{nl}{indent}{name} // {set}")));
+        .insert(place.start, format!("{open}let{nl}{indent}{}{name} = ", planning.style.unit))
+        .and_then(|()| edits.insert(place.end, format!(";{nl}{indent}in{nl}{indent}{name} // {set}{close}")));
     if done.is_ok() {
         out.push(Candidate { edits, how: "wrapped-body", added, warnings });
     }

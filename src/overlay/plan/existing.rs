@@ -79,8 +79,8 @@ pub(super) fn existing_key(
         Definition::Inherit(inherit, from) => {
             let base = match from {
                 Some(from) => {
-                    if let Some(what) = inherited_scope(from, key) {
-                        return Err(refuse(what));
+                    if crate::overlay::derivation::scope_name(key) {
+                        return Err(refuse("a set of packages"));
                     }
                     let text = &planning.text()[span(from).range()];
                     let bare = crate::overlay::layout::selectable(from) || matches!(from, Expr::Paren(_));
@@ -132,10 +132,6 @@ pub(super) fn is_alias(value: &Expr, key: &str) -> bool {
 pub(super) fn outside(inherit: &rnix::ast::Inherit, key: &str) -> Option<tree::Bound> {
     let set = inherit.syntax().parent()?;
     tree::lookup(&set, key)
-}
-
-pub(super) fn inherited_scope(_from: &Expr, key: &str) -> Option<&'static str> {
-    crate::overlay::derivation::scope_name(key).then_some("a set of packages")
 }
 
 /// `let pkg = VALUE; in if GUARD then pkg.overrideAttrs (...) else pkg`

@@ -16,7 +16,7 @@ use crate::overlay::error::{self, Error};
 use crate::overlay::functions::shadowed;
 use crate::overlay::layout::{Style, insert_entry};
 use crate::overlay::request::Scope;
-use crate::overlay::value::Writing;
+use crate::overlay::value::{KEPT_PARAM, Writing};
 use crate::syntax::make;
 
 /// The test that tells cross compiled packages from those of the build platform.
@@ -89,6 +89,10 @@ pub(super) fn refuse_body(planning: &Planning<'_>, body: &Body) -> Result<(), Er
                     | "abort"
                     | "overrideAttrs"
                     | "mkShell"
+                    | "mkIf"
+                    | "mkMerge"
+                    | "mkForce"
+                    | "mkDefault"
             )
             .then(|| format!("it is what `{name}` gives"))
         }),
@@ -178,8 +182,12 @@ pub(super) fn new_key(
             if catches(set, key) || !visible(level, set) {
                 continue;
             }
-            if let Ok(edits) = in_set(planning, level, set, key, &base, writing) {
-                out.push(Candidate { edits, how: "inserted", added: true, warnings: Vec::new() });
+            // Second, with a name that says that the set was there: where the inverse would take that away as well.
+            for param in [&writing.param, KEPT_PARAM] {
+                let writing = Writing { param: param.to_string(), ..writing.clone() };
+                if let Ok(edits) = in_set(planning, level, set, key, &base, &writing) {
+                    out.push(Candidate { edits, how: "inserted", added: true, warnings: Vec::new() });
+                }
             }
             break;
         }

@@ -3,19 +3,19 @@
 //! Must not edit the bindings inside a scope itself: those are planned as any overlay's.
 
 use rnix::ast::{BinOpKind, Expr};
-use rowan::ast::AstNode;
 
 use super::attribute::{writing, written};
+use super::body_edits::{set_on_variable, wrapped_body};
 use super::existing::{is_alias, refuse_value};
 use super::key::{catches, new_value, refuse_body, rename_where_used, visible};
 use super::{Candidate, Level, Planning, candidates};
 use crate::base::edit::TextEdits;
-use crate::overlay::ast::{mentions, span};
+use crate::overlay::ast::span;
 use crate::overlay::body::{self, Definition};
 use crate::overlay::error::Error;
 use crate::overlay::functions::Function;
 use crate::overlay::layout::{Style, insert_entry, operand_like};
-use crate::overlay::request::{Facts, Scope};
+use crate::overlay::request::Scope;
 use crate::overlay::scopes::{self, Site};
 use crate::overlay::value::value_edits;
 use crate::syntax::{AttrPath, make, trivia};
@@ -89,47 +89,16 @@ pub(super) fn scope_candidates(
             format!("{{{nl}{indent}{unit}{name} ={gap}{entry};{nl}{indent}}}", nl = style.newline, unit = style.unit)
         }
     };
-    let inner_base = make::select(&recipe.inner_prev, name);
     let key = recipe.key.clone();
     let found = body.find(&key);
     if let Some(dotted) = found.iter().find(|f| matches!(f.definition, Definition::Dotted(_))) {
         return Err(Error::DottedSibling { attr: AttrPath::single(key), at: planning.spot(dotted.definition.span()) });
     }
     match found.last() {
-        None => {
-            // A second binding that goes with the first is written in one piece with it.
-            let also = recipe.also.as_ref().filter(|(also, _)| body.find(also).is_empty());
-            let value = |indent: &str, one_line: bool, style: &Style| {
-                let value =
-                    format!("{}{}{}", recipe.open, inner_value(&inner_base, indent, one_line, style), recipe.close);
-                match also {
-                    None => value,
-                    Some((also, text)) if one_line => format!("{value}; {} = {text}", make::attr_name(also)),
-                    Some((also, text)) => {
-                        format!("{value};{}{indent}{} = {text}", style.newline, make::attr_name(also))
-                    }
-                }
-            };
-            if body.any_opaque() {
-                wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
-            } else {
-                for operand in body.operands.iter().rev() {
-                    let Some(set) = operand.literal() else { continue };
-                    if catches(set, &key) || !visible(&level, set) {
-                        continue;
-                    }
-                    let mut edits = TextEdits::new();
-                    if insert_entry(planning.text(), set, &key, &value, style, &mut edits).is_ok() {
-                        out.push(Candidate { edits, how: "scope", added: true, warnings: Vec::new() });
-                    }
-                    break;
-                }
-                wrap_scope(planning, &level, scope, name, &recipe, &inner_value, &mut out);
-            }
-        }
+        None => new_scope(planning, &level, name, &recipe, &inner_value, &mut out),
         Some(last) if !last.conditional => {
             if let Definition::Value(_, value) = &last.definition {
-                extend_value(planning, scope, value, &recipe, facts, &inner_value, name, &mut out);
+                extend_value(planning, value, &recipe, &inner_value, name, &mut out);
             }
         }
         Some(_) => {}
@@ -169,108 +138,84 @@ fn dotted_key(
 type InnerValue<'a> = dyn Fn(&str, &str, bool, &Style) -> String + 'a;
 
 /// The scope's key is bound to something without an overlay function inside: the recipe is put around that value.
-#[allow(clippy::too_many_arguments)]
 fn extend_value(
     planning: &Planning<'_>,
-    scope: &str,
     value: &Expr,
     recipe: &scopes::Recipe,
-    facts: &Facts,
     inner_value: &InnerValue<'_>,
     name: &str,
     out: &mut Vec<Candidate>,
 ) {
-    let text = planning.text();
     let place = span(value);
-    let indent = trivia::line_indent(text, place.start).to_string();
-    let style = &planning.style;
-    let mut edits = TextEdits::new();
-    // The value stands where the recipe has `prev.scope`.
-    const HOLE: &str = "\u{1}";
-    let method = facts.scope;
-    let done = if recipe.key == "pythonPackagesExtensions" {
-        let set = inner_value(&make::select("pyPrev", name), &indent, false, style);
+    let indent = trivia::line_indent(planning.text(), place.start).to_string();
+    let set = inner_value(&make::select(&recipe.inner_prev, name), &indent, false, &planning.style);
+    let (open, close) = if recipe.key == "pythonPackagesExtensions" {
         let bare = operand_like(value, BinOpKind::Concat);
-        let open = if bare { "" } else { "(" };
-        let close = if bare { "" } else { ")" };
-        edits
-            .insert(place.start, open)
-            .and_then(|()| edits.insert(place.end, format!("{close} ++ [ (_pyFinal: pyPrev: {set}) ]")))
+        let (open, close) = if bare { ("", "") } else { ("(", ")") };
+        (open, format!("{close} ++ [ (_pyFinal: pyPrev: {set}) ]"))
     } else {
-        let Some((open, close)) = recipe.open.split_once(&make::select(HOLE, scope)).or_else(|| {
-            // The base text is `prev.scope`; take what follows its last name.
-            recipe.open.find(&format!(".{}", make::attr_name(&recipe.key))).map(|i| {
-                let after = i + 1 + make::attr_name(&recipe.key).len();
-                ("", &recipe.open[after..])
-            })
-        }) else {
-            return;
-        };
-        let _ = method;
+        // The value stands where the recipe has `prev.scope`: what follows the last name of that follows it.
+        let key = format!(".{}", make::attr_name(&recipe.key));
+        let Some((_, rest)) = recipe.open.split_once(&key) else { return };
         // `X // { }` reads its own base inside; there is no name for it here.
-        if close.trim_start().starts_with("//") {
+        if rest.trim_start().starts_with("//") {
             return;
         }
-        let set = inner_value(&make::select(&recipe.inner_prev, name), &indent, false, style);
-        edits
-            .insert(place.start, format!("{open}("))
-            .and_then(|()| edits.insert(place.end, format!("){close}{set}{}", recipe.close)))
+        ("(", format!("){rest}{set}{}", recipe.close))
     };
-    if done.is_ok() {
+    let mut edits = TextEdits::new();
+    if edits.insert(place.start, open).and_then(|()| edits.insert(place.end, close)).is_ok() {
         out.push(Candidate { edits, how: "scope", added: false, warnings: Vec::new() });
     }
 }
 
-/// The body is computed: the scope is overridden behind it, on what the body gives.
-fn wrap_scope(
+/// The scope's key is not bound: it is in a set that is there, on what the body gives where that is computed; else in a
+/// set of its own behind the body.
+fn new_scope(
     planning: &Planning<'_>,
     level: &Level<'_>,
-    scope: &str,
     name: &str,
     recipe: &scopes::Recipe,
     inner_value: &InnerValue<'_>,
     out: &mut Vec<Candidate>,
 ) {
-    if !planning.thorough && !out.is_empty() {
-        return;
-    }
-    let Some(function) = level.function else { return };
-    let whole = &level.body.whole;
-    let style = &planning.style;
-    let nl = style.newline;
-    let place = span(whole);
-    let taken = |n: &str| mentions(function.head.syntax(), n) || n == level.prev;
-    let base = make::fresh("base", taken);
+    let body = &level.body;
     let key = make::attr_name(&recipe.key);
     let there = make::select(&level.prev, &recipe.key);
-    let open = recipe.open.replacen(&there, &format!("({base}.{key} or {there})"), 1);
-    let inner_prev =
-        if recipe.inner_prev == there { format!("({base}.{key} or {there})") } else { recipe.inner_prev.clone() };
-    let indent = trivia::line_indent(planning.text(), place.start).to_string();
-    let inside = format!("{indent}{}", style.unit);
-    let set = inner_value(&make::select(&inner_prev, name), &inside, false, style);
-    let open = if recipe.key == "pythonPackagesExtensions" {
-        format!("({base}.{key} or {there} or {}) ++ [ (_pyFinal: pyPrev: ", style.empty_list())
-    } else {
-        open
+    // The value, and a second binding that goes with it in one piece; `base` is a variable that may hold the key.
+    let bindings = |base: Option<&str>, indent: &str, one_line: bool, style: &Style| {
+        let built = base.map_or(there.clone(), |base| format!("({base}.{key} or {there})"));
+        let inner_prev = if recipe.inner_prev == there { &built } else { &recipe.inner_prev };
+        let inner = inner_value(&make::select(inner_prev, name), indent, one_line, style);
+        let open = match base {
+            Some(base) if recipe.key == "pythonPackagesExtensions" => {
+                format!("({base}.{key} or {there} or {}) ++ [ (_pyFinal: pyPrev: ", style.empty_list())
+            }
+            _ => recipe.open.replacen(&there, &built, 1),
+        };
+        let gap = if one_line { " ".to_string() } else { format!("{}{indent}", style.newline) };
+        let also = recipe.also.as_ref().filter(|(also, _)| base.is_some() || body.find(also).is_empty());
+        let also = also.map(|(also, text)| format!(";{gap}{} = {text}", make::attr_name(also))).unwrap_or_default();
+        format!("{open}{inner}{}{also}", recipe.close)
     };
-    let also = recipe
-        .also
-        .as_ref()
-        .map(|(also, text)| format!("{nl}{inside}{} = {text};", make::attr_name(also)))
-        .unwrap_or_default();
-    let mut edits = TextEdits::new();
-    let done = edits.insert(place.start, format!("let{nl}{inside}{base} = ")).and_then(|()| {
-        edits.insert(
-            place.end,
-            format!(
-                ";{nl}{indent}in{nl}{indent}{base} // {{{nl}{inside}{key} = {open}{set}{};{also}{nl}{indent}}}",
-                recipe.close
-            ),
-        )
-    });
-    let _ = scope;
-    if done.is_ok() {
-        out.push(Candidate { edits, how: "wrapped-body", added: true, warnings: Vec::new() });
+    let place = if body.any_opaque() {
+        set_on_variable(level, &recipe.key).map(|(set, variable)| (set, Some(variable)))
+    } else {
+        let mut sets = body.operands.iter().rev().filter_map(body::Operand::literal);
+        sets.find(|set| !catches(set, &recipe.key) && visible(level, set)).map(|set| (set, None))
+    };
+    if let Some((set, base)) = place {
+        let value = |indent: &str, one_line: bool, style: &Style| bindings(base, indent, one_line, style);
+        let mut edits = TextEdits::new();
+        if insert_entry(planning.text(), set, &recipe.key, &value, &planning.style, &mut edits).is_ok() {
+            out.push(Candidate { edits, how: "scope", added: true, warnings: Vec::new() });
+        }
     }
+    let set = |base: &str, indent: &str| {
+        let style = &planning.style;
+        let inside = format!("{indent}{}", style.unit);
+        let nl = style.newline;
+        format!("{{{nl}{inside}{key} = {};{nl}{indent}}}", bindings(Some(base), &inside, false, style))
+    };
+    wrapped_body(planning, level, &set, true, Vec::new(), out);
 }

@@ -13,19 +13,25 @@ use crate::overlay::ast::{dotted, path_names, span, split_select};
 use crate::overlay::body;
 use crate::overlay::functions::Function;
 use crate::overlay::layout::{entry_spans, operand_like, remove_entry, stood_open};
+use crate::overlay::value::{KEPT_PARAM, OPENED_PARAM};
 use crate::syntax::{make, trivia};
 
 impl Removal<'_> {
     /// Takes a binding out, and what was written around its set when it was alone there.
-    pub(super) fn whole_binding(&mut self, entry: &ast::AttrpathValue, function: &Function) -> Result<(), EditError> {
+    pub(super) fn whole_binding(
+        &mut self,
+        entry: &ast::AttrpathValue,
+        call: &rnix::SyntaxNode,
+        function: &Function,
+    ) -> Result<(), EditError> {
         self.binding = true;
         let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) else { return Ok(()) };
         let others = set.entries().count() > 1 || trivia::comments(set.syntax()).next().is_some();
-        if others {
+        if others || [KEPT_PARAM, OPENED_PARAM].iter().any(|param| super::takes(call, param)) {
             return remove_entry(self.text, &set, span(entry), &mut self.edits);
         }
         if let Some(scope) = scope_binding(&set, function, self.text) {
-            return self.scope(&scope, function);
+            return self.scope(&scope, call, function);
         }
         let node = set.syntax();
         if let Some(merge) = node.parent().and_then(ast::BinOp::cast)
@@ -48,8 +54,9 @@ impl Removal<'_> {
             && names[0].starts_with("base")
             && let Some(inner) = only.value()
         {
-            self.edits.delete(Span::new(span(&outer).start, span(&inner).start))?;
-            return self.edits.delete(Span::new(span(&inner).end, span(&outer).end));
+            let whole = self.tight_parens(&outer).unwrap_or(span(&outer));
+            self.edits.delete(Span::new(whole.start, span(&inner).start))?;
+            return self.edits.delete(Span::new(span(&inner).end, whole.end));
         }
         let place = span(before);
         let end = span(set).end;
@@ -63,8 +70,15 @@ impl Removal<'_> {
         }
     }
 
+    /// The parentheses of `prev:(let base = ...)`, which are written where `let` would be read as a part of what is before.
+    fn tight_parens(&self, inner: &ast::LetIn) -> Option<Span> {
+        let paren = span(&inner.syntax().parent().and_then(ast::Paren::cast)?);
+        let glued = !self.text[..paren.start].ends_with(char::is_whitespace);
+        (glued && paren.start + 1 == span(inner).start && span(inner).end + 1 == paren.end).then_some(paren)
+    }
+
     /// Takes away what leads into a scope whose inner set would be empty.
-    fn scope(&mut self, found: &ScopeBinding, function: &Function) -> Result<(), EditError> {
+    fn scope(&mut self, found: &ScopeBinding, call: &rnix::SyntaxNode, function: &Function) -> Result<(), EditError> {
         match found {
             ScopeBinding::Whole(entries) => {
                 let Some(first) = entries.first() else { return Ok(()) };
@@ -81,7 +95,7 @@ impl Removal<'_> {
                     }
                     return Ok(());
                 }
-                self.whole_binding(first, function)
+                self.whole_binding(first, call, function)
             }
             ScopeBinding::Around(value, inner) => {
                 self.edits.delete(Span::new(value.start, inner.start))?;

@@ -6,6 +6,7 @@ use rnix::SyntaxNode;
 use rnix::ast::{self, BinOpKind, Expr, HasEntry, InterpolPart, Param};
 use rowan::ast::AstNode;
 
+use super::held::{list_held, list_of};
 use super::writing::Writing;
 use super::{Carrier, Override, built, cargo_set, overrides, rust_package};
 use crate::base::edit::{EditError, TextEdits};
@@ -13,7 +14,7 @@ use crate::base::span::Span;
 use crate::overlay::ast::{Bound, chain, mentions, peel, span, unparen, uses, written_path};
 use crate::overlay::body::{Definition, definitions};
 use crate::overlay::layout::{self, Style, insert_entry};
-use crate::overlay::request::Written;
+use crate::overlay::request::{OldPatches, Written};
 use crate::syntax::trivia;
 
 /// An edit of a value.
@@ -37,17 +38,18 @@ pub(in crate::overlay) fn value_edits(value: &Expr, self_alias: bool, writing: &
         }
         _ => value.clone(),
     };
-    // A name of its own says that the alias was there, so that the inverse leaves it.
-    if self_alias
-        && layout::selectable(&target)
-        && let Some(param) = &writing.alias_param
-        && let Ok(edits) = wrap(&target, false, &Writing { param: param.clone(), ..writing.clone() })
-    {
-        out.push(ValueEdit { edits, how: "wrapped" });
-    }
-    if let Ok(edits) = wrap(&target, self_alias, writing) {
-        out.push(ValueEdit { edits, how: "wrapped" });
-    }
+    let told = list_of(value, writing.list_key, 8);
+    let known = writing.asked && told == OldPatches::NotList;
+    let writing = &Writing { old: if known { writing.old } else { writing.old.max(told) }, ..writing.clone() };
+    // A name of its own says that the value was there, so that the inverse leaves it: for what looks like what the
+    // planner writes, and after that for whatever the inverse would not restore.
+    let marked = writing
+        .alias_param
+        .as_ref()
+        .and_then(|param| wrap(&target, false, &Writing { param: param.clone(), ..writing.clone() }).ok());
+    let plain = wrap(&target, self_alias, writing).ok();
+    let both = if self_alias && layout::selectable(&target) { [marked, plain] } else { [plain, marked] };
+    out.extend(both.into_iter().flatten().map(|edits| ValueEdit { edits, how: "wrapped" }));
     out
 }
 
@@ -157,18 +159,16 @@ fn existing_entry(set: &ast::AttrSet, writing: &Writing<'_>) -> Option<Option<Va
     if found.len() > 1 {
         return Some(None);
     }
-    let mut literal = None;
-    for part in chain(expr, BinOpKind::Concat) {
-        if let Expr::List(list) = unparen(part) {
-            literal = Some(list);
-        }
-    }
-    if let Some(list) = literal {
+    // A new element comes last; only one whose place was asked for may go into a list that is followed by others.
+    let parts = chain(expr, BinOpKind::Concat).into_iter().rev();
+    let mut literals = parts.take(if writing.position.is_some() { usize::MAX } else { 1 }).filter_map(|part| {
+        let Expr::List(list) = unparen(part) else { return None };
+        Some(list)
+    });
+    if let Some(list) = literals.next() {
         return Some(append(&list, writing).ok().map(|edits| ValueEdit { edits, how: "appended" }));
     }
-    if is_null(expr)
-        || matches!(unparen(expr.clone()), Expr::Str(_) | Expr::PathRel(_) | Expr::PathAbs(_) | Expr::AttrSet(_))
-    {
+    if list_held(expr, 8) != OldPatches::List {
         return Some(None);
     }
     Some(concat(expr, writing).ok().map(|edits| ValueEdit { edits, how: "concatenated" }))
@@ -371,8 +371,4 @@ fn hidden_by_let(set: &SyntaxNode, lambda: &ast::Lambda, name: &str) -> bool {
         Some(Bound::Value(value)) => lambda.syntax().text_range().contains_range(value.syntax().text_range()),
         Some(Bound::Inherited) => true,
     }
-}
-
-fn is_null(expr: &Expr) -> bool {
-    matches!(unparen(expr.clone()), Expr::Ident(i) if i.syntax().text() == "null")
 }

@@ -30,6 +30,9 @@ pub(in crate::overlay) const ALIAS_PARAM: &str = "oldAttrs";
 /// The parameter of an override in a set that was empty with its braces on two lines.
 pub(in crate::overlay) const OPENED_PARAM: &str = "attrs";
 
+/// The parameter of an override in a set that was there and empty: what is around that set stays.
+pub(in crate::overlay) const KEPT_PARAM: &str = "prevAttrs";
+
 /// What the edits of a value need to know.
 #[derive(Clone)]
 pub(in crate::overlay) struct Writing<'a> {
@@ -39,6 +42,8 @@ pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) elements: &'a [Written],
     pub(in crate::overlay) position: Option<usize>,
     pub(in crate::overlay) old: OldPatches,
+    /// Nix was asked what the list is, so what the text does not tell is known.
+    pub(in crate::overlay) asked: bool,
     /// The parameter name that new overrides use.
     pub(in crate::overlay) param: String,
     /// [`ALIAS_PARAM`], where it can be used.
@@ -58,7 +63,10 @@ impl Writing<'_> {
             OldPatches::List => format!("({selected} or {})", style.empty_list()),
             OldPatches::Null => format!("(if {selected} or null == null then {} else {selected})", style.empty_list()),
             OldPatches::NotList => {
-                format!("(let p = {selected} or {}; in if builtins.isList p then p else [ p ])", style.empty_list())
+                let empty = style.empty_list();
+                format!(
+                    "(let p = {selected} or {empty}; in if p == null then {empty} else if builtins.isList p then p else [ p ])"
+                )
             }
         }
     }
@@ -93,7 +101,7 @@ impl Writing<'_> {
         if let Some(hash) = &self.cargo {
             return self.rust_overridden(base, hash, indent, one_line, style);
         }
-        let param = if style.opened { OPENED_PARAM } else { self.param.as_str() };
+        let param = style.param.unwrap_or(self.param.as_str());
         let (nl, unit, method, key) = (style.newline, &style.unit, self.method, self.list_key);
         let selected = format!("{param}.{key}");
         if one_line {
@@ -109,7 +117,7 @@ impl Writing<'_> {
     /// `BASE.override (old: { rustPlatform = ...; })`: the arguments of `buildRustPackage` can only be changed on their
     /// way to it, for the fetcher of the dependencies has them before the derivation is made.
     fn rust_overridden(&self, base: &str, hash: &CargoHash, indent: &str, one_line: bool, style: &Style) -> String {
-        let param = if style.opened { OPENED_PARAM } else { self.param.as_str() };
+        let param = style.param.unwrap_or(self.param.as_str());
         let args = if param == "args" { "args'" } else { "args" };
         let list = |indent: &str, one_line: bool| {
             let old = format!("({args}.cargoPatches or {})", style.empty_list());
