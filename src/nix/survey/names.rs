@@ -240,10 +240,8 @@ fn lost(before: &str, after: &str) -> bool {
 
 /// Says whether a path can be a name of a package of this set: not one of a set that is made from the whole once more.
 fn is_name(path: &[String]) -> bool {
-    let again = |name: &String| {
-        name.starts_with("pkgs") || name.starts_with("__") || matches!(name.as_str(), "buildPackages" | "targetPackages" | "lib")
-    };
-    !path.is_empty() && path.len() <= 5 && !path.iter().any(again)
+    let again = |name: &String| name.starts_with("pkgs") || matches!(name.as_str(), "buildPackages" | "targetPackages" | "lib");
+    !path.first().is_none_or(again) && path.len() <= 5
 }
 
 /// Returns a name without what tells versions apart: `perl528Packages` and `perlPackages` are one.
