@@ -81,9 +81,20 @@ pub struct PackageFacts {
     pub failure: Option<EvalFailure>,
 }
 
-/// The attributes that own the C library of some toolchain of some release.
-const LIBC_OWNERS: [&str; 9] =
-    ["musl", "muslCross", "glibc", "glibcCross", "libcCross", "libc", "newlib", "newlibCross", "uclibc"];
+/// The attributes that are the C library of some toolchain of some release of nixpkgs.
+pub const LIBC_NAMES: [&str; 11] = [
+    "glibc",
+    "glibcCross",
+    "musl",
+    "muslCross",
+    "libc",
+    "libcCross",
+    "newlib",
+    "newlibCross",
+    "uclibc",
+    "uclibcCross",
+    "uclibc-ng",
+];
 
 impl Nix {
     /// Asks all facts of the attribute at `path` of a package set.
@@ -93,19 +104,19 @@ impl Nix {
     /// missing or broken is a fact.
     pub fn package_facts(&self, root: &Root, path: &[String]) -> Result<PackageFacts, Error> {
         let mut server = self.eval_server()?;
-        self.package_facts_in(&mut server, root, path)
+        self.package_facts_in(&mut server, &root.to_nix()?, path)
     }
 
     /// As [`Nix::package_facts`], on a server of the caller's; there `root` is then the package set and `d` the package.
     pub(super) fn package_facts_in(
         &self,
         server: &mut EvalServer,
-        root: &Root,
+        root: &str,
         path: &[String],
     ) -> Result<PackageFacts, Error> {
-        bind_root(server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        bind_root(server, root, "the package set").map_err(|e| self.explained(e))?;
         server.bind("d", &below_root(path))?;
-        let owners: Vec<String> = LIBC_OWNERS
+        let owners: Vec<String> = LIBC_NAMES
             .iter()
             .map(|name| {
                 format!(

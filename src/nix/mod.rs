@@ -47,7 +47,7 @@ pub use error::{EXPLANATIONS, Error};
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
 };
-pub use facts::{PackageFacts, Patches, Platforms};
+pub use facts::{LIBC_NAMES, PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
 pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
@@ -57,4 +57,4 @@ pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};
-pub use survey::{Cargo, SetWay, Survey, TargetLibc};
+pub use survey::{Cargo, Kept, Name, Refetch, Removed, SetWay, Survey, TargetLibc, Vendored, Way};

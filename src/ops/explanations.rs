@@ -292,6 +292,25 @@ pub static EXPLANATIONS: &[Explanation] = &[
                packages of the set were given the unpatched one.",
     },
     Explanation {
+        code: "OV1138",
+        title: "nixpkgs took the name away",
+        text: "The attribute is still there, but its value is a message: the package was renamed, moved to another set or removed. An \
+               override of it could never evaluate. What nixpkgs says is shown, and the name in it that exists.",
+    },
+    Explanation {
+        code: "OV1137",
+        title: "the patch reaches every Python",
+        text: "nixpkgs makes the packages of every interpreter from pythonPackagesExtensions, and that is the one place where an override \
+               reaches the packages that use the patched one, and withPackages. So python312Packages.x, python313Packages.x and the \
+               others get the patch together; `unpatch` and `list` take any of these names.",
+    },
+    Explanation {
+        code: "OV1139",
+        title: "the package was asked for on another platform",
+        text: "Its `meta.platforms` leave out the platform that builds. What is known of it was asked in the package set of a board's \
+               platform, or of the first one in pkgsCross that it is for.",
+    },
+    Explanation {
         code: "OV1150",
         title: "a log or a duration could not be kept",
         text: "What was built is in Nix's store all the same, and so is its log (`nix-store --read-log DRV`). Only the copy below \

@@ -15,11 +15,11 @@ use crate::base::span::{Place, Span};
 use crate::config::Workspace;
 use crate::ops::Error;
 pub use crate::overlay::Scope;
-use crate::overlay::{self, AttrPath, Change, FileChange, PatchElement, PatchRequest, Select};
+use crate::overlay::{self, AttrPath, Change, Facts, FileChange, PatchElement, PatchRequest, Select};
 use crate::queue;
 use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{self, Choice};
-use crate::queue::facts::{self, Known};
+use crate::queue::facts::{self, Bound, Known};
 use crate::queue::rewrite::{diff, from_root, make_visible};
 use crate::queue::stored::{self, QueuedPatch, checked, checked_bytes, enqueue, touched_files};
 use crate::queue::trial::{self, Trial};
@@ -122,15 +122,17 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         Some(path) => Some(queue::create(workspace, path.as_deref())?),
         None => None,
     };
-    let attr = match owner {
+    let (attr, facts) = match owner {
         // What the overlay binds already has parted from the other name.
-        Some(owner) if created.is_some() || !discover::binds(workspace, options.overlay.as_ref(), &typed) => owner,
+        Some(owner) if created.is_some() || !discover::binds(workspace, options.overlay.as_ref(), &typed) => {
+            (owner.attr, owner.facts)
+        }
         Some(_) => {
             warnings.retain(|warning| warning.code != "OV1122");
             also.clear();
-            typed
+            (typed, facts)
         }
-        None => typed,
+        None => (typed, facts),
     };
     let costs = match options.scope {
         Some(_) if !options.offline => weigh(workspace, options, &attr, progress, &mut warnings)?,
@@ -293,7 +295,7 @@ fn draft(
     queue_dir: &Path,
     spot: Spot<'_>,
     request: &PatchRequest,
-    also: &[AttrPath],
+    also: &[Bound],
     coming: &Coming,
 ) -> Result<Draft, queue::Error> {
     let mut names = queue::files(queue_dir)?;
@@ -314,17 +316,20 @@ fn draft(
             }
         }
     }
-    let also: Vec<AttrPath> = also.iter().filter(|other| is_ours(&spot, other, queue_dir)).cloned().collect();
+    let also = also.iter().filter(|other| is_ours(&spot, &other.attr, queue_dir));
     let mut steps = Steps::on(spot.file);
-    let mut add = |attr: &AttrPath| {
-        let request = PatchRequest { attr: attr.clone(), elements: elements.clone(), ..request.clone() };
+    let mut add = |attr: &AttrPath, facts: &Facts| {
+        let (attr, facts) = (attr.clone(), facts.clone());
+        let request = PatchRequest { attr, facts, elements: elements.clone(), ..request.clone() };
         steps.take(|file, files| file.add_patches(files, spot.select, &request))
     };
-    let mut planned = add(&request.attr)?;
-    for other in &also {
-        planned.warnings.extend(add(other)?.warnings);
+    let mut planned = add(&request.attr, &request.facts)?;
+    let mut named = Vec::new();
+    for other in also {
+        planned.warnings.extend(add(&other.attr, &other.facts)?.warnings);
+        named.push(other.attr.clone());
     }
-    Ok(Draft { planned, changes: steps.changes(), patches, files, also })
+    Ok(Draft { planned, changes: steps.changes(), patches, files, also: named })
 }
 
 /// Says what the patch costs in both scopes, before it is written; that this cannot be said is a warning.

@@ -174,7 +174,7 @@ impl Changes {
         }
         // In a set of its own: the very edit that `patch` makes, in an overlay beside the user's.
         let known = facts::survey(workspace, selection.nixpkgs.as_deref(), None, path)?;
-        let attr = known.owner.unwrap_or_else(|| path.clone());
+        let (attr, facts) = known.owner.map_or((path.clone(), known.facts), |owner| (owner.attr, owner.facts));
         let folder = tempfile::tempdir().map_err(|source| FsError::Write { path: std::env::temp_dir(), source })?;
         fs::write(&folder.path().join("probe.patch"), b"")?;
         let overlay = |name: &str, scope: Scope| -> Result<Overlay, Error> {
@@ -182,7 +182,7 @@ impl Changes {
             let empty = OverlayFile::parse(&file, "final: prev: { }\n".into())?;
             let request = PatchRequest {
                 scope,
-                facts: known.facts.clone(),
+                facts: facts.clone(),
                 ..PatchRequest::new(attr.clone(), vec![PatchElement::path("./probe.patch")])
             };
             for change in empty.add_patches(&NoFiles, Select::Only, &request)?.changes {

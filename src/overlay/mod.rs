@@ -28,7 +28,9 @@ pub use file::OverlayFile;
 pub use functions::FnKind;
 pub use request::{
     Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchAttribute, PatchElement,
-    PatchRequest, PatchedPackage, Planned, Scope, ScopeMethod, Select,
+    PatchRequest, PatchedPackage, Planned, Scope, ScopeKept, ScopeMethod, Select,
 };
+
+pub(crate) use scopes::python_interpreter;
 
 pub use crate::syntax::AttrPath;

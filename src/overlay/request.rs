@@ -71,11 +71,26 @@ pub enum ScopeMethod {
     KernelPatches,
 }
 
+/// What a scope that is overridden by a function needs to keep what it has besides its packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScopeKept {
+    /// Nothing: all is there, or Nix was not asked.
+    #[default]
+    All,
+    /// The result is merged over the scope.
+    Merged,
+    /// The result is merged over the scope, and its `override`, by which others make the scope anew, goes the same way.
+    Overridable,
+}
+
 /// What Nix said about the package, where it was asked.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// How the scope that holds the package is overridden.
     pub scope: Option<ScopeMethod>,
+    /// What is written around that.
+    pub kept: ScopeKept,
     /// The attribute that holds the interpreter whose packages the scope's are (`python3` for `python3Packages`).
     pub interpreter: Option<String>,
     /// What `patches` is now.

@@ -10,7 +10,7 @@ use super::ast::{Bound, bound, chain, ident_param, ident_text, path_names, span,
 use super::body::{Body, Definition};
 use super::functions::Function;
 use super::layout::Style;
-use super::request::{Facts, ScopeMethod};
+use super::request::{Facts, ScopeKept, ScopeMethod};
 use crate::syntax::make;
 
 /// How a scope is overridden when the overlay does not do it yet: the key to bind, and the text around the inner set.
@@ -27,6 +27,9 @@ pub(super) struct Recipe {
     /// Another binding that must be there as well.
     pub(super) also: Option<(String, String)>,
 }
+
+/// The name that a scope has in what is written around its override, so that it is named once.
+pub(super) const KEPT: &str = "scopeKept";
 
 /// Returns the scope's way in that nixpkgs usually has, for when Nix was not asked.
 fn usual_method(scope: &str) -> Option<ScopeMethod> {
@@ -68,7 +71,7 @@ fn usual_method(scope: &str) -> Option<ScopeMethod> {
 }
 
 /// Returns the interpreter whose packages a Python set holds.
-pub(super) fn python_interpreter(scope: &str) -> Option<String> {
+pub(crate) fn python_interpreter(scope: &str) -> Option<String> {
     let stem = scope.strip_suffix("Packages")?;
     let digits = stem.strip_prefix("python").or_else(|| stem.strip_prefix("pypy"))?;
     digits
@@ -103,12 +106,29 @@ pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str
     // How the kernel itself is patched says nothing about the set that it is in.
     let method = facts.scope.filter(|m| *m != ScopeMethod::KernelPatches).or_else(|| usual_method(scope))?;
     let base = make::select(prev, scope);
-    let set_function = |how: &str| Recipe {
-        key: scope.to_string(),
-        open: format!("{base}.{how} (_scopeFinal: scopePrev: "),
-        close: ")".into(),
-        inner_prev: "scopePrev".into(),
-        also: None,
+    recipe_on(scope, &base, method, facts, first, prev, style)
+}
+
+pub(super) fn recipe_on(
+    scope: &str,
+    base: &str,
+    method: ScopeMethod,
+    facts: &Facts,
+    first: Option<&str>,
+    prev: &str,
+    style: &Style,
+) -> Option<Recipe> {
+    let set_function = |how: &str| {
+        let kept = |open: &str| format!("let {KEPT} = {base}; in {KEPT} // {open}.{how} (_scopeFinal: scopePrev: ");
+        let (open, close) = match facts.kept {
+            ScopeKept::All => (format!("{base}.{how} (_scopeFinal: scopePrev: "), ")".to_string()),
+            ScopeKept::Merged => (kept(KEPT), ")".to_string()),
+            ScopeKept::Overridable => (
+                kept(&format!("{prev}.lib.makeOverridable (scopeArgs: ({KEPT}.override scopeArgs)")),
+                format!(")) {}", style.empty_set()),
+            ),
+        };
+        Recipe { key: scope.to_string(), open, close, inner_prev: "scopePrev".into(), also: None }
     };
     Some(match method {
         ScopeMethod::Extend => set_function("extend"),
@@ -118,7 +138,7 @@ pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str
             key: scope.to_string(),
             open: format!("{base} // "),
             close: String::new(),
-            inner_prev: base,
+            inner_prev: base.to_string(),
             also: None,
         },
         ScopeMethod::Overrides => Recipe {
@@ -188,7 +208,13 @@ fn keys_of(scope: &str, facts: &Facts) -> Vec<String> {
 /// Returns the places of a body where packages of `scope` are bound already, the last one first.
 pub(super) fn sites(body: &Body, scope: &str, facts: &Facts, text: &str) -> Vec<Site> {
     let mut out = Vec::new();
-    for key in keys_of(scope, facts) {
+    let mut keys = keys_of(scope, facts);
+    if facts.scope == Some(ScopeMethod::PythonExtensions) && body.find(scope).is_empty() {
+        // Of the interpreters only that whose packages the scope holds, as Nix says: the name may suggest another.
+        let effective = |key: &String| key == "pythonPackagesExtensions" || facts.interpreter.as_ref() == Some(key);
+        keys.retain(effective);
+    }
+    for key in keys {
         for found in body.find(&key).into_iter().rev() {
             if let Definition::Value(_, value) = &found.definition {
                 out.extend(sites_in(value, text));

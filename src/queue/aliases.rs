@@ -2,7 +2,7 @@
 
 use crate::config::Workspace;
 use crate::nix::Root;
-use crate::overlay::{AttrPath, OverlayFile, PatchedPackage};
+use crate::overlay::{self, AttrPath, OverlayFile, PatchedPackage};
 use crate::queue::Error;
 use crate::queue::discover::Overlays;
 use crate::targets::engine;
@@ -53,8 +53,22 @@ pub(crate) fn bound_as(
         let owner = others(&|_, package| in_queue_of(&package.attr)).into_iter().next();
         return Ok(Some(owner.unwrap_or_else(|| attr.clone())));
     }
-    let tail = |attr: &AttrPath| attr.names().get(1..).unwrap_or_default().to_vec();
-    let near = others(&|_, package| tail(&package.attr) == tail(attr));
+    // What is written for every Python goes by the name of the usual one.
+    let python = |attr: &AttrPath| overlay::python_interpreter(attr.first()).is_some();
+    let for_all = |file: &OverlayFile| {
+        file.functions().iter().any(|function| function.keys.iter().any(|key| key == "pythonPackagesExtensions"))
+    };
+    let written = |file: &OverlayFile, package: &PatchedPackage| {
+        let names = (package.attr.names(), attr.names());
+        python(attr)
+            && package.attr.first() == "python3Packages"
+            && names.0.get(1..) == names.1.get(1..)
+            && for_all(file)
+    };
+    if let Some(written) = others(&written).into_iter().next() {
+        return Ok(Some(written));
+    }
+    let near = others(&|_, _| true);
     if near.is_empty() {
         return Ok(None);
     }

@@ -240,6 +240,16 @@ pub enum Error {
         /// Names that exist.
         near: Vec<String>,
     },
+    /// The attribute is only there to say that it is gone.
+    #[error("nixpkgs has `{attr}` no more: {message}")]
+    Removed {
+        /// The attribute.
+        attr: String,
+        /// What nixpkgs says.
+        message: String,
+        /// The attributes that it names.
+        instead: Vec<String>,
+    },
     /// The package has no source of its own.
     #[error("`{attr}` has no source of its own (a wrapper): a patch there would be ignored")]
     Wrapper {
@@ -495,6 +505,7 @@ impl Coded for Error {
             Error::WhichOverlay { .. } => "OV1009",
             Error::NotPatched { .. } => "OV1010",
             Error::NoSuchAttribute { .. } => "OV1011",
+            Error::Removed { .. } => "OV1138",
             Error::Wrapper { .. } => "OV1012",
             Error::CrlfPatch { .. } => "OV1013",
             Error::InPackageSet { .. } => "OV1121",
@@ -557,6 +568,10 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => {
                 Some("a typo in an overlay is silently a new attribute; look the name up in nixpkgs".into())
             }
+            Error::Removed { instead, .. } => Some(match instead.first() {
+                Some(name) => format!("patch `{name}`"),
+                None => "name the package by its new name, or patch what replaces it".into(),
+            }),
             Error::Wrapper { unwrapped: Some(unwrapped), .. } => {
                 Some(format!("its source is that of `{unwrapped}`: patch that"))
             }
@@ -623,6 +638,7 @@ impl Coded for Error {
             | Error::NotAPatch { .. }
             | Error::NotPatched { .. }
             | Error::Wrapper { .. }
+            | Error::Removed { .. }
             | Error::WhichOverlay { .. }
             | Error::NoEffect { .. }
             | Error::Damage { .. }

@@ -2,8 +2,8 @@
 
 use crate::base::diagnostic::Warning;
 use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
-use crate::nix::{Overlay, Patches, Root, SetWay, Survey, attr_path_text};
-use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeMethod};
+use crate::nix::{Kept, Name, Overlay, Patches, Refetch, Root, SetWay, Survey, Vendored, Way, attr_path_text};
+use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeKept, ScopeMethod};
 use crate::queue::Error;
 use crate::queue::discover;
 use crate::targets;
@@ -12,16 +12,25 @@ use crate::targets::engine;
 /// What is known about a package that is to be patched.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// What the overlay room needs.
+    /// What the overlay room needs, for the name that was typed.
     pub(crate) facts: Facts,
     /// What Nix said; `None` when it was not asked.
     pub(crate) survey: Option<Survey>,
     /// The attribute that has to be bound instead, so that every name of the package has the patch.
-    pub(crate) owner: Option<AttrPath>,
+    pub(crate) owner: Option<Bound>,
     /// Names of the same package that have to be bound beside it.
-    pub(crate) also: Vec<AttrPath>,
+    pub(crate) also: Vec<Bound>,
     /// What the user should know.
     pub(crate) warnings: Vec<Warning>,
+}
+
+/// A name that an overlay binds, and what the overlay room needs for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    /// The name.
+    pub(crate) attr: AttrPath,
+    /// What is known.
+    pub(crate) facts: Facts,
 }
 
 /// Asks Nix about `attr` in the workspace's package set, where there is one.
@@ -39,8 +48,8 @@ pub(crate) fn ask(
 /// Asks Nix which way a patch reaches `attr` in the workspace's package set, where there is one.
 ///
 /// # Errors
-/// [`Error::NoSuchAttribute`] with near names, [`Error::Wrapper`] for a package without a source. That there is no Nix or no package set is a
-/// warning, not an error: the edit can be made without.
+/// [`Error::NoSuchAttribute`] with near names, [`Error::Removed`] for a name that nixpkgs took away, [`Error::Wrapper`] for a
+/// package without a source. That there is no Nix or no package set is a warning, not an error: the edit can be made without.
 pub(crate) fn survey(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
@@ -74,13 +83,15 @@ pub(crate) fn survey(
     };
     let shipped = shipped(workspace);
     match nix.survey(&Root::Packages(Box::new(set.clone())), attr.names(), &shipped) {
-        Ok(survey) if !survey.facts.exists && discover::binds(workspace, choice, attr) => {
+        Ok(survey)
+            if (!survey.facts.exists || survey.removed.is_some()) && discover::binds(workspace, choice, attr) =>
+        {
             // A package of the overlay's own: it is there with the overlays only.
             for file in workspace.overlays() {
                 set.overlays.push(Overlay::File(targets::absolute(&file)?));
             }
             match nix.survey(&Root::Packages(Box::new(set)), attr.names(), &shipped) {
-                Ok(survey) if survey.facts.exists => judge(attr, survey),
+                Ok(survey) if survey.facts.exists && survey.removed.is_none() => judge(attr, survey),
                 Ok(_) => Ok(Known::default()),
                 Err(error) => Ok(not_asked(error.to_string())),
             }
@@ -110,6 +121,9 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     if !facts.exists {
         return Err(Error::NoSuchAttribute { attr: attr.to_string(), near: facts.near.clone() });
     }
+    if let Some(removed) = survey.removed {
+        return Err(Error::Removed { attr: attr.to_string(), message: removed.message, instead: removed.instead });
+    }
     if survey.is_wrapper {
         return Err(Error::Wrapper { attr: attr.to_string(), unwrapped: survey.unwrapped });
     }
@@ -117,17 +131,6 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         Patches::Null => OldPatches::Null,
         Patches::Other(_) => OldPatches::NotList,
         Patches::Absent | Patches::List(_) | Patches::Unknown => OldPatches::List,
-    };
-    let scope = match survey.way {
-        _ if survey.is_kernel => Some(ScopeMethod::KernelPatches),
-        Some(SetWay::PythonExtensions) => Some(ScopeMethod::PythonExtensions),
-        Some(SetWay::PythonPackageOverrides) => Some(ScopeMethod::PythonPackageOverrides),
-        Some(SetWay::OverrideScope) => Some(ScopeMethod::OverrideScope),
-        Some(SetWay::OverrideScopePrime) => Some(ScopeMethod::OverrideScopePrime),
-        Some(SetWay::Extend) => Some(ScopeMethod::Extend),
-        Some(SetWay::Overrides) => Some(ScopeMethod::Overrides),
-        Some(SetWay::Merge) => Some(ScopeMethod::Merge),
-        None => None,
     };
     let mut warnings = Vec::new();
     if let Some(failure) = &facts.failure {
@@ -138,30 +141,78 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: Some("the overlay is written as is usual for such a package".into()),
         });
     }
-    let is_python = survey.interpreter.is_some();
-    let named = |first: &String| {
-        AttrPath::from_names(std::iter::once(first.clone()).chain(attr.names().iter().skip(1).cloned()))
-    };
-    let interpreter = if is_python { survey.owner.clone().or_else(|| survey.interpreter.clone()) } else { None };
-    let owner = match &interpreter {
-        // The packages of an interpreter are those of its own set, by whatever name that was given.
-        Some(interpreter) => named(&format!("{interpreter}Packages")).filter(|owner| is_versioned(owner.first())),
-        None => survey.owner.as_ref().and_then(named),
-    }
-    .filter(|owner| owner != attr);
-    let (also, apart) = match is_python {
-        true => (Vec::new(), survey.also.iter().chain(&survey.apart).cloned().collect::<Vec<_>>()),
-        false => (survey.also.iter().filter_map(named).collect(), survey.apart.clone()),
-    };
-    if let Some(owner) = &owner {
+    if let Some(platform) = &survey.platform {
         warnings.push(Warning {
-            code: "OV1122",
-            message: format!("`{attr}` is another name of `{owner}`: the patch goes there, so that both have it"),
+            code: "OV1139",
+            message: format!(
+                "`{attr}` is not for the platform that builds it: it was asked for in pkgsCross.{platform}"
+            ),
             place: None,
             hint: None,
         });
     }
-    if survey.way == Some(SetWay::Merge) {
+    let how = survey.way.map(|way| way.how);
+    // A package that does not evaluate says nothing about being one.
+    let derivation = facts.failure.is_none().then_some(facts.is_derivation);
+    let is_python = how == Some(SetWay::PythonPackageOverrides);
+    let interpreter = match &survey.owner {
+        Some(owner) if is_python => owner.path.first().cloned(),
+        _ => survey.interpreter.clone(),
+    };
+    let known = |way: Option<Way>| Facts {
+        scope: if survey.is_kernel { Some(ScopeMethod::KernelPatches) } else { way.and_then(method) },
+        kept: match way.map(|way| way.kept) {
+            Some(Kept::Merged) => ScopeKept::Merged,
+            Some(Kept::Overridable) => ScopeKept::Overridable,
+            Some(Kept::All) | None => ScopeKept::All,
+        },
+        interpreter: interpreter.clone(),
+        patches,
+        derivation,
+    };
+    let bound = |name: &Name| {
+        let attr = AttrPath::from_names(name.path.iter().cloned())?;
+        Some(Bound { attr, facts: known(name.way) })
+    };
+    let of_set = |set: String| {
+        let attr = AttrPath::from_names(std::iter::once(set).chain(attr.names().iter().skip(1).cloned()))?;
+        Some(Bound { attr, facts: known(survey.way) })
+    };
+    let owner = match (how, &interpreter) {
+        // What is written for all Pythons goes by the name of the usual one.
+        (Some(SetWay::PythonExtensions), _) => of_set("python3Packages".into()),
+        // The packages of an interpreter are those of its own set, by whatever name that was given.
+        (Some(SetWay::PythonPackageOverrides), Some(interpreter)) => {
+            of_set(format!("{interpreter}Packages")).filter(|owner| is_versioned(owner.attr.first()))
+        }
+        _ => survey.owner.as_ref().and_then(bound),
+    }
+    .filter(|owner| owner.attr != *attr);
+    let also: Vec<Bound> = if is_python { Vec::new() } else { survey.also.iter().filter_map(bound).collect() };
+    let python_also = survey.also.iter().filter(|_| is_python).map(|name| &name.path);
+    let apart: Vec<String> =
+        python_also.chain(&survey.apart).map(|path| format!("`{}`", attr_path_text(path))).collect();
+    if how == Some(SetWay::PythonExtensions) {
+        let others: Vec<&str> = survey.widened.iter().map(String::as_str).collect();
+        let named = if others.is_empty() { "no other set".to_string() } else { others.join(", ") };
+        warnings.push(Warning {
+            code: "OV1137",
+            message: format!("`{attr}` is patched for every Python at once ({named} besides), as python3Packages.{}", attr_path_text(attr.names().get(1..).unwrap_or_default())),
+            place: None,
+            hint: Some("it is written to pythonPackagesExtensions, from which every interpreter, and its withPackages, makes its packages".into()),
+        });
+    } else if let Some(owner) = &owner {
+        warnings.push(Warning {
+            code: "OV1122",
+            message: format!(
+                "`{attr}` is another name of `{}`: the patch goes there, so that both have it",
+                owner.attr
+            ),
+            place: None,
+            hint: None,
+        });
+    }
+    if how == Some(SetWay::Merge) && owner.is_none() {
         warnings.push(Warning {
             code: "OV1131",
             message: format!(
@@ -173,18 +224,14 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: Some("this set has no way to override a package for the others in it".into()),
         });
     }
-    if !apart.is_empty() {
-        let names: Vec<String> = apart
-            .iter()
-            .map(|name| {
-                let rest = if is_python { &[] } else { attr.names().get(1..).unwrap_or_default() };
-                let path: Vec<String> = std::iter::once(name.clone()).chain(rest.iter().cloned()).collect();
-                format!("`{}`", attr_path_text(&path))
-            })
-            .collect();
+    if let Some((first, more)) = apart.split_first() {
+        let names = match more.len() {
+            0..=5 => apart.join(", "),
+            more => format!("{first} (and {more} other names)"),
+        };
         warnings.push(Warning {
             code: "OV1123",
-            message: format!("{} is the same package today and does not get the patch", names.join(", ")),
+            message: format!("{names} is the same package today and does not get the patch"),
             place: None,
             hint: Some("patch it as well where something of yours uses it by that name".into()),
         });
@@ -199,10 +246,21 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: Some(format!("patch `{owner}` for it: overlayctl patch {owner} FILE")),
         });
     }
-    // A package that does not evaluate says nothing about being one.
-    let derivation = facts.failure.is_none().then_some(facts.is_derivation);
-    let facts = Facts { scope, interpreter, patches, derivation };
+    let facts = known(survey.way);
     Ok(Known { facts, survey: Some(survey), owner, also, warnings })
+}
+
+/// Returns the overlay room's word for a way into a set.
+fn method(way: Way) -> Option<ScopeMethod> {
+    Some(match way.how {
+        SetWay::PythonExtensions => ScopeMethod::PythonExtensions,
+        SetWay::PythonPackageOverrides => ScopeMethod::PythonPackageOverrides,
+        SetWay::OverrideScope => ScopeMethod::OverrideScope,
+        SetWay::OverrideScopePrime => ScopeMethod::OverrideScopePrime,
+        SetWay::Extend => ScopeMethod::Extend,
+        SetWay::Overrides => ScopeMethod::Overrides,
+        SetWay::Merge => ScopeMethod::Merge,
+    })
 }
 
 /// Says whether a name is that of one version's set: `python37Packages`, and not `python3MinimalPackages`.
@@ -224,22 +282,50 @@ fn named(files: &[String], names: &[&str]) -> Option<String> {
     files.iter().find(|file| names.contains(&file.rsplit('/').next().unwrap_or(file))).cloned()
 }
 
+/// Lock files, and the attributes that may hold what each names.
+const LOCKS: [(&str, &[&str]); 9] = [
+    ("Cargo.lock", &["cargoDeps"]),
+    ("go.mod", &["goModules", "go-modules", "modSha256"]),
+    ("go.sum", &["goModules", "go-modules", "modSha256"]),
+    ("package-lock.json", &["npmDeps"]),
+    ("yarn.lock", &["yarnOfflineCache", "offlineCache"]),
+    ("pnpm-lock.yaml", &["pnpmDeps"]),
+    ("mix.lock", &["mixFodDeps"]),
+    ("gradle.lockfile", &["mitmCache"]),
+    ("uv.lock", &[]),
+];
+
+/// Returns what has to stand beside the patch for the dependencies to follow it: what was tried.
+fn refetched(vendored: &Vendored) -> String {
+    let deps = &vendored.attribute;
+    let beside = match &vendored.refetch {
+        Some(Refetch::Beside(hash)) => format!("{hash} = final.lib.fakeHash;"),
+        Some(Refetch::Hash) => {
+            format!("{deps} = old.{deps}.overrideAttrs (_: {{ outputHash = final.lib.fakeHash; }});")
+        }
+        Some(Refetch::Itself) => format!(
+            "{deps} = old.{deps}.overrideAttrs (deps: {{ patches = (deps.patches or [ ]) ++ [ PATCH ]; outputHash = final.lib.fakeHash; }});"
+        ),
+        None => {
+            return format!(
+                "no override of the package was found that changes `{deps}`: give it the patch where it is called"
+            );
+        }
+    };
+    format!("set `{beside}` beside the patch; the build then tells the right hash")
+}
+
 /// Returns what a patch that touches `files` does to how the package is built.
 pub(crate) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[String]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let locks = [
-        "Cargo.lock",
-        "go.mod",
-        "go.sum",
-        "package-lock.json",
-        "yarn.lock",
-        "pnpm-lock.yaml",
-        "mix.lock",
-        "gradle.lockfile",
-    ];
-    let vendors = survey.is_none_or(|survey| !survey.vendored.is_empty());
-    if let Some(lock) = named(files, &locks).filter(|_| vendors) {
-        let rust = lock.ends_with("Cargo.lock");
+    if let Some((lock, attributes)) =
+        LOCKS.iter().find_map(|(name, attributes)| Some((named(files, &[*name])?, *attributes)))
+        && survey.is_none_or(|survey| !survey.vendored.is_empty())
+    {
+        let vendored = survey.and_then(|survey| {
+            let fits = |deps: &&Vendored| attributes.contains(&deps.attribute.as_str());
+            survey.vendored.iter().find(fits).or(survey.vendored.first())
+        });
         let written = attribute(survey, files);
         let told = match &written {
             Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
@@ -254,14 +340,14 @@ pub(crate) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[Stri
             code: "OV1125",
             message: told,
             place: None,
-            hint: Some(match rust {
+            hint: Some(match vendored {
                 _ if written.is_some() => {
                     format!("`overlayctl build {attr}` stops at the false hash and says the right one")
                 }
-                true => "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
-                         is called, or override `cargoDeps` as well"
+                None => "give the patch and a new hash to the derivation that holds the dependencies; with Nix asked (no --offline) \
+                         what to override is found out"
                     .into(),
-                false => "set the new hash (vendorHash, npmDepsHash, ...) beside the patch; the build tells it".into(),
+                Some(vendored) => refetched(vendored),
             }),
         });
     }

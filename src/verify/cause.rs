@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::graph::NodeId;
-use crate::nix::PackageFacts;
+use crate::nix::{LIBC_NAMES, PackageFacts};
 use crate::overlay::AttrPath;
 use crate::verify::Case;
 use crate::verify::Error;
@@ -11,10 +11,6 @@ use crate::verify::asked::patches;
 use crate::verify::derivation::Members;
 use crate::verify::family::Times;
 use crate::verify::finding::{Answer, Cause};
-
-/// The attributes that own the C library of some toolchain of some release of nixpkgs.
-const LIBC_NAMES: [&str; 9] =
-    ["glibc", "glibcCross", "musl", "muslCross", "libc", "libcCross", "newlib", "newlibCross", "uclibc"];
 
 /// Says why a patch is in a derivation more than once.
 pub(super) fn twice(case: &Case<'_, '_>, id: NodeId, times: &[(NodeId, Vec<Times>)]) -> Answer {

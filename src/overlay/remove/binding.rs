@@ -13,6 +13,7 @@ use crate::overlay::ast::{dotted, path_names, span, split_select};
 use crate::overlay::body;
 use crate::overlay::functions::Function;
 use crate::overlay::layout::{entry_spans, operand_like, remove_entry, stood_open};
+use crate::overlay::scopes::KEPT;
 use crate::overlay::value::{KEPT_PARAM, OPENED_PARAM};
 use crate::syntax::{make, trivia};
 
@@ -160,6 +161,9 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
     let close = squeeze(span(inner).end, span(&value).end);
     let key = entry.attrpath()?.syntax().text().to_string();
     let written = [
+        (".extend(_scopeFinal:scopePrev:", ")){}"),
+        (".overrideScope(_scopeFinal:scopePrev:", ")){}"),
+        (".overrideScope'(_scopeFinal:scopePrev:", ")){}"),
         (".extend(_scopeFinal:scopePrev:", ")"),
         (".overrideScope(_scopeFinal:scopePrev:", ")"),
         (".overrideScope'(_scopeFinal:scopePrev:", ")"),
@@ -169,6 +173,20 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
         ("++[(_pyFinal:pyPrev:", ")]"),
     ];
     let head = written.iter().find_map(|(o, c)| (close == *c).then(|| open.strip_suffix(o)).flatten())?;
+    // `let scopeKept = OLD; in scopeKept // ...`: what the scope was before has a name.
+    let named = format!("let{KEPT}=");
+    let mut head = head;
+    if let (Expr::LetIn(kept), Some(rest)) = (&value, head.strip_prefix(&named)) {
+        let (before, _) = rest.split_once(&format!(";in{KEPT}//"))?;
+        head = before;
+        let old = kept.attrpath_values().next()?.value()?;
+        if let Expr::Paren(paren) = &old
+            && let Some(old) = paren.expr()
+            && !matches!(&old, Expr::Select(s) if s.or_token().is_some())
+        {
+            return Some(ScopeBinding::Around(span(&value), span(&old)));
+        }
+    }
     // The value starts with what the scope was before.
     if let Expr::Apply(apply) = &value
         && let Some(Expr::Select(select)) = apply.lambda()

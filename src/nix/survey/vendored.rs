@@ -1,0 +1,92 @@
+//! What a package vendors: the derivations that fetch its dependencies by a hash, and what has to be overridden so that they
+//! follow a patch of the lock file.
+//!
+//! Each way is tried. Must not put it into words.
+
+use serde::Serialize;
+
+use super::Asking;
+use crate::nix::error::Error;
+
+/// How the dependencies of a package of `buildRustPackage` are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cargo {
+    /// The attribute that holds their hash; `None` where there is none (`cargoLock`).
+    pub hash: Option<String>,
+}
+
+/// The dependencies of a package that are fetched by a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Vendored {
+    /// The attribute that holds the derivation which fetches them.
+    pub attribute: String,
+    /// How that derivation follows; `None` where no way was found.
+    pub refetch: Option<Refetch>,
+}
+
+/// What makes the derivation of the dependencies another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refetch {
+    /// It has the patches of the package; its hash stands in this attribute of the package.
+    Beside(String),
+    /// It has the patches of the package, and its hash is overridden in it.
+    Hash,
+    /// It is overridden itself: its patches and its hash.
+    Itself,
+}
+
+/// Attributes that hold what a package vendors.
+const VENDORED: [&str; 8] =
+    ["cargoDeps", "goModules", "go-modules", "npmDeps", "yarnOfflineCache", "offlineCache", "pnpmDeps", "modSha256"];
+/// Attributes that hold the hash of what it vendors.
+const HASHES: [&str; 8] =
+    ["vendorHash", "vendorSha256", "modSha256", "cargoHash", "cargoSha256", "npmDepsHash", "yarnHash", "pnpmDepsHash"];
+/// A hash that nothing has.
+const FALSE_HASH: &str = "\"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"";
+/// An empty patch.
+const PROBE: &str = "(builtins.toFile \"overlayctl-probe.patch\" \"\")";
+
+impl Asking<'_> {
+    /// Returns what `d` vendors.
+    pub(super) fn vendored(&mut self) -> Result<Vec<Vendored>, Error> {
+        let mut found = Vec::new();
+        for name in self.those(&VENDORED, |name| format!("d ? {name} && d.{name} != null"))? {
+            let differs = |made: &str| format!("({made}).{name}.drvPath != d.{name}.drvPath");
+            let follows = self
+                .holds(&differs(&format!("d.overrideAttrs (o: {{ patches = (o.patches or [ ]) ++ [ {PROBE} ]; }})")))?;
+            let hashes = self.those(&HASHES, |hash| {
+                format!("d ? {hash} && {}", differs(&format!("d.overrideAttrs (_: {{ {hash} = {FALSE_HASH}; }})")))
+            })?;
+            // It has to be seen by the package, and to have the patch: one that hands the hash on to another does not.
+            let itself = format!(
+                "let e = d.overrideAttrs (_: {{ {name} = d.{name}.overrideAttrs (p: {{ patches = (p.patches or [ ]) ++ [ {PROBE} ]; \
+                 outputHash = {FALSE_HASH}; }}); }}); in d.{name} ? outputHash && e.{name}.outputHash == {FALSE_HASH} && \
+                 builtins.elem {PROBE} e.{name}.patches && e.{name}.drvPath != d.{name}.drvPath && e.drvPath != d.drvPath"
+            );
+            let refetch = match hashes.first() {
+                Some(hash) if follows => Some(Refetch::Beside((*hash).to_string())),
+                _ if !self.holds(&itself)? => None,
+                _ if follows => Some(Refetch::Hash),
+                _ => Some(Refetch::Itself),
+            };
+            found.push(Vendored { attribute: name.to_string(), refetch });
+        }
+        Ok(found)
+    }
+
+    /// Returns how the Cargo dependencies of `d` are fetched, if `cargoPatches` reach them through an override of `rustPlatform`.
+    pub(super) fn cargo(&mut self) -> Result<Option<Cargo>, Error> {
+        let reaches = format!(
+            "let e = d.override (old: {{ rustPlatform = old.rustPlatform // {{ buildRustPackage = args: \
+             old.rustPlatform.buildRustPackage (args // {{ cargoPatches = (args.cargoPatches or [ ]) ++ [ {PROBE} ]; }}); }}; }}); \
+             in builtins.elem {PROBE} (e.patches or [ ]) && e.cargoDeps.drvPath != d.cargoDeps.drvPath"
+        );
+        if !self.holds(&format!("({reaches})"))? {
+            return Ok(None);
+        }
+        let hashes = ["cargoHash", "cargoSha256"].map(String::from);
+        let there = self.those(&hashes, |name| format!("(d.{name} or \"\") != \"\""))?;
+        Ok(Some(Cargo { hash: there.into_iter().next() }))
+    }
+}
