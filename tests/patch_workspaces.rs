@@ -79,7 +79,7 @@ const LAYOUTS: &[Layout] = &[
     },
     Layout {
         name: "flake-import-file",
-        zlib: Asks(&["overlay.nix:1", "flake.nix:6"]),
+        zlib: Edits("overlay.nix:1"),
         new: Told,
         files: &[
             (

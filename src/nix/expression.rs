@@ -454,6 +454,7 @@ mod tests {
         assert_eq!(
             set.to_nix()
                 .unwrap()
+                .replace(&format!("{ONCE} "), "")
                 .replace(&format!("(builtins.concatLists (map {SEVERAL} "), "")
                 .replace(" ])); ", " ]; "),
             "(import <nixpkgs> { config = ({ allowUnfree = true; n = [ (-1) \"a\\$b\" ]; }); overlays = \

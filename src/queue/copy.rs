@@ -2,7 +2,7 @@
 //!
 //! Must not write outside the temporary directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -23,8 +23,10 @@ pub struct Copy {
     _dir: TempDir,
 }
 
-/// The most entries that a directory above the workspace may have to be shown in the copy.
+/// The most entries that a directory beside the workspace may have to be linked to.
 const NEIGHBOURS: usize = 500;
+/// The most files that are copied.
+const MOST_FILES: usize = 20_000;
 
 fn temporary() -> Result<TempDir, Error> {
     let fail = |source| FsError::Write { path: std::env::temp_dir(), source };
@@ -48,17 +50,18 @@ impl Copy {
         Copy::at(&root, dir)
     }
 
-    /// Copies the workspace as it stands: what git knows of it, else all but overlayctl's own state and links to results.
+    /// Copies the workspace as it stands: what git knows of it, else all but overlayctl's own state and links to results. What is not
+    /// copied, and what lies beside the workspace, is linked to where no flake would miss it: `../nixpkgs` leads where it led.
     ///
-    /// # Errors
-    /// Those of git, of reading and of writing.
+    /// Files are copied and not linked: Nix follows a link before it reads what a file names, and stores a link as one.
     fn of(workspace: &Workspace) -> Result<Copy, Error> {
         let dir = temporary()?;
+        let is_flake = workspace.path("flake.nix").is_file();
         let (root, below, files) = match git::working_tree(workspace.root())? {
             Some(tree) => {
                 let mut files = tree.known;
                 // A flake sees only what git knows.
-                if !workspace.path("flake.nix").is_file() {
+                if !is_flake {
                     files.extend(tree.new);
                 }
                 (tree.root, tree.below, files)
@@ -69,8 +72,12 @@ impl Copy {
                 (root, PathBuf::new(), files)
             }
         };
+        if files.len() > MOST_FILES {
+            return Err(Error::TooLarge { path: root, limit: format!("{MOST_FILES} files") });
+        }
         // Nix names what it copies after its directory, so the copy has the same name.
-        let copy = dir.path().join(root.file_name().unwrap_or_else(|| "source".as_ref()));
+        let copy = dir.path().join("beside").join(root.file_name().unwrap_or_else(|| "source".as_ref()));
+        fs::create_dir(&copy)?;
         for file in files {
             let (from, to) = (root.join(&file), copy.join(&file));
             if let Ok(target) = std::fs::read_link(&from) {
@@ -82,74 +89,34 @@ impl Copy {
                 }
             }
         }
-        let root = copy.join(below);
-        fs::create_dir(&root)?;
-        Copy::at(&root, dir)
+        fs::create_dir(&copy.join(&below))?;
+        if !is_flake {
+            link_rest(&root, &copy)?;
+            let above = root.parent().unwrap_or(&root);
+            link_rest(above, &dir.path().join("beside"))?;
+            link_rest(above.parent().unwrap_or(above), dir.path())?;
+        }
+        Copy::at(&copy.join(below), dir)
     }
 
-    /// Makes the workspace as it would be with some files written and others gone. Nothing large is copied: where the workspace
-    /// is no flake, what does not change is linked to.
+    /// Makes the workspace as it would be with some files written and others gone.
     ///
     /// # Errors
-    /// As [`Copy::of`].
+    /// Those of git, of reading and of writing; [`Error::TooLarge`].
     pub fn with(workspace: &Workspace, written: &[(PathBuf, Vec<u8>)], removed: &[PathBuf]) -> Result<Copy, Error> {
-        if workspace.path("flake.nix").is_file() {
-            let copy = Copy::of(workspace)?;
-            let real = absolute(workspace.root())?;
-            for (path, bytes) in written {
-                if let Some(to) = below(path, &real).map(|below| copy.workspace.path(below)) {
-                    fs::write_below(copy.workspace.root(), &to, bytes)?;
-                }
-            }
-            for path in removed {
-                if let Some(to) = below(path, &real).map(|below| copy.workspace.path(below)) {
-                    let _ = fs::remove(&to);
-                }
-            }
-            return Ok(copy);
-        }
-        let dir = temporary()?;
-        let root = absolute(workspace.root())?;
-        let mut changed: Vec<(PathBuf, Option<&[u8]>)> = Vec::new();
+        let copy = Copy::of(workspace)?;
+        let real = absolute(workspace.root())?;
         for (path, bytes) in written {
-            changed.push((resolved(path)?, Some(bytes)));
+            let leads_out = || FsError::LeadsOut { path: path.clone(), dir: real.clone() };
+            let below = below(path, &real).ok_or_else(leads_out)?;
+            fs::write_below(copy.workspace.root(), &copy.workspace.path(below), bytes)?;
         }
         for path in removed {
-            changed.push((resolved(path)?, None));
-        }
-        let within = |path: &PathBuf| dir.path().join(path.strip_prefix("/").unwrap_or(path));
-        let mut made = BTreeSet::new();
-        let top = root.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_path_buf();
-        let mirrored = |at: &Path| at.starts_with(&top) && at != Path::new("/");
-        // Each directory on the way to what changes, and those above the workspace, are real; their other entries are links.
-        let ways = changed.iter().map(|(path, _)| path.parent().unwrap_or(path).to_path_buf()).chain([root.clone()]);
-        for way in ways.collect::<Vec<_>>() {
-            for at in way.ancestors().filter(|at| mirrored(at)) {
-                if made.insert(at.to_path_buf()) {
-                    fs::create_dir(&within(&at.to_path_buf()))?;
-                }
+            if let Some(below) = below(path, &real) {
+                let _ = fs::remove(&copy.workspace.path(below));
             }
         }
-        for at in &made {
-            let entries: Vec<PathBuf> =
-                std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect();
-            if !at.starts_with(&root) && entries.len() > NEIGHBOURS {
-                continue;
-            }
-            for entry in entries {
-                let is_changed = changed.iter().any(|(path, _)| *path == entry);
-                let own = entry.starts_with(&root) && entry.file_name().is_some_and(|name| name == ".overlayctl");
-                if !made.contains(&entry) && !is_changed && !own && !entry.starts_with(dir.path()) {
-                    fs::link(&entry, &within(&entry))?;
-                }
-            }
-        }
-        for (path, bytes) in &changed {
-            if let Some(bytes) = bytes {
-                fs::write_below(dir.path(), &within(path), bytes)?;
-            }
-        }
-        Copy::at(&within(&root), dir)
+        Ok(copy)
     }
 
     /// Makes the workspace as it would be without the patches of a package, or of every package; `None` where it has none.
@@ -201,12 +168,23 @@ impl Files for Texts {
 
 /// Returns a path, which may not be there yet, below the workspace.
 fn below(path: &Path, root: &Path) -> Option<PathBuf> {
-    resolved(path).ok()?.strip_prefix(root).ok().map(Path::to_path_buf)
+    super::resolved(path).ok()?.strip_prefix(root).ok().map(Path::to_path_buf)
 }
 
-/// Resolves a path of which the last parts may not be there yet.
-pub(super) fn resolved(path: &Path) -> Result<PathBuf, Error> {
-    super::resolved(path)
+/// Links to those entries of a directory that the copy of it does not have.
+fn link_rest(from: &Path, to: &Path) -> Result<(), Error> {
+    let entries: Vec<PathBuf> = std::fs::read_dir(from).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    if entries.len() > NEIGHBOURS {
+        return Ok(());
+    }
+    for entry in entries {
+        let Some(name) = entry.file_name() else { continue };
+        let own = name == ".git" || name == ".overlayctl" || to.starts_with(&entry);
+        if !own && to.join(name).symlink_metadata().is_err() {
+            fs::link(&entry, &to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn is_executable(path: &Path) -> bool {

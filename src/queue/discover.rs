@@ -44,6 +44,8 @@ pub struct Found {
     pub standing: Standing,
     /// Whether the user named it: on the command line or in `overlayctl.toml`.
     pub named: bool,
+    /// Whether the flake of the workspace, if it is one, leads to it by its text.
+    pub in_flake: bool,
     /// Whether a link leads out of the workspace to it: read, and edited only when it is named.
     pub outside: bool,
 }
@@ -54,6 +56,8 @@ pub struct Overlays {
     found: Vec<Found>,
     /// The workspace without links; empty where it does not matter.
     root: PathBuf,
+    /// The files that the flake leads to, without links.
+    flake: BTreeSet<PathBuf>,
     /// The files that were looked at, without symbolic links.
     seen: BTreeSet<PathBuf>,
 }
@@ -127,6 +131,11 @@ impl Overlays {
             overlays.hold(open(&choice.path)?, Standing::Listed, true);
             return Ok(overlays);
         }
+        let flake = workspace.path("flake.nix");
+        if flake.is_file() {
+            let led = workspace.overlay_files_of(std::slice::from_ref(&flake));
+            overlays.flake = led.iter().chain([&flake]).filter_map(|path| path.canonicalize().ok()).collect();
+        }
         let settings = workspace.settings();
         let typed: Vec<PathBuf> = settings.overlays.iter().flatten().map(|o| workspace.path(o)).collect();
         let listed = workspace.overlays();
@@ -170,7 +179,8 @@ impl Overlays {
     /// anything; what is `typed` has to be an overlay.
     fn add(&mut self, paths: &[PathBuf], standing: Standing, typed: &[PathBuf]) -> Result<(), Error> {
         for path in paths {
-            let path = if path.is_dir() { path.join("default.nix") } else { path.clone() };
+            let default = path.join("default.nix");
+            let path = if path.is_dir() && default.is_file() { default } else { path.clone() };
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             if !self.seen.insert(real) {
                 continue;
@@ -187,7 +197,8 @@ impl Overlays {
 
     fn hold(&mut self, file: OverlayFile, standing: Standing, named: bool) {
         let outside = !named && file.path().canonicalize().is_ok_and(|path| !path.starts_with(&self.root));
-        self.found.push(Found { file, standing, named, outside });
+        let in_flake = file.path().canonicalize().is_ok_and(|path| self.flake.contains(&path));
+        self.found.push(Found { file, standing, named, in_flake, outside });
     }
 
     /// Returns the files, in the order in which they count.

@@ -15,7 +15,7 @@ use super::{Error, witness};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::nix::{Effect, EffectQuestion, Has};
+use crate::nix::{Effect, EffectQuestion, Has, Nix};
 use crate::overlay::{AttrPath, Element};
 use crate::targets::engine;
 
@@ -92,6 +92,8 @@ pub struct Patch {
     pub function: Option<Place>,
     /// How the overlay comes to be applied, as text shows.
     pub standing: Option<Standing>,
+    /// Whether the flake of the workspace leads to the overlay by its text.
+    pub in_flake: bool,
     /// Whether the workspace means it to be in effect: something leads to the overlay, or the file is of a queue. What only lies
     /// beside is somebody else's.
     pub ours: bool,
@@ -194,8 +196,17 @@ impl Model {
         let nix = engine::nix_for_questions(workspace)?;
         let sets = sets::of(workspace, &nix, nixpkgs)?;
         if sets.sets.is_empty() && sets.targets.is_empty() {
-            self.warnings.push(not_asked("the workspace names no nixpkgs, and there is none in NIX_PATH", None));
+            let none = "the workspace names no nixpkgs, and there is none in NIX_PATH";
+            self.warnings.push(not_asked(sets.failure.as_deref().unwrap_or(none), None));
             return Ok(false);
+        }
+        if let Some(why) = &sets.failure {
+            self.warnings.push(Warning {
+                code: "OV1006",
+                message: format!("the flake does not evaluate, so it is not known what it applies: {why}"),
+                place: None,
+                hint: None,
+            });
         }
         self.own_code = !sets.targets.is_empty() || sets.sets.iter().any(|set| set.kind == Kind::Own);
         let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
@@ -232,7 +243,7 @@ impl Model {
                 }
             }
         }
-        self.add_unplaced(workspace, &sets.sets, &effects, &root);
+        self.add_unplaced(workspace, &nix, &sets.sets, &effects, &root)?;
         Ok(true)
     }
 
@@ -240,27 +251,63 @@ impl Model {
         self.packages.iter().flat_map(|package| &package.patches).filter_map(|patch| patch.real.as_deref())
     }
 
-    /// Adds the patches that Nix has and no text was found to name: they come from something computed.
-    fn add_unplaced(&mut self, workspace: &Workspace, sets: &[Set], effects: &[Effect], root: &Path) {
-        for (set, effect) in sets.iter().zip(effects) {
-            for (attr, answer) in &effect.packages {
-                let (Ok(has), Some(attr)) = (answer, AttrPath::from_names(attr.iter().cloned())) else { continue };
-                for named in &has.patches {
+    /// Adds the patches that Nix has and no text was found to name: they come from something computed. What the package has without
+    /// the overlays too is the package set's own.
+    fn add_unplaced(
+        &mut self,
+        workspace: &Workspace,
+        nix: &Nix,
+        sets: &[Set],
+        effects: &[Effect],
+        root: &Path,
+    ) -> Result<(), Error> {
+        let mut found: Vec<(usize, AttrPath, &str, PathBuf)> = Vec::new();
+        for (at, effect) in effects.iter().enumerate() {
+            for (names, answer) in &effect.packages {
+                let (Ok(has), Some(attr)) = (answer, AttrPath::from_names(names.iter().cloned())) else { continue };
+                for named in has.patches.iter().chain(has.build.iter().flatten()) {
                     let Some(real) = own_file(named, root) else { continue };
-                    let known = self.find(&attr).and_then(|package| {
-                        package.patches.iter().position(|patch| patch.real.as_ref() == Some(&real))
-                    });
-                    let package = self.package(&attr);
-                    match known.and_then(|at| package.patches.get_mut(at)) {
-                        Some(patch) if patch.place.is_some() => {}
-                        Some(patch) => patch.reach.sets.push(set.name.clone()),
-                        None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
+                    let known = self
+                        .find(&attr)
+                        .is_some_and(|package| package.patches.iter().any(|patch| patch.real.as_ref() == Some(&real)));
+                    if !known && !found.iter().any(|(i, a, _, file)| *i == at && *a == attr && *file == real) {
+                        found.push((at, attr.clone(), named, real));
                     }
-                    self.unused.retain(|unused| !unused.canonicalize().is_ok_and(|unused| unused == real));
                 }
             }
         }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let plain_of = |set: &Set| set.plain.clone().or_else(|| sets.iter().find_map(|set| set.plain.clone()));
+        let attrs: Vec<Vec<String>> = found.iter().map(|(_, attr, _, _)| attr.names().to_vec()).collect();
+        let mut plain: Vec<Option<Effect>> = vec![None; sets.len()];
+        for (at, set) in sets.iter().enumerate().filter(|(at, _)| found.iter().any(|(i, ..)| i == at)) {
+            let Some(root) = plain_of(set) else { continue };
+            let (attrs, targets) = (attrs.clone(), Vec::new());
+            let question = EffectQuestion { root, plain: None, attrs, targets, bound: false };
+            if let (Some(slot), Some(effect)) = (plain.get_mut(at), nix.effects(&[question])?.pop()) {
+                *slot = Some(effect);
+            }
+        }
+        for (at, attr, named, real) in found {
+            let (Some(set), own) = (sets.get(at), plain.get(at).and_then(Option::as_ref)) else { continue };
+            let is_own = own
+                .and_then(|effect| has(effect, attr.names()))
+                .is_some_and(|has| has.patches.iter().any(|named| is_file(named, &real, root)));
+            if is_own {
+                continue;
+            }
+            let package = self.package(&attr);
+            match package.patches.iter_mut().find(|patch| patch.real.as_ref() == Some(&real)) {
+                Some(patch) if set.kind != Kind::Exported => patch.reach.sets.push(set.name.clone()),
+                Some(_) => {}
+                None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
+            }
+            self.unused.retain(|unused| !unused.canonicalize().is_ok_and(|unused| unused == real));
+        }
         self.packages.retain(|package| !package.patches.is_empty());
+        Ok(())
     }
 }
 
@@ -443,6 +490,7 @@ fn patch(workspace: &Workspace, found: &Found, function: &Place, element: &Eleme
         place: Some(element.place.clone()),
         function: Some(function.clone()),
         standing: Some(found.standing.clone()),
+        in_flake: found.in_flake,
         ours: queued || found.standing != Standing::Beside,
         reach: by_text(workspace, &found.standing, element.conditional),
     }
@@ -477,6 +525,7 @@ fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Pat
         place: None,
         function: None,
         standing: None,
+        in_flake: true,
         ours: true,
         reach: Reach {
             in_effect,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
-use crate::nix::{Fragment, Nix, PackageSet, Root, attr_path_text, extended, nixos};
+use crate::nix::{Fragment, Nix, NixpkgsRef, PackageSet, Root, attr_path_text, extended, nixos};
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Group, Target, absolute};
 
@@ -60,6 +60,8 @@ pub struct Sets {
     pub sets: Vec<Set>,
     /// The targets.
     pub targets: Vec<OwnTarget>,
+    /// Why the flake could not be asked, when it could not.
+    pub failure: Option<String>,
 }
 
 /// Returns the package sets that overlayctl composes; none where there is no nixpkgs to compose them of.
@@ -96,7 +98,7 @@ pub fn composed(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<Vec<Set>
 /// # Errors
 /// As [`composed`], and those of the evaluator.
 pub fn of(workspace: &Workspace, nix: &Nix, nixpkgs: Option<&str>) -> Result<Sets, Error> {
-    let mut all = Sets { sets: composed(workspace, nixpkgs)?, targets: Vec::new() };
+    let mut all = Sets { sets: composed(workspace, nixpkgs)?, ..Sets::default() };
     let native = all.sets.first().and_then(|set| set.plain.clone());
     if workspace.path("flake.nix").is_file() {
         flake(workspace, nix, native.as_ref(), &mut all)?;
@@ -159,7 +161,16 @@ fn flake(workspace: &Workspace, nix: &Nix, native: Option<&Root>, all: &mut Sets
         path(&["overlays"]),
         Vec::new(),
     ];
-    let names = nix.names_at(&root, &asked)?;
+    let names = match nix.names_at(&root, &asked) {
+        Ok(names) => names,
+        Err(error) => {
+            all.failure = Some(error.to_string());
+            // A package set that is an input of the flake cannot be had either.
+            let of_flake = |set: &Set| matches!(&set.root, Root::Packages(set) if matches!(set.nixpkgs, NixpkgsRef::Expression(_)));
+            all.sets.retain(|set| !of_flake(set));
+            return Ok(());
+        }
+    };
     for (at, names) in asked.iter().zip(&names) {
         match at.first().map(String::as_str) {
             Some("legacyPackages") if ["stdenv", "overlays"].iter().all(|name| names.iter().any(|n| n == name)) => {

@@ -75,13 +75,14 @@ impl<'w> Trial<'w> {
             Ok(nix) => nix,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let sets = match sets::of(workspace, &nix, nixpkgs) {
-            Ok(sets) => sets.sets,
+        let (sets, failure) = match sets::of(workspace, &nix, nixpkgs) {
+            Ok(sets) => (sets.sets, sets.failure),
             Err(error) if nixpkgs.is_some() => return Err(error),
             Err(error) => return Ok(Err(error.to_string())),
         };
         if sets.is_empty() {
-            return Ok(Err("the workspace names no nixpkgs, and there is none in NIX_PATH".into()));
+            let none = || "the workspace names no nixpkgs, and there is none in NIX_PATH".to_string();
+            return Ok(Err(failure.unwrap_or_else(none)));
         }
         Ok(Ok(Trial { workspace, nixpkgs, nix, sets, before: OnceLock::new(), attrs: attrs.to_vec() }))
     }
@@ -91,8 +92,11 @@ impl<'w> Trial<'w> {
     /// # Errors
     /// Those of making the copy and of the evaluator as a whole.
     pub fn of(&self, change: &Change<'_>, warnings: &mut Vec<Warning>) -> Result<Outcome, Error> {
-        let copy = Copy::with(self.workspace, change.written, change.removed)?;
-        let sets::Sets { sets, targets } = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?;
+        let copy = match Copy::with(self.workspace, change.written, change.removed) {
+            Ok(copy) => copy,
+            Err(error) => return Ok(Outcome::Unknown(error.to_string())),
+        };
+        let sets::Sets { sets, targets, .. } = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?;
         let ask_before = || {
             let ask = || self.nix.effects(&questions(&self.sets, &self.attrs)).map_err(|error| error.to_string());
             self.before.get_or_init(ask)

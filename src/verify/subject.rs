@@ -84,11 +84,11 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
         subject: patch.real.as_deref().map(queue::subject),
         place,
         listed: matches!(patch.standing, Some(Standing::Listed | Standing::TargetStage(_)) | None),
-        outside_flake: model.asked
-            && model.own_code
-            && patch.reach.in_effect == InEffect::Yes
-            && !patch.reach.in_own_code()
-            && workspace.path("flake.nix").is_file(),
+        outside_flake: workspace.path("flake.nix").is_file()
+            && match model.asked && model.own_code {
+                true => patch.reach.in_effect == InEffect::Yes && !patch.reach.in_own_code(),
+                false => !patch.in_flake,
+            },
         scoped: patch.conditional || target_stage || patch.reach.stages == Some(Stages::Target),
         boards: match &patch.standing {
             Some(Standing::TargetStage(boards)) => boards.clone(),
