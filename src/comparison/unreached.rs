@@ -29,6 +29,9 @@ pub struct Unreached {
     pub reason: String,
     /// The code of the warning.
     pub code: &'static str,
+    /// Whether the workspace means it to be in effect; what lies beside and nothing leads to is somebody else's.
+    #[serde(skip)]
+    pub ours: bool,
 }
 
 impl Unreached {
@@ -55,12 +58,7 @@ pub fn of(
     nix: &Nix,
 ) -> Result<Vec<Unreached>, Error> {
     let text = Model::of_text(workspace, &Overlays::read(workspace, None)?);
-    let of_packages = text
-        .packages
-        .iter()
-        .flat_map(|package| &package.patches)
-        .filter(|patch| patch.ours)
-        .filter_map(|patch| patch.real.clone());
+    let of_packages = text.packages.iter().flat_map(|package| &package.patches).filter_map(|patch| patch.real.clone());
     let unused = text.unused.iter().filter_map(|path| path.canonicalize().ok());
     let files: BTreeSet<PathBuf> = of_packages.chain(unused).collect();
     if files.is_empty() {
@@ -75,7 +73,7 @@ pub fn of(
     let model = Model::read(workspace, how)?;
     let mut unreached: Vec<Unreached> = Vec::new();
     for package in &model.packages {
-        for patch in package.patches.iter().filter(|patch| patch.ours) {
+        for patch in &package.patches {
             let Some(real) = patch.real.as_ref().filter(|real| !reached.contains(*real)) else { continue };
             let name = patch.path.as_deref().unwrap_or(real).display().to_string();
             let reason = reason(comparison, &package.attr, patch);
@@ -83,7 +81,13 @@ pub fn of(
             match unreached.iter_mut().find(|known| known.attr == package.attr && known.patch == name) {
                 Some(known) if patch.reach.in_effect == InEffect::Yes => known.reason = reason,
                 Some(_) => {}
-                None => unreached.push(Unreached { attr: package.attr.clone(), patch: name, reason, code: "OV1160" }),
+                None => unreached.push(Unreached {
+                    attr: package.attr.clone(),
+                    patch: name,
+                    reason,
+                    code: "OV1160",
+                    ours: patch.ours,
+                }),
             }
         }
     }
@@ -91,7 +95,7 @@ pub fn of(
         let attr = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
         let Some(attr) = attr.and_then(crate::queue::attr_of_dir) else { continue };
         let reason = "no overlay names it".to_string();
-        unreached.push(Unreached { attr, patch: path.display().to_string(), reason, code: "OV1160" });
+        unreached.push(Unreached { attr, patch: path.display().to_string(), reason, code: "OV1160", ours: true });
     }
     Ok(unreached)
 }

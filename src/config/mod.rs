@@ -312,7 +312,12 @@ impl Workspace {
         if let Some(named) = &self.settings.overlays {
             return named.iter().map(|o| self.path(o)).collect();
         }
-        discover::overlays(self.root()).into_iter().map(|o| self.path(o)).collect()
+        // What is named for the target stage is not found by custom for every stage as well.
+        let boards = self.settings.boards.values().flat_map(|board| &board.cross_overlays);
+        let target_stage: Vec<PathBuf> =
+            self.settings.cross_overlays.iter().chain(boards).map(|o| self.path(o)).collect();
+        let found = discover::overlays(self.root()).into_iter().map(|o| self.path(o));
+        found.filter(|path| !target_stage.contains(path)).collect()
     }
 
     /// Returns the files that hold overlays, as far as their text shows: those of [`Workspace::overlays`] and what they

@@ -272,7 +272,7 @@ impl Outcome for Impact {
     fn verdict(&self) -> Option<Verdict> {
         match self.failures.is_empty() {
             false => Some(Verdict::Error),
-            true => (self.strict && !self.unreached.is_empty()).then_some(Verdict::No),
+            true => (self.strict && self.unreached.iter().any(|one| one.ours)).then_some(Verdict::No),
         }
     }
 }

@@ -288,7 +288,8 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
             || last.strip_suffix(".patch").or(last.strip_suffix(".diff")) == Some(named);
     }
     let path = discover::on_disk(element, file.path());
-    let name = element.path.as_deref().and_then(|p| Path::new(p).file_name()).map(|n| n.to_string_lossy().into_owned());
+    let written = element.path.as_deref().map(Path::new).or(path.as_deref());
+    let name = written.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
     let number = named.parse::<u32>().ok();
     let same_number = name
         .as_deref()

@@ -324,6 +324,11 @@ pub fn plan(
 /// Gives each patch of the new queue its file. Names stay where the numbers stay in order; otherwise all are numbered
 /// anew. A file that stands outside the queue's folder keeps its path.
 fn name(series: &Series, wanted: &[Wanted]) -> Vec<PathBuf> {
+    // What stays in its order keeps its names, whatever their numbers are.
+    let now = series.patches.iter().map(|entry| Some(&entry.path));
+    if now.eq(wanted.iter().map(|w| w.from.as_ref().filter(|_| !w.rename))) {
+        return series.patches.iter().map(|entry| entry.path.clone()).collect();
+    }
     let kept = |w: &Wanted| -> Option<(PathBuf, Option<QueueName>)> {
         let path = w.from.clone()?;
         let queued = path.file_name().and_then(|n| QueueName::parse(&n.to_string_lossy()));

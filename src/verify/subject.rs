@@ -80,7 +80,10 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
     let place = patch.place.clone().unwrap_or_else(|| Place::file(workspace.root()));
     let target_stage = matches!(patch.standing, Some(Standing::TargetStage(_)));
     Patch {
-        name: written.rsplit('/').next().unwrap_or(written).to_string(),
+        name: match patch.real.as_deref().and_then(std::path::Path::file_name) {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => written.rsplit('/').next().unwrap_or(written).to_string(),
+        },
         subject: patch.real.as_deref().map(queue::subject),
         place,
         listed: matches!(patch.standing, Some(Standing::Listed | Standing::TargetStage(_)) | None),
