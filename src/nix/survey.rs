@@ -112,7 +112,8 @@ impl Nix {
             Some(FailureKind::Refused) if survey.facts.is_derivation => {
                 survey.platform = asking.platform(targets)?;
                 let Some(platform) = &survey.platform else { return Ok(survey) };
-                let cross = format!("({}).pkgsCross.{}", root.to_nix()?, attr_path_text(std::slice::from_ref(platform)));
+                let cross =
+                    format!("({}).pkgsCross.{}", root.to_nix()?, attr_path_text(std::slice::from_ref(platform)));
                 survey.facts = self.package_facts_in(asking.server, &cross, path)?;
                 asking.names = None;
             }
@@ -143,7 +144,10 @@ impl Nix {
             survey.cargo = asking.cargo()?;
         }
         match path {
-            [set, package] if asking.holds(&format!("root.{0} ? python && root.{0}.python ? pkgs", attr_path_text(&path[..1])))? => {
+            [set, package]
+                if asking
+                    .holds(&format!("root.{0} ? python && root.{0}.python ? pkgs", attr_path_text(&path[..1])))? =>
+            {
                 let own = asking.interpreters(set)?;
                 let extended = asking.holds("root ? pythonPackagesExtensions")?;
                 let how = if extended { SetWay::PythonExtensions } else { SetWay::PythonPackageOverrides };
@@ -161,7 +165,8 @@ impl Nix {
                 survey.way = asking.way(path)?;
                 let others = asking.names(path, &survey.facts, survey.is_kernel)?;
                 let paths = std::iter::once(path.to_vec()).chain(others);
-                let names = paths.enumerate().map(|(at, path)| Name { path, way: survey.way.filter(|_| at == 0) }).collect();
+                let names =
+                    paths.enumerate().map(|(at, path)| Name { path, way: survey.way.filter(|_| at == 0) }).collect();
                 if asking.holds("root ? extend")? {
                     survey.owned(asking.owner(names, false)?);
                 }

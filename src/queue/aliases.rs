@@ -60,7 +60,10 @@ pub(crate) fn bound_as(
     };
     let written = |file: &OverlayFile, package: &PatchedPackage| {
         let names = (package.attr.names(), attr.names());
-        python(attr) && package.attr.first() == "python3Packages" && names.0.get(1..) == names.1.get(1..) && for_all(file)
+        python(attr)
+            && package.attr.first() == "python3Packages"
+            && names.0.get(1..) == names.1.get(1..)
+            && for_all(file)
     };
     if let Some(written) = others(&written).into_iter().next() {
         return Ok(Some(written));

@@ -2,7 +2,9 @@
 
 use crate::base::diagnostic::Warning;
 use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
-use crate::nix::{Kept, Name, Overlay, Patches, Refetch, Root, SetWay, Survey, Vendored, Way, attr_path_text};
+use crate::nix::{
+    self, Kept, Name, Nix, Overlay, PackageSet, Patches, Refetch, Root, SetWay, Survey, Vendored, Way, attr_path_text,
+};
 use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeKept, ScopeMethod};
 use crate::queue::Error;
 use crate::queue::discover;
@@ -83,7 +85,9 @@ pub(crate) fn survey(
     };
     let shipped = shipped(workspace);
     match nix.survey(&Root::Packages(Box::new(set.clone())), attr.names(), &shipped) {
-        Ok(survey) if (!survey.facts.exists || survey.removed.is_some()) && discover::binds(workspace, choice, attr) => {
+        Ok(survey)
+            if (!survey.facts.exists || survey.removed.is_some()) && discover::binds(workspace, choice, attr) =>
+        {
             // A package of the overlay's own: it is there with the overlays only.
             for file in workspace.overlays() {
                 set.overlays.push(Overlay::File(targets::absolute(&file)?));
@@ -98,6 +102,26 @@ pub(crate) fn survey(
         Err(error) if nixpkgs.is_none() => Ok(not_asked(error.to_string())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses a name that none of the sets has.
+///
+/// # Errors
+/// [`Error::NoSuchAttribute`] with names that are near in the first set, and those of the evaluator.
+pub(crate) fn exists<'a>(
+    nix: &Nix,
+    sets: impl IntoIterator<Item = &'a PackageSet>,
+    attr: &AttrPath,
+) -> Result<(), Error> {
+    let mut near = None;
+    for set in sets {
+        match nix.missing(&Root::Packages(Box::new(set.clone())), attr.names()) {
+            Ok(Some(names)) => drop(near.get_or_insert(names)),
+            Ok(None) | Err(nix::Error::Eval { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    near.map_or(Ok(()), |near| Err(Error::NoSuchAttribute { attr: attr.to_string(), near }))
 }
 
 /// Returns what the workspace ships, as paths from the plain package set; boards with a `cross-system` of their own have none.
@@ -142,7 +166,9 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     if let Some(platform) = &survey.platform {
         warnings.push(Warning {
             code: "OV1139",
-            message: format!("`{attr}` is not for the platform that builds it: it was asked for in pkgsCross.{platform}"),
+            message: format!(
+                "`{attr}` is not for the platform that builds it: it was asked for in pkgsCross.{platform}"
+            ),
             place: None,
             hint: None,
         });
@@ -200,7 +226,10 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
     } else if let Some(owner) = &owner {
         warnings.push(Warning {
             code: "OV1122",
-            message: format!("`{attr}` is another name of `{}`: the patch goes there, so that both have it", owner.attr),
+            message: format!(
+                "`{attr}` is another name of `{}`: the patch goes there, so that both have it",
+                owner.attr
+            ),
             place: None,
             hint: None,
         });
@@ -299,7 +328,11 @@ fn refetched(vendored: &Vendored) -> String {
         Some(Refetch::Itself) => format!(
             "{deps} = old.{deps}.overrideAttrs (deps: {{ patches = (deps.patches or [ ]) ++ [ PATCH ]; outputHash = final.lib.fakeHash; }});"
         ),
-        None => return format!("no override of the package was found that changes `{deps}`: give it the patch where it is called"),
+        None => {
+            return format!(
+                "no override of the package was found that changes `{deps}`: give it the patch where it is called"
+            );
+        }
     };
     format!("set `{beside}` beside the patch; the build then tells the right hash")
 }

@@ -92,7 +92,8 @@ impl Asking<'_> {
                 out.push(vec![name.clone()]);
             }
             let near = stem(name) == own;
-            let holds = !rest.is_empty() && (folders.contains(&plain) || plain.strip_suffix("packages").is_some_and(|p| folders.contains(p)));
+            let holds = !rest.is_empty()
+                && (folders.contains(&plain) || plain.strip_suffix("packages").is_some_and(|p| folders.contains(p)));
             if near || holds {
                 out.push(std::iter::once(name.clone()).chain(rest.iter().cloned()).collect());
             }
@@ -195,7 +196,8 @@ impl Asking<'_> {
             found.also.push((*name).clone());
             reached = answer;
         }
-        found.apart = all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
+        found.apart =
+            all.iter().zip(reached.bytes()).filter(|(_, b)| *b != b'1').map(|(name, _)| name.clone()).collect();
         found.owner = Some(owner);
         Ok(found)
     }
@@ -240,7 +242,8 @@ fn lost(before: &str, after: &str) -> bool {
 
 /// Says whether a path can be a name of a package of this set: not one of a set that is made from the whole once more.
 fn is_name(path: &[String]) -> bool {
-    let again = |name: &String| name.starts_with("pkgs") || matches!(name.as_str(), "buildPackages" | "targetPackages" | "lib");
+    let again =
+        |name: &String| name.starts_with("pkgs") || matches!(name.as_str(), "buildPackages" | "targetPackages" | "lib");
     !path.first().is_none_or(again) && path.len() <= 5
 }
 
@@ -299,7 +302,9 @@ fn mentioned(text: &str, line: usize, column: usize) -> Vec<AttrPath> {
     });
     let mut out: Vec<AttrPath> = Vec::new();
     for path in paths.take(30) {
-        if !out.contains(&path) && !["with", "let", "in", "if", "then", "else", "inherit"].contains(&path.join(".").as_str()) {
+        if !out.contains(&path)
+            && !["with", "let", "in", "if", "then", "else", "inherit"].contains(&path.join(".").as_str())
+        {
             out.push(path);
         }
     }

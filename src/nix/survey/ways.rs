@@ -81,15 +81,12 @@ impl Asking<'_> {
         let (set, package) = (below_root(set), attr_path_text(std::slice::from_ref(package)));
         // The second argument has to be what was there before: with the mark in it, it is what comes out.
         let probe = |prev: &str| {
-            format!("{{ overlayctlProbe = if {prev} ? overlayctlProbe then \"reversed\" else if {prev} ? {package} then \"ok\" else \"lost\"; }}")
+            format!(
+                "{{ overlayctlProbe = if {prev} ? overlayctlProbe then \"reversed\" else if {prev} ? {package} then \"ok\" else \"lost\"; }}"
+            )
         };
-        let hows = [
-            SetWay::OverrideScope,
-            SetWay::OverrideScopePrime,
-            SetWay::Extend,
-            SetWay::Overrides,
-            SetWay::Merge,
-        ];
+        let hows =
+            [SetWay::OverrideScope, SetWay::OverrideScopePrime, SetWay::Extend, SetWay::Overrides, SetWay::Merge];
         for how in hows {
             let made = Way { how, kept: Kept::All }.over(&set, &probe);
             let kept = self.text(&format!(
@@ -126,7 +123,12 @@ impl Asking<'_> {
     }
 
     /// Returns the first of the interpreters whose `packageOverrides` reach `package` of `set`.
-    pub(super) fn reaching(&mut self, interpreters: &[String], set: &str, package: &str) -> Result<Option<String>, Error> {
+    pub(super) fn reaching(
+        &mut self,
+        interpreters: &[String],
+        set: &str,
+        package: &str,
+    ) -> Result<Option<String>, Error> {
         let [set, package] = [set, package].map(|name| attr_path_text(&[name.to_string()]));
         let found = self.those(interpreters, |name| {
             let name = attr_path_text(std::slice::from_ref(name));
@@ -142,7 +144,8 @@ impl Asking<'_> {
     /// Returns the other sets of Python packages, each by the name of its version, that hold `package`.
     pub(super) fn other_pythons(&mut self, set: &str, package: &str) -> Result<Vec<String>, Error> {
         let versioned = |name: &String| {
-            let digits = name.strip_suffix("Packages").and_then(|n| n.strip_prefix("python").or(n.strip_prefix("pypy")));
+            let digits =
+                name.strip_suffix("Packages").and_then(|n| n.strip_prefix("python").or(n.strip_prefix("pypy")));
             digits.is_some_and(|d| d.len() > 1 && d.bytes().all(|b| b.is_ascii_digit()))
         };
         let names: Vec<String> = self.root_names()?.iter().filter(|name| versioned(name)).cloned().collect();
