@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::error::Error;
-use super::expression::{Root, quoted};
+use super::expression::{Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::instantiate::{attr_names_in, below_root, bind_root, near_names};
 use super::program::Nix;
@@ -105,6 +105,28 @@ impl Nix {
     pub fn package_facts(&self, root: &Root, path: &[String]) -> Result<PackageFacts, Error> {
         let mut server = self.eval_server()?;
         self.package_facts_in(&mut server, &root.to_nix()?, path)
+    }
+
+    /// Returns names that are near where a package set has no attribute at `path`; `None` where it has one, or that cannot be told.
+    ///
+    /// # Errors
+    /// Those of the evaluator and of an expression that is none.
+    pub fn missing(&self, root: &Root, path: &[String]) -> Result<Option<Vec<String>>, Error> {
+        let mut server = self.eval_server()?;
+        bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
+        for depth in 1..=path.len() {
+            let Some((name, set)) = path.get(..depth).and_then(<[String]>::split_last) else { break };
+            let there = format!("{} ? {}", below_root(set), attr_path_text(std::slice::from_ref(name)));
+            match server.eval_json(&there)? {
+                Ok(serde_json::Value::Bool(true)) => {}
+                Ok(_) => {
+                    let names = attr_names_in(&mut server, set)?;
+                    return Ok(Some(near_names(name, names.unwrap_or_default())));
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// As [`Nix::package_facts`], on a server of the caller's; there `root` is then the package set and `d` the package.

@@ -9,8 +9,9 @@ use crate::cross::{Platform, catalogue};
 use crate::nix::{Root, attr_path_text, quoted};
 use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
-use crate::targets;
+use crate::queue::{self, facts};
 use crate::targets::engine;
+use crate::targets::{self, Selection};
 use crate::view::{Document, Role, Text};
 
 /// What an attribute path is.
@@ -65,7 +66,8 @@ impl PlatformFacts {
 /// Explains an attribute path.
 ///
 /// # Errors
-/// [`Error::Cross`] for a platform name that does not exist or a set that nixpkgs refuses to make.
+/// [`Error::Cross`] for a platform name that does not exist or a set that nixpkgs refuses to make; `NoSuchAttribute` for a
+/// name that the package set does not have.
 pub fn explain(workspace: &Workspace, nixpkgs: Option<&str>, typed: &str) -> Result<Explained, Error> {
     let attr = AttrPath::parse(typed).map_err(overlay::Error::from)?;
     let here = Platform::here();
@@ -80,7 +82,7 @@ pub fn explain(workspace: &Workspace, nixpkgs: Option<&str>, typed: &str) -> Res
             (Source::Evaluation, None)
         }
         Ok(None) => (Source::Rules, Some("the path does not say its platforms".to_string())),
-        Err(error) if nixpkgs.is_none() => (Source::Rules, Some(error.to_string())),
+        Err(error) if nixpkgs.is_none() && !is_missing(&error) => (Source::Rules, Some(error.to_string())),
         Err(error) => return Err(error),
     };
     Ok(Explained {
@@ -101,7 +103,8 @@ fn evaluated(
     attr: &AttrPath,
     package: &[String],
 ) -> Result<Option<[Platform; 3]>, Error> {
-    let root = Root::Packages(Box::new(targets::plain_set(workspace, nixpkgs)?));
+    let plain = targets::plain_set(workspace, nixpkgs)?;
+    let root = Root::Packages(Box::new(plain.clone()));
     let nix = engine::nix(workspace)?;
     let mut server = nix.eval_server()?;
     server.bind("root", &root.to_nix()?)?;
@@ -120,7 +123,19 @@ fn evaluated(
         parsed.is_static = value.get(2).and_then(serde_json::Value::as_bool).unwrap_or(false);
         found.push(parsed);
     }
+    if !package.is_empty() {
+        // Perhaps it is one of an overlay's own.
+        let selection =
+            Selection { nixpkgs: nixpkgs.map(String::from), targets: vec![attr.to_string()], ..Selection::default() };
+        if let Ok(groups) = targets::resolve(workspace, &selection) {
+            facts::exists(&nix, std::iter::once(&plain).chain(groups.iter().map(|group| &group.patched)), attr)?;
+        }
+    }
     Ok(found.try_into().ok())
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Queue(queue::Error::NoSuchAttribute { .. }))
 }
 
 impl Outcome for Explained {

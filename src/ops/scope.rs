@@ -64,7 +64,7 @@ pub struct TargetCost {
 /// Evaluates the targets as they are and with a change of `attr` in both scopes.
 ///
 /// # Errors
-/// [`Error::Eval`] when no target evaluates on all three sides; for a package in a scope of its own those of asking about it
+/// `NoSuchAttribute` for a name that no set has; [`Error::Eval`] when no target evaluates on all three sides; for a package in a scope of its own those of asking about it
 /// and of editing; and those of the workspace and of Nix.
 pub fn costs(
     workspace: &Workspace,
@@ -141,6 +141,10 @@ pub fn costs(
         Ok((cost(1)?, cost(2)?))
     };
     let (all, host) = compare(None)?;
+    if all.counts.builds == 0 {
+        // A name that is nowhere is overridden without a word from Nix.
+        facts::exists(&nix, groups.iter().map(|group| &group.patched), &path)?;
+    }
     let mut targets = Vec::new();
     for (at, (name, _)) in found.iter().enumerate() {
         let (all, host) = if found.len() == 1 { (all, host) } else { compare(Some(at))? };

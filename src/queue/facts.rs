@@ -2,7 +2,9 @@
 
 use crate::base::diagnostic::Warning;
 use crate::config::{NixpkgsSource, Workspace, may_have_search_path};
-use crate::nix::{Kept, Name, Overlay, Patches, Refetch, Root, SetWay, Survey, Vendored, Way, attr_path_text};
+use crate::nix::{
+    self, Kept, Name, Nix, Overlay, PackageSet, Patches, Refetch, Root, SetWay, Survey, Vendored, Way, attr_path_text,
+};
 use crate::overlay::{AttrPath, Facts, OldPatches, PatchAttribute, ScopeKept, ScopeMethod};
 use crate::queue::Error;
 use crate::queue::discover;
@@ -100,6 +102,26 @@ pub(crate) fn survey(
         Err(error) if nixpkgs.is_none() => Ok(not_asked(error.to_string())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses a name that none of the sets has.
+///
+/// # Errors
+/// [`Error::NoSuchAttribute`] with names that are near in the first set, and those of the evaluator.
+pub(crate) fn exists<'a>(
+    nix: &Nix,
+    sets: impl IntoIterator<Item = &'a PackageSet>,
+    attr: &AttrPath,
+) -> Result<(), Error> {
+    let mut near = None;
+    for set in sets {
+        match nix.missing(&Root::Packages(Box::new(set.clone())), attr.names()) {
+            Ok(Some(names)) => drop(near.get_or_insert(names)),
+            Ok(None) | Err(nix::Error::Eval { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    near.map_or(Ok(()), |near| Err(Error::NoSuchAttribute { attr: attr.to_string(), near }))
 }
 
 /// Returns what the workspace ships, as paths from the plain package set; boards with a `cross-system` of their own have none.

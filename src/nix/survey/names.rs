@@ -16,7 +16,7 @@ use crate::nix::facts::PackageFacts;
 use crate::nix::instantiate::below_root;
 
 /// The most suggestions that are looked at in a round, and the most names that are tried as the one to bind.
-const MAX_SUGGESTIONS: usize = 60;
+const MAX_SUGGESTIONS: usize = 150;
 const MAX_TRIED: usize = 10;
 /// How often the definitions of names that were found lead to more.
 const ROUNDS: usize = 4;
@@ -51,11 +51,14 @@ impl Asking<'_> {
     ) -> Result<Vec<AttrPath>, Error> {
         let mut seen: BTreeSet<AttrPath> = BTreeSet::from([path.to_vec()]);
         let mut found: Vec<AttrPath> = Vec::new();
-        let mut ask = self.alike(path, facts, is_kernel)?;
         let mut defined = vec![path.to_vec()];
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            let mut ask = Vec::new();
             for name in std::mem::take(&mut defined) {
                 ask.extend(self.defined_by(&name)?);
+            }
+            if round == 0 {
+                ask.extend(self.alike(path, facts, is_kernel)?);
             }
             ask.retain(|name| is_name(name) && seen.insert(name.clone()));
             ask.truncate(MAX_SUGGESTIONS);
@@ -69,7 +72,6 @@ impl Asking<'_> {
             })?;
             found.extend(same.iter().cloned());
             defined = same;
-            ask.clear();
         }
         Ok(found)
     }
@@ -145,17 +147,24 @@ impl Asking<'_> {
         let mut found = Owner::default();
         let all: Vec<AttrPath> = names.iter().map(|name| name.path.clone()).collect();
         let [typed, others @ ..] = names.as_slice() else { return Ok(found) };
+        if others.is_empty() {
+            return Ok(found);
+        }
         let count = |answer: &String| answer.matches('1').count();
         let mut best = (typed.clone(), self.text(&reach(&[typed], &all, merged))?.unwrap_or_default());
-        let tried: Vec<Name> = match others.is_empty() || count(&best.1) == all.len() {
+        // Reached twice, as what a bootstrap stage hands on: no other name mends that.
+        let twice = best.1.starts_with(|c: char| c.is_ascii_digit() && c > '1');
+        let tried: Vec<Name> = match twice || count(&best.1) == all.len() {
             true => Vec::new(),
             // What lies deeper than two is nixpkgs' own housekeeping.
             false => {
                 let short = |name: &&Name| name.path.len() <= typed.path.len().max(2);
                 let mut tried = Vec::new();
                 for name in others.iter().filter(short).take(MAX_TRIED) {
-                    let way = if name.path.len() > 1 { self.way(&name.path)? } else { None };
-                    tried.push(Name { way, ..name.clone() });
+                    let way = self.way(&name.path)?;
+                    if name.path.len() == 1 || way.is_some() {
+                        tried.push(Name { way, ..name.clone() });
+                    }
                 }
                 tried
             }
@@ -244,7 +253,7 @@ fn lost(before: &str, after: &str) -> bool {
 fn is_name(path: &[String]) -> bool {
     let again =
         |name: &String| name.starts_with("pkgs") || matches!(name.as_str(), "buildPackages" | "targetPackages" | "lib");
-    !path.first().is_none_or(again) && path.len() <= 5
+    !path.first().is_none_or(again) && path.len() <= 5 && !path.iter().any(|name| name.starts_with("__"))
 }
 
 /// Returns a name without what tells versions apart: `perl528Packages` and `perlPackages` are one.

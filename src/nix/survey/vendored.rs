@@ -53,22 +53,26 @@ impl Asking<'_> {
         let mut found = Vec::new();
         for name in self.those(&VENDORED, |name| format!("d ? {name} && d.{name} != null"))? {
             let differs = |made: &str| format!("({made}).{name}.drvPath != d.{name}.drvPath");
-            let follows = self
-                .holds(&differs(&format!("d.overrideAttrs (o: {{ patches = (o.patches or [ ]) ++ [ {PROBE} ]; }})")))?;
+            let patched = |of: &str| format!("patches = ({of}.patches or [ ]) ++ [ {PROBE} ];");
+            let follows = self.holds(&differs(&format!("d.overrideAttrs (o: {{ {} }})", patched("o"))))?;
             let hashes = self.those(&HASHES, |hash| {
                 format!("d ? {hash} && {}", differs(&format!("d.overrideAttrs (_: {{ {hash} = {FALSE_HASH}; }})")))
             })?;
-            // It has to be seen by the package, and to have the patch: one that hands the hash on to another does not.
-            let itself = format!(
-                "let e = d.overrideAttrs (_: {{ {name} = d.{name}.overrideAttrs (p: {{ patches = (p.patches or [ ]) ++ [ {PROBE} ]; \
-                 outputHash = {FALSE_HASH}; }}); }}); in d.{name} ? outputHash && e.{name}.outputHash == {FALSE_HASH} && \
-                 builtins.elem {PROBE} e.{name}.patches && e.{name}.drvPath != d.{name}.drvPath && e.drvPath != d.drvPath"
-            );
+            // It has to be seen by the package, and to have the patch once: one that hands its hash on to another does not.
+            let overridden = |outer: &str, inner: &str| {
+                format!(
+                    "let e = d.overrideAttrs (o: {{ {outer} {name} = o.{name}.overrideAttrs (p: {{ {inner} outputHash = \
+                     {FALSE_HASH}; }}); }}); in d.{name} ? outputHash && e.{name}.outputHash == {FALSE_HASH} && \
+                     builtins.length (builtins.filter (p: p == {PROBE}) e.{name}.patches) == 1 && \
+                     e.{name}.drvPath != d.{name}.drvPath && e.drvPath != d.drvPath"
+                )
+            };
+            let (of_package, of_itself) = (patched("o"), patched("p"));
             let refetch = match hashes.first() {
                 Some(hash) if follows => Some(Refetch::Beside((*hash).to_string())),
-                _ if !self.holds(&itself)? => None,
-                _ if follows => Some(Refetch::Hash),
-                _ => Some(Refetch::Itself),
+                _ if follows && self.holds(&overridden(&of_package, ""))? => Some(Refetch::Hash),
+                _ if !follows && self.holds(&overridden("", &of_itself))? => Some(Refetch::Itself),
+                _ => None,
             };
             found.push(Vendored { attribute: name.to_string(), refetch });
         }

@@ -79,6 +79,10 @@ impl Asking<'_> {
     pub(super) fn way(&mut self, path: &[String]) -> Result<Option<Way>, Error> {
         let Some((package, set)) = path.split_last().filter(|(_, set)| !set.is_empty()) else { return Ok(None) };
         let (set, package) = (below_root(set), attr_path_text(std::slice::from_ref(package)));
+        // What a package shows of what it is made from (`gcc.cc`) is not its to override: it would go on as it is.
+        if self.holds(&format!("{set} ? drvPath"))? {
+            return Ok(None);
+        }
         // The second argument has to be what was there before: with the mark in it, it is what comes out.
         let probe = |prev: &str| {
             format!(

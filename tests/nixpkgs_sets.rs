@@ -1,0 +1,317 @@
+//! `patch` and `unpatch` under the names that people type, on whole nixpkgs: what the patch reaches, what still evaluates, what
+//! stays as it was. Each row is patched by the program and evaluated by Nix, then taken back under both names.
+//!
+//! `OVERLAYCTL_NIXPKGS` is a checkout of today's nixpkgs (it needs Nix 2.26 or newer), `OVERLAYCTL_NIXPKGS_1909` one of 19.09.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what it expects"
+)]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use support::{nix_config, overlayctl, said};
+
+const OVERLAY: &str = "final: prev: { }\n";
+const PATCH: &str = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+
+struct Row {
+    /// What is typed.
+    attr: &'static str,
+    /// Names under which the package has the patch, once; separated by blanks.
+    reached: &'static str,
+    /// Packages that evaluate as before, changed or not.
+    evaluates: &'static str,
+    /// Packages that are the same as before.
+    siblings: &'static str,
+    /// Names that are said not to be reached, and are not.
+    apart: &'static str,
+    /// Codes of warnings.
+    codes: &'static str,
+}
+
+const fn row(attr: &'static str, reached: &'static str, evaluates: &'static str, siblings: &'static str) -> Row {
+    Row { attr, reached, evaluates, siblings, apart: "", codes: "" }
+}
+
+#[rustfmt::skip]
+const TODAY: &[Row] = &[
+    row("zlib", "zlib", "curl", ""),
+    row("qt6.qtbase", "qt6.qtbase qt6Packages.qtbase kdePackages.qtbase", "kdePackages.kate python3Packages.pyside6", "perlPackages.DBI"),
+    row("kdePackages.qtbase", "qt6.qtbase kdePackages.qtbase", "kdePackages.kate", "qt5.qtbase"),
+    row("qt6Packages.qtsvg", "qt6.qtsvg qt6Packages.qtsvg kdePackages.qtsvg", "kdePackages.kate", "qt6.qtbase"),
+    row("kdePackages.kate", "kdePackages.kate", "kdePackages.konsole", "kdePackages.kio qt6.qtbase"),
+    row("libsForQt5.qtbase", "libsForQt5.qtbase qt5.qtbase", "libsForQt5.qtsvg", "qt6.qtbase"),
+    Row { apart: "perl5.pkgs.DBI", ..row("perlPackages.DBI", "perlPackages.DBI", "ikiwiki perlPackages.DBDSQLite", "perlPackages.TextFormat") },
+    row("luaPackages.lpeg", "luaPackages.lpeg lua52Packages.lpeg", "luaPackages.luarocks", "luaPackages.luasocket lua54Packages.lpeg"),
+    row("ocamlPackages.dune_3", "ocamlPackages.dune_3 dune_3 dune", "ocamlPackages.yojson", "ocaml"),
+    row("ocamlPackages.yojson", "ocamlPackages.yojson", "ocamlPackages.merlin", "ocamlPackages.dune_3"),
+    Row { codes: "OV1137", ..row("python312Packages.requests", "python312Packages.requests python3Packages.requests", "python312Packages.pip", "python312Packages.six") },
+    Row { codes: "OV1137", ..row("python3Packages.six", "python3Packages.six python313Packages.six python3.pkgs.six", "python3Packages.python-dateutil", "python3Packages.idna") },
+    row("rubyPackages.nokogiri", "rubyPackages.nokogiri", "rubyPackages.rails", "rubyPackages.json"),
+    Row { apart: "php.extensions.redis", ..row("phpExtensions.redis", "phpExtensions.redis", "php", "phpExtensions.imagick") },
+    row("emacsPackages.magit", "emacsPackages.magit", "emacsPackages.forge", "emacsPackages.dash"),
+    row("vimPlugins.vim-fugitive", "vimPlugins.vim-fugitive", "neovim", "vimPlugins.vim-surround"),
+    row("llvmPackages.libllvm", "llvmPackages.libllvm llvmPackages_21.libllvm llvm", "llvmPackages.clang", "llvmPackages_19.libllvm"),
+    row("llvm", "llvm llvmPackages.llvm", "llvmPackages.clang", "llvmPackages_19.libllvm"),
+    row("linuxPackages.kernel", "linuxPackages.kernel linux", "linuxPackages.cryptodev", "linux_latest"),
+    row("linux_latest", "linux_latest linuxPackages_latest.kernel", "linuxPackages_latest.cryptodev", "linux"),
+    row("linuxPackages.cryptodev", "linuxPackages.cryptodev", "linux", "linuxPackages.kernel"),
+    row("xorg.libX11", "xorg.libX11 libx11", "xorg.libXext", "xorg.libXau"),
+    row("gst_all_1.gstreamer", "gst_all_1.gstreamer", "gst_all_1.gst-plugins-good", "glib"),
+    row("rustc-unwrapped", "rustc-unwrapped rustPackages.rustc-unwrapped rustPackages_1_95.rustc-unwrapped", "rustc cargo", "zlib"),
+    row("clippy", "clippy rustPackages.clippy", "cargo", "rustc-unwrapped"),
+    row("libjpeg", "libjpeg libjpeg_turbo", "libtiff", "libpng"),
+    row("postgresqlPackages.postgis", "postgresqlPackages.postgis", "postgresql", "postgresqlPackages.pgvector"),
+    row("netbsd.compat", "netbsd.compat", "zlib", "zlib"),
+    row("octavePackages.statistics", "octavePackages.statistics", "octave", "octavePackages.struct"),
+    row("tclPackages.tcllib", "tclPackages.tcllib", "tcl", "tclPackages.tclx"),
+    Row { codes: "OV1136", ..row("gcc-unwrapped", "", "zlib", "") },
+];
+
+#[rustfmt::skip]
+const OLD: &[Row] = &[
+    row("zlib", "zlib", "curl", ""),
+    row("python37Packages.six", "python37Packages.six python3Packages.six python3.pkgs.six", "python3Packages.requests", "python27Packages.six"),
+    row("perlPackages.DBI", "perlPackages.DBI", "ikiwiki perlPackages.DBDSQLite", "perlPackages.TextFormat"),
+    row("qt5.qtbase", "qt5.qtbase libsForQt5.qtbase", "qt5.qtsvg", "qt4"),
+    row("xorg.libX11", "xorg.libX11", "xorg.libXext", "xorg.libXau"),
+    row("linux_latest", "linux_latest linuxPackages_latest.kernel", "linuxPackages_latest.perf", "linux"),
+    row("gst_all_1.gstreamer", "gst_all_1.gstreamer", "gst_all_1.gst-plugins-good", "glib"),
+    row("llvm", "llvm llvmPackages.llvm", "clang", "musl"),
+    row("haskellPackages.lens", "haskellPackages.lens", "haskellPackages.aeson", "haskellPackages.text"),
+    row("ocamlPackages.yojson", "ocamlPackages.yojson", "ocamlPackages.merlin", "ocamlPackages.dune"),
+    row("libjpeg", "libjpeg libjpeg_turbo", "libtiff", "libpng"),
+];
+
+/// What is refused: the name, the code, and the name that is offered.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("nodejs", "OV1012", "nodejs-slim"),
+    ("rustc", "OV1012", "rustc-unwrapped"),
+    ("gcc", "OV1012", "gcc-unwrapped"),
+    ("binutils", "OV1012", "binutils-unwrapped"),
+    ("firmwareLinuxNonfree", "OV1138", "linux-firmware"),
+    ("gnome.gnome-shell", "OV1138", "gnome-shell"),
+    ("nosuchpackage", "OV1011", ""),
+];
+
+fn nixpkgs(variable: &str) -> Option<PathBuf> {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.join("default.nix").exists()) else {
+        eprintln!("skipped: {variable} names no checkout of nixpkgs");
+        return None;
+    };
+    // Today's needs a newer Nix than the oldest that overlayctl takes.
+    let asked = instantiate(&format!("(import {} {{ config = {{ }}; overlays = [ ]; }}).zlib.name", path.display()));
+    if let Err(why) = asked {
+        eprintln!("skipped: the Nix at hand does not evaluate {variable}: {why}");
+        return None;
+    }
+    Some(path)
+}
+
+/// Evaluates to JSON.
+fn instantiate(expression: &str) -> Result<serde_json::Value, String> {
+    let mut command = Command::new("nix-instantiate");
+    command.env("NIX_CONFIG", nix_config()).args([
+        "--eval",
+        "--strict",
+        "--json",
+        "--read-write-mode",
+        "-E",
+        expression,
+    ]);
+    let output = command.output().map_err(|e| e.to_string())?;
+    let failed = || String::from_utf8_lossy(&output.stderr).into_owned();
+    // On an error Nix closes what it has begun to print: that parses, and is not the answer.
+    let value = output.status.success().then(|| serde_json::from_slice(&output.stdout).ok());
+    value.flatten().ok_or_else(failed)
+}
+
+fn workspace(nixpkgs: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("overlayctl.toml", &format!("nixpkgs = \"{}\"\noverlays = [\"overlay.nix\"]\n", nixpkgs.display()));
+    write("overlay.nix", OVERLAY);
+    write("fix.patch", PATCH);
+    dir
+}
+
+fn list(names: &str, each: impl Fn(&str) -> String) -> String {
+    names.split_whitespace().fold(String::new(), |mut out, name| {
+        let _ = write!(out, " ({})", each(name));
+        out
+    })
+}
+
+/// Returns what is wrong.
+fn check(nixpkgs: &Path, row: &Row) -> Vec<String> {
+    let dir = workspace(nixpkgs);
+    let run = |arguments: &[&str]| overlayctl(dir.path()).args(arguments).output().unwrap();
+    let overlay = || fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
+    let mut wrong = Vec::new();
+    let output = run(&["patch", row.attr, "fix.patch", "--json"]);
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return vec![said(&output)] };
+    if !output.status.success() {
+        return vec![said(&output)];
+    }
+    let text = said(&output);
+    for code in row.codes.split_whitespace().chain(row.apart.split_whitespace()).filter(|code| !text.contains(code)) {
+        wrong.push(format!("{code} is not said: {text}"));
+    }
+    let written = answer["attr"].as_str().unwrap_or_default().to_string();
+    let set = written.rsplit_once('.').map_or("null".to_string(), |(set, _)| set.to_string());
+    let of = |root: &str| if set == "null" { "{ }".to_string() } else { format!("{root}.{set}") };
+    let expression = format!(
+        "let set = overlays: import {} {{ config = {{ }}; system = \"x86_64-linux\"; inherit overlays; }}; \
+         plain = set [ ]; pkgs = set [ (import {}/overlay.nix) ]; \
+         is = p: baseNameOf (toString p) == \"0001-fix.patch\"; count = l: builtins.length (builtins.filter is l); in {{ \
+         found = [{} ]; apart = [{} ]; evaluates = [{} ]; same = [{} ]; \
+         lost = builtins.filter (n: !({} ? ${{n}})) (builtins.attrNames ({})); }}",
+        nixpkgs.display(),
+        dir.path().display(),
+        list(row.reached, |name| format!("count (pkgs.{name}.patches or [ ])")),
+        list(row.apart, |name| format!("count (pkgs.{name}.patches or [ ])")),
+        list(row.evaluates, |name| format!("plain.{name}.drvPath != \"\" && pkgs.{name}.drvPath != \"\"")),
+        list(row.siblings, |name| format!("pkgs.{name}.drvPath == plain.{name}.drvPath")),
+        of("pkgs"),
+        of("plain"),
+    );
+    let all = |value: &serde_json::Value, wanted: serde_json::Value| {
+        value.as_array().is_some_and(|list| list.iter().all(|one| *one == wanted))
+    };
+    match instantiate(&expression) {
+        Ok(value) => {
+            let right = all(&value["found"], 1.into())
+                && all(&value["apart"], 0.into())
+                && all(&value["evaluates"], true.into())
+                && all(&value["same"], true.into())
+                && all(&value["lost"], false.into());
+            if !right {
+                wrong.push(format!("{value}\n{}", overlay()));
+            }
+        }
+        Err(why) => wrong.push(format!("{why}\n{}", overlay())),
+    }
+    // Back under the name that was typed, then under the one that was written.
+    for name in [row.attr, &written] {
+        let output = run(&["unpatch", name]);
+        if !output.status.success() || overlay() != OVERLAY {
+            wrong.push(format!("unpatch {name}: {}{}", said(&output), overlay()));
+        }
+        if name == row.attr && *name != written && !run(&["patch", row.attr, "fix.patch"]).status.success() {
+            wrong.push("a second time it is refused".into());
+        } else if name == written {
+            break;
+        }
+    }
+    wrong
+}
+
+fn all(variable: &str, rows: &[Row]) {
+    let Some(nixpkgs) = nixpkgs(variable) else { return };
+    let only = std::env::var("OVERLAYCTL_ROWS").unwrap_or_default();
+    let next = AtomicUsize::new(0);
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let work = || {
+            let mut failures = Vec::new();
+            while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if only.is_empty() || only.split(',').any(|name| name == row.attr) {
+                    failures.extend(check(&nixpkgs, row).into_iter().map(|why| format!("{}: {why}", row.attr)));
+                }
+            }
+            failures
+        };
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{} wrong\n{}", failures.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn sets_of_today_keep_what_they_had() {
+    all("OVERLAYCTL_NIXPKGS", TODAY);
+}
+
+#[test]
+fn sets_of_19_09_keep_what_they_had() {
+    all("OVERLAYCTL_NIXPKGS_1909", OLD);
+}
+
+#[test]
+fn what_cannot_be_patched_is_refused_with_what_can() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let dir = workspace(&nixpkgs);
+    for (attr, code, instead) in REFUSED {
+        let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
+        let text = said(&output);
+        assert!(!output.status.success() && text.contains(code) && text.contains(instead), "{attr}: {text}");
+        assert_eq!(fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), OVERLAY, "{attr}");
+    }
+    for arguments in [&["explain", "nosuch-zlib"][..], &["impact", "zlibb", "--scopes", "--target", "curl"]] {
+        let output = overlayctl(dir.path()).args(arguments).output().unwrap();
+        let text = said(&output);
+        assert!(output.status.code() == Some(2) && text.contains("OV1011"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_package_for_boards_is_asked_for_on_one() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let dir = workspace(&nixpkgs);
+    let output = overlayctl(dir.path()).args(["patch", "linux_rpi4", "fix.patch"]).output().unwrap();
+    let text = said(&output);
+    assert!(output.status.success() && text.contains("OV1139") && text.contains("pkgsCross."), "{text}");
+    let overlay = dir.path().join("overlay.nix");
+    let expression = format!(
+        "let pkgs = (import {} {{ config = {{ }}; overlays = [ (import {}) ]; }}).pkgsCross.aarch64-multiplatform; in \
+         builtins.length (builtins.filter (p: p.name == \"0001-fix\") pkgs.linux_rpi4.kernelPatches)",
+        nixpkgs.display(),
+        overlay.display()
+    );
+    let kernel = instantiate(&expression);
+    let listed = fs::read_to_string(&overlay).unwrap();
+    assert!(listed.contains("kernelPatches"), "{listed}");
+    // Where the kernel does not show its list, that it evaluates is what can be said.
+    assert!(kernel.is_ok() || kernel.is_err_and(|why| why.contains("kernelPatches")), "{listed}");
+}
+
+/// A lock file in a patch: what is to be set beside it, said as Nix says it.
+#[test]
+fn what_is_said_of_a_lock_file_changes_the_dependencies() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    for (attr, lock, deps, beside) in [
+        ("gh", "go.sum", "goModules", "vendorHash = final.lib.fakeHash;"),
+        ("basedpyright", "package-lock.json", "npmDeps", "npmDeps = old.npmDeps.overrideAttrs"),
+        ("prettier", "yarn.lock", "offlineCache", "offlineCache = old.offlineCache.overrideAttrs (_:"),
+    ] {
+        let dir = workspace(&nixpkgs);
+        fs::write(dir.path().join("fix.patch"), PATCH.replace("/x\n", &format!("/{lock}\n"))).unwrap();
+        let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
+        let text = said(&output);
+        let advice = text.split_once("set `").and_then(|(_, rest)| rest.split_once('`')).map(|(advice, _)| advice);
+        let advice = advice.unwrap_or_else(|| panic!("{attr}: {text}")).replace("PATCH", "./fix.patch");
+        assert!(advice.contains(beside), "{attr}: {text}");
+        let overlay = dir.path().join("overlay.nix");
+        let written = fs::read_to_string(&overlay).unwrap();
+        let with = written.replacen("patches = (old.patches", &format!("{advice}\n patches = (old.patches"), 1);
+        assert_ne!(with, written, "{attr}: {written}");
+        fs::write(&overlay, with).unwrap();
+        let expression = format!(
+            "let set = overlays: import {} {{ config = {{ }}; inherit overlays; }}; plain = set [ ]; pkgs = set [ (import {}) ]; in \
+             [ (pkgs.{attr}.drvPath != plain.{attr}.drvPath) (pkgs.{attr}.{deps}.drvPath != plain.{attr}.{deps}.drvPath) \
+             (pkgs.{attr}.{deps}.outPath != plain.{attr}.{deps}.outPath) ]",
+            nixpkgs.display(),
+            overlay.display()
+        );
+        assert_eq!(instantiate(&expression), Ok(serde_json::json!([true, true, true])), "{attr}: {text}");
+    }
+}
