@@ -118,9 +118,8 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         &overlays,
         &series,
         &wanted,
-        options.overlay.as_ref(),
         how,
-        rewrite::Binding::Made,
+        rewrite::Binding::Made(options.overlay.as_ref()),
         ask,
     )?;
     plan.try_it(workspace, how)?;

@@ -81,10 +81,9 @@ pub fn header(
     if !edits.is_empty() {
         session::refuse_unfinished(workspace, &attr)?;
         let how = Asking { nixpkgs: None, offline };
-        let mut plan =
-            rewrite::plan(workspace, &overlays, &series, &wanted, None, how, rewrite::Binding::AsItIs, || {
-                Ok((Facts::default(), Vec::new()))
-            })?;
+        let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs, || {
+            Ok((Facts::default(), Vec::new()))
+        })?;
         plan.try_it(workspace, how)?;
         files = plan.batch.changes();
         if !dry_run {

@@ -134,9 +134,8 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         &overlays,
         &series,
         &wanted,
-        options.overlay.as_ref(),
         how,
-        rewrite::Binding::Made,
+        rewrite::Binding::Made(options.overlay.as_ref()),
         ask,
     )?;
     plan.try_it(workspace, how)?;

@@ -78,7 +78,7 @@ pub fn reorder(
     let series = overlays.queue(workspace, &attr)?;
     let wanted = wanted(&series, change)?;
     let how = Asking { nixpkgs: None, offline };
-    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, None, how, rewrite::Binding::AsItIs, || {
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs, || {
         Ok((Facts::default(), Vec::new()))
     })?;
     plan.try_it(workspace, how)?;

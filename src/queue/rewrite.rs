@@ -175,7 +175,6 @@ impl Together {
             &self.overlays,
             series,
             wanted,
-            None,
             Asking { offline: true, nixpkgs: None },
             Binding::AsItIs,
             nothing,
@@ -203,10 +202,10 @@ impl Together {
 }
 
 /// What happens to a queue that no overlay binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binding {
-    /// An overlay is made to bind it.
-    Made,
+#[derive(Debug, Clone, Copy)]
+pub enum Binding<'a> {
+    /// An overlay is made to bind it: the one that the user named, or the one that comes into question.
+    Made(Option<&'a Choice>),
     /// It stays so: only the bytes of its files may change.
     AsItIs,
 }
@@ -231,9 +230,8 @@ pub fn plan(
     overlays: &Overlays,
     series: &Series,
     wanted: &[Wanted],
-    choice: Option<&Choice>,
     how: Asking<'_>,
-    binding: Binding,
+    binding: Binding<'_>,
     facts: impl FnOnce() -> Result<(Facts, Vec<Warning>), Error>,
 ) -> Result<Rewrite, Error> {
     let paths = name(series, wanted);
@@ -259,10 +257,14 @@ pub fn plan(
         rewrite.batch.write(path, wanted.bytes.clone());
     }
     let old: Vec<PathBuf> = series.patches.iter().map(|e| e.path.clone()).collect();
-    if old == paths && (!series.bound.is_empty() || binding == Binding::AsItIs) {
+    let choice = match binding {
+        Binding::Made(choice) => Some(choice),
+        Binding::AsItIs => None,
+    };
+    if old == paths && (!series.bound.is_empty() || choice.is_none()) {
         return Ok(rewrite);
     }
-    if binding == Binding::AsItIs && series.bound.is_empty() {
+    if choice.is_none() && series.bound.is_empty() {
         let why = "no text was found that names its patches".to_string();
         return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place: Place::file(&series.dir) });
     }
@@ -306,7 +308,7 @@ pub fn plan(
                 trial.of(&change, warnings)
             };
             let asked: choose::Try<'_, Planned> = if trial.is_some() { Some(&mut try_it) } else { None };
-            let chosen = choose::choose(workspace, choice, &series.attr, &mut draft, asked)?;
+            let chosen = choose::choose(workspace, choice.flatten(), &series.attr, &mut draft, asked)?;
             rewrite.warnings.extend(chosen.warnings);
             rewrite.warnings.extend(chosen.plan.warnings);
             chosen.plan.changes
