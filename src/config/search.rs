@@ -287,9 +287,9 @@ pub fn path_literals(text: &str) -> Vec<&str> {
     out
 }
 
-/// Says whether a text holds `packageOverrides` or the head of a function of two plain arguments.
+/// Says whether a text holds `packageOverrides`, flake-parts' `overlayAttrs`, or the head of a function of two plain arguments.
 fn may_hold_overlay(text: &str) -> bool {
-    text.contains("packageOverrides") || has_two_arguments(text.as_bytes())
+    text.contains("packageOverrides") || text.contains("overlayAttrs") || has_two_arguments(text.as_bytes())
 }
 
 fn has_two_arguments(bytes: &[u8]) -> bool {

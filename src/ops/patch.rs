@@ -200,7 +200,15 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             let wanted: Vec<PathBuf> = draft.patches.iter().map(|patch| patch.path.clone()).collect();
             let attrs = std::slice::from_ref(&attr);
             trial.of(
-                &trial::Change { attrs, written: &written, removed: &[], wanted: &wanted, unwanted: &[], follows: &[] },
+                &trial::Change {
+                    attrs,
+                    written: &written,
+                    removed: &[],
+                    wanted: &wanted,
+                    unwanted: &[],
+                    follows: &[],
+                    reorders: false,
+                },
                 warnings,
             )
         }

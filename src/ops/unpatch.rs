@@ -207,7 +207,15 @@ fn try_it(
     };
     let written: Vec<(PathBuf, Vec<u8>)> =
         changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes())).collect();
-    let change = trial::Change { attrs, written: &written, removed, wanted: &[], unwanted: removed, follows: &[] };
+    let change = trial::Change {
+        attrs,
+        written: &written,
+        removed,
+        wanted: &[],
+        unwanted: removed,
+        follows: &[],
+        reorders: false,
+    };
     match trial.of(&change, warnings)? {
         trial::Outcome::Damage(why) => {
             Err(crate::queue::Error::Damage { attr: attr.clone(), why, place: place.clone() }.into())

@@ -62,6 +62,8 @@ struct Moves {
     follows: Vec<(PathBuf, PathBuf)>,
     /// Patches that are new.
     new: Vec<PathBuf>,
+    /// Whether those that stay stand in another order.
+    reorders: bool,
     place: Place,
 }
 
@@ -75,7 +77,10 @@ impl Moves {
             }
         }
         let place = series.bound.first().map_or_else(|| Place::file(&series.dir), |bound| bound.function.clone());
-        Moves { attr: series.attr.clone(), follows, new, place }
+        let stay =
+            series.patches.iter().map(|entry| &entry.path).filter(|path| follows.iter().any(|(from, _)| from == *path));
+        let reorders = !stay.eq(follows.iter().map(|(from, _)| from));
+        Moves { attr: series.attr.clone(), follows, new, reorders, place }
     }
 }
 
@@ -106,6 +111,7 @@ impl Rewrite {
                 wanted: &moves.new,
                 unwanted: &[],
                 follows: &moves.follows,
+                reorders: moves.reorders,
             };
             match trial.of(&change, &mut warnings)? {
                 trial::Outcome::Damage(why) => {
@@ -304,6 +310,7 @@ pub fn plan(
                     wanted: &paths,
                     unwanted: &[],
                     follows: &[],
+                    reorders: false,
                 };
                 trial.of(&change, warnings)
             };

@@ -32,6 +32,8 @@ pub struct Change<'a> {
     pub unwanted: &'a [PathBuf],
     /// Patches that get another file: in effect afterwards wherever they are now.
     pub follows: &'a [(PathBuf, PathBuf)],
+    /// Whether these stand in another order than now, which is the one that is wanted.
+    pub reorders: bool,
 }
 
 /// The workspace as it is, asked once and held against each trial.
@@ -233,6 +235,27 @@ impl<'w> Trial<'w> {
         !change.wanted.is_empty() && change.wanted.iter().all(|file| count(file, was) >= count(file, has))
     }
 
+    /// Says how the patches that get other files would not be where they are now: one lost, one where it was not before (out of its
+    /// condition, or in another set), or in an order that is neither the wanted one nor the one from before.
+    fn disordered(&self, copy: &Copy, was: &[String], is: &[String], change: &Change<'_>) -> Option<String> {
+        let place = |named: &String, file: &Path| self.count(copy, file, std::slice::from_ref(named)) > 0;
+        let before: Vec<usize> =
+            was.iter().filter_map(|named| change.follows.iter().position(|(old, _)| place(named, old))).collect();
+        let after: Vec<usize> =
+            is.iter().filter_map(|named| change.follows.iter().position(|(_, new)| place(named, new))).collect();
+        let name = |at: &usize| change.follows.get(*at).map(|(old, _)| old.display().to_string()).unwrap_or_default();
+        if let Some(lost) = before.iter().find(|at| !after.contains(at)) {
+            return Some(format!("would lose {}", name(lost)));
+        }
+        if let Some(gained) = after.iter().find(|at| !before.contains(at)) {
+            return Some(format!("would get {}, which it does not have now,", name(gained)));
+        }
+        let mut wanted = before.clone();
+        wanted.sort_unstable();
+        (after != before && after != wanted)
+            .then(|| "would have its patches in another order than the wanted one".into())
+    }
+
     /// Says what would stop working.
     fn damage(
         &self,
@@ -270,11 +293,12 @@ impl<'w> Trial<'w> {
                     return Some(format!("`{attr}` would not evaluate any more: {}", failure.message));
                 }
                 Ok(is) => {
-                    let lost_patch = change.follows.iter().find(|(old, new)| {
-                        self.count(copy, old, &was.patches) > 0 && self.count(copy, new, &is.patches) == 0
-                    });
-                    if let Some((old, _)) = lost_patch {
-                        return Some(format!("`{attr}` would lose {} in `{}`", old.display(), set.name));
+                    for (was, is) in [(Some(&was.patches), Some(&is.patches)), (was.build.as_ref(), is.build.as_ref())]
+                    {
+                        let (Some(was), Some(is)) = (was, is) else { continue };
+                        if let Some(what) = self.disordered(copy, was, is, change) {
+                            return Some(format!("`{attr}` {what} in `{}`", set.name));
+                        }
                     }
                     let lost: Vec<&String> = was.siblings.iter().filter(|name| !is.siblings.contains(name)).collect();
                     if let Some(name) = lost.first() {
