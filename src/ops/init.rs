@@ -120,7 +120,8 @@ fn workspace(dir: &Path) -> Result<Initialised, Error> {
         // A directory that is made first holds nothing, and a workspace further up has overlays of its own.
         let opened = dir.is_dir().then(|| Workspace::open(Some(dir))).transpose()?;
         let here = opened.filter(|opened| opened.root() == fs::tidy(dir) || opened.root() == dir);
-        let overlays_there = here.map(|opened| Overlays::read(&opened, None)).transpose()?.unwrap_or_default();
+        // One that is named and cannot be read is for the other commands to say: nothing of it is written here.
+        let overlays_there = here.and_then(|opened| Overlays::read(&opened, None).ok()).unwrap_or_default();
         let functions = Functions::of(&overlays_there);
         let found = functions.all();
         // Of several, one may be what another composes: which of them Nix is given is the user's to say.
