@@ -826,7 +826,7 @@ builtins.listToAttrs (map (n: nameValuePair n nurAttrs.${n}) (builtins.filter (n
     },
     Layout {
         name: "easyoverlay",
-        zlib: Taken::None,
+        zlib: Edits("flake.nix:8"),
         new: Told,
         files: &[(
             "flake.nix",
