@@ -57,7 +57,10 @@ impl Copy {
     fn of(workspace: &Workspace) -> Result<Copy, Error> {
         let dir = temporary()?;
         let is_flake = workspace.path("flake.nix").is_file();
-        let (root, below, files) = match git::working_tree(workspace.root())? {
+        // A workspace of which git knows nothing is in a folder that a repository around it ignores: it stands for itself.
+        let tree = git::working_tree(workspace.root())?
+            .filter(|tree| tree.known.iter().chain(&tree.new).any(|file| file.starts_with(&tree.below)));
+        let (root, below, files) = match tree {
             Some(tree) => {
                 let mut files = tree.known;
                 // A flake sees only what git knows.

@@ -99,6 +99,9 @@ impl<'w> Trial<'w> {
             Err(error) => return Ok(Outcome::Unknown(error.to_string())),
         };
         let sets::Sets { sets, targets, .. } = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?;
+        if sets.is_empty() && targets.is_empty() {
+            return Ok(Outcome::Unknown("a copy of the workspace names no package set".into()));
+        }
         let ask_before = || {
             let ask = || self.nix.effects(&questions(&self.sets, &self.attrs)).map_err(|error| error.to_string());
             self.before.get_or_init(ask)
