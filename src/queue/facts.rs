@@ -234,7 +234,7 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: None,
         });
     }
-    if how == Some(SetWay::Merge) && owner.is_none() {
+    if survey.owner.as_ref().map_or(survey.way, |owner| owner.way).is_some_and(|way| way.how == SetWay::Merge) {
         warnings.push(Warning {
             code: "OV1131",
             message: format!(

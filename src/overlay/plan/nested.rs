@@ -201,7 +201,8 @@ fn extend_value(
             // The base text is `prev.scope`; take what follows its last name.
             recipe.open.find(&format!(".{}", make::attr_name(&recipe.key))).map(|i| {
                 let after = i + 1 + make::attr_name(&recipe.key).len();
-                ("", &recipe.open[after..])
+                let named = format!("let {} = ", scopes::KEPT);
+                (if recipe.open.starts_with(&named) { &recipe.open[..named.len()] } else { "" }, &recipe.open[after..])
             })
         }) else {
             return;
