@@ -119,7 +119,7 @@ fn the_rules_of_package_sets_are_those_of_nixpkgs() {
         "pkgsCross.muslpi.pkgsMusl",
         "pkgsCross.avr.buildPackages",
     ];
-    for variable in CHECKOUTS {
+    for variable in CHECKOUTS.into_iter().chain(["OVERLAYCTL_NIXPKGS"]) {
         let set = |path: &str| if path.is_empty() { "pkgs".to_string() } else { format!("pkgs.{path}") };
         let facts: Vec<String> = paths
             .iter()

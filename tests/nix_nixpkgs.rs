@@ -1,4 +1,5 @@
-//! The nix room against a real nixpkgs 19.09, named by `OVERLAYCTL_NIXPKGS_1909`; skipped without it.
+//! The nix room against real nixpkgs: 19.09, named by `OVERLAYCTL_NIXPKGS_1909`, and today's, named by `OVERLAYCTL_NIXPKGS`
+//! (which needs Nix 2.26 or newer); skipped without.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests say what they expect and why they are skipped")]
 
@@ -8,8 +9,12 @@ use std::path::PathBuf;
 use overlayctl::nix::{Cross, Nix, NixpkgsRef, Overlay, PackageSet, Patches, Root, Settings, Side};
 
 fn nixpkgs() -> Option<(Nix, PathBuf)> {
-    let Some(path) = std::env::var_os("OVERLAYCTL_NIXPKGS_1909").map(PathBuf::from) else {
-        eprintln!("skipped: OVERLAYCTL_NIXPKGS_1909 names no checkout");
+    named("OVERLAYCTL_NIXPKGS_1909")
+}
+
+fn named(variable: &str) -> Option<(Nix, PathBuf)> {
+    let Some(path) = std::env::var_os(variable).map(PathBuf::from) else {
+        eprintln!("skipped: {variable} names no checkout");
         return None;
     };
     let settings = Settings {
@@ -72,6 +77,25 @@ fn facts_of_real_packages() {
     assert_eq!(facts("binutils").has_src, Some(false));
     let typo = facts("opensll");
     assert!(!typo.exists && typo.near.iter().any(|n| n.starts_with("openssl")), "{:?}", typo.near);
+}
+
+/// What is asked of a package before a patch, where the name that is typed is not the one that an overlay has to bind.
+#[test]
+fn the_owner_of_a_package_is_the_same_derivation_by_whatever_name() {
+    let Some((nix, nixpkgs)) = named("OVERLAYCTL_NIXPKGS") else { return };
+    let root = Root::Packages(Box::new(PackageSet::new(NixpkgsRef::Path(nixpkgs))));
+    if let Err(why) = nix.package_facts(&root, &["zlib".to_string()]) {
+        eprintln!("skipped: the Nix at hand does not evaluate OVERLAYCTL_NIXPKGS: {why}");
+        return;
+    }
+    for (typed, owner) in
+        [("curl", None), ("libjpeg", Some("libjpeg_turbo")), ("xorg.libX11", Some("libx11")), ("qt6.qtbase", None)]
+    {
+        let path: Vec<String> = typed.split('.').map(String::from).collect();
+        let survey = nix.survey(&root, &path, &[]).unwrap();
+        let found = survey.owner.map(|owner| owner.path.join(".")).filter(|found| found != typed);
+        assert_eq!(found.as_deref(), owner, "{typed}");
+    }
 }
 
 /// A patched zlib does not reach ripgrep where only the target stage sees the overlay (`crossOverlays`).

@@ -82,13 +82,12 @@ const TODAY: &[Row] = &[
 const OLD: &[Row] = &[
     row("zlib", "zlib", "curl", ""),
     row("python37Packages.six", "python37Packages.six python3Packages.six python3.pkgs.six", "python3Packages.requests", "python27Packages.six"),
-    row("perlPackages.DBI", "perlPackages.DBI", "ikiwiki perlPackages.DBDSQLite", "perlPackages.TextFormat"),
-    row("qt5.qtbase", "qt5.qtbase libsForQt5.qtbase", "qt5.qtsvg", "qt4"),
+    Row { codes: "OV1131", ..row("perlPackages.DBI", "perlPackages.DBI perl528Packages.DBI", "perlPackages.DBDSQLite", "perlPackages.TextFormat") },
+    row("qt5.qtbase", "qt5.qtbase qt512.qtbase", "qt5.qtsvg", "qt4"),
     row("xorg.libX11", "xorg.libX11", "xorg.libXext", "xorg.libXau"),
     row("linux_latest", "linux_latest linuxPackages_latest.kernel", "linuxPackages_latest.perf", "linux"),
     row("gst_all_1.gstreamer", "gst_all_1.gstreamer", "gst_all_1.gst-plugins-good", "glib"),
     row("llvm", "llvm llvmPackages.llvm", "clang", "musl"),
-    row("haskellPackages.lens", "haskellPackages.lens", "haskellPackages.aeson", "haskellPackages.text"),
     row("ocamlPackages.yojson", "ocamlPackages.yojson", "ocamlPackages.merlin", "ocamlPackages.dune"),
     row("libjpeg", "libjpeg libjpeg_turbo", "libtiff", "libpng"),
 ];
@@ -152,9 +151,10 @@ fn list(names: &str, each: impl Fn(&str) -> String) -> String {
     })
 }
 
-/// Returns what is wrong.
-fn check(nixpkgs: &Path, row: &Row) -> Vec<String> {
+/// Returns what is wrong where the overlay is `before` now.
+fn check(nixpkgs: &Path, row: &Row, before: &str) -> Vec<String> {
     let dir = workspace(nixpkgs);
+    fs::write(dir.path().join("overlay.nix"), before).unwrap();
     let run = |arguments: &[&str]| overlayctl(dir.path()).args(arguments).output().unwrap();
     let overlay = || fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
     let mut wrong = Vec::new();
@@ -204,7 +204,7 @@ fn check(nixpkgs: &Path, row: &Row) -> Vec<String> {
     // Back under the name that was typed, then under the one that was written.
     for name in [row.attr, &written] {
         let output = run(&["unpatch", name]);
-        if !output.status.success() || overlay() != OVERLAY {
+        if !output.status.success() || overlay() != before {
             wrong.push(format!("unpatch {name}: {}{}", said(&output), overlay()));
         }
         if name == row.attr && *name != written && !run(&["patch", row.attr, "fix.patch"]).status.success() {
@@ -225,7 +225,8 @@ fn all(variable: &str, rows: &[Row]) {
             let mut failures = Vec::new();
             while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if only.is_empty() || only.split(',').any(|name| name == row.attr) {
-                    failures.extend(check(&nixpkgs, row).into_iter().map(|why| format!("{}: {why}", row.attr)));
+                    failures
+                        .extend(check(&nixpkgs, row, OVERLAY).into_iter().map(|why| format!("{}: {why}", row.attr)));
                 }
             }
             failures
@@ -244,6 +245,25 @@ fn sets_of_today_keep_what_they_had() {
 #[test]
 fn sets_of_19_09_keep_what_they_had() {
     all("OVERLAYCTL_NIXPKGS_1909", OLD);
+}
+
+/// What the overlay does already is gone along with where it has an effect, and only there.
+#[test]
+fn overlays_that_bind_the_set_already_are_gone_along_with() {
+    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let six =
+        row("python3Packages.six", "python3Packages.six python312Packages.six", "python3Packages.python-dateutil", "");
+    let qtbase = row("qt6.qtbase", "qt6.qtbase kdePackages.qtbase", "kdePackages.kate python3Packages.pyside6", "");
+    let scope = "pf: pp: { idna = pp.idna.overridePythonAttrs (o: { doCheck = false; }); }";
+    for (row, overlay) in [
+        (&six, format!("final: prev: {{ python3 = prev.python3.override {{ packageOverrides = {scope}; }}; }}\n")),
+        (&six, format!("final: prev: {{ python313 = prev.python313.override {{ packageOverrides = {scope}; }}; }}\n")),
+        (&qtbase, "final: prev: { qt6 = prev.lib.id prev.qt6; }\n".to_string()),
+        (&qtbase, "final: prev: builtins.foldl' (a: b: a // b) { } [ { mine = 1; } ]\n".to_string()),
+    ] {
+        let wrong = check(&nixpkgs, row, &overlay);
+        assert!(wrong.is_empty(), "{overlay}{}", wrong.join("\n"));
+    }
 }
 
 #[test]

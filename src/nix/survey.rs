@@ -148,14 +148,13 @@ impl Nix {
                 if asking
                     .holds(&format!("root.{0} ? python && root.{0}.python ? pkgs", attr_path_text(&path[..1])))? =>
             {
-                let own = asking.interpreters(set)?;
-                let extended = asking.holds("root ? pythonPackagesExtensions")?;
-                let how = if extended { SetWay::PythonExtensions } else { SetWay::PythonPackageOverrides };
-                survey.way = (extended || !own.is_empty()).then_some(Way { how, kept: Kept::All });
-                if extended {
-                    survey.interpreter = asking.reaching(&own, set, package)?;
+                if asking.holds("root ? pythonPackagesExtensions")? {
+                    survey.way = Some(Way { how: SetWay::PythonExtensions, kept: Kept::All });
                     survey.widened = asking.other_pythons(set, package)?;
                 } else {
+                    let own = asking.interpreters(set)?;
+                    survey.way =
+                        (!own.is_empty()).then_some(Way { how: SetWay::PythonPackageOverrides, kept: Kept::All });
                     survey.interpreter = own.first().cloned();
                     let names = own.into_iter().map(|name| Name { path: vec![name], way: None }).collect();
                     survey.owned(asking.owner(names, true)?);

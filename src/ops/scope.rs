@@ -64,8 +64,8 @@ pub struct TargetCost {
 /// Evaluates the targets as they are and with a change of `attr` in both scopes.
 ///
 /// # Errors
-/// `NoSuchAttribute` for a name that no set has; [`Error::Eval`] when no target evaluates on all three sides; for a package in a scope of its own those of asking about it
-/// and of editing; and those of the workspace and of Nix.
+/// `NoSuchAttribute` for a name that no set has; [`Error::Eval`] when no target evaluates on all three sides; for a package in
+/// a scope of its own those of asking about it and of editing; and those of the workspace and of Nix.
 pub fn costs(
     workspace: &Workspace,
     attr: &str,

@@ -44,7 +44,12 @@ fn patched_body(body: Body, text: &str) -> Vec<Patched> {
         if key != scope && !body.find(&scope).is_empty() {
             continue;
         }
-        for site in scopes::sites(body, &scope, &Facts::default(), text) {
+        // What another key says of the same scope is reported with that one.
+        let sites = match key == scope {
+            true => scopes::sites(body, &scope, &Facts::default(), text),
+            false => scopes::sites_at(body, &key, text),
+        };
+        for site in sites {
             for mut inner in of_site(&site, text) {
                 if let Some(attr) =
                     AttrPath::from_names(std::iter::once(scope.clone()).chain(inner.attr.names().iter().cloned()))

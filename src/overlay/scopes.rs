@@ -169,7 +169,8 @@ pub(super) fn recipe_on(
                 ),
                 close: "); })".into(),
                 inner_prev: "pyPrev".into(),
-                also: Some((scope.to_string(), format!("{}.pkgs", make::select(first, &interpreter)))),
+                // Over what is there: `recurseForDerivations` stands beside the packages.
+                also: Some((scope.to_string(), format!("{base} // {}.pkgs", make::select(first, &interpreter)))),
                 key: interpreter,
             }
         }
@@ -210,15 +211,21 @@ pub(super) fn sites(body: &Body, scope: &str, facts: &Facts, text: &str) -> Vec<
     let mut out = Vec::new();
     let mut keys = keys_of(scope, facts);
     if facts.scope == Some(ScopeMethod::PythonExtensions) && body.find(scope).is_empty() {
-        // Of the interpreters only that whose packages the scope holds, as Nix says: the name may suggest another.
-        let effective = |key: &String| key == "pythonPackagesExtensions" || facts.interpreter.as_ref() == Some(key);
-        keys.retain(effective);
+        // One interpreter's `packageOverrides` would reach its own set, which this one need not be.
+        keys.retain(|key| key == "pythonPackagesExtensions");
     }
     for key in keys {
-        for found in body.find(&key).into_iter().rev() {
-            if let Definition::Value(_, value) = &found.definition {
-                out.extend(sites_in(value, text));
-            }
+        out.extend(sites_at(body, &key, text));
+    }
+    out
+}
+
+/// Returns the places below one key where packages of a scope are bound, the last one first.
+pub(super) fn sites_at(body: &Body, key: &str, text: &str) -> Vec<Site> {
+    let mut out = Vec::new();
+    for found in body.find(key).into_iter().rev() {
+        if let Definition::Value(_, value) = &found.definition {
+            out.extend(sites_in(value, text));
         }
     }
     out

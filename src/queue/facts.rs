@@ -93,7 +93,11 @@ pub(crate) fn survey(
                 set.overlays.push(Overlay::File(targets::absolute(&file)?));
             }
             match nix.survey(&Root::Packages(Box::new(set)), attr.names(), &shipped) {
-                Ok(survey) if survey.facts.exists && survey.removed.is_none() => judge(attr, survey),
+                Ok(mut survey) if survey.facts.exists && survey.removed.is_none() => {
+                    // What it is made from in the overlay keeps its own name and goes on without the patch.
+                    (survey.owner, survey.also, survey.apart) = (None, Vec::new(), Vec::new());
+                    judge(attr, survey)
+                }
                 Ok(_) => Ok(Known::default()),
                 Err(error) => Ok(not_asked(error.to_string())),
             }
@@ -234,7 +238,7 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: None,
         });
     }
-    if how == Some(SetWay::Merge) && owner.is_none() {
+    if survey.owner.as_ref().map_or(survey.way, |owner| owner.way).is_some_and(|way| way.how == SetWay::Merge) {
         warnings.push(Warning {
             code: "OV1131",
             message: format!(
@@ -365,6 +369,11 @@ pub(crate) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[Stri
             hint: Some(match vendored {
                 _ if written.is_some() => {
                     format!("`overlayctl build {attr}` stops at the false hash and says the right one")
+                }
+                None if lock.ends_with("Cargo.lock") => {
+                    "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
+                         is called, or override `cargoDeps` as well"
+                        .into()
                 }
                 None => "give the patch and a new hash to the derivation that holds the dependencies; with Nix asked (no --offline) \
                          what to override is found out"

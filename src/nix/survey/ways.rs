@@ -126,25 +126,6 @@ impl Asking<'_> {
         })
     }
 
-    /// Returns the first of the interpreters whose `packageOverrides` reach `package` of `set`.
-    pub(super) fn reaching(
-        &mut self,
-        interpreters: &[String],
-        set: &str,
-        package: &str,
-    ) -> Result<Option<String>, Error> {
-        let [set, package] = [set, package].map(|name| attr_path_text(&[name.to_string()]));
-        let found = self.those(interpreters, |name| {
-            let name = attr_path_text(std::slice::from_ref(name));
-            format!(
-                "let q = root.extend (_: prev: {{ {name} = prev.{name}.override (old: {{ packageOverrides = \
-                 root.lib.composeExtensions (old.packageOverrides or (_: _: {{ }})) (_: p: {{ {package} = \
-                 p.{package}.overrideAttrs (_: {{ overlayctlProbe = 1; }}); }}); }}); }}); in q.{set}.{package} ? overlayctlProbe"
-            )
-        })?;
-        Ok(found.into_iter().next())
-    }
-
     /// Returns the other sets of Python packages, each by the name of its version, that hold `package`.
     pub(super) fn other_pythons(&mut self, set: &str, package: &str) -> Result<Vec<String>, Error> {
         let versioned = |name: &String| {

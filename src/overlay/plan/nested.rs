@@ -152,7 +152,7 @@ fn extend_value(
     let (open, close) = if recipe.key == "pythonPackagesExtensions" {
         let bare = operand_like(value, BinOpKind::Concat);
         let (open, close) = if bare { ("", "") } else { ("(", ")") };
-        (open, format!("{close} ++ [ (_pyFinal: pyPrev: {set}) ]"))
+        (open.to_string(), format!("{close} ++ [ (_pyFinal: pyPrev: {set}) ]"))
     } else {
         // The value stands where the recipe has `prev.scope`: what follows the last name of that follows it.
         let key = format!(".{}", make::attr_name(&recipe.key));
@@ -161,7 +161,10 @@ fn extend_value(
         if rest.trim_start().starts_with("//") {
             return;
         }
-        ("(", format!("){rest}{set}{}", recipe.close))
+        // The name under which the set as it was is kept stands before it.
+        let named = format!("let {} = ", crate::overlay::scopes::KEPT);
+        let kept = if recipe.open.starts_with(&named) { named.as_str() } else { "" };
+        (format!("{kept}("), format!("){rest}{set}{}", recipe.close))
     };
     let mut edits = TextEdits::new();
     if edits.insert(place.start, open).and_then(|()| edits.insert(place.end, close)).is_ok() {

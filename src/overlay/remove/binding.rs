@@ -221,12 +221,20 @@ fn scope_binding(inner: &ast::AttrSet, function: &Function, text: &str) -> Optio
         return None;
     }
     let mut entries = vec![entry.clone()];
-    // `python3Packages = final.python3.pkgs;` goes with `python3 = ...`.
+    // `python3Packages = prev.python3Packages // final.python3.pkgs;` goes with `python3 = ...`; so does that without `//`.
+    let merged = |value: Expr| match value {
+        Expr::BinOp(merge) if merge.operator() == Some(BinOpKind::Update) => merge.rhs(),
+        value => Some(value),
+    };
     if let Some(set) = entry.syntax().parent().and_then(ast::AttrSet::cast) {
         entries.extend(set.attrpath_values().filter(|other| {
             other.syntax() != entry.syntax()
                 && span(other).start > span(&entry).end
-                && other.value().and_then(|v| dotted(&v)).is_some_and(|d| d.len() == 3 && d[1] == key && d[2] == "pkgs")
+                && other
+                    .value()
+                    .and_then(merged)
+                    .and_then(|v| dotted(&v))
+                    .is_some_and(|d| d.len() == 3 && d[1] == key && d[2] == "pkgs")
                 && other.attrpath().is_some_and(|p| p.syntax().text() == format!("{key}Packages").as_str())
         }));
     }
