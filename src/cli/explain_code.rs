@@ -22,7 +22,7 @@ fn tables() -> [&'static [Explanation]; 12] {
         cross::EXPLANATIONS,
         syntax::EXPLANATIONS,
         ops::EXPLANATIONS,
-        queue::error::EXPLANATIONS,
+        queue::EXPLANATIONS,
     ]
 }
 

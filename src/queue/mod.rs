@@ -8,8 +8,10 @@ pub mod copy;
 mod create;
 pub mod discover;
 pub mod error;
+mod explanations;
 pub mod facts;
 pub mod fetch;
+mod follow;
 pub mod model;
 pub mod rewrite;
 pub mod series;
@@ -23,6 +25,7 @@ pub(crate) mod witness;
 
 pub(crate) use create::create;
 pub use error::Error;
+pub use explanations::EXPLANATIONS;
 pub(crate) use steps::Steps;
 
 use std::path::{Path, PathBuf};
