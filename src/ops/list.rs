@@ -1,6 +1,6 @@
 //! `list`: what is patched, where, by which patches, and where they are in effect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -66,6 +66,18 @@ pub struct Patch {
     pub reach: Reach,
 }
 
+impl Patch {
+    /// Returns the name of a file of the package's own queue, the path of another one, else what the overlay writes.
+    fn short_name(&self, attr: &AttrPath) -> String {
+        let Some(path) = &self.path else { return self.element.clone() };
+        let own = path.parent().and_then(Path::file_name).and_then(|dir| dir.to_str()).and_then(queue::attr_of_dir);
+        match path.file_name() {
+            Some(name) if own.as_ref() == Some(attr) => name.to_string_lossy().into_owned(),
+            _ => path.display().to_string(),
+        }
+    }
+}
+
 /// Lists what is patched.
 ///
 /// # Errors
@@ -120,31 +132,29 @@ fn effect(reach: &Reach) -> Text {
 impl Outcome for Listed {
     const SCHEMA: &'static str = "overlayctl.list/2";
 
-    fn document(&self, _verbose: bool) -> Document {
+    fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {
             document.line("nothing is patched");
         } else {
-            let header = ["package", "patch", "subject", "overlay", "in effect"];
-            let mut table = Table { header: header.map(String::from).to_vec(), rows: Vec::new() };
+            let mut header = vec!["package", "patch", "in effect", "overlay"];
+            header.extend(verbose.then_some("subject"));
+            let header = header.into_iter().map(String::from).collect();
+            let mut table = Table { header, rows: Vec::new() };
             for package in &self.packages {
                 for (i, patch) in package.patches.iter().enumerate() {
                     let name = if i == 0 { package.attr.to_string() } else { String::new() };
-                    let file =
-                        patch.path.as_ref().map_or_else(|| patch.element.clone(), |path| path.display().to_string());
-                    let mut subject = patch.subject.clone().unwrap_or_default();
-                    if patch.conditional {
-                        subject.push_str(" (under a condition)");
-                    }
                     let role = if patch.path.is_some() { Role::Plain } else { Role::Warn };
+                    let file = Text::new().with(role, patch.short_name(&package.attr));
                     let place = patch.place.as_ref().map_or("place unknown".to_string(), ToString::to_string);
-                    table.rows.push(vec![
+                    let mut row = vec![
                         Text::new().with(Role::Name, name),
-                        Text::new().with(role, file),
-                        subject.into(),
-                        place.into(),
+                        if patch.conditional { file.with(Role::Dim, " (under a condition)") } else { file },
                         effect(&patch.reach),
-                    ]);
+                        place.into(),
+                    ];
+                    row.extend(verbose.then(|| patch.subject.clone().unwrap_or_default().into()));
+                    table.rows.push(row);
                 }
             }
             document.push(Block::Table(table));
@@ -152,8 +162,7 @@ impl Outcome for Listed {
                 for patch in package.patches.iter().filter(|patch| self.asked || patch.reach.in_effect == InEffect::No)
                 {
                     let Some(why) = &patch.reach.why else { continue };
-                    let name =
-                        patch.path.as_ref().map_or_else(|| patch.element.clone(), |path| path.display().to_string());
+                    let name = patch.short_name(&package.attr);
                     document
                         .line(Text::new().with(Role::Name, package.attr.to_string()).plain(format!(": {name}: {why}")));
                 }
