@@ -251,7 +251,8 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         batch.write(path, bytes);
     }
     for change in &changes {
-        batch.write(&change.path, change.new.as_bytes());
+        let is_new = created.as_ref().is_some_and(|created| created.file.path() == change.path);
+        batch.replace(&change.path, (!is_new).then_some(change.old.as_bytes()), change.new.as_bytes());
     }
     let files: Vec<PathBuf> = batch.changes();
     let unchanged = files.is_empty();

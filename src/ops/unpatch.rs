@@ -129,7 +129,7 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     let changes = steps.changes();
     let mut batch = Batch::new(workspace.root());
     for change in &changes {
-        batch.write(&change.path, change.new.as_bytes());
+        batch.replace(&change.path, Some(change.old.as_bytes()), change.new.as_bytes());
     }
     let mut removed = Vec::new();
     if !options.keep_file {

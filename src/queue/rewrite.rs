@@ -254,6 +254,8 @@ pub fn plan(
         emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
     };
     for entry in &series.patches {
+        // What was edited since it was read is not written over.
+        rewrite.batch.expect(&entry.path, Some(&entry.bytes));
         // A file that stands elsewhere is the user's: it is only no longer named.
         if !paths.contains(&entry.path) && entry.path.starts_with(&series.dir) {
             rewrite.batch.remove(&entry.path);
@@ -324,7 +326,7 @@ pub fn plan(
         _ => follow(workspace, overlays, series, wanted, how, &paths)?,
     };
     for change in &changes {
-        rewrite.batch.write(&change.path, change.new.as_bytes());
+        rewrite.batch.replace(&change.path, Some(change.old.as_bytes()), change.new.as_bytes());
     }
     rewrite.diff = diff(&changes);
     rewrite.changes = changes;
@@ -443,5 +445,30 @@ mod tests {
         assert_eq!(names(&swapped), ["q/0001-c.patch", "q/0002-a.patch"]);
         let other = [wanted(Some("x/mine.patch"), "m"), wanted(Some("q/0001-a.patch"), "a"), wanted(None, "b")];
         assert_eq!(names(&other), ["x/mine.patch", "q/0001-a.patch", "q/0002-b.patch"]);
+    }
+
+    #[test]
+    fn what_was_edited_since_it_was_read_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let overlay = "final: prev: { a = prev.a.overrideAttrs (o: { patches = [ ./patches/a/0001-x.patch ]; }); }";
+        let patch = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n";
+        for edited in ["overlay.nix", "patches/a/0001-x.patch"] {
+            fs::write(&at("overlay.nix"), overlay.as_bytes()).unwrap();
+            fs::write(&at("patches/a/0001-x.patch"), patch.as_bytes()).unwrap();
+            let workspace = Workspace::open(Some(dir.path())).unwrap();
+            let overlays = Overlays::read(&workspace, None).unwrap();
+            let series = overlays.queue(&workspace, &AttrPath::single("a")).unwrap();
+            let renamed = vec![Wanted { rename: true, subject: "y".into(), ..keep(&series).remove(0) }];
+            let how = Asking { nixpkgs: None, offline: true };
+            let nothing = || Ok((Facts::default(), Vec::new()));
+            let plan = plan(&workspace, &overlays, &series, &renamed, how, Binding::AsItIs, nothing).unwrap();
+            let text = fs::read_text(&at(edited)).unwrap() + "# by hand\n";
+            fs::write(&at(edited), text.as_bytes()).unwrap();
+            let refused = plan.commit(&workspace).unwrap_err();
+            assert_eq!(crate::base::diagnostic::Coded::code(&refused), "OV0006", "{refused}");
+            assert_eq!(fs::read_text(&at(edited)).unwrap(), text);
+            assert!(at("patches/a/0001-x.patch").is_file() && !at("patches/a/0001-y.patch").exists());
+        }
     }
 }
