@@ -2,6 +2,7 @@
 
 pub mod aliases;
 pub mod applying;
+mod asked;
 pub mod choose;
 pub mod commits;
 pub mod copy;

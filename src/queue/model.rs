@@ -5,19 +5,16 @@
 //! is not asked, or does not evaluate, the answers are those of the text and say so. Must not change anything.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::Error;
 use super::discover::{Found, Overlays, Standing, on_disk};
-use super::sets::{self, Kind, Set};
-use super::{Error, witness};
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::nix::{Effect, EffectQuestion, Has, Nix};
 use crate::overlay::{AttrPath, Element};
-use crate::targets::engine;
 
 /// Whether a patch is in effect anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -124,7 +121,7 @@ pub struct Model {
     /// What the user should know.
     pub warnings: Vec<Warning>,
     /// Whether there is an overlay at all.
-    overlays: bool,
+    pub(super) overlays: bool,
 }
 
 /// How the model is read.
@@ -174,306 +171,18 @@ impl Model {
         model
     }
 
-    fn package(&mut self, attr: &AttrPath) -> &mut PatchedPackage {
+    pub(super) fn package(&mut self, attr: &AttrPath) -> &mut PatchedPackage {
         let at = self.packages.iter().position(|package| package.attr == *attr).unwrap_or_else(|| {
             self.packages.push(PatchedPackage { attr: attr.clone(), patches: Vec::new() });
             self.packages.len() - 1
         });
+        // In bounds: found or pushed just now.
         &mut self.packages[at]
     }
 
     /// Returns the package, when the workspace patches it.
     pub fn find(&self, attr: &AttrPath) -> Option<&PatchedPackage> {
         self.packages.iter().find(|package| package.attr == *attr)
-    }
-
-    /// Asks Nix in which sets and targets each patch is in effect.
-    fn ask(&mut self, workspace: &Workspace, nixpkgs: Option<&str>) -> Result<bool, Error> {
-        // Nothing that could be in effect: no evaluator is started to hear that.
-        if !self.overlays {
-            return Ok(true);
-        }
-        let nix = engine::nix_for_questions(workspace)?;
-        let sets = sets::of(workspace, &nix, nixpkgs)?;
-        if sets.sets.is_empty() && sets.targets.is_empty() {
-            let none = "the workspace names no nixpkgs, and there is none in NIX_PATH";
-            self.warnings.push(not_asked(sets.failure.as_deref().unwrap_or(none), None));
-            return Ok(false);
-        }
-        if let Some(why) = &sets.failure {
-            self.warnings.push(Warning {
-                code: "OV1006",
-                message: format!("the flake does not evaluate, so it is not known what it applies: {why}"),
-                place: None,
-                hint: None,
-            });
-        }
-        self.own_code = !sets.targets.is_empty() || sets.sets.iter().any(|set| set.kind == Kind::Own);
-        let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
-        let questions: Vec<EffectQuestion> = sets.sets.iter().map(|set| question(set, &attrs)).collect();
-        let effects = nix.effects(&questions)?;
-        let witnessed = witness::in_targets(&nix, &sets.targets, self.patches())?;
-        let root = workspace.root().canonicalize().unwrap_or_default();
-        for package in &mut self.packages {
-            let names = package.attr.names().to_vec();
-            let has: Vec<(&Set, Option<&Has>, Option<String>)> = sets
-                .sets
-                .iter()
-                .zip(&effects)
-                .map(|(set, effect)| (set, has(effect, &names), failure(effect, &names)))
-                .collect();
-            let in_effect: Vec<bool> = package
-                .patches
-                .iter()
-                .map(|patch| has.iter().any(|(_, has, _)| has.is_some_and(|has| names_it(has, patch, &root))))
-                .collect();
-            for (i, patch) in package.patches.to_vec().iter().enumerate() {
-                let mut reach = reach(&has, patch, &root);
-                let targets = patch.real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
-                reach.sets.extend(targets);
-                if !reach.sets.is_empty() && reach.in_effect != InEffect::Exported {
-                    reach.in_effect = InEffect::Yes;
-                    reach.why = None;
-                }
-                if reach.in_effect == InEffect::No {
-                    reach.why = Some(why(&package.attr, package, i, &in_effect, &has));
-                }
-                if let Some(patch) = package.patches.get_mut(i) {
-                    patch.reach = reach;
-                }
-            }
-        }
-        self.add_unplaced(workspace, &nix, &sets.sets, &effects, &root)?;
-        Ok(true)
-    }
-
-    fn patches(&self) -> impl Iterator<Item = &Path> {
-        self.packages.iter().flat_map(|package| &package.patches).filter_map(|patch| patch.real.as_deref())
-    }
-
-    /// Adds the patches that Nix has and no text was found to name: they come from something computed. What the package has without
-    /// the overlays too is the package set's own.
-    fn add_unplaced(
-        &mut self,
-        workspace: &Workspace,
-        nix: &Nix,
-        sets: &[Set],
-        effects: &[Effect],
-        root: &Path,
-    ) -> Result<(), Error> {
-        let mut found: Vec<(usize, AttrPath, &str, PathBuf)> = Vec::new();
-        for (at, effect) in effects.iter().enumerate() {
-            for (names, answer) in &effect.packages {
-                let (Ok(has), Some(attr)) = (answer, AttrPath::from_names(names.iter().cloned())) else { continue };
-                for named in has.patches.iter().chain(has.build.iter().flatten()) {
-                    let Some(real) = own_file(named, root) else { continue };
-                    let known = self
-                        .find(&attr)
-                        .is_some_and(|package| package.patches.iter().any(|patch| patch.real.as_ref() == Some(&real)));
-                    if !known && !found.iter().any(|(i, a, _, file)| *i == at && *a == attr && *file == real) {
-                        found.push((at, attr.clone(), named, real));
-                    }
-                }
-            }
-        }
-        if found.is_empty() {
-            return Ok(());
-        }
-        let plain_of = |set: &Set| set.plain.clone().or_else(|| sets.iter().find_map(|set| set.plain.clone()));
-        let attrs: Vec<Vec<String>> = found.iter().map(|(_, attr, _, _)| attr.names().to_vec()).collect();
-        let mut plain: Vec<Option<Effect>> = vec![None; sets.len()];
-        for (at, set) in sets.iter().enumerate().filter(|(at, _)| found.iter().any(|(i, ..)| i == at)) {
-            let Some(root) = plain_of(set) else { continue };
-            let (attrs, targets) = (attrs.clone(), Vec::new());
-            let question = EffectQuestion { root, plain: None, attrs, targets, bound: false };
-            if let (Some(slot), Some(effect)) = (plain.get_mut(at), nix.effects(&[question])?.pop()) {
-                *slot = Some(effect);
-            }
-        }
-        for (at, attr, named, real) in found {
-            let (Some(set), own) = (sets.get(at), plain.get(at).and_then(Option::as_ref)) else { continue };
-            let is_own = own
-                .and_then(|effect| has(effect, attr.names()))
-                .is_some_and(|has| has.patches.iter().any(|named| is_file(named, &real, root)));
-            if is_own {
-                continue;
-            }
-            let package = self.package(&attr);
-            match package.patches.iter_mut().find(|patch| patch.real.as_ref() == Some(&real)) {
-                Some(patch) if set.kind != Kind::Exported => patch.reach.sets.push(set.name.clone()),
-                Some(_) => {}
-                None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
-            }
-            self.unused.retain(|unused| !unused.canonicalize().is_ok_and(|unused| unused == real));
-        }
-        self.packages.retain(|package| !package.patches.is_empty());
-        Ok(())
-    }
-}
-
-/// Makes the question about some packages of a set.
-pub(super) fn question(set: &Set, attrs: &[Vec<String>]) -> EffectQuestion {
-    EffectQuestion {
-        root: set.root.clone(),
-        plain: set.plain.clone(),
-        attrs: attrs.to_vec(),
-        targets: Vec::new(),
-        bound: true,
-    }
-}
-
-fn has<'e>(effect: &'e Effect, names: &[String]) -> Option<&'e Has> {
-    let (_, answer) = effect.packages.iter().find(|(attr, _)| attr == names)?;
-    answer.as_ref().ok()
-}
-
-fn failure(effect: &Effect, names: &[String]) -> Option<String> {
-    let of_set = effect.failure.as_ref().map(|failure| failure.message.clone());
-    let (_, answer) = match effect.packages.iter().find(|(attr, _)| attr == names) {
-        Some(found) => found,
-        None => return of_set,
-    };
-    answer.as_ref().err().map(|failure| failure.message.clone()).or(of_set)
-}
-
-/// Says where a patch is in effect, of the package sets that were asked.
-fn reach(has: &[(&Set, Option<&Has>, Option<String>)], patch: &Patch, root: &Path) -> Reach {
-    let mut reach = Reach { in_effect: InEffect::No, sets: Vec::new(), stages: None, why: None };
-    let mut stages = BTreeSet::new();
-    let mut exported = Vec::new();
-    for (set, has, _) in has {
-        let Some(has) = has else { continue };
-        let names = |list: &[String]| list.iter().any(|named| is(named, patch, root));
-        let (host, build) = (names(&has.patches), has.build.as_deref().map(names));
-        if !host && build != Some(true) {
-            continue;
-        }
-        match set.kind {
-            Kind::Exported => exported.push(set.name.clone()),
-            Kind::Composed | Kind::Own => reach.sets.push(set.name.clone()),
-        }
-        stages.extend(build.map(|build| (host, build)));
-    }
-    reach.stages = match (stages.len(), stages.first()) {
-        (0, _) => None,
-        (1, Some((true, false))) => Some(Stages::Target),
-        (1, Some((false, true))) => Some(Stages::Build),
-        _ => Some(Stages::Every),
-    };
-    match (reach.sets.is_empty(), exported.is_empty()) {
-        (false, _) => reach.in_effect = InEffect::Yes,
-        // Whoever takes it has it; no set of this workspace does.
-        (true, false) => reach.in_effect = InEffect::Exported,
-        (true, true) => {
-            // A set that does not evaluate could have it.
-            if let Some(why) = has.iter().find_map(|(set, has, why)| has.is_none().then(|| (set, why.clone()))) {
-                let (set, why) = why;
-                reach.in_effect = InEffect::Unknown;
-                reach.why = Some(format!("`{}` does not evaluate: {}", set.name, why.unwrap_or_default()));
-            } else if patch.real.is_none() && fetched_elsewhere(has, patch) {
-                reach.in_effect = InEffect::Unknown;
-                reach.why = Some("Nix makes or fetches it, under a name that does not tell which it is".into());
-            }
-        }
-    }
-    reach
-}
-
-/// Says whether a package has patches out of the store that may be one that is fetched.
-fn fetched_elsewhere(has: &[(&Set, Option<&Has>, Option<String>)], patch: &Patch) -> bool {
-    let in_store = |has: &Has| has.patches.iter().any(|named| named.starts_with("/nix/store/"));
-    (patch.url.is_some() || patch.path.is_none()) && has.iter().any(|(_, has, _)| has.is_some_and(in_store))
-}
-
-/// Says why a patch is in effect nowhere.
-fn why(
-    attr: &AttrPath,
-    package: &PatchedPackage,
-    at: usize,
-    in_effect: &[bool],
-    has: &[(&Set, Option<&Has>, Option<String>)],
-) -> String {
-    let Some(patch) = package.patches.get(at) else { return String::new() };
-    let overlay = patch.function.as_ref().map(|place| place.path.display().to_string()).unwrap_or_default();
-    if has.iter().all(|(_, has, _)| has.is_some_and(|has| !has.exists)) {
-        return format!("no package set of the workspace has a package `{attr}`");
-    }
-    match patch.standing {
-        Some(Standing::Beside) => return format!("nothing applies the overlay {overlay}"),
-        Some(Standing::Reached) => return format!("no package set of the workspace applies the overlay {overlay}"),
-        _ => {}
-    }
-    if matches!(patch.standing, Some(Standing::TargetStage(_)))
-        && has.iter().all(|(set, has, _)| set.kind != Kind::Composed || has.is_none_or(|has| has.build.is_none()))
-    {
-        return "an overlay of the target stage holds in what is cross compiled, and every set here is native".into();
-    }
-    if patch.conditional {
-        return "the condition under which it stands does not hold".into();
-    }
-    let other = package.patches.iter().zip(in_effect).find(|(other, yes)| **yes && other.function != patch.function);
-    if let Some(place) = other.and_then(|(other, _)| other.function.as_ref()) {
-        return format!("`{attr}` is bound again at {place}, and that binding counts");
-    }
-    if patch.path.is_none() && patch.url.is_none() {
-        return "the file is not there".into();
-    }
-    format!("something that is applied later binds `{attr}` anew")
-}
-
-fn names_it(has: &Has, patch: &Patch, root: &Path) -> bool {
-    has.patches.iter().chain(has.build.iter().flatten()).any(|named| is(named, patch, root))
-}
-
-/// Says whether what Nix names is a patch.
-fn is(named: &str, patch: &Patch, root: &Path) -> bool {
-    match (&patch.real, &patch.url) {
-        (Some(real), _) => is_file(named, real, root),
-        (None, Some(url)) => {
-            let last = url.split(['?', '#']).next().and_then(|path| path.trim_end_matches('/').rsplit('/').next());
-            last.is_some_and(|last| in_store(named).is_some_and(|name| name == last))
-        }
-        (None, None) => false,
-    }
-}
-
-/// Returns what follows the hash of a store path.
-fn in_store(named: &str) -> Option<&str> {
-    named.strip_prefix("/nix/store/")?.get(32..)?.strip_prefix('-')
-}
-
-/// Says whether a path as Nix names it is a file of the disk: itself, a copy of it in the store, or the file in the copy of the
-/// flake that it is in.
-pub(super) fn is_file(named: &str, real: &Path, root: &Path) -> bool {
-    let same_bytes = || match (std::fs::read(named), std::fs::read(real)) {
-        (Ok(stored), Ok(own)) => stored == own,
-        // What is not copied yet has its name only.
-        _ => true,
-    };
-    match in_store(named) {
-        Some(rest) => match rest.split_once('/') {
-            Some((_, below)) => {
-                real.strip_prefix(root).is_ok_and(|own| own.ends_with(below) || Path::new(below).ends_with(own))
-                    && same_bytes()
-            }
-            None => real.file_name().is_some_and(|name| name == rest) && same_bytes(),
-        },
-        None => Path::new(named) == real || Path::new(named).canonicalize().is_ok_and(|named| named == real),
-    }
-}
-
-/// Returns the file of the workspace that Nix names, if it is one.
-fn own_file(named: &str, root: &Path) -> Option<PathBuf> {
-    match in_store(named).map(|rest| rest.split_once('/')) {
-        // A file on its own in the store may come from anywhere.
-        Some(None) => None,
-        Some(Some((_, below))) => {
-            let ancestors = root.ancestors().take(6).map(|dir| dir.join(below));
-            ancestors
-                .filter_map(|file| file.canonicalize().ok())
-                .find(|file| file.starts_with(root) && is_file(named, file, root))
-        }
-        None => Path::new(named).canonicalize().ok().filter(|file| file.starts_with(root)),
     }
 }
 
@@ -514,28 +223,6 @@ fn by_text(workspace: &Workspace, standing: &Standing, conditional: bool) -> Rea
     Reach { in_effect: InEffect::Yes, sets, stages, why: None }
 }
 
-fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Patch {
-    let in_effect = if set.kind == Kind::Exported { InEffect::Exported } else { InEffect::Yes };
-    Patch {
-        element: named.to_string(),
-        path: Some(shown(workspace, real.clone())),
-        real: Some(real),
-        url: None,
-        conditional: false,
-        place: None,
-        function: None,
-        standing: None,
-        in_flake: true,
-        ours: true,
-        reach: Reach {
-            in_effect,
-            sets: if in_effect == InEffect::Yes { vec![set.name.clone()] } else { Vec::new() },
-            stages: None,
-            why: None,
-        },
-    }
-}
-
 /// Returns a file of the workspace as the user would write it.
 pub(super) fn shown(workspace: &Workspace, path: PathBuf) -> PathBuf {
     let root = workspace.root().canonicalize().unwrap_or_default();
@@ -571,7 +258,7 @@ fn missing(attr: &AttrPath, element: &Element) -> Warning {
 }
 
 /// Warns that the answers are those of the text.
-fn not_asked(why: &str, hint: Option<String>) -> Warning {
+pub(super) fn not_asked(why: &str, hint: Option<String>) -> Warning {
     Warning {
         code: "OV1006",
         message: format!("Nix was not asked what is in effect: {why}; this is what the text of the overlays says"),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::Error;
+use super::asked::is_file;
 use super::copy::Copy;
-use super::model::is_file;
 use super::sets::{self, Kind, Set};
 use super::witness;
 use crate::base::diagnostic::Warning;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::model::is_file;
+use super::asked::is_file;
 use super::sets::OwnTarget;
 use crate::drv::{StoreDir, read_closure};
-use crate::nix::{Nix, Root, Side};
+use crate::nix::{Nix, Side};
 
 /// Which targets have which files.
 #[derive(Debug, Default)]
@@ -35,17 +35,21 @@ pub(super) fn in_targets<'p>(
     if files.is_empty() || targets.is_empty() {
         return Ok(witnessed);
     }
-    let mut sides: Vec<Side> = Vec::new();
-    let mut names: Vec<Vec<&str>> = Vec::new();
+    let mut asked: Vec<(Side, Vec<&str>)> = Vec::new();
     for target in targets {
-        let at = sides.iter().position(|side| same(&side.root, &target.root)).unwrap_or_else(|| {
-            sides.push(Side { name: "the workspace".into(), root: target.root.clone(), targets: Vec::new() });
-            names.push(Vec::new());
-            sides.len() - 1
-        });
-        sides[at].targets.push(target.path.clone());
-        names[at].push(&target.name);
+        match asked.iter_mut().find(|(side, _)| side.root == target.root) {
+            Some((side, names)) => {
+                side.targets.push(target.path.clone());
+                names.push(&target.name);
+            }
+            None => {
+                let root = target.root.clone();
+                let side = Side { name: "the workspace".into(), root, targets: vec![target.path.clone()] };
+                asked.push((side, vec![&target.name]));
+            }
+        }
     }
+    let (sides, names): (Vec<Side>, Vec<Vec<&str>>) = asked.into_iter().unzip();
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     for (results, names) in nix.instantiate(&sides)?.into_iter().zip(names) {
         for (result, name) in results.into_iter().zip(names) {
@@ -59,10 +63,6 @@ pub(super) fn in_targets<'p>(
         }
     }
     Ok(witnessed)
-}
-
-fn same(one: &Root, other: &Root) -> bool {
-    one == other
 }
 
 /// Returns those of the files that the text of a derivation names.
