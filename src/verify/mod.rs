@@ -3,18 +3,15 @@
 //! Level by level, each with verdict, evidence and a command that shows it by hand. What cannot be known is `unknown` and
 //! never passes for good.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::base::diagnostic::{Verdict as Ending, Warning};
 use crate::base::progress::Progress;
 use crate::comparison::baseline::Baseline;
 use crate::comparison::sites;
-use crate::comparison::unreached::{self, Unreached};
-use crate::comparison::{self, Compared, TargetFailure};
+use crate::comparison::unreached::{self};
+use crate::comparison::{self, Compared};
 use crate::config::Workspace;
 use crate::graph::{Delta, NodeId};
 use crate::nix::Nix;
@@ -40,10 +37,12 @@ mod running;
 mod source;
 mod subject;
 mod variant;
+mod verified;
 
 pub use error::Error;
 pub use finding::{Cause, Finding, Level, Verdict};
 pub use subject::{Package, Patch};
+pub use verified::{Counts, Verified, VerifiedTarget};
 
 use asked::{Asked, TargetFacts};
 use contents::Comparisons;
@@ -85,61 +84,6 @@ pub struct RunCheck {
     pub exit: i32,
     /// The program, when not the main one.
     pub program: Option<String>,
-}
-
-/// What was verified.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Verified {
-    /// Whether everything is in.
-    pub verified: bool,
-    /// The targets.
-    pub targets: Vec<VerifiedTarget>,
-    /// The patched packages.
-    pub packages: Vec<Package>,
-    /// The verdicts: per target, package and level.
-    pub findings: Vec<Finding>,
-    /// How many verdicts of each kind.
-    pub counts: Counts,
-    /// Targets that do not evaluate.
-    pub failures: Vec<TargetFailure>,
-    /// Patches of the workspace that reach none of the targets.
-    pub unreached: Vec<Unreached>,
-    /// What the user should know.
-    pub warnings: Vec<Warning>,
-    /// Whether what cannot be known is no failure.
-    pub allow_unknown: bool,
-}
-
-/// A target.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VerifiedTarget {
-    /// Its whole attribute path.
-    pub target: String,
-    /// The board it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub board: Option<String>,
-    /// Its derivation.
-    pub drv_path: String,
-    /// Its output.
-    pub out_path: String,
-    /// Whether it is built.
-    pub built: bool,
-}
-
-/// How many verdicts of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Counts {
-    /// As it should be.
-    pub ok: usize,
-    /// Not as it should be.
-    pub failed: usize,
-    /// Not known.
-    pub unknown: usize,
-    /// Nothing to say.
-    pub not_applicable: usize,
 }
 
 /// One package of one target, and all that is known of both.
@@ -341,7 +285,7 @@ pub fn verify(
             }
         }
     }
-    settle(&mut verified);
+    verified::settle(&mut verified);
     Ok(verified)
 }
 
@@ -462,46 +406,4 @@ fn paths_asked(targets: &[Compared], delta: &Delta<'_>, subjects: &[Subject<'_>]
     }
     // The output of a content-addressed derivation has no path before it is built.
     paths.into_iter().filter(|path| path.starts_with('/') && crate::base::store_path::split(path).is_some()).collect()
-}
-
-/// Puts the verdicts together: what one target does not need is no failure as long as another one does.
-fn settle(verified: &mut Verified) {
-    let needed: BTreeSet<AttrPath> = verified
-        .findings
-        .iter()
-        .filter(|f| f.level == Level::Derivation && f.cause != Some(Cause::NotADependency))
-        .filter_map(|f| f.package.clone())
-        .collect();
-    for finding in &mut verified.findings {
-        if finding.cause == Some(Cause::NotADependency) && finding.package.as_ref().is_some_and(|p| needed.contains(p))
-        {
-            finding.verdict = Verdict::NotApplicable;
-            finding.why = "the target does not need the package".into();
-            (finding.cause, finding.code, finding.hint) = (None, None, None);
-        }
-    }
-    let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
-    for finding in &verified.findings {
-        *counts.entry(finding.verdict).or_default() += 1;
-    }
-    let count = |verdict| counts.get(&verdict).copied().unwrap_or_default();
-    verified.counts = Counts {
-        ok: count(Verdict::Ok),
-        failed: count(Verdict::Failed),
-        unknown: count(Verdict::Unknown),
-        not_applicable: count(Verdict::NotApplicable),
-    };
-    verified.verified = verified.ending().is_none();
-}
-
-impl Verified {
-    /// Returns how the process ends when it is not with 0.
-    pub fn ending(&self) -> Option<Ending> {
-        match () {
-            () if self.counts.failed > 0 => Some(Ending::No),
-            () if !self.failures.is_empty() => Some(Ending::Error),
-            () if self.counts.unknown > 0 && !self.allow_unknown => Some(Ending::No),
-            () => None,
-        }
-    }
 }
