@@ -17,14 +17,33 @@ pub enum Verdict {
     Error,
 }
 
+/// Where an error comes from.
+pub enum Origin<'e> {
+    /// This room, which has a stable code for it, `OV0000`.
+    Here(&'static str),
+    /// A room below: this one only passes it on, and it answers where this one has no answer of its own.
+    Below(&'e dyn Coded),
+}
+
 /// What each room's error enum answers beside its message.
 pub trait Coded: std::error::Error {
-    /// Returns the stable code, `OV0000`.
-    fn code(&self) -> &'static str;
+    /// Returns where it comes from.
+    fn origin(&self) -> Origin<'_>;
 
-    /// Returns the error of a room below that this one only passes on: it answers where this one has no answer of its own.
+    /// Returns the stable code, `OV0000`.
+    fn code(&self) -> &'static str {
+        match self.origin() {
+            Origin::Here(code) => code,
+            Origin::Below(e) => e.code(),
+        }
+    }
+
+    /// Returns the error of a room below that this one only passes on.
     fn below(&self) -> Option<&dyn Coded> {
-        None
+        match self.origin() {
+            Origin::Here(_) => None,
+            Origin::Below(e) => Some(e),
+        }
     }
 
     /// Returns what the user can do about it, one or two sentences.

@@ -1,6 +1,6 @@
 //! Why the two sides of a workspace could not be compared.
 
-use crate::base::diagnostic::Coded;
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::{config, drv, git, graph, nix, overlay, queue, targets};
 
@@ -38,31 +38,17 @@ pub enum Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Fs(e) => e.code(),
-            Error::Config(e) => e.code(),
-            Error::Git(e) => e.code(),
-            Error::Overlay(e) => e.code(),
-            Error::Nix(e) => e.code(),
-            Error::Graph(e) => e.code(),
-            Error::Drv(e) => e.code(),
-            Error::Targets(e) => e.code(),
-            Error::Queue(e) => e.code(),
+            Error::Fs(e) => Origin::Below(e),
+            Error::Config(e) => Origin::Below(e),
+            Error::Git(e) => Origin::Below(e),
+            Error::Overlay(e) => Origin::Below(e),
+            Error::Nix(e) => Origin::Below(e),
+            Error::Graph(e) => Origin::Below(e),
+            Error::Drv(e) => Origin::Below(e),
+            Error::Targets(e) => Origin::Below(e),
+            Error::Queue(e) => Origin::Below(e),
         }
-    }
-
-    fn below(&self) -> Option<&dyn Coded> {
-        Some(match self {
-            Error::Fs(e) => e,
-            Error::Config(e) => e,
-            Error::Git(e) => e,
-            Error::Overlay(e) => e,
-            Error::Nix(e) => e,
-            Error::Graph(e) => e,
-            Error::Drv(e) => e,
-            Error::Targets(e) => e,
-            Error::Queue(e) => e,
-        })
     }
 }

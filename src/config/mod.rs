@@ -15,7 +15,7 @@ pub use discover::{Found, NixpkgsSource, may_have_search_path};
 pub use file::{Board, Settings};
 pub use search::path_literals;
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::fs::{self, FsError};
 use crate::base::span::{Place, Span, line_span};
 
@@ -133,15 +133,15 @@ pub static EXPLANATIONS: &[Explanation] = &[
 ];
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Fs(e) => e.code(),
-            Error::NoDirectory { .. } => "OV0601",
-            Error::File { .. } => "OV0602",
-            Error::NoBoard { .. } => "OV0603",
-            Error::NoNixpkgs { .. } => "OV0604",
-            Error::Outside { .. } | Error::LinkOutside { .. } => "OV0605",
-            Error::Untrusted { .. } => "OV0606",
+            Error::Fs(e) => Origin::Below(e),
+            Error::NoDirectory { .. } => Origin::Here("OV0601"),
+            Error::File { .. } => Origin::Here("OV0602"),
+            Error::NoBoard { .. } => Origin::Here("OV0603"),
+            Error::NoNixpkgs { .. } => Origin::Here("OV0604"),
+            Error::Outside { .. } | Error::LinkOutside { .. } => Origin::Here("OV0605"),
+            Error::Untrusted { .. } => Origin::Here("OV0606"),
         }
     }
 
@@ -179,7 +179,7 @@ impl Coded for Error {
     fn source_line(&self) -> Option<String> {
         match self {
             Error::File { line, .. } | Error::Untrusted { line, .. } => line.clone(),
-            _ => None,
+            _ => self.below().and_then(Coded::source_line),
         }
     }
 }

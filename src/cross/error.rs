@@ -1,6 +1,6 @@
 //! What can go wrong in this room, with the code of each.
 
-use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
 
 /// Why a file, a platform or an attribute path could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +93,14 @@ pub static EXPLANATIONS: &[Explanation] = &[
 ];
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Elf { .. } => "OV0801",
-            Error::Archive { .. } => "OV0802",
-            Error::Platform { .. } => "OV0803",
-            Error::UnknownName { .. } => "OV0804",
-            Error::Stage { .. } => "OV0805",
-            Error::File { .. } => "OV0806",
+            Error::Elf { .. } => Origin::Here("OV0801"),
+            Error::Archive { .. } => Origin::Here("OV0802"),
+            Error::Platform { .. } => Origin::Here("OV0803"),
+            Error::UnknownName { .. } => Origin::Here("OV0804"),
+            Error::Stage { .. } => Origin::Here("OV0805"),
+            Error::File { .. } => Origin::Here("OV0806"),
         }
     }
 

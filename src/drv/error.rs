@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::span::{Place, Span};
 
 /// What is wrong at one offset of a `.drv` file.
@@ -80,10 +80,10 @@ pub enum Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Read { .. } => "OV0401",
-            Error::Parse { .. } => "OV0402",
+            Error::Read { .. } => Origin::Here("OV0401"),
+            Error::Parse { .. } => Origin::Here("OV0402"),
         }
     }
 

@@ -17,7 +17,7 @@ pub use merge::Merged;
 pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Worktree};
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 
@@ -87,13 +87,13 @@ pub static EXPLANATIONS: &[Explanation] = &[
 ];
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Git { .. } => "OV0701",
-            Error::NoRepository { .. } => "OV0702",
-            Error::NoRevision { .. } => "OV0703",
-            Error::NotALine { .. } => "OV0704",
-            Error::Fs(e) => e.code(),
+            Error::Git { .. } => Origin::Here("OV0701"),
+            Error::NoRepository { .. } => Origin::Here("OV0702"),
+            Error::NoRevision { .. } => Origin::Here("OV0703"),
+            Error::NotALine { .. } => Origin::Here("OV0704"),
+            Error::Fs(e) => Origin::Below(e),
         }
     }
 
@@ -101,8 +101,7 @@ impl Coded for Error {
         match self {
             Error::NoRepository { .. } => Some("`git init` makes one".into()),
             Error::NotALine { .. } => Some("make a line of them with `git rebase`".into()),
-            Error::Fs(e) => e.hint(),
-            _ => None,
+            _ => self.below().and_then(Coded::hint),
         }
     }
 
@@ -111,7 +110,7 @@ impl Coded for Error {
             Error::Git { repository, .. }
             | Error::NoRevision { repository, .. }
             | Error::NotALine { repository, .. } => Some(Place::file(repository)),
-            Error::Fs(e) => e.place(),
+            Error::Fs(_) => self.below().and_then(Coded::place),
             Error::NoRepository { path } => Some(Place::file(path)),
         }
     }

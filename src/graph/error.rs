@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::drv;
@@ -95,17 +95,17 @@ fn names(paths: &[String]) -> String {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Derivation(source) => source.code(),
-            Error::NotADerivation { .. } => "OV0301",
-            Error::Cycle(_) => "OV0302",
-            Error::TooLarge { .. } => "OV0303",
-            Error::NoRoots => "OV0304",
-            Error::Roots { .. } => "OV0305",
-            Error::Io(source) => source.code(),
-            Error::Cache { .. } => "OV0306",
-            Error::UnknownAttribute { .. } => "OV0307",
+            Error::Derivation(source) => Origin::Below(source),
+            Error::NotADerivation { .. } => Origin::Here("OV0301"),
+            Error::Cycle(_) => Origin::Here("OV0302"),
+            Error::TooLarge { .. } => Origin::Here("OV0303"),
+            Error::NoRoots => Origin::Here("OV0304"),
+            Error::Roots { .. } => Origin::Here("OV0305"),
+            Error::Io(source) => Origin::Below(source),
+            Error::Cache { .. } => Origin::Here("OV0306"),
+            Error::UnknownAttribute { .. } => Origin::Here("OV0307"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Version;
-use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
 use crate::base::fs::FsError;
 use crate::base::process::{Finished, ProcessError, strip_controls};
 use crate::base::span::Place;
@@ -247,27 +247,27 @@ impl Coded for Error {
         self.detail().map(str::to_string)
     }
 
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::NoNix { .. } => "OV0501",
-            Error::TooOld { .. } => "OV0502",
-            Error::Eval { .. } => "OV0503",
-            Error::BuildFailed { .. } => "OV0504",
-            Error::StoreLocked { .. } => "OV0505",
-            Error::StoreCorrupt { .. } => "OV0506",
-            Error::Refused { .. } => "OV0507",
-            Error::NotAllowed { .. } => "OV0519",
-            Error::DiskFull { .. } => "OV0508",
-            Error::Interrupted => "OV0509",
-            Error::NoNixpkgs { .. } => "OV0510",
-            Error::BadExpression { .. } => "OV0511",
-            Error::EvaluatorDied { .. } => "OV0512",
-            Error::EvaluatorHung { .. } => "OV0513",
-            Error::Garbage { .. } => "OV0514",
-            Error::Failed { .. } => "OV0515",
-            Error::Process { .. } => "OV0516",
-            Error::File { .. } => "OV0517",
-            Error::NoLink { .. } => "OV0518",
+            Error::NoNix { .. } => Origin::Here("OV0501"),
+            Error::TooOld { .. } => Origin::Here("OV0502"),
+            Error::Eval { .. } => Origin::Here("OV0503"),
+            Error::BuildFailed { .. } => Origin::Here("OV0504"),
+            Error::StoreLocked { .. } => Origin::Here("OV0505"),
+            Error::StoreCorrupt { .. } => Origin::Here("OV0506"),
+            Error::Refused { .. } => Origin::Here("OV0507"),
+            Error::NotAllowed { .. } => Origin::Here("OV0519"),
+            Error::DiskFull { .. } => Origin::Here("OV0508"),
+            Error::Interrupted => Origin::Here("OV0509"),
+            Error::NoNixpkgs { .. } => Origin::Here("OV0510"),
+            Error::BadExpression { .. } => Origin::Here("OV0511"),
+            Error::EvaluatorDied { .. } => Origin::Here("OV0512"),
+            Error::EvaluatorHung { .. } => Origin::Here("OV0513"),
+            Error::Garbage { .. } => Origin::Here("OV0514"),
+            Error::Failed { .. } => Origin::Here("OV0515"),
+            Error::Process { .. } => Origin::Here("OV0516"),
+            Error::File { .. } => Origin::Here("OV0517"),
+            Error::NoLink { .. } => Origin::Here("OV0518"),
         }
     }
 

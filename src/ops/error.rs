@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Verdict};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::process::ProcessError;
 use crate::base::span::Place;
@@ -86,32 +86,25 @@ impl Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Process(_) => "OV1014",
-            Error::NotElf { .. } => "OV1037",
-            Error::NoMachine { .. } => "OV1151",
-            _ => self.below().map_or("OV1014", Coded::code),
-        }
-    }
-
-    fn below(&self) -> Option<&dyn Coded> {
-        match self {
-            Error::Fs(e) => Some(e),
-            Error::Config(e) => Some(e),
-            Error::Git(e) => Some(e),
-            Error::Syntax(e) => Some(e),
-            Error::Patch(e) => Some(e),
-            Error::Overlay(e) => Some(e),
-            Error::Nix(e) => Some(e),
-            Error::Graph(e) => Some(e),
-            Error::Cross(e) => Some(e),
-            Error::Targets(e) => Some(e),
-            Error::Queue(e) => Some(e),
-            Error::Comparison(e) => Some(e),
-            Error::Verify(e) => Some(e),
-            Error::File { source, .. } => Some(source.as_ref()),
-            Error::Process(_) | Error::NotElf { .. } | Error::NoMachine { .. } => None,
+            Error::Process(_) => Origin::Here("OV1014"),
+            Error::NotElf { .. } => Origin::Here("OV1037"),
+            Error::NoMachine { .. } => Origin::Here("OV1151"),
+            Error::Fs(e) => Origin::Below(e),
+            Error::Config(e) => Origin::Below(e),
+            Error::Git(e) => Origin::Below(e),
+            Error::Syntax(e) => Origin::Below(e),
+            Error::Patch(e) => Origin::Below(e),
+            Error::Overlay(e) => Origin::Below(e),
+            Error::Nix(e) => Origin::Below(e),
+            Error::Graph(e) => Origin::Below(e),
+            Error::Cross(e) => Origin::Below(e),
+            Error::Targets(e) => Origin::Below(e),
+            Error::Queue(e) => Origin::Below(e),
+            Error::Comparison(e) => Origin::Below(e),
+            Error::Verify(e) => Origin::Below(e),
+            Error::File { source, .. } => Origin::Below(source.as_ref()),
         }
     }
 
@@ -130,9 +123,5 @@ impl Coded for Error {
             Error::NotElf { path } | Error::File { path, .. } => Some(Place::file(path)),
             _ => self.below().and_then(Coded::place),
         }
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.below().map_or(Verdict::Error, Coded::verdict)
     }
 }

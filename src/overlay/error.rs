@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::FnKind;
-use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
 use crate::base::span::{Place, Span, line_col, line_span};
 use crate::syntax::AttrPath;
 
@@ -182,22 +182,22 @@ fn listed(candidates: &[Place]) -> String {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Syntax(e) => e.code(),
-            Error::NoOverlay { .. } => "OV0101",
-            Error::NotOnLine { .. } => "OV0102",
-            Error::SeveralOverlays { .. } => "OV0103",
-            Error::WrongKind { .. } => "OV0104",
-            Error::Generated { .. } => "OV0105",
-            Error::OpaqueBody { .. } => "OV0106",
-            Error::NotDerivation { .. } => "OV0107",
-            Error::DottedSibling { .. } => "OV0108",
-            Error::UnknownScope { .. } => "OV0109",
-            Error::NotPatched { .. } => "OV0111",
-            Error::Position { .. } => "OV0112",
-            Error::Request { .. } => "OV0113",
-            Error::Unverified { .. } => "OV0114",
+            Error::Syntax(e) => Origin::Below(e.as_ref()),
+            Error::NoOverlay { .. } => Origin::Here("OV0101"),
+            Error::NotOnLine { .. } => Origin::Here("OV0102"),
+            Error::SeveralOverlays { .. } => Origin::Here("OV0103"),
+            Error::WrongKind { .. } => Origin::Here("OV0104"),
+            Error::Generated { .. } => Origin::Here("OV0105"),
+            Error::OpaqueBody { .. } => Origin::Here("OV0106"),
+            Error::NotDerivation { .. } => Origin::Here("OV0107"),
+            Error::DottedSibling { .. } => Origin::Here("OV0108"),
+            Error::UnknownScope { .. } => Origin::Here("OV0109"),
+            Error::NotPatched { .. } => Origin::Here("OV0111"),
+            Error::Position { .. } => Origin::Here("OV0112"),
+            Error::Request { .. } => Origin::Here("OV0113"),
+            Error::Unverified { .. } => Origin::Here("OV0114"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::diagnostic::{Coded, Explanation, Verdict};
+use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
 use crate::base::span::{LineCol, Place, Span};
 
 /// Where in a patch something stands. The path is empty until [`Error::in_file`] tells it.
@@ -307,37 +307,37 @@ impl Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         use Error::*;
         match self {
-            Empty { .. } => "OV0201",
-            NotAPatch { .. } => "OV0202",
-            ContextDiff { .. } => "OV0203",
-            OtherDiff { .. } => "OV0204",
-            CombinedDiff { .. } => "OV0205",
-            BinaryWithoutData { .. } => "OV0206",
-            BinaryPatch { .. } => "OV0207",
-            HunkWithoutFile { .. } => "OV0208",
-            BadHunkHeader { .. } => "OV0209",
-            HugeCount { .. } => "OV0210",
-            TruncatedHunk { .. } => "OV0211",
-            BadCounts { .. } => "OV0212",
-            HeaderWithoutHunk { .. } => "OV0213",
-            LeavesTree { .. } => "OV0214",
-            Device { .. } => "OV0215",
-            BadName { .. } => "OV0216",
-            StripTooDeep { .. } => "OV0217",
-            CannotNormalise { .. } => "OV0218",
-            TooLarge { .. } => "OV0219",
-            CannotDiff { .. } => "OV0220",
-            BadTrailer { .. } => "OV0221",
-            BadSeries { .. } => "OV0222",
-            BadQueueName { .. } => "OV0223",
-            Unreadable { .. } => "OV0224",
-            CannotReverse { .. } => "OV0225",
-            CannotDecode { .. } => "OV0226",
-            CannotRefresh { .. } => "OV0227",
-            Submodule { .. } => "OV0228",
+            Empty { .. } => Origin::Here("OV0201"),
+            NotAPatch { .. } => Origin::Here("OV0202"),
+            ContextDiff { .. } => Origin::Here("OV0203"),
+            OtherDiff { .. } => Origin::Here("OV0204"),
+            CombinedDiff { .. } => Origin::Here("OV0205"),
+            BinaryWithoutData { .. } => Origin::Here("OV0206"),
+            BinaryPatch { .. } => Origin::Here("OV0207"),
+            HunkWithoutFile { .. } => Origin::Here("OV0208"),
+            BadHunkHeader { .. } => Origin::Here("OV0209"),
+            HugeCount { .. } => Origin::Here("OV0210"),
+            TruncatedHunk { .. } => Origin::Here("OV0211"),
+            BadCounts { .. } => Origin::Here("OV0212"),
+            HeaderWithoutHunk { .. } => Origin::Here("OV0213"),
+            LeavesTree { .. } => Origin::Here("OV0214"),
+            Device { .. } => Origin::Here("OV0215"),
+            BadName { .. } => Origin::Here("OV0216"),
+            StripTooDeep { .. } => Origin::Here("OV0217"),
+            CannotNormalise { .. } => Origin::Here("OV0218"),
+            TooLarge { .. } => Origin::Here("OV0219"),
+            CannotDiff { .. } => Origin::Here("OV0220"),
+            BadTrailer { .. } => Origin::Here("OV0221"),
+            BadSeries { .. } => Origin::Here("OV0222"),
+            BadQueueName { .. } => Origin::Here("OV0223"),
+            Unreadable { .. } => Origin::Here("OV0224"),
+            CannotReverse { .. } => Origin::Here("OV0225"),
+            CannotDecode { .. } => Origin::Here("OV0226"),
+            CannotRefresh { .. } => Origin::Here("OV0227"),
+            Submodule { .. } => Origin::Here("OV0228"),
         }
     }
 

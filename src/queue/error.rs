@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Verdict};
+use crate::base::diagnostic::{Coded, Origin, Verdict};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::overlay::{self, AttrPath};
@@ -311,61 +311,47 @@ fn shorten(files: &[String]) -> String {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Fs(e) => e.code(),
-            Error::Config(e) => e.code(),
-            Error::Git(e) => e.code(),
-            Error::Patch(e) => e.code(),
-            Error::Overlay(e) => e.code(),
-            Error::Nix(e) => e.code(),
-            Error::Targets(e) => e.code(),
-            Error::Exists { .. } => "OV1001",
-            Error::Drv(e) => e.code(),
-            Error::NoEffect { .. } => "OV1161",
-            Error::Damage { .. } => "OV1163",
-            Error::NoOverlay { .. } => "OV1008",
-            Error::WhichOverlay { .. } => "OV1009",
-            Error::NotPatched { .. } => "OV1010",
-            Error::NoSuchAttribute { .. } => "OV1011",
-            Error::Removed { .. } => "OV1138",
-            Error::Wrapper { .. } => "OV1012",
-            Error::CrlfPatch { .. } => "OV1013",
-            Error::InPackageSet { .. } => "OV1121",
-            Error::Fetch { .. } => "OV1130",
-            Error::NothingCross => "OV1129",
-            Error::NoSource { .. } => "OV1040",
-            Error::Unpack { .. } => "OV1041",
-            Error::TooLarge { .. } => "OV1042",
-            Error::SourceRoot { .. } => "OV1043",
-            Error::NotBuilt { .. } => "OV1044",
-            Error::NoQueue { .. } => "OV1045",
-            Error::DoesNotApply { .. } => "OV1046",
-            Error::BeingEdited { .. } => "OV1047",
-            Error::NotEdited { .. } => "OV1048",
-            Error::Uncommitted { .. } => "OV1049",
-            Error::NotLinear { .. } => "OV1050",
-            Error::OverlayOrder { .. } => "OV1051",
-            Error::Import { .. } => "OV1052",
-            Error::NoSuchPatch { .. } => "OV1053",
-            Error::Rebase { .. } => "OV1054",
-            Error::Changed { .. } => "OV1055",
-            Error::NoHistory { .. } => "OV1056",
-            Error::NotAPatch { .. } => "OV1057",
-        }
-    }
-
-    fn below(&self) -> Option<&dyn Coded> {
-        match self {
-            Error::Fs(e) => Some(e),
-            Error::Config(e) => Some(e),
-            Error::Git(e) => Some(e),
-            Error::Patch(e) => Some(e),
-            Error::Overlay(e) => Some(e),
-            Error::Nix(e) => Some(e),
-            Error::Targets(e) => Some(e),
-            Error::Drv(e) => Some(e),
-            _ => None,
+            Error::Fs(e) => Origin::Below(e),
+            Error::Config(e) => Origin::Below(e),
+            Error::Git(e) => Origin::Below(e),
+            Error::Patch(e) => Origin::Below(e),
+            Error::Overlay(e) => Origin::Below(e),
+            Error::Nix(e) => Origin::Below(e),
+            Error::Targets(e) => Origin::Below(e),
+            Error::Exists { .. } => Origin::Here("OV1001"),
+            Error::Drv(e) => Origin::Below(e),
+            Error::NoEffect { .. } => Origin::Here("OV1161"),
+            Error::Damage { .. } => Origin::Here("OV1163"),
+            Error::NoOverlay { .. } => Origin::Here("OV1008"),
+            Error::WhichOverlay { .. } => Origin::Here("OV1009"),
+            Error::NotPatched { .. } => Origin::Here("OV1010"),
+            Error::NoSuchAttribute { .. } => Origin::Here("OV1011"),
+            Error::Removed { .. } => Origin::Here("OV1138"),
+            Error::Wrapper { .. } => Origin::Here("OV1012"),
+            Error::CrlfPatch { .. } => Origin::Here("OV1013"),
+            Error::InPackageSet { .. } => Origin::Here("OV1121"),
+            Error::Fetch { .. } => Origin::Here("OV1130"),
+            Error::NothingCross => Origin::Here("OV1129"),
+            Error::NoSource { .. } => Origin::Here("OV1040"),
+            Error::Unpack { .. } => Origin::Here("OV1041"),
+            Error::TooLarge { .. } => Origin::Here("OV1042"),
+            Error::SourceRoot { .. } => Origin::Here("OV1043"),
+            Error::NotBuilt { .. } => Origin::Here("OV1044"),
+            Error::NoQueue { .. } => Origin::Here("OV1045"),
+            Error::DoesNotApply { .. } => Origin::Here("OV1046"),
+            Error::BeingEdited { .. } => Origin::Here("OV1047"),
+            Error::NotEdited { .. } => Origin::Here("OV1048"),
+            Error::Uncommitted { .. } => Origin::Here("OV1049"),
+            Error::NotLinear { .. } => Origin::Here("OV1050"),
+            Error::OverlayOrder { .. } => Origin::Here("OV1051"),
+            Error::Import { .. } => Origin::Here("OV1052"),
+            Error::NoSuchPatch { .. } => Origin::Here("OV1053"),
+            Error::Rebase { .. } => Origin::Here("OV1054"),
+            Error::Changed { .. } => Origin::Here("OV1055"),
+            Error::NoHistory { .. } => Origin::Here("OV1056"),
+            Error::NotAPatch { .. } => Origin::Here("OV1057"),
         }
     }
 

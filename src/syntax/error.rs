@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::span::{Place, Span, line_col, line_span};
 
 /// Why a text was not taken.
@@ -85,15 +85,15 @@ impl Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::TooLarge { .. } => "OV0901",
-            Error::NotUtf8 { .. } => "OV0902",
-            Error::Nul { .. } => "OV0903",
-            Error::ByteOrderMark { .. } => "OV0904",
-            Error::TooDeep { .. } => "OV0905",
-            Error::Unparsable { .. } => "OV0906",
-            Error::AttrPath { .. } => "OV0907",
+            Error::TooLarge { .. } => Origin::Here("OV0901"),
+            Error::NotUtf8 { .. } => Origin::Here("OV0902"),
+            Error::Nul { .. } => Origin::Here("OV0903"),
+            Error::ByteOrderMark { .. } => Origin::Here("OV0904"),
+            Error::TooDeep { .. } => Origin::Here("OV0905"),
+            Error::Unparsable { .. } => Origin::Here("OV0906"),
+            Error::AttrPath { .. } => Origin::Here("OV0907"),
         }
     }
 

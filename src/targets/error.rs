@@ -1,6 +1,6 @@
 //! Why targets could not be found or do not evaluate.
 
-use crate::base::diagnostic::Coded;
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::{config, git, nix, syntax};
@@ -46,27 +46,16 @@ pub enum Error {
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Fs(e) => e.code(),
-            Error::Config(e) => e.code(),
-            Error::Git(e) => e.code(),
-            Error::Syntax(e) => e.code(),
-            Error::Nix(e) => e.code(),
-            Error::Usage { .. } => "OV1002",
-            Error::Eval { .. } => "OV1003",
-            Error::NoTargets => "OV1004",
-        }
-    }
-
-    fn below(&self) -> Option<&dyn Coded> {
-        match self {
-            Error::Fs(e) => Some(e),
-            Error::Config(e) => Some(e),
-            Error::Git(e) => Some(e),
-            Error::Syntax(e) => Some(e),
-            Error::Nix(e) => Some(e),
-            Error::Usage { .. } | Error::Eval { .. } | Error::NoTargets => None,
+            Error::Fs(e) => Origin::Below(e),
+            Error::Config(e) => Origin::Below(e),
+            Error::Git(e) => Origin::Below(e),
+            Error::Syntax(e) => Origin::Below(e),
+            Error::Nix(e) => Origin::Below(e),
+            Error::Usage { .. } => Origin::Here("OV1002"),
+            Error::Eval { .. } => Origin::Here("OV1003"),
+            Error::NoTargets => Origin::Here("OV1004"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why the proof could not be made, or a program not be run.
 
-use crate::base::diagnostic::{Coded, Verdict};
+use crate::base::diagnostic::{Coded, Origin, Verdict};
 use crate::base::fs::FsError;
 use crate::{comparison, cross, graph, nix, overlay, patch, queue, syntax, targets};
 
@@ -78,38 +78,22 @@ fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String 
 }
 
 impl Coded for Error {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            Error::Fs(e) => e.code(),
-            Error::Syntax(e) => e.code(),
-            Error::Patch(e) => e.code(),
-            Error::Overlay(e) => e.code(),
-            Error::Nix(e) => e.code(),
-            Error::Graph(e) => e.code(),
-            Error::Cross(e) => e.code(),
-            Error::Targets(e) => e.code(),
-            Error::Queue(e) => e.code(),
-            Error::Comparison(e) => e.code(),
-            Error::NothingPatched => "OV1039",
-            Error::NotBuilt { .. } => "OV1034",
-            Error::NoProgram { .. } => "OV1035",
-            Error::NoEmulator { .. } => "OV1036",
-        }
-    }
-
-    fn below(&self) -> Option<&dyn Coded> {
-        match self {
-            Error::Fs(e) => Some(e),
-            Error::Syntax(e) => Some(e),
-            Error::Patch(e) => Some(e),
-            Error::Overlay(e) => Some(e),
-            Error::Nix(e) => Some(e),
-            Error::Graph(e) => Some(e),
-            Error::Cross(e) => Some(e),
-            Error::Targets(e) => Some(e),
-            Error::Queue(e) => Some(e),
-            Error::Comparison(e) => Some(e),
-            Error::NothingPatched | Error::NotBuilt { .. } | Error::NoProgram { .. } | Error::NoEmulator { .. } => None,
+            Error::Fs(e) => Origin::Below(e),
+            Error::Syntax(e) => Origin::Below(e),
+            Error::Patch(e) => Origin::Below(e),
+            Error::Overlay(e) => Origin::Below(e),
+            Error::Nix(e) => Origin::Below(e),
+            Error::Graph(e) => Origin::Below(e),
+            Error::Cross(e) => Origin::Below(e),
+            Error::Targets(e) => Origin::Below(e),
+            Error::Queue(e) => Origin::Below(e),
+            Error::Comparison(e) => Origin::Below(e),
+            Error::NothingPatched => Origin::Here("OV1039"),
+            Error::NotBuilt { .. } => Origin::Here("OV1034"),
+            Error::NoProgram { .. } => Origin::Here("OV1035"),
+            Error::NoEmulator { .. } => Origin::Here("OV1036"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Explanation};
+use crate::base::diagnostic::{Coded, Explanation, Origin};
 use crate::base::span::Place;
 
 /// Why a file could not be read or written.
@@ -155,18 +155,18 @@ pub static EXPLANATIONS: &[Explanation] = &[
 ];
 
 impl Coded for FsError {
-    fn code(&self) -> &'static str {
+    fn origin(&self) -> Origin<'_> {
         match self {
-            FsError::Read { .. } => "OV0001",
-            FsError::Write { .. } => "OV0002",
-            FsError::NotUtf8 { .. } => "OV0003",
-            FsError::TooLarge { .. } => "OV0004",
-            FsError::NotAFile { .. } => "OV0005",
-            FsError::Changed { .. } => "OV0006",
-            FsError::Interrupted { .. } => "OV0007",
-            FsError::Unfinished { .. } => "OV0008",
-            FsError::ForeignJournal { .. } => "OV0009",
-            FsError::LeadsOut { .. } => "OV0010",
+            FsError::Read { .. } => Origin::Here("OV0001"),
+            FsError::Write { .. } => Origin::Here("OV0002"),
+            FsError::NotUtf8 { .. } => Origin::Here("OV0003"),
+            FsError::TooLarge { .. } => Origin::Here("OV0004"),
+            FsError::NotAFile { .. } => Origin::Here("OV0005"),
+            FsError::Changed { .. } => Origin::Here("OV0006"),
+            FsError::Interrupted { .. } => Origin::Here("OV0007"),
+            FsError::Unfinished { .. } => Origin::Here("OV0008"),
+            FsError::ForeignJournal { .. } => Origin::Here("OV0009"),
+            FsError::LeadsOut { .. } => Origin::Here("OV0010"),
         }
     }
 
