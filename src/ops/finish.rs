@@ -15,7 +15,6 @@ use crate::queue::commits::{self, Keep, Known};
 use crate::queue::discover::Choice;
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
-use crate::queue::facts;
 use crate::queue::model::Asking;
 use crate::queue::patches;
 use crate::queue::rewrite::{self, Wanted};
@@ -108,21 +107,9 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         })
         .collect();
     let nixpkgs = session.state.nixpkgs.clone();
-    let ask = || match options.offline {
-        true => Ok((overlay::Facts::default(), Vec::new())),
-        false => facts::ask(workspace, nixpkgs.as_deref(), &attr),
-    };
     let how = Asking { nixpkgs: nixpkgs.as_deref(), offline: options.offline };
-    let mut plan = rewrite::plan(
-        workspace,
-        &overlays,
-        &series,
-        &wanted,
-        how,
-        rewrite::Binding::Made(options.overlay.as_ref()),
-        ask,
-    )?;
-    plan.try_it(workspace, how)?;
+    let binding = rewrite::Binding::Made(options.overlay.as_ref());
+    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, binding)?;
     let taken = plan
         .paths
         .iter()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::finish::show_files;
 use super::{Error, Outcome};
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Facts};
+use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Headers, PatchFile, lint};
 use crate::queue::discover::Overlays;
 use crate::queue::model::Asking;
@@ -81,10 +81,7 @@ pub fn header(
     if !edits.is_empty() {
         session::refuse_unfinished(workspace, &attr)?;
         let how = Asking { nixpkgs: None, offline };
-        let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs, || {
-            Ok((Facts::default(), Vec::new()))
-        })?;
-        plan.try_it(workspace, how)?;
+        let plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs)?;
         files = plan.batch.changes();
         if !dry_run {
             plan.commit(workspace)?;

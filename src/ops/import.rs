@@ -19,7 +19,6 @@ use crate::patch::{self, PatchFile, mailbox};
 use crate::queue::discover::Choice;
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
-use crate::queue::facts;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
 use crate::queue::stored::{self, checked_bytes};
@@ -124,21 +123,9 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
             wanted.push(Wanted { from: None, bytes, subject, rename: false });
         }
     }
-    let ask = || match options.offline {
-        true => Ok((overlay::Facts::default(), Vec::new())),
-        false => facts::ask(workspace, options.nixpkgs.as_deref(), &attr),
-    };
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
-    let mut plan = rewrite::plan(
-        workspace,
-        &overlays,
-        &series,
-        &wanted,
-        how,
-        rewrite::Binding::Made(options.overlay.as_ref()),
-        ask,
-    )?;
-    plan.try_it(workspace, how)?;
+    let binding = rewrite::Binding::Made(options.overlay.as_ref());
+    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, binding)?;
     warnings.extend(plan.warnings.iter().cloned());
     let imported = Imported {
         attr,

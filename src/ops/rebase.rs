@@ -314,8 +314,7 @@ fn settle(
         let (series, wanted) = queue(workspace, &together.overlays, session)?;
         together.plan(workspace, &series, &wanted)?;
     }
-    let mut plan = together.done();
-    plan.try_it(workspace, Asking { nixpkgs: None, offline })?;
+    let mut plan = together.done(workspace, Asking { nixpkgs: None, offline })?;
     rebased.warnings.extend(std::mem::take(&mut plan.warnings));
     rebased.removed.extend(std::mem::take(&mut plan.removed));
     plan.batch.write(session::done_file(workspace), b"");

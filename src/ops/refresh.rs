@@ -105,8 +105,8 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
         done.patches += wanted.len();
         together.plan(workspace, series, &wanted)?;
     }
-    let mut plan = together.done();
-    plan.try_it(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let plan = together.done(workspace, how)?;
     done.files = plan.batch.changes();
     done.unchanged = done.files.is_empty();
     if !options.dry_run {

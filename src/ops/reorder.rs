@@ -8,7 +8,7 @@ use super::finish::show_files;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, Facts};
+use crate::overlay::{self, AttrPath};
 use crate::patch::{self, queue::QueueName};
 use crate::queue::discover::Overlays;
 use crate::queue::model::Asking;
@@ -78,10 +78,7 @@ pub fn reorder(
     let series = overlays.queue(workspace, &attr)?;
     let wanted = wanted(&series, change)?;
     let how = Asking { nixpkgs: None, offline };
-    let mut plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs, || {
-        Ok((Facts::default(), Vec::new()))
-    })?;
-    plan.try_it(workspace, how)?;
+    let plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs)?;
     let files = plan.batch.changes();
     let reordered = Reordered {
         attr,

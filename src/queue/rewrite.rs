@@ -14,6 +14,7 @@ use crate::overlay::{AttrPath, Facts, FileChange, PatchElement, PatchRequest, Pl
 use crate::patch::queue::QueueName;
 use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{Choice, Disk, Overlays};
+use crate::queue::facts;
 use crate::queue::follow::follow;
 use crate::queue::model::Asking;
 use crate::queue::series::Series;
@@ -90,16 +91,16 @@ impl Rewrite {
     ///
     /// # Errors
     /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
-    pub fn try_it(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
+    fn tried(mut self, workspace: &Workspace, how: Asking<'_>) -> Result<Rewrite, Error> {
         if how.offline || self.changes.is_empty() {
-            return Ok(());
+            return Ok(self);
         }
         let attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
         let trial = match Trial::begin(workspace, how.nixpkgs, &attrs)? {
             Ok(trial) => trial,
             Err(why) => {
                 self.warnings.extend(attrs.first().map(|attr| choose::not_tried(attr, &why)));
-                return Ok(());
+                return Ok(self);
             }
         };
         let mut warnings = Vec::new();
@@ -124,7 +125,7 @@ impl Rewrite {
             }
         }
         self.warnings.extend(warnings);
-        Ok(())
+        Ok(self)
     }
 
     /// Returns the files as they would be.
@@ -176,16 +177,8 @@ impl Together {
     /// # Errors
     /// As [`plan`].
     pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
-        let nothing = || Ok((Facts::default(), Vec::new()));
-        let one = plan(
-            workspace,
-            &self.overlays,
-            series,
-            wanted,
-            Asking { offline: true, nixpkgs: None },
-            Binding::AsItIs,
-            nothing,
-        )?;
+        let how = Asking { offline: true, nixpkgs: None };
+        let one = draft(workspace, &self.overlays, series, wanted, how, Binding::AsItIs)?;
         for change in one.changes {
             self.overlays.replace(&change.path, change.new.clone())?;
             self.all.changes.retain(|known| known.path != change.path);
@@ -202,9 +195,12 @@ impl Together {
         Ok(())
     }
 
-    /// Returns the one change that all plans make.
-    pub fn done(self) -> Rewrite {
-        self.all
+    /// Returns the one change that all plans make, tried as [`plan`] does.
+    ///
+    /// # Errors
+    /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
+    pub fn done(self, workspace: &Workspace, how: Asking<'_>) -> Result<Rewrite, Error> {
+        self.all.tried(workspace, how)
     }
 }
 
@@ -228,10 +224,11 @@ pub fn keep(series: &Series) -> Vec<Wanted> {
     series.patches.iter().map(kept).collect()
 }
 
-/// Plans to replace a queue. `facts` are used when no overlay binds the package yet.
+/// Plans to replace a queue, and evaluates the workspace as it would be.
 ///
 /// # Errors
-/// [`Error::OverlayOrder`] when the overlay's list cannot follow; those of the overlay room.
+/// [`Error::OverlayOrder`] when the overlay's list cannot follow; [`Error::Damage`]; those of the overlay room, and of a nixpkgs that
+/// was named and cannot be used.
 pub fn plan(
     workspace: &Workspace,
     overlays: &Overlays,
@@ -239,7 +236,17 @@ pub fn plan(
     wanted: &[Wanted],
     how: Asking<'_>,
     binding: Binding<'_>,
-    facts: impl FnOnce() -> Result<(Facts, Vec<Warning>), Error>,
+) -> Result<Rewrite, Error> {
+    draft(workspace, overlays, series, wanted, how, binding)?.tried(workspace, how)
+}
+
+fn draft(
+    workspace: &Workspace,
+    overlays: &Overlays,
+    series: &Series,
+    wanted: &[Wanted],
+    how: Asking<'_>,
+    binding: Binding<'_>,
 ) -> Result<Rewrite, Error> {
     let paths = name(series, wanted);
     let mut rewrite = Rewrite {
@@ -280,7 +287,10 @@ pub fn plan(
     let changes = match series.bound.as_slice() {
         [] if paths.is_empty() => Vec::new(),
         [] => {
-            let (facts, warnings) = facts()?;
+            let (facts, warnings) = match how.offline {
+                true => (Facts::default(), Vec::new()),
+                false => facts::ask(workspace, how.nixpkgs, &series.attr)?,
+            };
             rewrite.warnings.extend(warnings);
             let mut draft = |spot: Spot<'_>| {
                 let request = PatchRequest {
@@ -461,8 +471,7 @@ mod tests {
             let series = overlays.queue(&workspace, &AttrPath::single("a")).unwrap();
             let renamed = vec![Wanted { rename: true, subject: "y".into(), ..keep(&series).remove(0) }];
             let how = Asking { nixpkgs: None, offline: true };
-            let nothing = || Ok((Facts::default(), Vec::new()));
-            let plan = plan(&workspace, &overlays, &series, &renamed, how, Binding::AsItIs, nothing).unwrap();
+            let plan = plan(&workspace, &overlays, &series, &renamed, how, Binding::AsItIs).unwrap();
             let text = fs::read_text(&at(edited)).unwrap() + "# by hand\n";
             fs::write(&at(edited), text.as_bytes()).unwrap();
             let refused = plan.commit(&workspace).unwrap_err();
