@@ -1,6 +1,8 @@
 //! The reader of `.drv` files: what it accepts it prints back, what it refuses it names, and it never panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests fail loudly")]
 mod graph_support;
+#[path = "support/random.rs"]
+mod random;
 
 use std::borrow::Cow;
 
@@ -8,6 +10,7 @@ use overlayctl::drv::{self, Closure, Derivation, Input, Output, OutputKind, Prob
 use overlayctl::graph::{Error, Graph, Root};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
+use random::Random;
 
 const MUSL: &str = r#"Derive([("out","/nix/store/p6c6aww7hmvbx9wja0qakmss047bdhvs-musl","","")],[("/nix/store/0gbfxchai3yvrf514a7pjcjxrw1qx9z0-bash.drv",["out"]),("/nix/store/1008dbkxb22dyj3kqf313gr54wig4si2-sys.drv",["dev","out"])],["/nix/store/9krlzvny65gdc8s7kpb6lkx8cd02c25b-builder.sh"],"x86_64-linux","/bin/sh",["-e","a\"b"],[("name","musl"),("pname","musl"),("text","one\ntwo\tthree\\ \r"),("version","1")])"#;
 
@@ -258,44 +261,27 @@ fn damaged_real_files_are_refused_or_read_the_same_by_both() {
         .unwrap();
 }
 
-/// A small generator of numbers (SplitMix64): the same damage on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    /// Damages a text: bits, bytes, what structure is made of, pieces lost, doubled, or taken from another text.
-    fn damage(&mut self, text: &mut Vec<u8>, other: &[u8]) {
-        const STRUCTURE: &[u8] = b"\"\\,()[]n/-D\0\xff";
-        let at = self.below(text.len());
-        let end = (at + 1 + self.below(40)).min(text.len());
-        match self.below(8) {
-            0 if !text.is_empty() => text[at] ^= 1 << self.below(8),
-            1 if !text.is_empty() => text[at] = self.next() as u8,
-            2 if !text.is_empty() => text[at] = STRUCTURE[self.below(STRUCTURE.len())],
-            3 => text.insert(at, STRUCTURE[self.below(STRUCTURE.len())]),
-            4 => drop(text.drain(at..end)),
-            5 => text.truncate(at),
-            6 => {
-                let piece = text[at..end].to_vec();
-                let to = self.below(text.len());
-                drop(text.splice(to..to, piece));
-            }
-            _ => {
-                let from = self.below(other.len());
-                let piece = &other[from..(from + 40).min(other.len())];
-                drop(text.splice(at..end, piece.iter().copied()));
-            }
+/// Damages a text: bits, bytes, what structure is made of, pieces lost, doubled, or taken from another text.
+fn damage(random: &mut Random, text: &mut Vec<u8>, other: &[u8]) {
+    const STRUCTURE: &[u8] = b"\"\\,()[]n/-D\0\xff";
+    let at = random.below(text.len());
+    let end = (at + 1 + random.below(40)).min(text.len());
+    match random.below(8) {
+        0 if !text.is_empty() => text[at] ^= 1 << random.below(8),
+        1 if !text.is_empty() => text[at] = random.next() as u8,
+        2 if !text.is_empty() => text[at] = STRUCTURE[random.below(STRUCTURE.len())],
+        3 => text.insert(at, STRUCTURE[random.below(STRUCTURE.len())]),
+        4 => drop(text.drain(at..end)),
+        5 => text.truncate(at),
+        6 => {
+            let piece = text[at..end].to_vec();
+            let to = random.below(text.len());
+            drop(text.splice(to..to, piece));
+        }
+        _ => {
+            let from = random.below(other.len());
+            let piece = &other[from..(from + 40).min(other.len())];
+            drop(text.splice(at..end, piece.iter().copied()));
         }
     }
 }
@@ -316,14 +302,14 @@ fn a_hundred_thousand_damaged_files_are_no_reason_to_panic_and_both_readers_agre
     let texts: Vec<Vec<u8>> = real().into_iter().filter(|text| text.len() < 3_000).collect();
     // Without optimisation a sample of them, for the suite's sake.
     let rounds = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
-    let mut numbers = Numbers(4);
+    let mut random = Random(4);
     let (mut accepted, start) = (0, std::time::Instant::now());
     let root = [Root { attr: None, drv_path: "/nix/store/0gbfxchai3yvrf514a7pjcjxrw1qx9z0-a.drv".into() }];
     for round in 0..rounds {
-        let mut text = texts[numbers.below(texts.len())].clone();
-        let other = &texts[numbers.below(texts.len())];
-        for _ in 0..1 + numbers.below(3) {
-            numbers.damage(&mut text, other);
+        let mut text = texts[random.below(texts.len())].clone();
+        let other = &texts[random.below(texts.len())];
+        for _ in 0..1 + random.below(3) {
+            damage(&mut random, &mut text, other);
         }
         check(&text).unwrap();
         accepted += usize::from(drv::parse(&text).is_ok());

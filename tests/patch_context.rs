@@ -3,23 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use overlayctl::patch::{MemoryTree, Options, PatchFile, REGULAR, apply, as_gnu_reads};
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap()
-    }
-}
+use random::Random;
 
 fn available() -> bool {
     let found = |program: &str| {

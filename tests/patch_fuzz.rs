@@ -12,6 +12,9 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +23,7 @@ use overlayctl::patch::{
     self, EXECUTABLE, LineKind, MemoryTree, Options, PatchFile, REGULAR, Refreshed, SYMLINK, apply, mailbox, normalise,
     normalise_from, refresh, reverse,
 };
+use random::Random;
 
 const MADE: [&str; 5] = [
     "From 0123 Mon Sep 17 00:00:00 2001\nFrom: =?UTF-8?q?J=C3=BC?= <j@x>\nDate: Mon, 1 Jan 2024 00:00:00 +0100\nSubject: [PATCH 1/2] a\n long one\n\nUpstream-Status: Backport [x]\nSigned-off-by: J <j@x>\n---\n f | 2 +-\n 1 file changed\n\ndiff --git a/f b/f\nindex 12..34 100644\n--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ sec\n a\n-b\n+B\n+BB\n c\n@@ -10,2 +11 @@\n j\n-k\n\\ No newline at end of file\n-- \n2.1\n",
@@ -63,23 +67,6 @@ const WORDS: [&str; 30] = [
     "\u{1b}[31m",
 ];
 
-/// The generator of Steele, Lea and Flood's SplitMix.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % sides.max(1) as u64).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.roll(from.len())]
-    }
-}
-
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = MADE.iter().map(|text| text.as_bytes().to_vec()).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -105,22 +92,22 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Changes a patch in a few places.
-fn mutate(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = dice.pick(seeds).clone();
-    for _ in 0..1 + dice.roll(5) {
+fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = random.pick(seeds).clone();
+    for _ in 0..1 + random.below(5) {
         let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-        let (at, other) = (dice.roll(lines.len()), dice.roll(lines.len()));
-        match dice.roll(11) {
-            _ if lines.is_empty() => bytes.extend_from_slice(dice.pick(&WORDS).as_bytes()),
-            0 => bytes[at % 7] = u8::try_from(dice.roll(256)).unwrap(),
+        let (at, other) = (random.below(lines.len()), random.below(lines.len()));
+        match random.below(11) {
+            _ if lines.is_empty() => bytes.extend_from_slice(random.pick(&WORDS).as_bytes()),
+            0 => bytes[at % 7] = u8::try_from(random.below(256)).unwrap(),
             1 => {
-                let at = dice.roll(bytes.len());
-                bytes[at] = u8::try_from(dice.roll(256)).unwrap();
+                let at = random.below(bytes.len());
+                bytes[at] = u8::try_from(random.below(256)).unwrap();
             }
-            2 => bytes.truncate(dice.roll(bytes.len() + 1)),
+            2 => bytes.truncate(random.below(bytes.len() + 1)),
             3 => {
-                let word = dice.pick(&WORDS).as_bytes().to_vec();
-                let at = dice.roll(bytes.len() + 1);
+                let word = random.pick(&WORDS).as_bytes().to_vec();
+                let at = random.below(bytes.len() + 1);
                 bytes.splice(at..at, word);
             }
             4 => {
@@ -132,29 +119,29 @@ fn mutate(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
                 bytes = lines.concat();
             }
             6 => {
-                lines.insert(at, dice.pick(&WORDS).as_bytes().to_vec());
+                lines.insert(at, random.pick(&WORDS).as_bytes().to_vec());
                 bytes = lines.concat();
             }
             7 => {
                 // A digit of a header.
                 let digits: Vec<usize> = (0..bytes.len()).filter(|i| bytes[*i].is_ascii_digit()).collect();
                 if !digits.is_empty() {
-                    bytes[*dice.pick(&digits)] = b'0' + u8::try_from(dice.roll(10)).unwrap();
+                    bytes[*random.pick(&digits)] = b'0' + u8::try_from(random.below(10)).unwrap();
                 }
             }
             8 => {
                 let line = lines[at].clone();
-                lines.splice(at..at, std::iter::repeat_n(line, 1 + dice.roll(40)));
+                lines.splice(at..at, std::iter::repeat_n(line, 1 + random.below(40)));
                 bytes = lines.concat();
             }
             9 => {
-                let more = dice.pick(seeds);
-                let from = dice.roll(more.len());
-                bytes.truncate(dice.roll(bytes.len() + 1));
+                let more = random.pick(seeds);
+                let from = random.below(more.len());
+                bytes.truncate(random.below(bytes.len() + 1));
                 bytes.extend_from_slice(&more[from..]);
             }
             _ => {
-                let sign = *dice.pick(b" -+@\\");
+                let sign = *random.pick(b" -+@\\");
                 lines[at][0] = sign;
                 bytes = lines.concat();
             }
@@ -164,24 +151,24 @@ fn mutate(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Makes files that a patch could fit, or nearly.
-fn tree_for(patch: &PatchFile<'_>, dice: &mut Dice) -> MemoryTree {
+fn tree_for(patch: &PatchFile<'_>, random: &mut Random) -> MemoryTree {
     let mut tree = MemoryTree::new();
     for file in patch.files() {
         let Ok(target) = file.target(1) else { continue };
         let mut text = Vec::new();
         for hunk in &file.hunks {
-            for _ in 0..dice.roll(5) {
+            for _ in 0..random.below(5) {
                 text.extend_from_slice(b"something between\n");
             }
             for line in hunk.lines.iter().filter(|line| line.kind != LineKind::Added) {
-                if dice.roll(30) > 0 {
+                if random.below(30) > 0 {
                     text.extend_from_slice(line.content(file.strip_cr));
                     text.push(b'\n');
                 }
             }
         }
-        let mode = [REGULAR, REGULAR, EXECUTABLE, SYMLINK][dice.roll(4)];
-        if dice.roll(8) > 0 {
+        let mode = [REGULAR, REGULAR, EXECUTABLE, SYMLINK][random.below(4)];
+        if random.below(8) > 0 {
             tree.insert(target.path(), text, mode);
         }
     }
@@ -193,7 +180,7 @@ fn size(tree: &MemoryTree) -> usize {
 }
 
 /// Does with a patch all that can be done with one.
-fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
+fn exercise(bytes: &[u8], random: &mut Random) -> bool {
     for piece in mailbox::read(bytes).unwrap_or_default() {
         let _ = PatchFile::parse(&piece);
     }
@@ -221,7 +208,7 @@ fn exercise(bytes: &[u8], dice: &mut Dice) -> bool {
     let had = parsed.headers().values("Checked-by").next().is_some();
     assert!(had || removed == bytes, "added and removed is nothing:\n{}", String::from_utf8_lossy(&removed));
     let turned = reverse(&parsed);
-    let tree = tree_for(&parsed, dice);
+    let tree = tree_for(&parsed, random);
     let _ = parsed.level_for(&tree, 0..=3);
     for options in [
         Options::default(),
@@ -260,10 +247,10 @@ fn mutated_patches_end_without_a_panic() {
     let started = Instant::now();
     let (mut patches, mut slowest) = (0, (Duration::ZERO, 0));
     for case in from..from + cases {
-        let mut dice = Dice(case.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let bytes = mutate(&seeds, &mut dice);
+        let mut random = Random(case.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let bytes = mutate(&seeds, &mut random);
         let before = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| exercise(&bytes, &mut dice))) {
+        match catch_unwind(AssertUnwindSafe(|| exercise(&bytes, &mut random))) {
             Ok(is_patch) => patches += u64::from(is_patch),
             Err(_) => panic!("case {case}:\n{}", String::from_utf8_lossy(&bytes)),
         }

@@ -2,24 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use overlayctl::patch::{PatchFile, add_trailer, remove_trailer};
+use random::Random;
 
 const DIFF: &str = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n";
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap()
-    }
-}
 
 fn git(message: &str) -> Vec<String> {
     let mut child = Command::new("git")

@@ -3,28 +3,15 @@
 //! The shape is that of nixpkgs 19.09 (see `shared/data/README.md`): of 100 derivations 57 are downloads without inputs,
 //! the others need 15 each, mostly of a few that everything needs; a change near the bottom rebuilds four of ten.
 
+#[path = "../../tests/support/random.rs"]
+mod random;
+
 use std::fmt::Write as _;
 
 use overlayctl::graph::{Builder, Facts, Graph};
+use random::Random;
 
-/// A small generator of numbers: the same graph on every machine (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
-
-fn store_path(text: &mut String, numbers: &mut Numbers, name: &str) {
+fn store_path(text: &mut String, numbers: &mut Random, name: &str) {
     text.clear();
     text.push_str("/nix/store/");
     for _ in 0..4 {
@@ -38,7 +25,7 @@ fn store_path(text: &mut String, numbers: &mut Numbers, name: &str) {
 
 /// Generates a graph of `count` derivations and the attribute of one that four of ten need.
 pub fn generated(count: usize) -> (Graph, &'static str) {
-    let mut numbers = Numbers(1);
+    let mut numbers = Random(1);
     let mut builder = Builder::new();
     let (mut drv, mut out, mut source) = (String::new(), String::new(), String::new());
     let mut packages: Vec<u32> = Vec::new();
