@@ -63,8 +63,9 @@ pub fn header(
     let series = overlays.queue(workspace, &attr)?;
     let at = series.find(patch)?;
     let mut wanted = rewrite::keep(&series);
-    let Some(meant) = wanted.get_mut(at) else { return Err(crate::targets::Error::NoTargets.into()) };
-    let path = meant.from.clone().unwrap_or_default();
+    // In bounds: `find` found it there, and `keep` keeps each.
+    let (entry, meant) = (&series.patches[at], &mut wanted[at]);
+    let path = entry.path.clone();
     for edit in edits {
         meant.bytes = match edit {
             Edit::Set(key, value) => patch::set_trailer(&meant.bytes, key, value),
@@ -73,9 +74,7 @@ pub fn header(
         }
         .map_err(|e| Error::Patch(e.in_file(&path)))?;
     }
-    if let Some(entry) = series.patches.get(at) {
-        refuse_malformed(&entry.name(), &entry.bytes, &meant.bytes)?;
-    }
+    refuse_malformed(&entry.name(), &entry.bytes, &meant.bytes)?;
     let headers = PatchFile::parse(&meant.bytes).map_err(|e| Error::Patch(e.in_file(&path)))?.headers();
     let mut files = Vec::new();
     if !edits.is_empty() {
