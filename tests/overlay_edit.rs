@@ -468,21 +468,6 @@ fn a_position_past_the_end_is_refused() {
 }
 
 #[test]
-fn every_code_has_an_explanation() {
-    let mut codes: Vec<&str> =
-        overlayctl::overlay::EXPLANATIONS.iter().chain(overlayctl::syntax::EXPLANATIONS).map(|e| e.code).collect();
-    let all = codes.len();
-    codes.sort();
-    codes.dedup();
-    assert_eq!(codes.len(), all);
-    for source in [include_str!("../src/overlay/error.rs"), include_str!("../src/syntax/error.rs")] {
-        for code in source.split('"').filter(|s| s.len() == 6 && s.starts_with("OV0")) {
-            assert!(codes.contains(&code), "{code}");
-        }
-    }
-}
-
-#[test]
 fn a_list_with_a_style_of_its_own_keeps_it() {
     let text = "{ self }: final: prev: {\n  musl = prev.musl.overrideAttrs (o: {\n    patches = [ \"${self}/p/a.patch\" ];\n  });\n}\n";
     let mut wanted = request("musl");

@@ -1,8 +1,8 @@
 //! Diagnostics: what every error and warning of every room can be asked for.
 //!
 //! Codes are stable: `OV` and four digits, the first two say the room (`01` overlay, `02` patch, `03` graph,
-//! `04` drv, `05` nix, `06` config, `07` git, `08` cross, `09` syntax, `00` base, `10` ops). Each room lists its
-//! codes with an explanation in an `EXPLANATIONS` table, which `overlayctl --explain CODE` prints. Must not print.
+//! `04` drv, `05` nix, `06` config, `07` git, `08` cross, `09` syntax, `00` base, `10` ops). Each is
+//! explained in `docs/codes/CODE.md`, which `overlayctl --explain CODE` prints. Must not print.
 
 use serde::Serialize;
 
@@ -85,15 +85,4 @@ pub struct Warning {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-}
-
-/// The help text of one code.
-#[derive(Debug, Clone, Copy)]
-pub struct Explanation {
-    /// The stable code.
-    pub code: &'static str,
-    /// One line: what the code means.
-    pub title: &'static str,
-    /// Some lines: why it is so, and what to do.
-    pub text: &'static str,
 }

@@ -15,7 +15,7 @@ mod journal;
 mod lock;
 mod read;
 pub use batch::Batch;
-pub use error::{EXPLANATIONS, FsError};
+pub use error::FsError;
 pub use journal::{discard, look, recover};
 pub use lock::{Holder, Lock, lock, lock_dir};
 pub(in crate::base) use read::open_regular;

@@ -1,50 +1,35 @@
-//! `--explain CODE`: the help text of a code.
+//! `--explain CODE`: what a code means and what to do about it, one Markdown file each in `docs/codes/`.
 
 use std::process::ExitCode;
 
+use include_dir::{Dir, include_dir};
+
 use super::context::Context;
 use super::failure::Failure;
-use crate::base::diagnostic::Explanation;
 use crate::view::Document;
-use crate::{base, config, cross, drv, git, graph, nix, ops, overlay, patch, queue, syntax};
 
-/// The tables of all rooms.
-fn tables() -> [&'static [Explanation]; 12] {
-    [
-        base::fs::EXPLANATIONS,
-        overlay::EXPLANATIONS,
-        patch::EXPLANATIONS,
-        graph::EXPLANATIONS,
-        drv::EXPLANATIONS,
-        nix::EXPLANATIONS,
-        config::EXPLANATIONS,
-        git::EXPLANATIONS,
-        cross::EXPLANATIONS,
-        syntax::EXPLANATIONS,
-        ops::EXPLANATIONS,
-        queue::EXPLANATIONS,
-    ]
+static CODES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/codes");
+
+/// Returns the title and the text of a code: the file is `# CODE: TITLE`, a blank line and the text.
+fn explanation(code: &str) -> Option<(&'static str, &'static str)> {
+    let (heading, text) = CODES.get_file(format!("{code}.md"))?.contents_utf8()?.split_once("\n\n")?;
+    Some((heading.strip_prefix("# ")?.strip_prefix(code)?.strip_prefix(": ")?, text.trim_end()))
 }
 
 pub(super) fn run(code: &str, context: &Context) -> Result<ExitCode, Failure> {
-    let wanted = code.to_ascii_uppercase();
-    let found = tables().into_iter().flatten().find(|e| e.code == wanted);
-    let Some(explanation) = found else {
+    let code = code.to_ascii_uppercase();
+    let Some((title, text)) = explanation(&code) else {
         return Err(Failure::usage(format!("there is no code `{code}`"), "codes look like OV0601"));
     };
     if context.globals.json {
-        let object = serde_json::json!({
-            "schema": "overlayctl.explain-code/1",
-            "code": explanation.code,
-            "title": explanation.title,
-            "text": explanation.text,
-        });
+        let object =
+            serde_json::json!({ "schema": "overlayctl.explain-code/1", "code": code, "title": title, "text": text });
         context.print_json(&object)?;
     } else {
         let mut document = Document::new();
-        document.heading(format!("{}: {}", explanation.code, explanation.title));
+        document.heading(format!("{code}: {title}"));
         document.blank();
-        document.line(explanation.text);
+        text.lines().for_each(|line| document.line(line));
         context.print_document(&document)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -55,22 +40,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    #[test]
-    fn codes_are_unique_and_well_formed() {
-        let mut seen = BTreeSet::new();
-        for explanation in tables().into_iter().flatten() {
-            assert!(seen.insert(explanation.code), "{} twice", explanation.code);
-            let digits = explanation.code.strip_prefix("OV").unwrap();
-            assert!(digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()), "{}", explanation.code);
-            assert!(!explanation.title.is_empty() && explanation.text.len() > 20, "{}", explanation.code);
-        }
-    }
-
-    /// Every code that stands in the sources is explained.
+    /// Every code that stands in the sources is explained, and nothing else is.
     #[test]
     fn every_code_is_explained() {
-        let known: BTreeSet<&str> = tables().into_iter().flatten().map(|e| e.code).collect();
-        let mut missing = BTreeSet::new();
+        let mut used = BTreeSet::new();
         let mut todo = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
         while let Some(path) = todo.pop() {
             if path.is_dir() {
@@ -78,13 +51,23 @@ mod tests {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            for (at, _) in text.match_indices("\"OV") {
-                let code: String = text[at + 1..].chars().take_while(|c| *c != '"').collect();
-                if code.len() == 6 && code[2..].bytes().all(|b| b.is_ascii_digit()) && !known.contains(code.as_str()) {
-                    missing.insert(format!("{code} in {}", path.display()));
-                }
-            }
+            let literals = text.match_indices("\"OV").map(|(at, _)| &text[at + 1..]);
+            used.extend(
+                literals
+                    .filter_map(|l| Some(l.split_once('"')?.0.to_owned()))
+                    .filter(|code| code.len() == 6 && code[2..].bytes().all(|b| b.is_ascii_digit())),
+            );
         }
-        assert!(missing.is_empty(), "{missing:?}");
+        let explained: BTreeSet<String> =
+            CODES.files().map(|f| f.path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        assert!(
+            used.len() > 100 && used == explained,
+            "{:?}",
+            used.symmetric_difference(&explained).collect::<Vec<_>>()
+        );
+        for code in &explained {
+            let (title, text) = explanation(code).unwrap_or_else(|| panic!("{code}: not `# {code}: TITLE` and a text"));
+            assert!(!title.is_empty() && text.len() > 20 && text.lines().all(|l| l.len() <= 80), "{code}");
+        }
     }
 }

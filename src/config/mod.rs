@@ -15,7 +15,7 @@ pub use discover::{Found, NixpkgsSource, may_have_search_path};
 pub use file::{Board, Settings};
 pub use search::path_literals;
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::{self, FsError};
 use crate::base::span::{Place, Span, line_span};
 
@@ -88,49 +88,6 @@ pub enum Error {
 fn shown(options: &[(String, String)]) -> String {
     options.iter().map(|(option, value)| format!("{option} = \"{value}\"")).collect::<Vec<_>>().join(", ")
 }
-
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0601",
-        title: "the workspace directory does not exist",
-        text: "`-C DIR` (or the current directory) has to be an existing directory. `overlayctl init DIR` makes one.",
-    },
-    Explanation {
-        code: "OV0602",
-        title: "overlayctl.toml is not valid",
-        text: "The file is TOML with the keys that `overlayctl init` writes; an unknown key is an error, so that a typo \
-               is not silently ignored. The place shows what is wrong.",
-    },
-    Explanation {
-        code: "OV0603",
-        title: "no such board",
-        text: "`--board NAME` names a table `[boards.NAME]` of overlayctl.toml; `--board all` means all of them.",
-    },
-    Explanation {
-        code: "OV0604",
-        title: "no nixpkgs found",
-        text: "overlayctl looks, in this order, at `--nixpkgs`, at `nixpkgs` in overlayctl.toml, at npins, niv and the \
-               flake of the workspace, and at <nixpkgs> in NIX_PATH. Name a checkout with `--nixpkgs PATH`, or write \
-               it into overlayctl.toml.",
-    },
-    Explanation {
-        code: "OV0605",
-        title: "a configured path leaves the workspace",
-        text: "The patch queues live inside the workspace, so that they travel with it and Nix can see them. The folders that \
-               overlayctl writes to (the queues, .overlayctl) may not be symbolic links that lead elsewhere either: a clone \
-               could bring one.",
-    },
-    Explanation {
-        code: "OV0606",
-        title: "the workspace sets options of Nix that need your leave",
-        text: "[nix.options] of overlayctl.toml comes with the workspace. Options that only say how much at once, how long and how \
-               loudly, or that only forbid, are always taken. Others could loosen your own Nix: run code in the evaluator, \
-               open the sandbox, bring in results that nobody you know has built. Look at them; if they are what you want, \
-               give --trust-workspace once, which is remembered for this directory, these options and these values, or set \
-               the same in your own nix.conf. Commands that do not need Nix work without.",
-    },
-];
 
 impl Coded for Error {
     fn origin(&self) -> Origin<'_> {

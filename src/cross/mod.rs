@@ -25,7 +25,7 @@ pub mod platform;
 
 pub use elf::Elf;
 pub use emulator::{Emulator, emulator};
-pub use error::{EXPLANATIONS, Error};
+pub use error::Error;
 pub use expected::{Expected, ExpectedElf, Mismatch, expected};
 pub use firmware::Firmware;
 pub use platform::{Format, Platform};

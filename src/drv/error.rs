@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::span::{Place, Span};
 
 /// What is wrong at one offset of a `.drv` file.
@@ -111,20 +111,3 @@ impl Coded for Error {
         }
     }
 }
-
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0401",
-        title: "a derivation could not be read",
-        text: "A .drv file that is named as a target or as an input of another derivation is not in the store or cannot \
-               be read. Garbage collection removes .drv files that nothing holds; instantiating the target again writes \
-               them anew.",
-    },
-    Explanation {
-        code: "OV0402",
-        title: "a file is not a derivation",
-        text: "The bytes of a .drv file are not what Nix writes (Derive(...) or DrvWithVersion(\"xp-dyn-drv\",...)). The \
-               message names the offset of the first bad byte. overlayctl never guesses at what it might have been.",
-    },
-];

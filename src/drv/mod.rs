@@ -14,7 +14,7 @@ mod store;
 
 pub use closure::{Closure, Source, read_closure};
 pub use derivation::{Derivation, Input, Output, OutputKind, Selection, Variable};
-pub use error::{EXPLANATIONS, Error, ParseError, Problem};
+pub use error::{Error, ParseError, Problem};
 pub use parse::parse;
 pub use scan::{Range, ScannedOutput, Scanner, unescape};
 pub use store::StoreDir;

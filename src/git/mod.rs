@@ -17,7 +17,7 @@ pub use merge::Merged;
 pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Worktree};
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 
@@ -61,30 +61,6 @@ pub enum Error {
     #[error(transparent)]
     Fs(#[from] FsError),
 }
-
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0701",
-        title: "git could not do it",
-        text: "libgit2 refused; its message is shown. `git status` in the repository usually says more.",
-    },
-    Explanation {
-        code: "OV0702",
-        title: "not a git repository",
-        text: "The command needs the history of the workspace, and the workspace is in no git repository.",
-    },
-    Explanation {
-        code: "OV0703",
-        title: "no such revision",
-        text: "A revision is whatever `git rev-parse` takes: a branch, a tag, HEAD~2, a commit.",
-    },
-    Explanation {
-        code: "OV0704",
-        title: "the commits are not a line",
-        text: "A patch queue is a line: each commit has one parent, down to the commit it began from. `git rebase` makes a line.",
-    },
-];
 
 impl Coded for Error {
     fn origin(&self) -> Origin<'_> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::span::Place;
 use crate::drv;
@@ -138,45 +138,3 @@ impl Coded for Error {
         }
     }
 }
-
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0301",
-        title: "a path is not that of a derivation",
-        text: "Roots and inputs of derivations are store paths that end in .drv and lie in one store directory.",
-    },
-    Explanation {
-        code: "OV0302",
-        title: "derivations need each other in a circle",
-        text: "A derivation's path is a hash over its inputs, so Nix cannot write a circle. One in the input means that the \
-               .drv files were made or changed by something else. overlayctl stops rather than count wrong.",
-    },
-    Explanation {
-        code: "OV0303",
-        title: "a graph is too large",
-        text: "Nodes, edges and bytes of text are counted in 32 bits: four thousand million of each.",
-    },
-    Explanation {
-        code: "OV0304",
-        title: "there is nothing to build a graph from",
-        text: "The list of roots holds no derivation; where it came from an evaluation, every attribute failed.",
-    },
-    Explanation {
-        code: "OV0305",
-        title: "a list of roots is malformed",
-        text: "A list of roots is a TSV file (attribute, .drv path, output path; a header line `attr<TAB>drvPath...` is \
-               allowed) or the JSON lines of nix-eval-jobs.",
-    },
-    Explanation {
-        code: "OV0306",
-        title: "a stored graph is not believed",
-        text: "A stored graph has a version, a length and a checksum, and its rows are checked when it is opened. This one \
-               fails: it is damaged, cut off, or from another version. It is never used in part; build it again.",
-    },
-    Explanation {
-        code: "OV0307",
-        title: "an attribute is not in the graph",
-        text: "The graph knows the attributes of the list of roots that it was built from.",
-    },
-];

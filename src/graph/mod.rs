@@ -34,7 +34,7 @@ pub use chains::{Chain, Chains};
 pub use changes::{Change, Changes};
 pub use cover::Cover;
 pub use delta::{AttributeChange, Counts, Delta};
-pub use error::{CacheProblem, EXPLANATIONS, Error};
+pub use error::{CacheProblem, Error};
 pub use image::{NodeId, Rows};
 pub use names::{split_version, without_platform};
 pub use node::Node;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Version;
-use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
+use crate::base::diagnostic::{Coded, Origin, Verdict};
 use crate::base::fs::FsError;
 use crate::base::process::{Finished, ProcessError, strip_controls};
 use crate::base::span::Place;
@@ -356,122 +356,6 @@ pub(super) fn program_name(program: &Path) -> String {
         .map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0501",
-        title: "Nix is not installed",
-        text: "overlayctl drives Nix: nix, nix-instantiate and nix-store must be on PATH. Debian and Ubuntu have them in \
-               the package nix-bin; https://nixos.org/download has installers for everything else.",
-    },
-    Explanation {
-        code: "OV0502",
-        title: "Nix is too old",
-        text: "overlayctl works with Nix 2.8 and later. Several versions can be installed side by side; the first on \
-               PATH is used.",
-    },
-    Explanation {
-        code: "OV0503",
-        title: "a target does not evaluate",
-        text: "Nix refused the expression. The message is Nix's own, shortened; with -v it is shown whole. Frequent \
-               causes: an attribute name with a typo, a package marked as broken or unfree, an overlay that refers to \
-               itself through `final`.",
-    },
-    Explanation {
-        code: "OV0504",
-        title: "a build failed",
-        text: "A derivation did not build. The report names it, its phase and the last lines of its log; \
-               `nix-store --read-log DRV` shows the whole log. What was built before is kept, so that a second run \
-               goes on from there.",
-    },
-    Explanation {
-        code: "OV0505",
-        title: "the store is locked",
-        text: "Another process writes to the store's database and did not finish in time. Nothing is lost; run the \
-               command again when it is done.",
-    },
-    Explanation {
-        code: "OV0506",
-        title: "the store is damaged",
-        text: "Nix found its database or a store path damaged. `nix-store --verify --check-contents` examines, \
-               `nix-store --verify --check-contents --repair` mends what can be fetched or built again.",
-    },
-    Explanation {
-        code: "OV0507",
-        title: "the daemon or the store refused",
-        text: "On a multi-user installation all writes go through the daemon. It is not running, you may not talk to it, \
-               or an option needs a trusted user (`trusted-users` in nix.conf). Without a daemon, the store must be \
-               writable for you.",
-    },
-    Explanation {
-        code: "OV0508",
-        title: "the disk is full",
-        text: "Nix could not write to the store or to its build directory (TMPDIR). `nix-collect-garbage` removes what \
-               no root keeps alive.",
-    },
-    Explanation {
-        code: "OV0509",
-        title: "interrupted",
-        text: "Ctrl-C, or a signal that asks to end. All processes that were started are ended; what was built before is \
-               kept.",
-    },
-    Explanation {
-        code: "OV0510",
-        title: "nixpkgs was not found",
-        text: "There is no entry of that name in Nix's search path. Name a checkout with --nixpkgs, write it into \
-               overlayctl.toml, or set NIX_PATH (nixpkgs=/path/to/nixpkgs).",
-    },
-    Explanation {
-        code: "OV0511",
-        title: "a piece of Nix text cannot be used",
-        text: "The text is put into an expression and must be closed in itself: all its brackets, strings and comments. \
-               Paths must be absolute and UTF-8.",
-    },
-    Explanation {
-        code: "OV0512",
-        title: "the evaluator ended",
-        text: "The Nix evaluator ended before it answered: out of memory, a stack overflow, or killed from outside.",
-    },
-    Explanation {
-        code: "OV0513",
-        title: "the evaluator gave no answer",
-        text: "An evaluation took longer than it may. A fetch during the evaluation from a server that does not answer \
-               looks like this too.",
-    },
-    Explanation {
-        code: "OV0514",
-        title: "an answer of Nix cannot be read",
-        text: "Nix, or what is called so on PATH, answered in a form that overlayctl does not know.",
-    },
-    Explanation {
-        code: "OV0515",
-        title: "a command of Nix failed",
-        text: "The message is Nix's own; with -v all that it printed is shown.",
-    },
-    Explanation {
-        code: "OV0516",
-        title: "Nix could not be run",
-        text: "The operating system did not start the program, or the connection to it was lost.",
-    },
-    Explanation {
-        code: "OV0517",
-        title: "a temporary file could not be written",
-        text: "overlayctl needs a little room in TMPDIR.",
-    },
-    Explanation {
-        code: "OV0518",
-        title: "a link to a result could not be made",
-        text: "The build is done and its result in the store, but the link that shows it and keeps it from garbage \
-               collection could not be written. Is the directory read-only, or is there a file of that name?",
-    },
-    Explanation {
-        code: "OV0519",
-        title: "you may not use the Nix daemon",
-        text: "On a multi-user installation the store belongs to the daemon, and its socket may be for the members of a group only: \
-               on Debian `nix-users`. `sudo usermod -aG nix-users $USER` makes you one, from the next login on.",
-    },
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -499,13 +383,5 @@ mod tests {
         let root = "error: the group 'nixbld' specified in 'build-users-group' does not exist";
         let hint = Error::of_text(Path::new("nix-store"), root).hint().unwrap();
         assert!(hint.contains("nix-setup-systemd"), "{hint}");
-    }
-
-    #[test]
-    fn every_code_is_explained() {
-        for number in 1..=19 {
-            let code = format!("OV05{number:02}");
-            assert!(EXPLANATIONS.iter().any(|e| e.code == code), "{code}");
-        }
     }
 }

@@ -43,7 +43,7 @@ mod survey;
 pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
 pub use caches::CachedPath;
 pub use effect::{Effect, EffectQuestion, Has, extended, nixos};
-pub use error::{EXPLANATIONS, Error};
+pub use error::Error;
 pub use expression::{
     AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
 };

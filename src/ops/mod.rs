@@ -10,7 +10,6 @@ pub mod check;
 pub mod edit;
 mod error;
 pub mod explain;
-mod explanations;
 pub mod export;
 pub mod finish;
 pub mod graph_file;
@@ -45,7 +44,6 @@ pub use error::Error;
 pub use crate::comparison::baseline::Baseline;
 pub use crate::queue::discover::Choice;
 pub use crate::targets::Selection;
-pub use explanations::EXPLANATIONS;
 
 use crate::base::diagnostic::Verdict;
 use crate::view::Document;

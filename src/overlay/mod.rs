@@ -23,7 +23,7 @@ mod value;
 mod wiring;
 
 pub use composition::{ComposedFile, Composition, FileUse};
-pub use error::{EXPLANATIONS, Error, Spot};
+pub use error::{Error, Spot};
 pub use file::OverlayFile;
 pub use functions::FnKind;
 pub use request::{

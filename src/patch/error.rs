@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::diagnostic::{Coded, Explanation, Origin, Verdict};
+use crate::base::diagnostic::{Coded, Origin, Verdict};
 use crate::base::span::{LineCol, Place, Span};
 
 /// Where in a patch something stands. The path is empty until [`Error::in_file`] tells it.
@@ -403,75 +403,5 @@ impl Coded for Error {
             | Error::BadQueueName { .. } => Verdict::Error,
             _ => Verdict::No,
         }
-    }
-}
-
-macro_rules! explanations {
-    ($($code:literal $title:literal $text:literal)*) => {
-        &[$(Explanation { code: $code, title: $title, text: $text }),*]
-    };
-}
-
-/// Every code of this room.
-pub static EXPLANATIONS: &[Explanation] = explanations! {
-    "OV0201" "The patch is empty" "The file holds no byte other than white space. A download or a `git diff` that found nothing leaves such files."
-    "OV0202" "Not a patch" "No file header (`--- old` and `+++ new`, or `diff --git`) and no hunk was found. A web page saved instead of the raw patch is the usual cause."
-    "OV0203" "A context diff" "Context diffs (`diff -c`) are refused: only unified diffs are taken. Make it again with `diff -u` or git."
-    "OV0204" "An ed script or a normal diff" "Diffs without context cannot be checked against the source, and ed scripts can do anything. Make it again with `diff -u` or git."
-    "OV0205" "A combined diff" "`git show MERGE` prints a combined diff (`diff --cc`), which no tool applies. Diff the merge against one of its parents."
-    "OV0206" "A binary file without its contents" "`Binary files a and b differ` says that a binary file changes but not how."
-    "OV0207" "A git binary patch" "`GIT binary patch` can be applied by git only. nixpkgs calls GNU patch, which refuses it, so the build would fail."
-    "OV0208" "A hunk without a file" "A hunk (`@@ -1,3 +1,4 @@`) stands where no file name came before it, or behind lines that no hunk counts. `patch` would ignore it without a word."
-    "OV0209" "A malformed hunk header" "A hunk begins with `@@ -line,count +line,count @@`, counts of 1 left out."
-    "OV0210" "A number too large" "Line numbers and counts past 2^60 are refused."
-    "OV0211" "The patch ends within a hunk" "The header of the last hunk counts more lines than follow: the end of the file was lost."
-    "OV0212" "Lines and counts of a hunk differ" "Within the lines that the header counts stands one that begins with neither space, plus nor minus, or a side has more lines than counted. Hand edits and mailers that wrap lines cause it."
-    "OV0213" "A file header without a hunk" "`--- old` and `+++ new` are there, but no hunk follows."
-    "OV0214" "The patch leaves the tree" "After taking the leading components off, a name is absolute or has a `..` component, in a header or as the target of a rename, a copy or a link. Such a patch could write anywhere."
-    "OV0215" "A device or special file" "The patch names something below /dev other than /dev/null, or has a mode that is neither file nor symbolic link."
-    "OV0216" "A bad file name" "A name with a NUL byte or a line end, an empty one, or one that is not UTF-8."
-    "OV0217" "Not enough directories to take off" "nixpkgs applies patches with -p1: the first component of each name is taken off. This name has none to take off."
-    "OV0218" "Cannot be normalised to -p1" "The number of leading components cannot be told from the names, or the names contradict each other."
-    "OV0219" "Too large" "Patches past 512 MiB and lines past 64 MiB are refused."
-    "OV0220" "Cannot be written as a patch" "A text patch cannot carry binary contents, and GNU patch would not apply a git binary patch."
-    "OV0221" "Not a trailer" "A trailer is `Key: value` on one line; the key holds letters, digits and hyphens."
-    "OV0222" "A series that is not understood" "A line of quilt's series file is a patch name, then -pN or -R, then a comment."
-    "OV0223" "No place in the queue" "Patches of a queue are named `NNNN-subject.patch`; the number says the place."
-    "OV0224" "The source cannot be read" "A file that the patch names is there but could not be read, or is neither a file nor a link."
-    "OV0225" "Cannot be reversed" "A series applies the patch with -R. It is turned round so that the queue can hold it, which works for text: what a copy or a binary change takes back is not in the patch."
-    "OV0226" "A mail that cannot be decoded" "The message of a mail is recoded to UTF-8, as `git mailinfo` does, from the charset that its `Content-Type:` names. This charset is not known, or the text is not in it."
-    "OV0227" "Cannot be refreshed" "The patch fits, with an offset or fuzz, but written anew it would not do the same: a header says that the file goes, and a hunk that lines stay, or the like."
-    "OV0228" "A submodule" "The patch changes which commit a submodule is at (`Subproject commit ...`). A package's source has the files of the submodule and not the reference, so no tool can apply it there."
-    "OV0240" "A patch without a subject" "Write `Subject: what it does` above the diff: the queue is read by it."
-    "OV0241" "A patch without an author" "Write `From: Name <mail>` (or `Author:`) above the diff."
-    "OV0242" "No Upstream-Status" "OpenEmbedded asks each patch to say where it stands: Pending, Submitted, Backport, Denied, Inappropriate or Inactive-Upstream, then what is needed to follow it, in brackets."
-    "OV0243" "A malformed Upstream-Status" "The line must be `Upstream-Status: Word` or `Upstream-Status: Word text`, from the start of the line, in exactly this case."
-    "OV0244" "No Signed-off-by" "Nobody vouches for the patch: `Signed-off-by: Name <mail>`."
-    "OV0245" "A malformed Signed-off-by" "It is `Signed-off-by: Name <mail>`."
-    "OV0246" "A CVE without its line" "The file name or the subject names a CVE, but no `CVE:` line does, so tools do not find it."
-    "OV0247" "A malformed CVE line" "It is `CVE: CVE-YYYY-NNNN`, several separated by blanks."
-    "OV0248" "CR LF in a patch" "The patch itself has CR LF line ends. `patch` takes the CRs off every line, so it fits sources with LF only, and not those with CR LF."
-    "OV0249" "A patch without its last line feed" "GNU patch takes an unfinished last line of context for a blank one, and then finds the place with fuzz only. Add the line feed."
-    "OV0250" "Nothing about upstream" "Each convention has its field. DEP-3: `Forwarded:`, `Origin:`, `Applied-Upstream:` or `Bug:`; Buildroot: `Upstream:` with the address of the commit or of the request, or `N/A` and the reason."
-    "OV0251" "A malformed field about upstream" "DEP-3's `Forwarded:` is `no`, `not-needed`, `yes` or an address; other fields hold something."
-    "OV0252" "A diff quoted in a message" "GNU patch looks for diffs behind blanks, tabs and the letter X, and reads names and git headers that no hunk follows. It would apply what a message only quotes, or ask for the file and fail. `edit` and `finish` write such lines behind a `|`, which no patch reads, and take it off again."
-    "OV0253" "Lines that a hunk does not count" "Behind a hunk stand lines that look like its own. `patch` passes over them without a word, so a part of the change is lost. The header that would count them is named; `refresh --recount` writes it."
-    "OV0254" "A patch that is read as GNU patch reads it" "A patch that the package has already, from nixpkgs or fetched, is a context diff, or holds what GNU patch passes over without a word. It is applied as the build applies it. For the patches of a queue that is an error."
-};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_is_explained_once() {
-        let mut codes: Vec<_> = EXPLANATIONS.iter().map(|e| e.code).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), EXPLANATIONS.len());
-        let some = Error::BadQueueName { name: "x".into() };
-        assert!(codes.contains(&some.code()));
-        assert_eq!(codes.len(), 43, "a new variant needs an explanation");
-        assert!(codes.contains(&Error::Empty { at: Spot::default() }.code()));
     }
 }

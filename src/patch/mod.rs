@@ -42,7 +42,7 @@ mod upstream;
 pub use apply::{Options, apply};
 pub use context::{Oddity, as_gnu_reads};
 pub use diff::{diff_bytes, diff_file, diff_trees};
-pub use error::{EXPLANATIONS, Error, Spot};
+pub use error::{Error, Spot};
 pub use header::{Headers, Trailer};
 pub use message::{Message, compose};
 pub use names::{FileName, strip_name};

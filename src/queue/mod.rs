@@ -9,7 +9,6 @@ pub mod copy;
 mod create;
 pub mod discover;
 pub mod error;
-mod explanations;
 pub mod facts;
 pub mod fetch;
 mod follow;
@@ -26,7 +25,6 @@ pub(crate) mod witness;
 
 pub(crate) use create::create;
 pub use error::Error;
-pub use explanations::EXPLANATIONS;
 pub(crate) use steps::Steps;
 
 use std::path::{Path, PathBuf};

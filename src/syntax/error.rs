@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::span::{Place, Span, line_col, line_span};
 
 /// Why a text was not taken.
@@ -129,46 +129,3 @@ impl Coded for Error {
         }
     }
 }
-
-/// Every code of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0901",
-        title: "the file is too large",
-        text: "Files above 16 MiB are not read: no overlay that people write is near that size, and a generated one\n\
-               should not be edited by hand or by a tool.",
-    },
-    Explanation {
-        code: "OV0902",
-        title: "the file is not UTF-8",
-        text: "Nix text is UTF-8. Encrypted files (git-crypt) are the usual reason: unlock the repository first.",
-    },
-    Explanation {
-        code: "OV0903",
-        title: "the file holds a NUL byte",
-        text: "Nix stops reading at a NUL byte, so what stands after it would be invisible. The file is left alone.",
-    },
-    Explanation {
-        code: "OV0904",
-        title: "the file starts with a byte-order mark",
-        text: "Nix refuses a byte-order mark. Save the file without it; overlayctl does not take it away itself.",
-    },
-    Explanation {
-        code: "OV0905",
-        title: "the expression is nested too deep",
-        text: "Brackets within brackets, or one operator after another, beyond a thousand: the deepest of 32,000 real\n\
-               files is at 199. Reading such a file could exhaust the stack, so it is refused before it is parsed.",
-    },
-    Explanation {
-        code: "OV0906",
-        title: "the file is no Nix expression",
-        text: "The file does not parse, so no place in it is certain. Make it one that `nix-instantiate --parse`\n\
-               accepts and try again; nothing was written.",
-    },
-    Explanation {
-        code: "OV0907",
-        title: "not an attribute path",
-        text: "An attribute path is names with dots between them: `musl`, `python3Packages.requests`. A name with other\n\
-               characters stands in double quotes: `nodePackages.\"@angular/cli\"`. Interpolation (`${`) is not taken.",
-    },
-];

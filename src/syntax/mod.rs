@@ -11,5 +11,5 @@ pub mod trivia;
 pub mod walk;
 
 pub use attr_path::AttrPath;
-pub use error::{EXPLANATIONS, Error};
+pub use error::Error;
 pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, decode, parse};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::base::diagnostic::{Coded, Explanation, Origin};
+use crate::base::diagnostic::{Coded, Origin};
 use crate::base::span::Place;
 
 /// Why a file could not be read or written.
@@ -89,70 +89,6 @@ pub enum FsError {
         journal: PathBuf,
     },
 }
-
-/// The codes of this room.
-pub static EXPLANATIONS: &[Explanation] = &[
-    Explanation {
-        code: "OV0001",
-        title: "a file could not be read",
-        text: "The system refused to read the file; its message is shown. Check the path and its permissions.",
-    },
-    Explanation {
-        code: "OV0002",
-        title: "a file could not be written",
-        text: "The system refused to write, for example because the disk is full or the directory is read-only. \
-               overlayctl writes a new file beside the old one and renames it, so the old file is as it was.",
-    },
-    Explanation {
-        code: "OV0003",
-        title: "a file is not UTF-8",
-        text: "Nix files are UTF-8. A .nix file that is not is often an encrypted one (git-crypt). It is left alone.",
-    },
-    Explanation {
-        code: "OV0004",
-        title: "a file is too large",
-        text: "There is a limit on the size of what is read into memory. Real overlays are far below it.",
-    },
-    Explanation {
-        code: "OV0005",
-        title: "something that is no file lies where one is read",
-        text: "Overlays, patches of a queue and settings are regular files. A named pipe, a device or a directory in the place of one \
-               is refused before anything is read, since reading it might never end. A patch that is typed on the command line \
-               may be a pipe.",
-    },
-    Explanation {
-        code: "OV0006",
-        title: "a file was changed meanwhile",
-        text: "Between reading the file and writing it, another program (an editor, git) changed it. Nothing was written, so \
-               nobody's change is lost. Run the command again: it starts from the file as it is now.",
-    },
-    Explanation {
-        code: "OV0007",
-        title: "interrupted while waiting for another command",
-        text: "Commands that write to a workspace take turns. The wait for the other one was given up; nothing was changed.",
-    },
-    Explanation {
-        code: "OV0008",
-        title: "a run was ended while it wrote",
-        text: "A command was killed, or the machine went down, between the renames that belong together, so some files are new and \
-               some old. The next command that writes finishes it, as long as every file still holds what it held then. If one \
-               was changed since, nothing is touched: either do the rest by hand (the commands are shown), or keep the \
-               files as they are with `overlayctl recover --discard`. `overlayctl recover` does nothing but finish.",
-    },
-    Explanation {
-        code: "OV0010",
-        title: "a file leads out of where may be written",
-        text: "Something is tried on a copy of the workspace, and a symbolic link in it leads to a file elsewhere. That file is not \
-               touched. Name the overlay by its own path in overlayctl.toml instead of through a link.",
-    },
-    Explanation {
-        code: "OV0009",
-        title: "a journal that is not yours",
-        text: "The workspace holds a journal of unfinished writes that no run of yours, on this machine and in this directory, has left: \
-               it came with a clone or a copy, is another user's, or of an older overlayctl. It could name any file, so it is not \
-               carried out. If it is another user's, let them finish; else look at it and remove it.",
-    },
-];
 
 impl Coded for FsError {
     fn origin(&self) -> Origin<'_> {
