@@ -9,7 +9,7 @@
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }
 //!                targets -> { config, nix, git, syntax }
-//!                report -> view
+//!                report -> { view, ops and the rooms whose types its outcomes carry }
 //!                overlay -> syntax      graph -> drv      nix -> drv      config -> cross
 //!                everything -> base
 //! ```

@@ -1,7 +1,13 @@
 //! Plain models of what is shown: text with roles, tables, trees, directed graphs.
 //!
-//! `ops` outcomes turn themselves into a [`Document`]; `report` renders one. Must not import anything of ours, and
-//! holds no colours, only roles.
+//! What is [`Shown`] becomes a [`Document`], which `report` renders. Must not import anything of ours, and holds no
+//! colours, only roles.
+
+/// What people can be shown.
+pub trait Shown {
+    /// Returns what they see; `verbose` asks for more.
+    fn document(&self, verbose: bool) -> Document;
+}
 
 /// What a piece of text means; the renderer decides how that looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -17,7 +17,7 @@ use crate::base::visible;
 use crate::config::{self, Workspace};
 use crate::ops::{self, Outcome};
 use crate::report::terminal;
-use crate::view::Document;
+use crate::view::{Document, Shown};
 
 /// The options of all commands, and the standard streams.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Context {
     }
 
     /// Shows an outcome as text or JSON; returns the exit status that it means.
-    pub(crate) fn show<T: Outcome>(&self, outcome: &T) -> Result<ExitCode, Failure> {
+    pub(crate) fn show<T: Outcome + Shown>(&self, outcome: &T) -> Result<ExitCode, Failure> {
         if self.globals.json {
             return self.show_json(outcome);
         }

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::ops::Outcome;
 use crate::ops::impact::view::{By, View};
 use crate::report::digraph;
-use crate::view::Digraph;
+use crate::view::{Digraph, Shown};
 
 /// How a rebuild set is shown.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,7 +61,7 @@ impl ViewArgs {
     }
 
     /// Shows an outcome in the chosen form; `picture` makes the graph of it.
-    pub(crate) fn show<T: Outcome>(
+    pub(crate) fn show<T: Outcome + Shown>(
         &self,
         context: &Context,
         outcome: &T,

@@ -24,7 +24,6 @@ use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, 
 use crate::targets::engine;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
-use crate::view::{Document, Role, Text};
 
 /// The graphs of both sides.
 #[derive(Debug)]
@@ -301,26 +300,5 @@ fn only_patched(target: &str, baseline: &Baseline, failure: &EvalFailure) -> War
         ),
         place: None,
         hint: None,
-    }
-}
-
-/// Shows the targets that do not evaluate.
-pub(crate) fn show_failures(failures: &[TargetFailure], document: &mut Document) {
-    for failed in failures {
-        let also =
-            if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
-        document.line(
-            Text::new()
-                .with(Role::Bad, "does not evaluate ")
-                .with(Role::Name, &failed.target)
-                .with(Role::Dim, also)
-                .plain(format!(": {}", failed.failure.message)),
-        );
-        if !failed.failure.near.is_empty() {
-            document.line(Text::new().with(Role::Dim, "  near names: ").plain(failed.failure.near.join(", ")));
-        }
-    }
-    if !failures.is_empty() {
-        document.blank();
     }
 }

@@ -23,7 +23,6 @@ use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettin
 use crate::ops::{Error, Outcome};
 use crate::targets::engine;
 use crate::targets::{self, Group, Selection};
-use crate::view::{Digraph, Document, Role, Text};
 
 /// One of so many attributes that no change should reach is evaluated all the same.
 const SAMPLE: usize = 100;
@@ -362,38 +361,6 @@ fn bound(nix: &Nix, group: &Group) -> Result<Vec<String>, Error> {
     Ok(nix.attr_names(&Root::Expression(Fragment::parse(text)?), &[])?)
 }
 
-impl AllImpact {
-    /// Returns the rebuild set as a graph, from root causes on.
-    pub fn digraph(&self) -> Digraph {
-        self.diff.digraph()
-    }
-}
-
 impl Outcome for AllImpact {
     const SCHEMA: &'static str = "overlayctl.impact-all/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = self.diff.document(verbose);
-        let how = if self.exhaustive {
-            format!("{} evaluated with the overlays", plural(self.evaluated_after, "attribute"))
-        } else {
-            format!(
-                "{} evaluated with the overlays, {} of them a sample of those that nothing can reach (--exhaustive for all)",
-                plural(self.evaluated_after, "attribute"),
-                self.sampled
-            )
-        };
-        document.line(Text::new().with(Role::Dim, format!("{how}; {} failed", self.failures.len())));
-        if !self.broken.is_empty() {
-            let some: Vec<&str> =
-                self.broken.iter().take(if verbose { usize::MAX } else { 8 }).map(String::as_str).collect();
-            document.line(
-                Text::new().with(
-                    Role::Bad,
-                    format!("fails only with the overlays ({}): {}", self.broken.len(), some.join(" ")),
-                ),
-            );
-        }
-        document
-    }
 }

@@ -13,7 +13,7 @@ use crate::ops::{Error, Outcome};
 use crate::queue::model::{Asking, Model, PatchedPackage};
 use crate::targets::Selection;
 use crate::targets::engine;
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// The boards of a workspace.
 #[derive(Debug, Serialize)]
@@ -148,6 +148,13 @@ fn on_board(model: &Model, name: &str, systems: &[String]) -> Vec<String> {
 impl Outcome for Boards {
     const SCHEMA: &'static str = "overlayctl.boards/1";
 
+    fn verdict(&self) -> Option<Verdict> {
+        let broken = self.boards.iter().flat_map(|b| &b.packages).any(|p| p.state == State::Broken);
+        broken.then_some(Verdict::Error)
+    }
+}
+
+impl Shown for Boards {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.boards.is_empty() {
@@ -191,10 +198,5 @@ impl Outcome for Boards {
         let patched = if self.patched.is_empty() { "nothing".to_string() } else { self.patched.join(", ") };
         document.line(Text::new().with(Role::Dim, "patched in all  ").plain(patched));
         document
-    }
-
-    fn verdict(&self) -> Option<Verdict> {
-        let broken = self.boards.iter().flat_map(|b| &b.packages).any(|p| p.state == State::Broken);
-        broken.then_some(Verdict::Error)
     }
 }

@@ -26,9 +26,8 @@ use crate::targets::engine;
 
 mod failed;
 mod keep;
-mod plan;
+pub(crate) mod plan;
 mod report_file;
-mod show;
 
 pub use crate::nix::BuildSettings;
 pub use failed::{BuildFailure, FailingPatch};
@@ -81,7 +80,7 @@ pub struct Built {
     /// What the user should know.
     pub warnings: Vec<Warning>,
     #[serde(skip)]
-    failed_targets: Vec<comparison::TargetFailure>,
+    pub(crate) failed_targets: Vec<comparison::TargetFailure>,
 }
 
 /// A target.
@@ -307,10 +306,6 @@ fn settle(
 
 impl Outcome for Built {
     const SCHEMA: &'static str = "overlayctl.build/1";
-
-    fn document(&self, verbose: bool) -> crate::view::Document {
-        show::document(self, verbose)
-    }
 
     fn verdict(&self) -> Option<Verdict> {
         if self.interrupted || !self.failed_targets.is_empty() && self.failures.is_empty() {

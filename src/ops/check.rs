@@ -19,7 +19,7 @@ use crate::queue::discover::Overlays;
 use crate::queue::series::{Entry, Series};
 use crate::queue::source::{self, Source};
 use crate::queue::stored;
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// What `check` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -336,6 +336,12 @@ fn upstream_part(outcome: &patch::Outcome) -> String {
 impl Outcome for Checked {
     const SCHEMA: &'static str = "overlayctl.check/1";
 
+    fn verdict(&self) -> Option<Ending> {
+        (!self.applies).then_some(Ending::No)
+    }
+}
+
+impl Shown for Checked {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {
@@ -391,10 +397,6 @@ impl Outcome for Checked {
         }
         self.advise(&mut document);
         document
-    }
-
-    fn verdict(&self) -> Option<Ending> {
-        (!self.applies).then_some(Ending::No)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::queue::series::Series;
 use crate::queue::session::{self, Recorded, Session, State};
 use crate::queue::source::{self, Source};
 use crate::queue::{applying, commits};
-use crate::view::{Document, Role, Text};
+use crate::view::{Document, Role, Shown, Text};
 
 /// What `edit` is asked for.
 #[derive(Debug, Clone)]
@@ -200,7 +200,9 @@ pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<O
 
 impl Outcome for Edited {
     const SCHEMA: &'static str = "overlayctl.edit/1";
+}
 
+impl Shown for Edited {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         let dir = self.dir.display().to_string();

@@ -16,7 +16,7 @@ use crate::patch::series::{Entry, Series as Quilt};
 use crate::queue::commits;
 use crate::queue::discover::Overlays;
 use crate::queue::series::Series;
-use crate::view::{Document, Role, Text};
+use crate::view::{Document, Role, Shown, Text};
 
 /// Where the queue goes.
 #[derive(Debug, Clone)]
@@ -107,7 +107,9 @@ fn quilt(series: &Series, dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 impl Outcome for Exported {
     const SCHEMA: &'static str = "overlayctl.export/1";
+}
 
+impl Shown for Exported {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         for path in &self.files {

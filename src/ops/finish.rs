@@ -19,7 +19,7 @@ use crate::queue::model::Asking;
 use crate::queue::patches;
 use crate::queue::rewrite::{self, Wanted};
 use crate::queue::session::{self, Recorded, Session};
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What `finish` is asked for.
 #[derive(Debug, Clone)]
@@ -149,7 +149,9 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
 
 impl Outcome for Finished {
     const SCHEMA: &'static str = "overlayctl.finish/1";
+}
 
+impl Shown for Finished {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
@@ -179,7 +181,7 @@ impl Outcome for Finished {
 }
 
 /// Shows which files were written and which went.
-pub(super) fn show_files(document: &mut Document, dry_run: bool, files: &[PathBuf], removed: &[PathBuf]) {
+pub(crate) fn show_files(document: &mut Document, dry_run: bool, files: &[PathBuf], removed: &[PathBuf]) {
     let (wrote, gone) = if dry_run { ("would write ", "would remove ") } else { ("wrote ", "removed ") };
     for path in files {
         let word = if removed.contains(path) { gone } else { wrote };

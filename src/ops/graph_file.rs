@@ -4,15 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::impact::names::chain_text;
-use super::impact::view::{Rebuild, Rebuilt, View, unknown_outputs};
+use super::impact::view::{Rebuild, Rebuilt, View};
 use super::{Error, Outcome};
 use crate::base::fs;
 use crate::base::fs::FsError;
-use crate::base::text::plural;
 use crate::graph::{Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
-use crate::ops::impact::{Named, builds};
-use crate::view::{Digraph, Document, Role, Text};
+use crate::ops::impact::Named;
 
 /// How a graph is to be built.
 #[derive(Debug, Clone)]
@@ -77,54 +74,6 @@ pub fn build(options: &BuildOptions) -> Result<BuiltGraph, Error> {
 
 impl Outcome for BuiltGraph {
     const SCHEMA: &'static str = "overlayctl.graph-build/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = Document::new();
-        let limit = if verbose { usize::MAX } else { 5 };
-        if self.partial {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!(
-                    "partial: {} not in the store, nor known what needs them",
-                    plural(self.missing.len(), "derivation")
-                ),
-            ));
-            for path in self.missing.iter().take(limit) {
-                document.line(format!("  {path}"));
-            }
-            more(&mut document, self.missing.len(), limit);
-        }
-        if !self.failures.is_empty() {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!("{} of the list had failed to evaluate:", plural(self.failures.len(), "attribute")),
-            ));
-            for failure in self.failures.iter().take(limit) {
-                let first = failure.error.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-                document.line(Text::new().plain("  ").with(Role::Name, &failure.attr).plain(format!(": {first}")));
-            }
-            more(&mut document, self.failures.len(), limit);
-        }
-        document.line(
-            Text::new()
-                .with(Role::Heading, plural(self.derivations, "derivation"))
-                .plain(format!(
-                    ", {} of them fixed-output; {}; {}",
-                    self.fixed_output,
-                    plural(self.edges, "edge"),
-                    plural(self.roots, "root")
-                ))
-                .with(Role::Dim, format!("  -> {}", self.out.display())),
-        );
-        document
-    }
-}
-
-/// Says how many of a list are not shown.
-fn more(document: &mut Document, count: usize, shown: usize) {
-    if count > shown {
-        document.line(Text::new().with(Role::Dim, format!("  ... and {} more (--verbose shows them)", count - shown)));
-    }
 }
 
 /// Two graphs compared.
@@ -206,11 +155,6 @@ impl GraphDiff {
         }
     }
 
-    /// Returns the rebuild set as a graph, from root causes on.
-    pub fn digraph(&self) -> Digraph {
-        self.rebuild.digraph(&self.view)
-    }
-
     /// Returns the rebuild set.
     pub fn rebuilt(&self) -> &[Rebuilt] {
         &self.rebuild.rebuild
@@ -219,37 +163,4 @@ impl GraphDiff {
 
 impl Outcome for GraphDiff {
     const SCHEMA: &'static str = "overlayctl.graph-diff/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.partial {
-            document.line(Text::new().with(
-                Role::Warn,
-                "partial: a graph was built with derivations missing, so there may be more differences",
-            ));
-        }
-        if self.rebuilt().is_empty() {
-            document.line("nothing is rebuilt: both graphs make the same outputs");
-        } else {
-            self.rebuild.show(&self.view, verbose, &mut document);
-            document.blank();
-            document.line(Text::new().with(Role::Dim, "longest chain  ").plain(chain_text(&self.chain, verbose)));
-        }
-        document.line(
-            Text::new()
-                .with(Role::Heading, builds(self.counts))
-                .plain(format!(", {}", plural(self.attributes.len(), "changed attribute")))
-                .with(
-                    Role::Dim,
-                    format!(
-                        "; {} only renamed (fixed output), {} fetched",
-                        self.fixed_output_only.len(),
-                        self.fetched.len()
-                    ),
-                ),
-        );
-        self.rebuild.cover.show(verbose, &mut document);
-        unknown_outputs(self.unknown_outputs.len(), &mut document);
-        document
-    }
 }

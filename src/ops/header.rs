@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::finish::show_files;
 use super::{Error, Outcome};
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
@@ -13,7 +12,6 @@ use crate::queue::discover::Overlays;
 use crate::queue::model::Asking;
 use crate::queue::rewrite;
 use crate::queue::session;
-use crate::view::{Document, Role, Text};
 
 /// One edit of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,24 +106,4 @@ fn refuse_malformed(name: &str, before: &[u8], after: &[u8]) -> Result<(), Error
 
 impl Outcome for Headed {
     const SCHEMA: &'static str = "overlayctl.header/1";
-
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.edited && self.files.is_empty() {
-            document.line("it says so already; nothing changed");
-        }
-        show_files(&mut document, self.dry_run, &self.files, &[]);
-        let mut field = |key: &str, value: Option<&str>| {
-            if let Some(value) = value {
-                document.line(Text::new().with(Role::Name, format!("{key}: ")).plain(value));
-            }
-        };
-        field("Subject", self.headers.subject.as_deref());
-        field("From", self.headers.author.as_deref());
-        field("Date", self.headers.date.as_deref());
-        for trailer in &self.headers.trailers {
-            field(&trailer.key, Some(&trailer.value));
-        }
-        document
-    }
 }

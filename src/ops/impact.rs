@@ -1,6 +1,6 @@
 //! `impact`: what the overlays rebuild, and through which chain, before anything is built.
 
-pub(super) mod names;
+pub mod names;
 pub mod view;
 
 use serde::Serialize;
@@ -8,15 +8,12 @@ use serde::Serialize;
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::progress::Progress;
-use crate::base::text::plural;
 use crate::comparison::baseline::Baseline;
 use crate::comparison::unreached::{self, Unreached};
 use crate::comparison::{self, Comparison, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, NodeId};
 use crate::targets::{Selection, engine};
-use crate::view::{Digraph, Document, Role, Text};
-use names::chain_text;
 use view::{Rebuild, View};
 
 /// What is compared, and how it is shown.
@@ -183,91 +180,8 @@ fn describe(comparison: &Comparison) -> Impact {
     }
 }
 
-/// Shows the patches that reach none of the targets.
-pub(super) fn show_unreached(unreached: &[Unreached], document: &mut Document) {
-    for one in unreached {
-        document.line(
-            Text::new()
-                .with(Role::Warn, "reaches no target ")
-                .with(Role::Name, one.attr.to_string())
-                .plain(format!(": {}: {}", one.patch, one.reason)),
-        );
-    }
-    if !unreached.is_empty() {
-        document.blank();
-    }
-}
-
-impl Impact {
-    /// Returns the rebuild set as a graph, from root causes to targets.
-    pub fn digraph(&self) -> Digraph {
-        self.rebuild.digraph(&self.view)
-    }
-}
-
-/// Returns `8 builds`, with the derivations behind it where they are more.
-pub(super) fn builds(counts: Counts) -> String {
-    let mut text = plural(counts.builds, "build");
-    if counts.derivations != counts.builds {
-        text.push_str(&format!(" ({})", plural(counts.derivations, "derivation")));
-    }
-    text
-}
-
 impl Outcome for Impact {
     const SCHEMA: &'static str = "overlayctl.impact/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = Document::new();
-        show_unreached(&self.unreached, &mut document);
-        comparison::show_failures(&self.failures, &mut document);
-        if self.rebuild.rebuild.is_empty() {
-            document.line(format!("nothing is rebuilt compared with {}", self.compared_with));
-        } else {
-            self.rebuild.show(&self.view, verbose, &mut document);
-            document.blank();
-            for chain in &self.chains {
-                document.line(Text::new().with(Role::Name, &chain.target));
-                document
-                    .line(Text::new().with(Role::Dim, "  critical chain  ").plain(chain_text(&chain.path, verbose)));
-                if chain.shortest != chain.path {
-                    document.line(
-                        Text::new().with(Role::Dim, "  shortest chain  ").plain(chain_text(&chain.shortest, verbose)),
-                    );
-                }
-            }
-        }
-        for target in self.targets.iter().filter(|t| !t.rebuilt) {
-            document.line(
-                Text::new()
-                    .with(Role::Name, &target.target)
-                    .with(Role::Warn, "  is not rebuilt: nothing that it needs changes"),
-            );
-        }
-        document.blank();
-        let mut line = Text::new()
-            .with(Role::Heading, builds(self.counts))
-            .plain(format!(" for {}", plural(self.targets.len(), "target")));
-        if !self.fixed_output_only.is_empty() {
-            line = line.with(
-                Role::Dim,
-                format!(
-                    "; {} only renamed (fixed output, not rebuilt)",
-                    plural(self.fixed_output_only.len(), "derivation")
-                ),
-            );
-        }
-        if !self.fetched.is_empty() {
-            line = line.plain(format!("; {}", plural(self.fetched.len(), "new download")));
-        }
-        document.line(line);
-        // Of one target it is the target itself, which is no news.
-        if self.targets.len() > 1 && !self.rebuild.rebuild.is_empty() {
-            self.rebuild.cover.show(verbose, &mut document);
-        }
-        view::unknown_outputs(self.unknown_outputs.len(), &mut document);
-        document
-    }
 
     fn verdict(&self) -> Option<Verdict> {
         match self.failures.is_empty() {

@@ -24,7 +24,7 @@ use crate::queue::rewrite::{self, Wanted};
 use crate::queue::stored::{self, checked_bytes};
 use crate::queue::{commits, session};
 use crate::targets::engine;
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What `import` is asked for.
 #[derive(Debug, Clone)]
@@ -258,7 +258,9 @@ fn is_cover_letter(bytes: &[u8]) -> bool {
 
 impl Outcome for Imported {
     const SCHEMA: &'static str = "overlayctl.import/1";
+}
 
+impl Shown for Imported {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         show_files(&mut document, self.dry_run, &self.files, &[]);

@@ -10,7 +10,6 @@ use crate::config::{FILE_NAME, Found, NixpkgsSource, Workspace};
 use crate::git;
 use crate::ops::{Error, Outcome};
 use crate::queue::discover::{Functions, Overlays};
-use crate::view::{Document, Role, Text};
 
 static DEMO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays/demo");
 
@@ -221,57 +220,6 @@ fn settings_text(overlays: &[PathBuf], nixpkgs: Option<&NixpkgsSource>) -> Strin
 
 impl Outcome for Initialised {
     const SCHEMA: &'static str = "overlayctl.init/1";
-
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        for found in &self.found {
-            document.line(Text::new().with(Role::Dim, "found   ").plain(found));
-        }
-        if self.demo {
-            document.line(Text::new().with(Role::Good, "wrote   ").plain(format!(
-                "the demo workspace: {} files in {}",
-                self.written.len() + self.kept.len(),
-                self.dir.display()
-            )));
-        } else {
-            for path in &self.kept {
-                document.line(Text::new().with(Role::Dim, "kept    ").plain(path.display().to_string()));
-            }
-            for path in &self.written {
-                document.line(Text::new().with(Role::Good, "wrote   ").plain(path.display().to_string()));
-            }
-        }
-        match &self.nixpkgs {
-            Some(nixpkgs) => document.line(Text::new().with(Role::Dim, "nixpkgs ").plain(nixpkgs)),
-            None => document.line(
-                Text::new()
-                    .with(Role::Warn, "nixpkgs ")
-                    .plain(format!("none found: set `nixpkgs` in {FILE_NAME}, or give --nixpkgs PATH")),
-            ),
-        }
-        if let Some(wiring) = &self.wiring {
-            document.blank();
-            document.line(
-                "In flake.nix the overlay is wired in where nixpkgs is imported (or as `nixpkgs.overlays` in NixOS):",
-            );
-            document.line(Text::new().plain("    ").with(Role::Command, wiring));
-        }
-        document.blank();
-        document.line("Next:");
-        let at = if self.dir == Path::new(".") { String::new() } else { format!(" -C {}", self.dir.display()) };
-        let next: &[&str] = if self.demo {
-            &["patch musl fixes/musl-strerror.patch", "impact --board aarch64", "build --board aarch64"]
-        } else {
-            &["patch PACKAGE FILE.patch", "impact --target PACKAGE"]
-        };
-        if self.demo {
-            document.line(Text::new().plain("    ").with(Role::Command, format!("{}/setup.sh", self.dir.display())));
-        }
-        for command in next {
-            document.line(Text::new().plain("    ").with(Role::Command, format!("overlayctl{at} {command}")));
-        }
-        document
-    }
 }
 
 #[cfg(test)]

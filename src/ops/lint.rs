@@ -14,7 +14,6 @@ use crate::patch::lint::{self, Rules, Upstream};
 use crate::patch::{Headers, PatchFile};
 use crate::queue::discover::Overlays;
 use crate::queue::series::Entry;
-use crate::view::{Document, Role, Text};
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -94,34 +93,6 @@ fn patch(entry: &Entry, style: Style) -> Patch {
 
 impl Outcome for Linted {
     const SCHEMA: &'static str = "overlayctl.lint-patches/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = Document::new();
-        let mut count = 0;
-        for patch in self.packages.iter().flat_map(|p| &p.patches) {
-            for finding in &patch.findings {
-                count += 1;
-                let line = if finding.line > 0 { format!(":{}", finding.line) } else { String::new() };
-                document.line(Text::new().with(Role::Warn, finding.code).plain(format!(
-                    " {}{line}: {}",
-                    patch.path.display(),
-                    finding.message
-                )));
-                if verbose {
-                    document.line(Text::new().with(Role::Dim, format!("       {}", finding.hint)));
-                }
-            }
-        }
-        let patches: usize = self.packages.iter().map(|p| p.patches.len()).sum();
-        let patches = crate::queue::patches(patches);
-        match count {
-            0 => {
-                document.line(Text::new().with(Role::Good, "nothing to complain about").plain(format!(" in {patches}")))
-            }
-            n => document.line(format!("{} in {patches}", crate::base::text::plural(n, "finding"))),
-        }
-        document
-    }
 
     fn verdict(&self) -> Option<Verdict> {
         (!self.clean).then_some(Verdict::No)

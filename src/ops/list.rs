@@ -11,7 +11,7 @@ use crate::config::Workspace;
 use crate::overlay::AttrPath;
 use crate::queue::model::{self, Asking, InEffect, Model, Reach, Stages};
 use crate::queue::{self, aliases};
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// What is listed.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +131,9 @@ fn effect(reach: &Reach) -> Text {
 
 impl Outcome for Listed {
     const SCHEMA: &'static str = "overlayctl.list/2";
+}
 
+impl Shown for Listed {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {

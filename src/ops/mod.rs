@@ -46,15 +46,12 @@ pub use crate::queue::discover::Choice;
 pub use crate::targets::Selection;
 
 use crate::base::diagnostic::Verdict;
-use crate::view::Document;
 
-/// What a use case leaves: data for `--json`, a document for people, and how the process ends.
+/// What a use case leaves: data for `--json`, and how the process ends. What people are shown of it is in
+/// `report/document/`.
 pub trait Outcome: Serialize {
     /// The name and version of the JSON shape, `overlayctl.impact/1`.
     const SCHEMA: &'static str;
-
-    /// Returns what a person is shown; `verbose` asks for more.
-    fn document(&self, verbose: bool) -> Document;
 
     /// Returns how the process ends when it is not with 0: the answer is no, or part of the work could not be done.
     fn verdict(&self) -> Option<Verdict> {

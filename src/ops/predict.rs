@@ -2,25 +2,23 @@
 //!
 //! Nothing is evaluated with a change, so it is a prediction and is called one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, SerializeStruct as _, Serializer};
 
-use super::impact::view::{Cover, Rebuild, View, unknown_outputs};
+use super::impact::view::{Cover, Rebuild, View};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::base::text::plural;
 use crate::config::Workspace;
 use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
 use crate::nix::{Root, Side};
-use crate::ops::impact::builds;
 use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::targets::engine;
 use crate::targets::{self, Selection};
-use crate::view::{Digraph, Document, Role, Text};
 
 /// What would be rebuilt if a package were changed.
 #[derive(Debug)]
@@ -33,9 +31,9 @@ pub struct Predicted {
     pub warnings: Vec<Warning>,
     /// How it is shown.
     pub view: View,
-    graph: Graph,
-    prediction: Prediction,
-    counts: Counts,
+    pub(crate) graph: Graph,
+    pub(crate) prediction: Prediction,
+    pub(crate) counts: Counts,
 }
 
 /// Predicts from a stored graph; nothing is evaluated.
@@ -177,7 +175,7 @@ pub(super) fn predicted(attr: &str, graph_of: String, graph: Graph, prediction: 
 }
 
 /// Says why a derivation is only possible.
-fn because(reason: Reason) -> &'static str {
+pub(crate) fn because(reason: Reason) -> &'static str {
     match reason {
         Reason::SameSource => "built from the same source under another name",
         Reason::SamePackage => "the same package from another source",
@@ -249,79 +247,11 @@ impl Serialize for Predicted {
 }
 
 impl Predicted {
-    /// Returns the predicted rebuild set as a graph, from roots on.
-    pub fn digraph(&self) -> Digraph {
-        self.set().digraph(&self.view)
-    }
-
-    fn set(&self) -> Rebuild {
+    pub(crate) fn set(&self) -> Rebuild {
         Rebuild::of_prediction(&self.graph, &self.prediction.rebuild, &self.prediction.roots)
-    }
-
-    fn show_possible(&self, verbose: bool, document: &mut Document) {
-        let possible = &self.prediction.possible;
-        if !possible.is_empty() {
-            document
-                .line(Text::new().with(Role::Warn, format!("possible too: {}", plural(possible.len(), "derivation"))));
-            // By what makes them possible, for most of them only need another of them.
-            let mut groups: BTreeMap<(Reason, NodeId), usize> = BTreeMap::new();
-            for one in possible {
-                *groups.entry((one.reason, one.root)).or_default() += 1;
-            }
-            let limit = if verbose { usize::MAX } else { 6 };
-            for ((reason, root), count) in groups.iter().take(limit) {
-                let needs = if *count > 1 { format!(", and {} that need it", count - 1) } else { String::new() };
-                document.line(
-                    Text::new()
-                        .plain(format!("  {}{needs}", self.graph.node(*root).name()))
-                        .with(Role::Dim, format!("  {}", because(*reason))),
-                );
-            }
-            if groups.len() > limit {
-                document.line(Text::new().with(Role::Dim, format!("  ... and {} more such", groups.len() - limit)));
-            }
-        }
-        if self.prediction.unlisted > 0 {
-            document.line(Text::new().with(
-                Role::Dim,
-                format!(
-                    "  {} more share a source or a name with it; they are too many to be likely",
-                    self.prediction.unlisted
-                ),
-            ));
-        }
     }
 }
 
 impl Outcome for Predicted {
     const SCHEMA: &'static str = "overlayctl.predict/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        let mut document = Document::new();
-        let set = self.set();
-        document.line(
-            Text::new()
-                .with(Role::Heading, format!("prediction: if {} were changed", self.attr))
-                .with(Role::Dim, format!("  (from {}; nothing was evaluated with a change)", self.graph_of)),
-        );
-        if self.graph.missing().len() > 0 {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!("partial: {} missing in the graph", plural(self.graph.missing().len(), "derivation")),
-            ));
-        }
-        set.show(&self.view, verbose, &mut document);
-        document.blank();
-        self.show_possible(verbose, &mut document);
-        document.line(
-            Text::new()
-                .with(Role::Heading, format!("about {}", builds(self.counts)))
-                .plain(format!(" from {}", plural(self.prediction.roots.len(), "changed derivation")))
-                .with(Role::Dim, "; a new version or another source can reach more"),
-        );
-        set.cover.show(verbose, &mut document);
-        let unknown = self.prediction.rebuild.iter().filter(|id| self.graph.node(**id).has_unknown_outputs()).count();
-        unknown_outputs(unknown, &mut document);
-        document
-    }
 }

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{Error, Outcome};
 use crate::base::fs;
-use crate::view::{Document, Role, Text};
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -30,17 +29,4 @@ pub fn recover(root: &Path, discard: bool) -> Result<Recovered, Error> {
 
 impl Outcome for Recovered {
     const SCHEMA: &'static str = "overlayctl.recover/1";
-
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        for path in &self.finished {
-            document.line(Text::new().with(Role::Good, "finished ").plain(path.display().to_string()));
-        }
-        if self.discarded {
-            document.line(Text::new().with(Role::Good, "given up").plain(": the files stay as they are"));
-        } else if self.finished.is_empty() {
-            document.line("nothing is unfinished");
-        }
-        document
-    }
 }

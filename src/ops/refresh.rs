@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::finish::show_files;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
@@ -18,7 +17,6 @@ use crate::queue::rewrite::{self, Wanted};
 use crate::queue::series::Series;
 use crate::queue::source;
 use crate::queue::{applying, session};
-use crate::view::Document;
 
 /// What `refresh` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -117,13 +115,4 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
 
 impl Outcome for Refreshed {
     const SCHEMA: &'static str = "overlayctl.refresh/1";
-
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.unchanged {
-            document.line(format!("{}, nothing to refresh", crate::queue::patches(self.patches)));
-        }
-        show_files(&mut document, self.dry_run, &self.files, &[]);
-        document
-    }
 }

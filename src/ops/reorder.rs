@@ -15,7 +15,7 @@ use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
 use crate::queue::series::Series;
 use crate::queue::session;
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What is to happen to the queue.
 #[derive(Debug, Clone)]
@@ -142,7 +142,9 @@ fn rename(wanted: &mut Wanted, to: &str) {
 
 impl Outcome for Reordered {
     const SCHEMA: &'static str = "overlayctl.reorder/1";
+}
 
+impl Shown for Reordered {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {

@@ -11,7 +11,7 @@ use crate::targets::engine;
 use crate::targets::{self, Selection};
 use crate::verify::asked::Asked;
 use crate::verify::launch::{code, command, exec, find};
-use crate::view::Document;
+use crate::view::{Document, Shown};
 
 /// What `run` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +88,9 @@ pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
 
 impl Outcome for Ran {
     const SCHEMA: &'static str = "overlayctl.run/1";
+}
 
+impl Shown for Ran {
     fn document(&self, _verbose: bool) -> Document {
         // The program has printed what there is to see.
         Document::new()

@@ -19,7 +19,7 @@ use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, InEffect, Model};
 use crate::queue::series::Entry;
 use crate::queue::session;
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// What `status` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +188,9 @@ fn age(days: i64) -> String {
 
 impl Outcome for Status {
     const SCHEMA: &'static str = "overlayctl.status/1";
+}
 
+impl Shown for Status {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {

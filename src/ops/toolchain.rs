@@ -10,7 +10,7 @@ use crate::base::diagnostic::Verdict;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::targets::Selection;
-use crate::view::{Document, Role, Text};
+use crate::view::{Document, Role, Shown, Text};
 
 /// The variables of build systems, and the tools that they name.
 const VARIABLES: &[(&str, &str)] = &[
@@ -108,6 +108,12 @@ fn environment(path: &Path, programs: &[String], prefix: &str) -> Vec<(String, S
 impl Outcome for Toolchain {
     const SCHEMA: &'static str = "overlayctl.toolchain/1";
 
+    fn verdict(&self) -> Option<Verdict> {
+        self.build.verdict()
+    }
+}
+
+impl Shown for Toolchain {
     fn document(&self, verbose: bool) -> Document {
         if self.build.verdict().is_some() {
             return self.build.document(verbose);
@@ -132,10 +138,6 @@ impl Outcome for Toolchain {
         document.blank();
         document.line(Text::new().with(Role::Dim, "with --shell a shell opens that has all of this set"));
         document
-    }
-
-    fn verdict(&self) -> Option<Verdict> {
-        self.build.verdict()
     }
 }
 

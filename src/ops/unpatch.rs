@@ -16,7 +16,7 @@ use crate::queue::Steps;
 use crate::queue::discover::{self, Choice, Overlays};
 use crate::queue::rewrite::diff;
 use crate::queue::{aliases, choose, trial};
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What `unpatch` is asked for.
 #[derive(Debug, Clone)]
@@ -309,7 +309,9 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
 
 impl Outcome for Unpatched {
     const SCHEMA: &'static str = "overlayctl.unpatch/1";
+}
 
+impl Shown for Unpatched {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         let (wrote, removed) = if self.dry_run { ("would write ", "would remove ") } else { ("wrote ", "removed ") };

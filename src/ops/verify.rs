@@ -1,10 +1,7 @@
 //! `verify`: for each patch of each target, is it in?
 
-mod show;
-
 use super::Outcome;
 use crate::base::diagnostic::Verdict;
-use crate::view::Document;
 
 use super::Error;
 use super::history::History;
@@ -24,10 +21,6 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
 
 impl Outcome for Verified {
     const SCHEMA: &'static str = "overlayctl.verify/1";
-
-    fn document(&self, verbose: bool) -> Document {
-        show::document(self, verbose)
-    }
 
     fn verdict(&self) -> Option<Verdict> {
         self.ending()

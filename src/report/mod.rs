@@ -1,7 +1,8 @@
-//! Renderers of `view` models: terminal text, JSON, Graphviz, Mermaid.
+//! What people are shown: the document of each outcome, and renderers of documents as terminal text, Graphviz, Mermaid.
 //!
-//! Must not know Nix, and must not print: each returns text (the terminal one with ANSI styles, which the writer in
+//! Computes nothing that JSON would not have, and prints nothing: each returns text (the terminal one with ANSI styles, which the writer in
 //! `cli` strips where there is no terminal or NO_COLOR is set).
 
 pub mod digraph;
+mod document;
 pub mod terminal;

@@ -3,7 +3,7 @@
 use crate::graph::without_platform;
 
 /// Returns a chain of names as people read it: without the platforms, a long one folded in the middle.
-pub(in crate::ops) fn chain_text<S: AsRef<str>>(names: &[S], verbose: bool) -> String {
+pub(crate) fn chain_text<S: AsRef<str>>(names: &[S], verbose: bool) -> String {
     const WHOLE: usize = 12;
     const HEAD: usize = 6;
     const TAIL: usize = 4;
@@ -16,7 +16,7 @@ pub(in crate::ops) fn chain_text<S: AsRef<str>>(names: &[S], verbose: bool) -> S
 }
 
 /// Says what kind of package a derivation is, by its name as nixpkgs gives names.
-pub(in crate::ops) fn kind(name: &str) -> &'static str {
+pub(crate) fn kind(name: &str) -> &'static str {
     const STARTS: [(&str, &str); 16] = [
         ("python2", "Python"),
         ("python3", "Python"),

@@ -2,11 +2,13 @@
 
 use super::Patched;
 use crate::ops::Outcome;
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role, Shown, Text};
 
 impl Outcome for Patched {
     const SCHEMA: &'static str = "overlayctl.patch/1";
+}
 
+impl Shown for Patched {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if let Some(costs) = &self.costs {

@@ -8,7 +8,7 @@ use crate::base::diagnostic::Verdict;
 use crate::ops::Outcome;
 use crate::ops::check::State as Fit;
 use crate::ops::finish::show_files;
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 impl State {
     fn words(self) -> (Role, &'static str) {
@@ -25,6 +25,13 @@ impl State {
 impl Outcome for Rebased {
     const SCHEMA: &'static str = "overlayctl.rebase/1";
 
+    fn verdict(&self) -> Option<Verdict> {
+        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.conflicts());
+        (stuck && !self.aborted).then_some(Verdict::No)
+    }
+}
+
+impl Shown for Rebased {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.aborted {
@@ -102,11 +109,6 @@ impl Outcome for Rebased {
         }
         document
     }
-
-    fn verdict(&self) -> Option<Verdict> {
-        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.conflicts());
-        (stuck && !self.aborted).then_some(Verdict::No)
-    }
 }
 
 impl Revision {
@@ -122,6 +124,13 @@ impl Revision {
 impl Outcome for Travelled {
     const SCHEMA: &'static str = "overlayctl.time-machine/1";
 
+    fn verdict(&self) -> Option<Verdict> {
+        let fine = |p: &super::time_machine::Package| p.failure.is_none() && p.patches.iter().all(|p| p.state.fits());
+        (!self.packages.iter().all(fine)).then_some(Verdict::No)
+    }
+}
+
+impl Shown for Travelled {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.packages.is_empty() {
@@ -177,11 +186,6 @@ impl Outcome for Travelled {
             format!("looked at {looked}; {} lie between {} and {}", self.between, self.from.short(), self.to.short()),
         ));
         document
-    }
-
-    fn verdict(&self) -> Option<Verdict> {
-        let fine = |p: &super::time_machine::Package| p.failure.is_none() && p.patches.iter().all(|p| p.state.fits());
-        (!self.packages.iter().all(fine)).then_some(Verdict::No)
     }
 }
 

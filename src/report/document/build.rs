@@ -1,74 +1,76 @@
 //! A build as people read it.
 
-use super::plan::Planned;
-use super::{BuildFailure, Built, Fate, Plan};
 use crate::base::progress::machine;
 use crate::base::store_path;
 use crate::base::text::plural;
-use crate::comparison;
 use crate::nix::Outcome;
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::ops::build::plan::Planned;
+use crate::ops::build::{BuildFailure, Built, Fate, Plan};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
 const ROWS: usize = 30;
 
-pub(super) fn document(built: &Built, verbose: bool) -> Document {
-    let mut document = Document::new();
-    crate::ops::impact::show_unreached(&built.unreached, &mut document);
-    comparison::show_failures(&built.failed_targets, &mut document);
-    if built.dry_run {
-        plan(&built.plan, verbose, &mut document);
-        return document;
-    }
-    fates(&built.rebuild, verbose, &mut document);
-    for failed in &built.failures {
-        failure(failed, &mut document);
-    }
-    if built.failures.is_empty() {
-        for message in &built.messages {
-            document.line(Text::new().with(Role::Bad, message));
+impl Shown for Built {
+    fn document(&self, verbose: bool) -> Document {
+        let built = self;
+        let mut document = Document::new();
+        super::impact::show_unreached(&built.unreached, &mut document);
+        super::impact::show_failures(&built.failed_targets, &mut document);
+        if built.dry_run {
+            plan(&built.plan, verbose, &mut document);
+            return document;
         }
-    }
-    for target in &built.targets {
-        match &target.link {
-            Some(link) => document.line(
-                Text::new()
-                    .with(Role::Good, "built ")
-                    .with(Role::Name, &target.target)
-                    .plain(format!("  {}", link.display())),
-            ),
-            None => document.line(Text::new().with(Role::Bad, "not built ").with(Role::Name, &target.target)),
+        fates(&built.rebuild, verbose, &mut document);
+        for failed in &built.failures {
+            failure(failed, &mut document);
         }
-    }
-    document.blank();
-    let count = |fates: &[Fate], outcome| fates.iter().filter(|f| f.outcome == outcome).count();
-    let now = count(&built.rebuild, Outcome::Built);
-    let mut sum = format!("{} of the rebuild set of {} built", now, built.rebuild.len());
-    for (outcome, words) in [
-        (Outcome::Already, "there already"),
-        (Outcome::NotNeeded, "not needed"),
-        (Outcome::Substituted, "fetched"),
-        (Outcome::Failed, "failed"),
-        (Outcome::Blocked, "blocked"),
-        (Outcome::NotRun, "not run"),
-    ] {
-        let count = count(&built.rebuild, outcome);
-        if count > 0 {
-            sum.push_str(&format!(", {count} {words}"));
+        if built.failures.is_empty() {
+            for message in &built.messages {
+                document.line(Text::new().with(Role::Bad, message));
+            }
         }
+        for target in &built.targets {
+            match &target.link {
+                Some(link) => document.line(
+                    Text::new()
+                        .with(Role::Good, "built ")
+                        .with(Role::Name, &target.target)
+                        .plain(format!("  {}", link.display())),
+                ),
+                None => document.line(Text::new().with(Role::Bad, "not built ").with(Role::Name, &target.target)),
+            }
+        }
+        document.blank();
+        let count = |fates: &[Fate], outcome| fates.iter().filter(|f| f.outcome == outcome).count();
+        let now = count(&built.rebuild, Outcome::Built);
+        let mut sum = format!("{} of the rebuild set of {} built", now, built.rebuild.len());
+        for (outcome, words) in [
+            (Outcome::Already, "there already"),
+            (Outcome::NotNeeded, "not needed"),
+            (Outcome::Substituted, "fetched"),
+            (Outcome::Failed, "failed"),
+            (Outcome::Blocked, "blocked"),
+            (Outcome::NotRun, "not run"),
+        ] {
+            let count = count(&built.rebuild, outcome);
+            if count > 0 {
+                sum.push_str(&format!(", {count} {words}"));
+            }
+        }
+        let others = count(&built.others, Outcome::Built);
+        if others > 0 {
+            sum.push_str(&format!("; {} that the overlays do not touch", plural(others, "other build")));
+        }
+        document.line(Text::new().with(Role::Heading, sum).plain(format!(", in {}", seconds(built.seconds))));
+        if built.rebuild.iter().any(|fate| fate.log.is_some()) {
+            document.line(Text::new().with(Role::Dim, format!("logs in {}", built.logs.display())));
+        }
+        if built.interrupted {
+            document.line(Text::new().with(Role::Warn, "interrupted: what is finished stays; run it again to go on"));
+        }
+        document
     }
-    let others = count(&built.others, Outcome::Built);
-    if others > 0 {
-        sum.push_str(&format!("; {} that the overlays do not touch", plural(others, "other build")));
-    }
-    document.line(Text::new().with(Role::Heading, sum).plain(format!(", in {}", seconds(built.seconds))));
-    if built.rebuild.iter().any(|fate| fate.log.is_some()) {
-        document.line(Text::new().with(Role::Dim, format!("logs in {}", built.logs.display())));
-    }
-    if built.interrupted {
-        document.line(Text::new().with(Role::Warn, "interrupted: what is finished stays; run it again to go on"));
-    }
-    document
 }
 
 fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {

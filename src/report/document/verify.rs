@@ -3,25 +3,27 @@
 use std::collections::BTreeMap;
 
 use crate::base::text::plural;
-use crate::comparison;
 use crate::overlay::AttrPath;
 use crate::verify::{Finding, Level, Verdict};
 use crate::verify::{Verified, VerifiedTarget};
-use crate::view::{Block, Document, Role, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table, Text};
 
-pub(super) fn document(verified: &Verified, verbose: bool) -> Document {
-    let mut document = Document::new();
-    crate::ops::impact::show_unreached(&verified.unreached, &mut document);
-    comparison::show_failures(&verified.failures, &mut document);
-    document.push(Block::Table(matrix(verified)));
-    document.blank();
-    if verbose {
-        every(verified, &mut document);
-    } else {
-        problems(verified, &mut document);
+impl Shown for Verified {
+    fn document(&self, verbose: bool) -> Document {
+        let verified = self;
+        let mut document = Document::new();
+        super::impact::show_unreached(&verified.unreached, &mut document);
+        super::impact::show_failures(&verified.failures, &mut document);
+        document.push(Block::Table(matrix(verified)));
+        document.blank();
+        if verbose {
+            every(verified, &mut document);
+        } else {
+            problems(verified, &mut document);
+        }
+        document.line(sum(verified));
+        document
     }
-    document.line(sum(verified));
-    document
 }
 
 fn word(verdict: Option<Verdict>) -> Text {

@@ -1,0 +1,117 @@
+//! What `impact` shows.
+
+use super::rebuild::unknown_outputs;
+use crate::base::text::plural;
+use crate::comparison::TargetFailure;
+use crate::comparison::unreached::Unreached;
+use crate::graph::Counts;
+use crate::ops::impact::Impact;
+use crate::ops::impact::names::chain_text;
+use crate::view::Shown;
+use crate::view::{Digraph, Document, Role, Text};
+
+/// Shows the patches that reach none of the targets.
+pub(super) fn show_unreached(unreached: &[Unreached], document: &mut Document) {
+    for one in unreached {
+        document.line(
+            Text::new()
+                .with(Role::Warn, "reaches no target ")
+                .with(Role::Name, one.attr.to_string())
+                .plain(format!(": {}: {}", one.patch, one.reason)),
+        );
+    }
+    if !unreached.is_empty() {
+        document.blank();
+    }
+}
+
+/// Returns `8 builds`, with the derivations behind it where they are more.
+pub(super) fn builds(counts: Counts) -> String {
+    let mut text = plural(counts.builds, "build");
+    if counts.derivations != counts.builds {
+        text.push_str(&format!(" ({})", plural(counts.derivations, "derivation")));
+    }
+    text
+}
+
+impl Shown for Impact {
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        show_unreached(&self.unreached, &mut document);
+        super::impact::show_failures(&self.failures, &mut document);
+        if self.rebuild.rebuild.is_empty() {
+            document.line(format!("nothing is rebuilt compared with {}", self.compared_with));
+        } else {
+            self.rebuild.show(&self.view, verbose, &mut document);
+            document.blank();
+            for chain in &self.chains {
+                document.line(Text::new().with(Role::Name, &chain.target));
+                document
+                    .line(Text::new().with(Role::Dim, "  critical chain  ").plain(chain_text(&chain.path, verbose)));
+                if chain.shortest != chain.path {
+                    document.line(
+                        Text::new().with(Role::Dim, "  shortest chain  ").plain(chain_text(&chain.shortest, verbose)),
+                    );
+                }
+            }
+        }
+        for target in self.targets.iter().filter(|t| !t.rebuilt) {
+            document.line(
+                Text::new()
+                    .with(Role::Name, &target.target)
+                    .with(Role::Warn, "  is not rebuilt: nothing that it needs changes"),
+            );
+        }
+        document.blank();
+        let mut line = Text::new()
+            .with(Role::Heading, builds(self.counts))
+            .plain(format!(" for {}", plural(self.targets.len(), "target")));
+        if !self.fixed_output_only.is_empty() {
+            line = line.with(
+                Role::Dim,
+                format!(
+                    "; {} only renamed (fixed output, not rebuilt)",
+                    plural(self.fixed_output_only.len(), "derivation")
+                ),
+            );
+        }
+        if !self.fetched.is_empty() {
+            line = line.plain(format!("; {}", plural(self.fetched.len(), "new download")));
+        }
+        document.line(line);
+        // Of one target it is the target itself, which is no news.
+        if self.targets.len() > 1 && !self.rebuild.rebuild.is_empty() {
+            self.rebuild.cover.show(verbose, &mut document);
+        }
+        unknown_outputs(self.unknown_outputs.len(), &mut document);
+        document
+    }
+}
+
+impl Impact {
+    /// Returns the rebuild set as a graph, from root causes to targets.
+    pub fn digraph(&self) -> Digraph {
+        self.rebuild.digraph(&self.view)
+    }
+}
+
+/// Shows the targets that do not evaluate.
+pub(super) fn show_failures(failures: &[TargetFailure], document: &mut Document) {
+    for failed in failures {
+        let also =
+            if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
+        document.line(
+            Text::new()
+                .with(Role::Bad, "does not evaluate ")
+                .with(Role::Name, &failed.target)
+                .with(Role::Dim, also)
+                .plain(format!(": {}", failed.failure.message)),
+        );
+        if !failed.failure.near.is_empty() {
+            document.line(Text::new().with(Role::Dim, "  near names: ").plain(failed.failure.near.join(", ")));
+        }
+    }
+    if !failures.is_empty() {
+        document.blank();
+    }
+}
