@@ -10,7 +10,7 @@
 //!                queue -> { targets, overlay, patch, nix, git }
 //!                targets -> { config, nix, git, syntax }
 //!                report -> { view, ops and the rooms whose types its outcomes carry }
-//!                overlay -> syntax      graph -> drv      nix -> drv      config -> cross
+//!                overlay -> syntax      graph -> drv      nix -> { drv, syntax }      config -> cross
 //!                everything -> base
 //! ```
 //!

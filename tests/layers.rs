@@ -60,7 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("overlay", &["syntax"]),
     ("graph", &["drv"]),
-    ("nix", &["drv"]),
+    ("nix", &["drv", "syntax"]),
     ("config", &["cross"]),
     ("base", &[]),
     ("cross", &[]),

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use crate::syntax::make::attr_name;
+pub use crate::syntax::make::{attr_path as attr_path_text, string as quoted};
 
 /// An attribute path, one segment an element, unquoted.
 pub type AttrPath = Vec<String>;
@@ -244,39 +246,6 @@ fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
     Ok(if overlays.is_empty() { text } else { format!("(builtins.concatLists (map {SEVERAL} {text}))") })
 }
 
-/// Returns `a.b."c d"`, quoted where Nix wants it.
-pub fn attr_path_text(path: &[String]) -> String {
-    path.iter().map(|segment| attr_name(segment)).collect::<Vec<_>>().join(".")
-}
-
-/// Returns a segment as it can stand after a dot.
-fn attr_name(name: &str) -> String {
-    const KEYWORDS: [&str; 10] = ["if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or"];
-    let mut chars = name.chars();
-    let plain = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '\''))
-        && !KEYWORDS.contains(&name);
-    if plain { name.to_string() } else { quoted(name) }
-}
-
-/// Returns a Nix string literal.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            // Every dollar: `$${` is no interpolation but `$\${` would be another text than `$${` says.
-            '"' | '\\' | '$' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// Returns a path: as a literal where its characters allow, else `(/. + "...")`.
 pub fn path_text(path: &Path) -> Result<String, Error> {
     let bad = |reason| Error::BadExpression { text: path.display().to_string(), reason };
@@ -457,7 +426,7 @@ mod tests {
                 .replace(&format!("{ONCE} "), "")
                 .replace(&format!("(builtins.concatLists (map {SEVERAL} "), "")
                 .replace(" ])); ", " ]; "),
-            "(import <nixpkgs> { config = ({ allowUnfree = true; n = [ (-1) \"a\\$b\" ]; }); overlays = \
+            "(import <nixpkgs> { config = ({ allowUnfree = true; n = [ (-1) \"a$b\" ]; }); overlays = \
              [ (import /w/overlays) (import (/. + \"/w/a\\${b}.nix\")).\"x y\".default ]; crossOverlays = \
              [ (final: prev: { } # none\n) ]; }).pkgsCross.aarch64-multiplatform-musl.pkgsStatic"
         );

@@ -117,13 +117,7 @@ impl AttrPath {
 
 impl std::fmt::Display for AttrPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, name) in self.names.iter().enumerate() {
-            if i > 0 {
-                f.write_str(".")?;
-            }
-            f.write_str(&make::attr_name(name))?;
-        }
-        Ok(())
+        f.write_str(&make::attr_path(&self.names))
     }
 }
 

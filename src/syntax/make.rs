@@ -19,6 +19,11 @@ pub fn attr_name(name: &str) -> String {
     if is_identifier(name) { name.to_string() } else { string(name) }
 }
 
+/// Returns `a.b."c d"`.
+pub fn attr_path(names: &[String]) -> String {
+    names.iter().map(|name| attr_name(name)).collect::<Vec<_>>().join(".")
+}
+
 /// Returns `value` as a double-quoted string on one line, with `"`, `\`, `${` and line ends escaped.
 pub fn string(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
