@@ -1,8 +1,10 @@
 //! Git through libgit2: what changed, a tree at a revision, worktrees, commits, files made visible to Nix.
 //!
-//! Must not know overlays or Nix, and starts no process.
+//! Must not know overlays or Nix. Git itself is started for one thing only, the cherry-pick that stops.
 
+mod by_hand;
 mod checkout;
+mod cherry_pick;
 mod history;
 mod merge;
 mod visible;
@@ -11,6 +13,7 @@ mod worktree;
 use std::path::{Path, PathBuf};
 
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
+pub use cherry_pick::{Picked, Unmerged};
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use merge::Merged;
@@ -19,6 +22,7 @@ pub use worktree::{Author, Blob, Commit, Worktree};
 
 use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
+use crate::base::process::ProcessError;
 use crate::base::span::Place;
 
 /// Why git could not do it.
@@ -57,6 +61,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Git itself could not be run to its end.
+    #[error("git was not run to its end")]
+    Process(#[from] ProcessError),
     /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -69,6 +76,7 @@ impl Coded for Error {
             Error::NoRepository { .. } => Origin::Here("OV0702"),
             Error::NoRevision { .. } => Origin::Here("OV0703"),
             Error::NotALine { .. } => Origin::Here("OV0704"),
+            Error::Process(_) => Origin::Here("OV0705"),
             Error::Fs(e) => Origin::Below(e),
         }
     }
@@ -86,7 +94,7 @@ impl Coded for Error {
             Error::Git { repository, .. }
             | Error::NoRevision { repository, .. }
             | Error::NotALine { repository, .. } => Some(Place::file(repository)),
-            Error::Fs(_) => self.below().and_then(Coded::place),
+            Error::Fs(_) | Error::Process(_) => self.below().and_then(Coded::place),
             Error::NoRepository { path } => Some(Place::file(path)),
         }
     }

@@ -1,6 +1,6 @@
 //! A repository with a worktree of its own: trees and commits made from bytes and read back.
 //!
-//! Deterministic: the same trees, messages, authors and times give the same commits. No process is started, no hook runs.
+//! Deterministic: the same trees, messages, authors and times give the same commits. No hook runs.
 //! Must not know patches.
 
 use std::collections::BTreeMap;
@@ -12,10 +12,10 @@ use git2::{FileMode, Oid, Repository, RepositoryInitOptions};
 use super::Error;
 
 /// The name under which commits are made.
-const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
+pub(super) const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
 /// Above every `.gitattributes` of the source: files are bytes, and compared and merged as text, whatever the source or the user's
-/// settings say (`merge=union` would hide conflicts; filters and drivers are programs).
-const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding !merge !diff\n";
+/// settings say (`merge=union` would hide conflicts; filters and drivers are programs, which `merge.default` may name where nothing is said).
+const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding merge !diff !conflict-marker-size\n";
 
 /// The author of a commit and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,23 +170,12 @@ impl Worktree {
     pub fn check_out(&self, commit: Oid) -> Result<(), Error> {
         let fail = self.fail("check out the commit");
         let _at_work = crate::base::fs::at_work(self.git_dir())?;
+        self.check_place()?;
+        self.forget_operation()?;
         let object = self.repository.find_object(commit, None).map_err(&fail)?;
         let mut how = CheckoutBuilder::new();
         how.force().remove_untracked(true);
         self.repository.reset(&object, git2::ResetType::Hard, Some(&mut how)).map_err(fail)
-    }
-
-    /// Makes the files of a tree the worktree's, without a commit: `git status` shows what differs.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
-    pub fn lay_out(&self, tree: Oid) -> Result<(), Error> {
-        let fail = self.fail("check out the files");
-        let _at_work = crate::base::fs::at_work(self.git_dir())?;
-        let object = self.repository.find_object(tree, None).map_err(&fail)?;
-        let mut how = CheckoutBuilder::new();
-        how.force().update_index(false);
-        self.repository.checkout_tree(&object, Some(&mut how)).map_err(fail)
     }
 
     /// Keeps a commit under a name of ours.
@@ -357,20 +346,6 @@ impl Worktree {
         Ok(files)
     }
 
-    /// Makes a tree of the worktree's files as they stand, those that git ignores left out.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
-    pub fn tree_as_it_stands(&self) -> Result<Oid, Error> {
-        let fail = self.fail("read the files");
-        let mut index = self.repository.index().map_err(&fail)?;
-        index.read(true).map_err(&fail)?;
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).map_err(&fail)?;
-        index.update_all(["*"], None).map_err(&fail)?;
-        // Not written to disk: the user's index stays as it is.
-        index.write_tree_to(&self.repository).map_err(fail)
-    }
-
     /// Removes the worktree with all that is in it.
     ///
     /// # Errors
@@ -417,7 +392,7 @@ fn read(commit: &git2::Commit<'_>) -> Commit {
     }
 }
 
-pub(super) fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
+fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
     git2::IndexEntry {
         ctime: git2::IndexTime::new(0, 0),
         mtime: git2::IndexTime::new(0, 0),
