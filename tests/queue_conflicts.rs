@@ -98,7 +98,8 @@ impl Stopped {
 
 /// The patch as upstream's text makes it, with the header that it had.
 fn resolved(to: &str) -> String {
-    patch("c.c", 10, to, HEAD).replace("-line 10\n", "-THEIRS\n")
+    let made = patch("c.c", 10, to, &format!("{HEAD}diff --git a/c.c b/c.c\n"));
+    made.replace("-line 10\n", "-THEIRS\n")
 }
 
 #[test]
