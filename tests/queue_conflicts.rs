@@ -116,7 +116,8 @@ fn a_stopped_patch_is_a_cherry_pick_of_git_in_progress() {
     let sides = [":1:c.c", ":2:c.c", ":3:c.c"].map(|side| stopped.git(&["cat-file", "blob", side]));
     assert_eq!(sides, ["line 10", "THEIRS", "OURS"].map(lines_with));
     let log = stopped.git(&["log", "-1", "--format=%an|%ae|%aI|%B", "CHERRY_PICK_HEAD"]);
-    let message = "change c.c\n\nBecause.\n\n#1 in the list\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n";
+    let message =
+        "change c.c\n\nBecause.\n\n#1 in the list\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n";
     assert_eq!(log, format!("Ada|ada@example.org|2024-01-01T10:00:00+01:00|{message}\n"));
     let merge_msg = fs::read_to_string(stopped.dir().join(".git/MERGE_MSG")).unwrap();
     assert_eq!(merge_msg, format!("{message}\n# Conflicts:\n#\tc.c\n"));
@@ -184,7 +185,8 @@ fn every_way_of_gits_to_resolve_keeps_the_header() {
 
 #[test]
 fn words_of_the_users_do_not_cost_the_trailers() {
-    let body = "\n\nBecause.\n\n#1 in the list\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n---\n";
+    let body =
+        "\n\nBecause.\n\n#1 in the list\n\nUpstream-Status: Pending\nSigned-off-by: Ada <ada@example.org>\n---\n";
     let by = "From: Ada <ada@example.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0100\nSubject: ";
     let way = |ways: &[&[&str]]| {
         let stopped = Stopped::new()?;
@@ -198,8 +200,12 @@ fn words_of_the_users_do_not_cost_the_trailers() {
     let made = way(&[&["reset", "-q"], &["commit", "-qam", "take both"]]).unwrap();
     assert!(made.starts_with(&format!("{by}take both{body}")), "{made}");
     let made = way(&[&["commit", "-qas", "--no-edit"]]).unwrap();
-    assert!(made.contains("Pending\nSigned-off-by: Ada <ada@example.org>\nSigned-off-by: Bea <bea@example.org>\n---\n"), "{made}");
-    let made = way(&[&["commit", "-qa", "--author=Cy <cy@example.org>", "-m", "mine\n\nNow.\n\nUpstream-Status: Denied"]]);
+    assert!(
+        made.contains("Pending\nSigned-off-by: Ada <ada@example.org>\nSigned-off-by: Bea <bea@example.org>\n---\n"),
+        "{made}"
+    );
+    let made =
+        way(&[&["commit", "-qa", "--author=Cy <cy@example.org>", "-m", "mine\n\nNow.\n\nUpstream-Status: Denied"]]);
     let made = made.unwrap();
     assert!(made.starts_with("From: Cy <cy@example.org>\n"), "{made}");
     assert!(made.contains("\nSubject: mine\n\nNow.\n\nUpstream-Status: Denied\n---\n"), "{made}");
@@ -217,8 +223,11 @@ fn only_what_git_tracks_is_in_the_patch() {
     stopped.git(&["add", "link", "dir/new.c"]);
     fs::remove_file(stopped.dir().join("b.c")).unwrap();
     fs::set_permissions(stopped.dir().join("a.c"), fs::Permissions::from_mode(0o755)).unwrap();
-    let made = stopped.done();
-    let files: Vec<&str> = made.lines().filter_map(|line| line.strip_prefix("diff --git a/")?.split(' ').next()).collect();
+    let said = stopped.rebase(0, &["--continue"]);
+    assert!(said.contains("OV1059") && said.contains(": a_BACKUP_1.c, c.c.orig\n"), "{said}");
+    let made = stopped.scene.read("patches/foo/0001-change-c.c.patch");
+    let files: Vec<&str> =
+        made.lines().filter_map(|line| line.strip_prefix("diff --git a/")?.split(' ').next()).collect();
     assert_eq!(files, ["a.c", "b.c", "c.c", "dir/new.c", "link"], "{made}");
     assert!(made.contains("new mode 100755\n") && made.contains("new file mode 120000\n"), "{made}");
 }
@@ -236,7 +245,10 @@ fn resolved_to_nothing_is_not_taken_for_upstream() {
         way.iter().for_each(|args| drop(stopped.git(args)));
         let before = stopped.scene.state();
         let said = stopped.rebase(1, &["--continue"]);
-        assert!(said.contains("OV1058") && said.contains("nothing is left") && said.contains("--skip"), "{way:?}: {said}");
+        assert!(
+            said.contains("OV1058") && said.contains("nothing is left") && said.contains("--skip"),
+            "{way:?}: {said}"
+        );
         assert_eq!(stopped.scene.state(), before);
         let said = stopped.rebase(0, &["--skip"]);
         assert!(said.contains("skipped: dropped"), "{said}");
@@ -296,6 +308,13 @@ fn what_is_open_is_refused() {
     fs::write(stopped.dir().join("b.c"), "loose\n").unwrap();
     let said = stopped.rebase(2, &["--continue"]);
     assert!(said.contains("OV1049") && said.contains("b.c"), "{said}");
+    // Another operation of git's, begun there.
+    let Some(stopped) = Stopped::new() else { return };
+    stopped.resolve();
+    stopped.git(&["commit", "-qam", "x"]);
+    assert!(!stopped.try_git(&["rebase", "--exec", "false", "HEAD^"]).status.success());
+    let said = stopped.rebase(1, &["--continue"]);
+    assert!(said.contains("in the middle of a rebase"), "{said}");
     // Where git marks nothing in the file, only the index says that it is resolved.
     let Some(stopped) = Stopped::before() else { return };
     fs::remove_file(stopped.scene.at("two/foo/c.c")).unwrap();
@@ -356,7 +375,9 @@ fn settings_of_the_repository_start_no_program() {
         symlink(&evil, stopped.dir().join(".git/hooks").join(hook)).unwrap();
     }
     let program = evil.display();
-    for key in ["core.fsmonitor", "filter.e.clean", "filter.e.smudge", "merge.e.driver", "diff.e.command", "diff.external"] {
+    for key in
+        ["core.fsmonitor", "filter.e.clean", "filter.e.smudge", "merge.e.driver", "diff.e.command", "diff.external"]
+    {
         stopped.git(&["config", key, &format!("{program}")]);
     }
     stopped.git(&["config", "merge.default", "e"]);
@@ -415,7 +436,14 @@ fn the_users_repository_stays_clean() {
     git(&["add", "."]);
     git(&["commit", "-qm", "all"]);
     let all = || {
-        let state = ["status --porcelain --branch", "worktree list", "for-each-ref", "stash list", "ls-files -s", "config -l --local"];
+        let state = [
+            "status --porcelain --branch",
+            "worktree list",
+            "for-each-ref",
+            "stash list",
+            "ls-files -s",
+            "config -l --local",
+        ];
         state.map(|args| git(&args.split(' ').collect::<Vec<_>>()))
     };
     let before = all();

@@ -117,11 +117,14 @@ impl Worktree {
         let mut index = self.repository.index().map_err(&fail)?;
         index.read(true).map_err(&fail)?;
         let diff = self.repository.diff_index_to_workdir(Some(&index), None).map_err(&fail)?;
-        let mut changed: Vec<PathBuf> =
-            diff.deltas().filter_map(|delta| Some(delta.old_file().path().or(delta.new_file().path())?.into())).collect();
+        let mut changed: Vec<PathBuf> = diff
+            .deltas()
+            .filter_map(|delta| Some(delta.old_file().path().or(delta.new_file().path())?.into()))
+            .collect();
         changed.sort();
         changed.dedup();
-        let is_submodule = |index: &git2::Index, path: &Path| index.get_path(path, 0).is_some_and(|e| e.mode == 0o160_000);
+        let is_submodule =
+            |index: &git2::Index, path: &Path| index.get_path(path, 0).is_some_and(|e| e.mode == 0o160_000);
         for path in changed {
             if is_submodule(&index, &path) {
                 continue;
@@ -132,6 +135,31 @@ impl Worktree {
             }
         }
         index.write_tree_to(&self.repository).map_err(fail)
+    }
+
+    /// Returns the files and folders that git neither tracks nor ignores.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn untracked(&self) -> Result<Vec<String>, Error> {
+        let mut options = git2::StatusOptions::new();
+        options.include_untracked(true).include_ignored(false);
+        let statuses = self.repository.statuses(Some(&mut options)).map_err(self.fail("read the status"))?;
+        let new = statuses.iter().filter(|entry| entry.status().is_wt_new());
+        Ok(new.map(|entry| String::from_utf8_lossy(entry.path_bytes()).into_owned()).collect())
+    }
+
+    /// Returns the operation of git that is under way, but for a cherry-pick.
+    pub fn other_operation(&self) -> Option<&'static str> {
+        use git2::RepositoryState as State;
+        match self.repository.state() {
+            State::Clean | State::CherryPick | State::CherryPickSequence => None,
+            State::Merge => Some("merge"),
+            State::Revert | State::RevertSequence => Some("revert"),
+            State::Bisect => Some("bisect"),
+            State::Rebase | State::RebaseInteractive | State::RebaseMerge => Some("rebase"),
+            State::ApplyMailbox | State::ApplyMailboxOrRebase => Some("am"),
+        }
     }
 
     /// Forgets an operation of git's that libgit2 does not know of when it resets.

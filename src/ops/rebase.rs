@@ -285,15 +285,16 @@ fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Pr
         }
     }
     progress.stage("merging");
+    let mut rebased = rows(Vec::new());
     for session in &mut sessions {
         if skip {
-            session.skip()?
+            session.skip()?;
         } else {
-            session.resolved()?
+            rebased.warnings.extend(session.resolved()?);
         }
         session.advance(workspace, false)?;
     }
-    settle(workspace, offline, sessions, rows(Vec::new()))
+    settle(workspace, offline, sessions, rebased)
 }
 
 /// Writes the queues when every package is done; says how it stands.

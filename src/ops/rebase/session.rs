@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Package, Patch};
+use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git::{Commit, Merged, Oid, Picked, Worktree};
@@ -223,7 +224,9 @@ impl Session {
             if clean.is_none() && !to_the_end {
                 self.worktree.check_out(tip.id)?;
                 // Git may find where a file went that libgit2 does not.
-                if let Picked::Merged(tree) = self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))? {
+                if let Picked::Merged(tree) =
+                    self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?
+                {
                     clean = Some(tree);
                 }
             }
@@ -255,7 +258,10 @@ impl Session {
         let source = self.base().and_then(|base| Ok(self.worktree.find(base)?.tree));
         let merged = |source| Some((source, self.worktree.merge(base, source, theirs).ok()?));
         !self.state.resolved
-            || source.ok().and_then(merged).is_some_and(|(source, merged)| matches!(merged, Merged::Clean(tree) if tree == source))
+            || source
+                .ok()
+                .and_then(merged)
+                .is_some_and(|(source, merged)| matches!(merged, Merged::Clean(tree) if tree == source))
     }
 
     /// Checks that the conflict is resolved, in the files or by commits of the user's.
@@ -264,6 +270,10 @@ impl Session {
         let dir = self.worktree.dir();
         let refuse = |what: String, hint: &str| Err(QueueError::Unresolved { what, hint: hint.into() }.into());
         let (tip, head) = (self.worktree.find(self.tip()?)?, self.worktree.find(self.worktree.head()?)?);
+        if let Some(operation) = self.worktree.other_operation() {
+            let hint = format!("end it there with `git {operation}`; --skip drops the patch");
+            return refuse(format!("git is in the middle of a {operation} in {}", dir.display()), &hint);
+        }
         self.worktree.line(tip.id, head.id)?;
         let unmerged = self.worktree.unmerged()?;
         let text = |tree: Oid, path: &str| Ok::<_, Error>(self.worktree.file(tree, path)?.map(|(bytes, _)| bytes));
@@ -297,9 +307,10 @@ impl Session {
     }
 
     /// Takes what the user committed as the resolution, or the tracked files as they stand. The first commit is the patch and keeps
-    /// what it said; further ones are patches of their own.
-    pub(super) fn resolved(&mut self) -> Result<(), Error> {
-        let Some((theirs, _)) = self.conflicting()? else { return Ok(()) };
+    /// what it said; further ones are patches of their own. Returns a warning for what git does not track: it goes.
+    pub(super) fn resolved(&mut self) -> Result<Option<Warning>, Error> {
+        let Some((theirs, _)) = self.conflicting()? else { return Ok(None) };
+        let left_out = self.worktree.untracked()?;
         let tip = self.tip()?;
         let mut last = tip;
         for made in self.worktree.line(tip, self.worktree.head()?)? {
@@ -316,7 +327,17 @@ impl Session {
         }
         self.state.tip = last.to_string();
         self.state.resolved = true;
-        self.settle(Fate::Rebased)
+        self.settle(Fate::Rebased)?;
+        Ok((!left_out.is_empty()).then(|| Warning {
+            code: "OV1059",
+            message: format!(
+                "git did not track these files in {}, so no patch has them: {}",
+                self.worktree.dir().display(),
+                left_out.join(", ")
+            ),
+            place: None,
+            hint: Some("what a patch shall make is added there with `git add` before --continue".into()),
+        }))
     }
 
     /// Drops the patch that conflicts.

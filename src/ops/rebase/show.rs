@@ -96,7 +96,8 @@ impl Shown for Rebased {
                         document.line(Text::new().with(Role::Bad, "resolve ").plain(file));
                     }
                     if patch.state == State::Empty {
-                        let text = Text::new().with(Role::Bad, "to be skipped ").plain(patch.path.display().to_string());
+                        let text =
+                            Text::new().with(Role::Bad, "to be skipped ").plain(patch.path.display().to_string());
                         document.line(text.plain(": the patches before it, as they are resolved, leave nothing of it"));
                     }
                 }

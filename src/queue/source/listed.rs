@@ -33,7 +33,8 @@ pub(crate) fn arrange<'a>(
         if which.contains(&Some(at)) {
             continue;
         }
-        let is_copy = |i: usize| which[i].is_none() && is_input(&patches[i]) && read(&patches[i]).is_ok_and(|b| b == entry.bytes);
+        let is_copy =
+            |i: usize| which[i].is_none() && is_input(&patches[i]) && read(&patches[i]).is_ok_and(|b| b == entry.bytes);
         if let Some(i) = (0..patches.len()).rev().find(|i| is_copy(*i)) {
             which[i] = Some(at);
         }
@@ -106,7 +107,8 @@ mod tests {
             [of("n-own.patch", false, 0), of("n-first", true, 0), of("n-between", true, 1), of("n-last", true, 2)];
         assert_eq!(names(3), expected);
         // nixpkgs' own patch of the same bytes is nixpkgs' own.
-        let twice = [input("/nix/store/n-copy", false), input("/w/q/0001-a.patch", false), input("/nix/store/o-copy", false)];
+        let twice =
+            [input("/nix/store/n-copy", false), input("/w/q/0001-a.patch", false), input("/nix/store/o-copy", false)];
         let only: Vec<_> = arrange(&twice, Some(&series(0)), &read).into_iter().map(|l| &l.input.path).collect();
         assert_eq!(only, ["/nix/store/n-copy"]);
         assert!(!names(2)[1].1, "without a word of the overlay it is nixpkgs' own");
