@@ -61,6 +61,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Another repository stands where a file is asked for.
+    #[error("`{path}` is a submodule")]
+    Submodule {
+        /// The path.
+        path: String,
+    },
     /// Git itself could not be run to its end.
     #[error("git was not run to its end")]
     Process(#[from] ProcessError),
@@ -77,6 +83,7 @@ impl Coded for Error {
             Error::NoRevision { .. } => Origin::Here("OV0703"),
             Error::NotALine { .. } => Origin::Here("OV0704"),
             Error::Process(_) => Origin::Here("OV0705"),
+            Error::Submodule { .. } => Origin::Here("OV0706"),
             Error::Fs(e) => Origin::Below(e),
         }
     }
@@ -84,6 +91,9 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::NoRepository { .. } => Some("`git init` makes one".into()),
+            Error::Submodule { .. } => {
+                Some("a patch holds files, no repository: `git rm --cached` it, and add its files".into())
+            }
             Error::NotALine { .. } => Some("make a line of them with `git rebase`".into()),
             _ => self.below().and_then(Coded::hint),
         }
@@ -94,7 +104,7 @@ impl Coded for Error {
             Error::Git { repository, .. }
             | Error::NoRevision { repository, .. }
             | Error::NotALine { repository, .. } => Some(Place::file(repository)),
-            Error::Fs(_) | Error::Process(_) => self.below().and_then(Coded::place),
+            Error::Fs(_) | Error::Process(_) | Error::Submodule { .. } => self.below().and_then(Coded::place),
             Error::NoRepository { path } => Some(Place::file(path)),
         }
     }

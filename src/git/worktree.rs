@@ -272,20 +272,33 @@ impl Worktree {
     /// Returns what stands at a path of a tree; `None` for nothing and for a directory.
     ///
     /// # Errors
-    /// [`Error::Git`], also for a submodule.
+    /// [`Error::Submodule`], [`Error::Git`].
     pub fn file(&self, tree: Oid, path: &str) -> Result<Option<Blob>, Error> {
         let fail = self.fail("read a file");
-        let tree = self.repository.find_tree(tree).map_err(&fail)?;
-        let entry = match tree.get_path(Path::new(path)) {
-            Ok(entry) => entry,
-            Err(e) if e.code() == git2::ErrorCode::NotFound => return Ok(None),
-            Err(e) => return Err(fail(e)),
-        };
-        if entry.kind() == Some(git2::ObjectType::Tree) {
-            return Ok(None);
+        let Some(entry) = self.entry(tree, path)? else { return Ok(None) };
+        match entry.kind() {
+            Some(git2::ObjectType::Tree) => return Ok(None),
+            Some(git2::ObjectType::Commit) => return Err(Error::Submodule { path: path.to_string() }),
+            _ => {}
         }
         let blob = self.repository.find_blob(entry.id()).map_err(fail)?;
         Ok(Some((blob.content().to_vec(), entry.filemode().cast_unsigned())))
+    }
+
+    /// Says whether a path of a tree is a directory.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn is_folder(&self, tree: Oid, path: &str) -> Result<bool, Error> {
+        Ok(self.entry(tree, path)?.is_some_and(|entry| entry.kind() == Some(git2::ObjectType::Tree)))
+    }
+
+    fn entry(&self, tree: Oid, path: &str) -> Result<Option<git2::TreeEntry<'static>>, Error> {
+        match self.repository.find_tree(tree).and_then(|tree| tree.get_path(Path::new(path))) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(self.fail("read a file")(e)),
+        }
     }
 
     /// Returns the paths in which two trees differ, sorted.
