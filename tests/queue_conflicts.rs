@@ -517,3 +517,126 @@ fn a_patch_that_nixpkgs_has_itself_is_upstream() {
         scene.run(0, &["check", "--nixpkgs", "two"]);
     }
 }
+
+/// Whatever the new source has in the place of the file: git says what is the matter, and the rebase can be ended either way.
+#[test]
+fn odd_sources_are_conflicts_too() {
+    type Source<'s> = (&'s str, &'s dyn Fn(&Path));
+    let sources: &[Source<'_>] = &[
+        ("a folder", &|file| {
+            fs::create_dir(file).unwrap();
+            fs::write(file.join("x"), "x\n").unwrap();
+        }),
+        ("a link", &|file| symlink("a.c", file).unwrap()),
+        ("a link that leads out", &|file| symlink("/etc/passwd", file).unwrap()),
+        ("a binary file", &|file| fs::write(file, "\0\u{1}").unwrap()),
+        ("nothing", &|_| {}),
+        ("a file of another name", &|file| fs::write(file.with_file_name("z.c"), lines_with("THEIRS")).unwrap()),
+        ("a file below a folder of another name", &|file| {
+            let dir = file.with_file_name("z");
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("c.c"), lines_with("THEIRS")).unwrap();
+        }),
+    ];
+    for (what, make) in sources {
+        for end in ["--abort", "--skip"] {
+            let Some(stopped) = Stopped::before() else { return };
+            let file = stopped.scene.at("two/foo/c.c");
+            fs::remove_file(&file).unwrap();
+            make(&file);
+            let said = stopped.rebase(1, &["--to", "two"]);
+            assert!(said.contains("conflict") && !said.contains("OV0701"), "{what}: {said}");
+            assert!(stopped.git(&["status"]).contains("You are currently cherry-picking commit"), "{what}");
+            assert!(!stopped.git(&["ls-files", "-u"]).is_empty(), "{what}");
+            let said = stopped.rebase(1, &["--continue"]);
+            assert!(said.contains("OV1058"), "{what}: {said}");
+            stopped.rebase(0, &[end]);
+            assert!(!stopped.scene.at(".overlayctl/rebase").exists());
+        }
+    }
+}
+
+/// What a commit of the user's holds becomes the queue, or is refused with the reason.
+#[test]
+fn odd_commits_are_taken_or_refused() {
+    let Some(stopped) = Stopped::before() else { return };
+    let scene = &stopped.scene;
+    let dir = scene.at(".overlayctl/edit/foo");
+    let git = |args: &[&str]| {
+        let output =
+            Command::new("git").args(args).current_dir(&dir).env("GIT_CONFIG_GLOBAL", &stopped.settings).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let begin = || {
+        scene.run(0, &["edit", "foo"]);
+    };
+    // A link and a mode are taken; what is not tracked stands in the way, is named, and is no patch.
+    begin();
+    symlink("b.c", dir.join("link")).unwrap();
+    fs::set_permissions(dir.join("a.c"), fs::Permissions::from_mode(0o755)).unwrap();
+    git(&["add", "."]);
+    git(&["commit", "-qm", "make a link"]);
+    fs::write(dir.join("a.c.orig"), "x\n").unwrap();
+    let output = scene.try_run(&["finish", "foo"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("OV1049") && said.contains(": a.c.orig"), "{said}");
+    fs::remove_file(dir.join("a.c.orig")).unwrap();
+    fs::remove_file(dir.join("link")).unwrap();
+    symlink("c.c", dir.join("link")).unwrap();
+    git(&["commit", "-qam", "turn the link"]);
+    let tree = git(&["rev-parse", "HEAD^{tree}"]);
+    scene.run(0, &["finish", "foo"]);
+    scene.run(0, &["finish", "foo", "--abort"]);
+    begin();
+    assert_eq!(git(&["rev-parse", "HEAD^{tree}"]), tree);
+    assert_eq!(scene.names().len(), 3);
+    // What no patch can hold.
+    type Change<'c> = (&'c str, &'c dyn Fn());
+    let changes: &[Change<'_>] = &[
+        ("is a submodule", &|| {
+            git(&["init", "-q", "sub"]);
+            git(&["-C", "sub", "commit", "-q", "--allow-empty", "-m", "x"]);
+        }),
+        ("a file becomes a folder", &|| {
+            fs::remove_file(dir.join("b.c")).unwrap();
+            fs::create_dir(dir.join("b.c")).unwrap();
+            fs::write(dir.join("b.c/x"), "x\n").unwrap();
+        }),
+        ("binary", &|| fs::write(dir.join("logo"), "\0\u{1}").unwrap()),
+    ];
+    for (why, change) in changes {
+        begin();
+        change();
+        git(&["add", "-A"]);
+        git(&["commit", "-qm", "odd"]);
+        let before = scene.state();
+        let output = scene.try_run(&["finish", "foo"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("OV1057") && said.contains(why), "{why}: {said}");
+        assert_eq!(scene.state(), before);
+        scene.run(0, &["finish", "foo", "--abort"]);
+    }
+}
+
+/// Names that a folder has, or that lie below a file, are refused by `check` and `edit` alike.
+#[test]
+fn names_that_are_taken_are_refused() {
+    for (from, to) in [("a.c", "b.c/x"), ("a.c", "dir"), ("", "dir"), ("", "b.c/x")] {
+        let Some(scene) = Scene::new() else { return };
+        scene.write("one/foo/dir/x", "x\n");
+        let text = match from {
+            "" => format!(
+                "diff --git a/{to} b/{to}\nnew file mode 100644\n--- /dev/null\n+++ b/{to}\n@@ -0,0 +1 @@\n+x\n"
+            ),
+            from => format!("diff --git a/{from} b/{to}\nsimilarity index 100%\nrename from {from}\nrename to {to}\n"),
+        };
+        scene.queue(&[mail("odd") + &text]);
+        let checked = scene.json(1, &["check"]);
+        assert_eq!(checked["packages"][0]["patches"][0]["state"], "conflict", "{checked}");
+        let output = scene.try_run(&["edit", "foo"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("OV1046"), "{said}");
+    }
+}
