@@ -14,6 +14,7 @@ use crate::git::{Commit, Merged, Oid, Picked, Worktree};
 use crate::ops::Error;
 use crate::ops::edit;
 use crate::overlay::{self, AttrPath};
+use crate::patch;
 use crate::queue::error::Error as QueueError;
 use crate::queue::series::Series;
 use crate::queue::session::{Recorded, digest, key, oid};
@@ -130,12 +131,24 @@ impl Session {
     ) -> Result<Session, Error> {
         let attr = series.attr.to_string();
         let worktree = Worktree::create(&root.join(queue::dir_name(&series.attr)))?;
+        let base = edit::base(&worktree, &attr, new)?;
         let mut at = edit::base(&worktree, &attr, old)?;
         let mut patches = Vec::new();
         for entry in &series.patches {
-            entry.parse()?;
-            at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, old.strip)?
-                .map_err(|outcome| commits::does_not_apply(&attr, &entry.name(), &outcome))?;
+            let message = entry.parse()?.message();
+            let is_there = |outcome: &patch::Outcome| outcome.verdict() == patch::Verdict::AlreadyApplied;
+            let apply = |at, strip| commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip);
+            let mut fate = Fate::Waiting;
+            at = match apply(at, old.strip)? {
+                Ok(commit) => commit,
+                // Both have it: nothing is to be merged.
+                Err(outcome) if is_there(&outcome) && apply(base, new.strip)?.as_ref().is_err_and(is_there) => {
+                    fate = Fate::Merged;
+                    let (text, author) = (commits::text_of(&message, &entry.name()), commits::author_of(&message));
+                    worktree.commit(worktree.find(at)?.tree, Some(at), &text, &author)?
+                }
+                Err(outcome) => return Err(commits::does_not_apply(&attr, &entry.name(), &outcome).into()),
+            };
             patches.push(Planned {
                 recorded: Recorded {
                     path: key(workspace, &entry.path),
@@ -143,11 +156,10 @@ impl Session {
                     commit: at.to_string(),
                 },
                 subject: entry.subject(),
-                fate: Fate::Waiting,
+                fate,
             });
         }
         worktree.mark("old", at)?;
-        let base = edit::base(&worktree, &attr, new)?;
         worktree.mark("base", base)?;
         worktree.check_out(base)?;
         let state = State {
