@@ -1,7 +1,5 @@
 //! What a commit says that the user made by hand where a cherry-pick stopped.
 
-use git2::Oid;
-
 use super::{Author, Commit, Error, Worktree};
 
 impl Worktree {
@@ -11,14 +9,11 @@ impl Worktree {
     /// # Errors
     /// [`Error::Git`].
     pub fn in_place_of(&self, made: &Commit, of: &Commit) -> Result<(String, Author), Error> {
-        let author = if self.is_by_committer(made.id)? { &of.author } else { &made.author };
-        Ok((message_in_place_of(&made.message, &of.message), author.clone()))
-    }
-
-    fn is_by_committer(&self, commit: Oid) -> Result<bool, Error> {
-        let commit = self.repository.find_commit(commit).map_err(self.fail("read a commit"))?;
+        let commit = self.repository.find_commit(made.id).map_err(self.fail("read a commit"))?;
         let (author, committer) = (commit.author(), commit.committer());
-        Ok((author.name_bytes(), author.email_bytes()) == (committer.name_bytes(), committer.email_bytes()))
+        let is_own = (author.name_bytes(), author.email_bytes()) == (committer.name_bytes(), committer.email_bytes());
+        let author = if is_own { &of.author } else { &made.author };
+        Ok((message_in_place_of(&made.message, &of.message), author.clone()))
     }
 }
 

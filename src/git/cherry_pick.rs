@@ -24,15 +24,6 @@ const SETTINGS: [&str; 6] = [
     "gc.auto=0",
 ];
 
-/// What came of a cherry-pick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Picked {
-    /// It waits for the user.
-    Stopped,
-    /// It merged after all: the tree.
-    Merged(Oid),
-}
-
 /// A path that the index has on several sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmerged {
@@ -44,11 +35,11 @@ pub struct Unmerged {
 
 impl Worktree {
     /// Begins a cherry-pick of a commit that does not merge with HEAD. With rerere on, resolutions are remembered in `memory`, as
-    /// the repository does not stay.
+    /// the repository does not stay. Returns the tree when it merges after all; else it waits for the user.
     ///
     /// # Errors
     /// [`Error::Git`], [`Error::Fs`], [`Error::Process`] when it is interrupted.
-    pub fn cherry_pick(&self, commit: Oid, memory: &Path) -> Result<Picked, Error> {
+    pub fn cherry_pick(&self, commit: Oid, memory: &Path) -> Result<Option<Oid>, Error> {
         let _at_work = fs::at_work(self.git_dir())?;
         self.check_place()?;
         let before = self.head()?;
@@ -61,14 +52,14 @@ impl Worktree {
         self.git(&["cherry-pick", &commit.to_string()])?;
         let head = self.find(self.head()?)?;
         if head.id != before {
-            return Ok(Picked::Merged(head.tree));
+            return Ok(Some(head.tree));
         }
         let fail = self.fail("cherry-pick the commit");
         if self.repository.state() != git2::RepositoryState::CherryPick {
             let commit = self.repository.find_commit(commit).map_err(&fail)?;
             self.repository.cherrypick(&commit, None).map_err(fail)?;
         }
-        Ok(Picked::Stopped)
+        Ok(None)
     }
 
     /// Lets rerere remember how the conflicts were resolved that it knows of, before they are committed by us.
@@ -149,17 +140,10 @@ impl Worktree {
         Ok(new.map(|entry| String::from_utf8_lossy(entry.path_bytes()).into_owned()).collect())
     }
 
-    /// Returns the operation of git that is under way, but for a cherry-pick.
-    pub fn other_operation(&self) -> Option<&'static str> {
+    /// Says whether an operation of git's is under way that is no cherry-pick.
+    pub fn in_other_operation(&self) -> bool {
         use git2::RepositoryState as State;
-        match self.repository.state() {
-            State::Clean | State::CherryPick | State::CherryPickSequence => None,
-            State::Merge => Some("merge"),
-            State::Revert | State::RevertSequence => Some("revert"),
-            State::Bisect => Some("bisect"),
-            State::Rebase | State::RebaseInteractive | State::RebaseMerge => Some("rebase"),
-            State::ApplyMailbox | State::ApplyMailboxOrRebase => Some("am"),
-        }
+        !matches!(self.repository.state(), State::Clean | State::CherryPick | State::CherryPickSequence)
     }
 
     /// Forgets an operation of git's that libgit2 does not know of when it resets.

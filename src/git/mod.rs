@@ -13,7 +13,7 @@ mod worktree;
 use std::path::{Path, PathBuf};
 
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
-pub use cherry_pick::{Picked, Unmerged};
+pub use cherry_pick::Unmerged;
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use merge::Merged;

@@ -454,6 +454,7 @@ impl Coded for Error {
         match self {
             Error::DoesNotApply { .. }
             | Error::BeingEdited { .. }
+            | Error::Uncommitted { .. }
             | Error::Rebasing
             | Error::Unresolved { .. }
             | Error::OverlayOrder { .. }

@@ -10,7 +10,7 @@ use super::{Package, Patch};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
-use crate::git::{Commit, Merged, Oid, Picked, Worktree};
+use crate::git::{Commit, Merged, Oid, Worktree};
 use crate::ops::Error;
 use crate::ops::edit;
 use crate::overlay::{self, AttrPath};
@@ -227,20 +227,15 @@ impl Session {
             let theirs = self.commit(&recorded.commit)?;
             let before = theirs.parent.map(|id| self.worktree.find(id)).transpose()?;
             let base = before.map_or(theirs.tree, |commit| commit.tree);
-            let merged = self.worktree.merge(base, tip.tree, theirs.tree)?;
-            let (clean, files) = match merged {
-                Merged::Clean(tree) => (Some(tree), Vec::new()),
+            let (mut clean, files) = match self.worktree.merge(base, tip.tree, theirs.tree)? {
+                Merged::Clean(tree) if tree == tip.tree && !self.is_upstream(base, theirs.tree)? => (None, vec![]),
+                Merged::Clean(tree) => (Some(tree), vec![]),
                 Merged::Conflicts(files) => (None, files),
             };
-            let mut clean = clean.filter(|tree| *tree != tip.tree || self.is_upstream(base, theirs.tree));
             if clean.is_none() && !to_the_end {
                 self.worktree.check_out(tip.id)?;
                 // Git may find where a file went that libgit2 does not.
-                if let Picked::Merged(tree) =
-                    self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?
-                {
-                    clean = Some(tree);
-                }
+                clean = self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?;
             }
             let stop = clean.is_none() && !to_the_end;
             let fate = match clean {
@@ -266,14 +261,10 @@ impl Session {
 
     /// Says whether the new source itself has what a patch changes that changes nothing on the new line. What merges adds nothing to the
     /// line but the patches; only what was resolved by hand may hold another patch.
-    fn is_upstream(&self, base: Oid, theirs: Oid) -> bool {
-        let source = self.base().and_then(|base| Ok(self.worktree.find(base)?.tree));
-        let merged = |source| Some((source, self.worktree.merge(base, source, theirs).ok()?));
-        !self.state.resolved
-            || source
-                .ok()
-                .and_then(merged)
-                .is_some_and(|(source, merged)| matches!(merged, Merged::Clean(tree) if tree == source))
+    fn is_upstream(&self, base: Oid, theirs: Oid) -> Result<bool, Error> {
+        let source = self.worktree.find(self.base()?)?.tree;
+        Ok(!self.state.resolved
+            || matches!(self.worktree.merge(base, source, theirs)?, Merged::Clean(tree) if tree == source))
     }
 
     /// Checks that the conflict is resolved, in the files or by commits of the user's.
@@ -282,9 +273,9 @@ impl Session {
         let dir = self.worktree.dir();
         let refuse = |what: String, hint: &str| Err(QueueError::Unresolved { what, hint: hint.into() }.into());
         let (tip, head) = (self.worktree.find(self.tip()?)?, self.worktree.find(self.worktree.head()?)?);
-        if let Some(operation) = self.worktree.other_operation() {
-            let hint = format!("end it there with `git {operation}`; --skip drops the patch");
-            return refuse(format!("git is in the middle of a {operation} in {}", dir.display()), &hint);
+        if self.worktree.in_other_operation() {
+            let hint = "`git status` there says which, and how it is ended; --skip drops the patch";
+            return refuse(format!("git is in the middle of another operation in {}", dir.display()), hint);
         }
         self.worktree.line(tip.id, head.id)?;
         let unmerged = self.worktree.unmerged()?;
