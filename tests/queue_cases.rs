@@ -176,10 +176,10 @@ fn assert_merge_agrees(case: &str, before: &MemoryTree, after: &MemoryTree, new:
     let dir = tempfile::tempdir().unwrap();
     let worktree = Worktree::create(dir.path()).unwrap();
     let id = |tree: &MemoryTree| worktree.tree_of(tree.iter().map(|(p, f)| (p, f.bytes.as_ref(), f.mode))).unwrap();
-    match worktree.merge(id(&before), id(&new), id(&after), ("new", "patch")).unwrap() {
+    match worktree.merge(id(&before), id(&new), id(&after)).unwrap() {
         Merged::Clean(tree) => assert_eq!(tree, id(&by_patch), "{case}: the merge gives other files"),
         // git merges no two changes on neighbouring lines; `patch` minds its context only.
-        Merged::Conflicts(_, files) => println!("{case}: clean by patch, a conflict for the merge in {files:?}"),
+        Merged::Conflicts(files) => println!("{case}: clean by patch, a conflict for the merge in {files:?}"),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Git through libgit2: what changed, a tree at a revision, worktrees, commits, files made visible to Nix.
 //!
-//! Must not know overlays or Nix, and starts no process.
+//! Must not know overlays or Nix. Git itself is started for one thing only, the cherry-pick that stops.
 
+mod by_hand;
 mod checkout;
+mod cherry_pick;
 mod history;
 mod merge;
 mod visible;
@@ -11,6 +13,7 @@ mod worktree;
 use std::path::{Path, PathBuf};
 
 pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
+pub use cherry_pick::Unmerged;
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use merge::Merged;
@@ -19,6 +22,7 @@ pub use worktree::{Author, Blob, Commit, Worktree};
 
 use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
+use crate::base::process::ProcessError;
 use crate::base::span::Place;
 
 /// Why git could not do it.
@@ -57,6 +61,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Another repository stands where a file is asked for.
+    #[error("`{path}` is a submodule")]
+    Submodule {
+        /// The path.
+        path: String,
+    },
+    /// Git itself could not be run to its end.
+    #[error("git was not run to its end")]
+    Process(#[from] ProcessError),
     /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -69,6 +82,8 @@ impl Coded for Error {
             Error::NoRepository { .. } => Origin::Here("OV0702"),
             Error::NoRevision { .. } => Origin::Here("OV0703"),
             Error::NotALine { .. } => Origin::Here("OV0704"),
+            Error::Process(_) => Origin::Here("OV0705"),
+            Error::Submodule { .. } => Origin::Here("OV0706"),
             Error::Fs(e) => Origin::Below(e),
         }
     }
@@ -76,6 +91,9 @@ impl Coded for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::NoRepository { .. } => Some("`git init` makes one".into()),
+            Error::Submodule { .. } => {
+                Some("a patch holds files, no repository: `git rm --cached` it, and add its files".into())
+            }
             Error::NotALine { .. } => Some("make a line of them with `git rebase`".into()),
             _ => self.below().and_then(Coded::hint),
         }
@@ -86,7 +104,7 @@ impl Coded for Error {
             Error::Git { repository, .. }
             | Error::NoRevision { repository, .. }
             | Error::NotALine { repository, .. } => Some(Place::file(repository)),
-            Error::Fs(_) => self.below().and_then(Coded::place),
+            Error::Fs(_) | Error::Process(_) | Error::Submodule { .. } => self.below().and_then(Coded::place),
             Error::NoRepository { path } => Some(Place::file(path)),
         }
     }

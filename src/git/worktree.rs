@@ -1,6 +1,6 @@
 //! A repository with a worktree of its own: trees and commits made from bytes and read back.
 //!
-//! Deterministic: the same trees, messages, authors and times give the same commits. No process is started, no hook runs.
+//! Deterministic: the same trees, messages, authors and times give the same commits. No hook runs.
 //! Must not know patches.
 
 use std::collections::BTreeMap;
@@ -12,10 +12,10 @@ use git2::{FileMode, Oid, Repository, RepositoryInitOptions};
 use super::Error;
 
 /// The name under which commits are made.
-const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
+pub(super) const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
 /// Above every `.gitattributes` of the source: files are bytes, and compared and merged as text, whatever the source or the user's
-/// settings say (`merge=union` would hide conflicts; filters and drivers are programs).
-const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding !merge !diff\n";
+/// settings say (`merge=union` would hide conflicts; filters and drivers are programs, which `merge.default` may name where nothing is said).
+const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding merge !diff !conflict-marker-size\n";
 
 /// The author of a commit and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,23 +170,12 @@ impl Worktree {
     pub fn check_out(&self, commit: Oid) -> Result<(), Error> {
         let fail = self.fail("check out the commit");
         let _at_work = crate::base::fs::at_work(self.git_dir())?;
+        self.check_place()?;
+        self.forget_operation()?;
         let object = self.repository.find_object(commit, None).map_err(&fail)?;
         let mut how = CheckoutBuilder::new();
         how.force().remove_untracked(true);
         self.repository.reset(&object, git2::ResetType::Hard, Some(&mut how)).map_err(fail)
-    }
-
-    /// Makes the files of a tree the worktree's, without a commit: `git status` shows what differs.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
-    pub fn lay_out(&self, tree: Oid) -> Result<(), Error> {
-        let fail = self.fail("check out the files");
-        let _at_work = crate::base::fs::at_work(self.git_dir())?;
-        let object = self.repository.find_object(tree, None).map_err(&fail)?;
-        let mut how = CheckoutBuilder::new();
-        how.force().update_index(false);
-        self.repository.checkout_tree(&object, Some(&mut how)).map_err(fail)
     }
 
     /// Keeps a commit under a name of ours.
@@ -283,20 +272,33 @@ impl Worktree {
     /// Returns what stands at a path of a tree; `None` for nothing and for a directory.
     ///
     /// # Errors
-    /// [`Error::Git`], also for a submodule.
+    /// [`Error::Submodule`], [`Error::Git`].
     pub fn file(&self, tree: Oid, path: &str) -> Result<Option<Blob>, Error> {
         let fail = self.fail("read a file");
-        let tree = self.repository.find_tree(tree).map_err(&fail)?;
-        let entry = match tree.get_path(Path::new(path)) {
-            Ok(entry) => entry,
-            Err(e) if e.code() == git2::ErrorCode::NotFound => return Ok(None),
-            Err(e) => return Err(fail(e)),
-        };
-        if entry.kind() == Some(git2::ObjectType::Tree) {
-            return Ok(None);
+        let Some(entry) = self.entry(tree, path)? else { return Ok(None) };
+        match entry.kind() {
+            Some(git2::ObjectType::Tree) => return Ok(None),
+            Some(git2::ObjectType::Commit) => return Err(Error::Submodule { path: path.to_string() }),
+            _ => {}
         }
         let blob = self.repository.find_blob(entry.id()).map_err(fail)?;
         Ok(Some((blob.content().to_vec(), entry.filemode().cast_unsigned())))
+    }
+
+    /// Says whether a path of a tree is a directory.
+    ///
+    /// # Errors
+    /// [`Error::Git`].
+    pub fn is_folder(&self, tree: Oid, path: &str) -> Result<bool, Error> {
+        Ok(self.entry(tree, path)?.is_some_and(|entry| entry.kind() == Some(git2::ObjectType::Tree)))
+    }
+
+    fn entry(&self, tree: Oid, path: &str) -> Result<Option<git2::TreeEntry<'static>>, Error> {
+        match self.repository.find_tree(tree).and_then(|tree| tree.get_path(Path::new(path))) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(self.fail("read a file")(e)),
+        }
     }
 
     /// Returns the paths in which two trees differ, sorted.
@@ -357,20 +359,6 @@ impl Worktree {
         Ok(files)
     }
 
-    /// Makes a tree of the worktree's files as they stand, those that git ignores left out.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
-    pub fn tree_as_it_stands(&self) -> Result<Oid, Error> {
-        let fail = self.fail("read the files");
-        let mut index = self.repository.index().map_err(&fail)?;
-        index.read(true).map_err(&fail)?;
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).map_err(&fail)?;
-        index.update_all(["*"], None).map_err(&fail)?;
-        // Not written to disk: the user's index stays as it is.
-        index.write_tree_to(&self.repository).map_err(fail)
-    }
-
     /// Removes the worktree with all that is in it.
     ///
     /// # Errors
@@ -417,7 +405,7 @@ fn read(commit: &git2::Commit<'_>) -> Commit {
     }
 }
 
-pub(super) fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
+fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
     git2::IndexEntry {
         ctime: git2::IndexTime::new(0, 0),
         mtime: git2::IndexTime::new(0, 0),

@@ -1,8 +1,8 @@
 //! `rebase`: queues onto the sources of another nixpkgs, by a three-way merge with the old source as base.
 //!
 //! Each package gets a repository in `.overlayctl/rebase/ATTR` that holds the old source with the queue as commits, and
-//! the new source; every commit is merged onto the new line. What conflicts is left in its worktree with markers. The
-//! queues and overlays are written when all packages are done, not before.
+//! the new source; every commit is merged onto the new line. What conflicts is left in its worktree as a cherry-pick of git in
+//! progress. The queues and overlays are written when all packages are done, not before.
 
 mod revisions;
 mod session;
@@ -122,6 +122,8 @@ pub enum State {
     Skipped,
     /// It conflicts.
     Conflict,
+    /// What was resolved before it leaves nothing of it: to be skipped.
+    Empty,
     /// One before it conflicts.
     Waiting,
 }
@@ -129,8 +131,8 @@ pub enum State {
 /// Begins or goes on with a rebase.
 ///
 /// # Errors
-/// [`QueueError::Rebase`] when one is under way (or none), [`QueueError::Uncommitted`]-like refusals of unresolved files;
-/// what is wrong with one package is in its row.
+/// [`QueueError::Rebasing`], [`QueueError::NoRebase`], [`QueueError::Unresolved`], [`QueueError::Uncommitted`]; what is wrong
+/// with one package is in its row.
 pub fn rebase(
     workspace: &Workspace,
     request: &Request,
@@ -160,8 +162,7 @@ pub fn is_under_way(workspace: &Workspace) -> bool {
 fn under_way(workspace: &Workspace) -> Result<Vec<Session>, Error> {
     let sessions = Session::all(workspace)?;
     if sessions.is_empty() {
-        let hint = "`overlayctl rebase --to NIXPKGS` begins one".into();
-        return Err(QueueError::Rebase { why: "no rebase is under way".into(), hint }.into());
+        return Err(QueueError::NoRebase.into());
     }
     Ok(sessions)
 }
@@ -188,8 +189,7 @@ fn begin(
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
     if !Session::all(workspace)?.is_empty() {
-        let hint = "--continue after resolving, --skip to drop the patch, --abort to leave everything as it was".into();
-        return Err(QueueError::Rebase { why: "a rebase is under way already".into(), hint }.into());
+        return Err(QueueError::Rebasing.into());
     }
     let overlays = Overlays::read(workspace, None)?;
     let named = !attrs.is_empty();
@@ -272,7 +272,7 @@ fn begin_package(
         }));
     }
     let mut session = Session::make(workspace, root, series, &old, &new)?;
-    session.advance(dry_run)?;
+    session.advance(workspace, dry_run)?;
     Ok(Begun::Session(Box::new(session)))
 }
 
@@ -285,15 +285,16 @@ fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Pr
         }
     }
     progress.stage("merging");
+    let mut rebased = rows(Vec::new());
     for session in &mut sessions {
         if skip {
-            session.skip()?
+            session.skip()?;
         } else {
-            session.resolved()?
+            rebased.warnings.extend(session.resolved()?);
         }
-        session.advance(false)?;
+        session.advance(workspace, false)?;
     }
-    settle(workspace, offline, sessions, rows(Vec::new()))
+    settle(workspace, offline, sessions, rebased)
 }
 
 /// Writes the queues when every package is done; says how it stands.
@@ -355,7 +356,7 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
 impl Package {
     /// Says whether a patch of it conflicts.
     fn conflicts(&self) -> bool {
-        self.patches.iter().any(|patch| patch.state == State::Conflict)
+        self.patches.iter().any(|patch| matches!(patch.state, State::Conflict | State::Empty))
     }
 }
 
@@ -365,6 +366,7 @@ impl Fate {
             Fate::Rebased => State::Rebased,
             Fate::Merged => State::Merged,
             Fate::Skipped => State::Skipped,
+            Fate::Conflict { files } if files.is_empty() => State::Empty,
             Fate::Conflict { .. } => State::Conflict,
             Fate::Waiting => State::Waiting,
         }

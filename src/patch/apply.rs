@@ -69,6 +69,11 @@ pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Res
     Ok(Outcome { files, changes })
 }
 
+/// The name that GNU patch takes of several whose files are there is the least by this: the fewest folders, then the shortest.
+fn rank(name: &String) -> (usize, usize, usize) {
+    (name.split('/').count(), name.rsplit('/').next().unwrap_or_default().len(), name.len())
+}
+
 /// One file of a patch on its way.
 struct FileRun<'r, 'p, T: Tree> {
     tree: &'r T,
@@ -121,10 +126,6 @@ impl<T: Tree> FileRun<'_, '_, T> {
                 there.push(name.clone());
             }
         }
-        let rank = |n: &String| {
-            let base = n.rsplit('/').next().unwrap_or_default().len();
-            (n.split('/').count(), base, n.len())
-        };
         // `min_by_key` keeps the first of equals.
         let best = there.into_iter().min_by_key(rank);
         names.sort_by_key(rank);
@@ -247,15 +248,23 @@ impl<T: Tree> FileRun<'_, '_, T> {
             return Ok(outcome);
         }
         match (before, there) {
-            // GNU patch writes over what is there.
+            // GNU patch takes it for done when it finds the new name first.
+            (Some(_), Some(there)) if rank(&to) < rank(&from) => {
+                outcome.already_applied = self.diff.hunks.is_empty();
+                self.change(work, &mut outcome, there, to, true)?;
+            }
+            // Otherwise it writes over what is there.
             (Some(before), there) => {
-                // A file that another rename of this patch has put there is not this one's to take away.
-                if renames && !matches!(work.changes.get(&from), Some(Some(_))) {
-                    work.changes.insert(from, None);
-                }
                 outcome.already_applied =
                     !renames && self.diff.hunks.is_empty() && there.is_some_and(|there| there.bytes == before.bytes);
+                // A file that another rename of this patch has put there is not this one's to take away.
+                let goes = renames && !matches!(work.changes.get(&from), Some(Some(_)));
+                let was = if goes { work.changes.insert(from.clone(), None) } else { None };
                 self.change(work, &mut outcome, before, to, true)?;
+                if goes && outcome.skipped == Some(Skip::NotRegular) {
+                    work.changes.remove(&from);
+                    work.changes.extend(was.map(|was| (from, was)));
+                }
             }
             (None, Some(there)) => {
                 self.skip(&mut outcome, Skip::Missing, Some(&there));
@@ -358,13 +367,17 @@ impl<T: Tree> FileRun<'_, '_, T> {
         if failed && !existed && bytes.is_empty() {
             return Ok(());
         }
-        if !existed {
-            // GNU patch makes nothing below what is a file before the patch, and no file where the patch takes a folder away.
+        if work.get(&path)?.is_none() {
+            // GNU patch makes nothing below what is a file, before the patch or by it, and no file where a folder is, or was before it.
             let unreadable = |e: std::io::Error| Error::Unreadable { path: path.clone(), why: e.to_string() };
-            let below = path.match_indices('/').map(|(at, _)| self.tree.read(&path[..at]).map_err(unreadable));
-            let below_file = below.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().any(|file| !file.is_link());
+            let is_file = |file: Option<File<'_>>| file.is_some_and(|file| !file.is_link());
+            let mut in_the_way = self.tree.is_folder(&path).map_err(unreadable)?;
+            for (at, _) in path.match_indices('/') {
+                let above = &path[..at];
+                in_the_way |= is_file(self.tree.read(above).map_err(unreadable)?) || is_file(work.get(above)?);
+            }
             let folder = format!("{path}/");
-            if below_file || work.changes.range(folder.clone()..).next().is_some_and(|(p, _)| p.starts_with(&folder)) {
+            if in_the_way || work.changes.range(folder.clone()..).next().is_some_and(|(p, _)| p.starts_with(&folder)) {
                 outcome.skipped = Some(Skip::NotRegular);
                 return Ok(());
             }

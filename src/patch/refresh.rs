@@ -94,6 +94,10 @@ impl<T: Tree> Tree for Over<'_, T> {
             None => self.base.read(path),
         }
     }
+
+    fn is_folder(&self, path: &str) -> std::io::Result<bool> {
+        Ok(self.top.is_folder(path)? || self.base.is_folder(path)?)
+    }
 }
 
 fn write_file(file: &FileDiff<'_>, out: &mut Vec<u8>) {

@@ -46,11 +46,24 @@ pub trait Tree {
     /// # Errors
     /// What the reading says.
     fn read(&self, path: &str) -> io::Result<Option<File<'_>>>;
+
+    /// Says whether a path is a directory; a tree that does not know says no.
+    ///
+    /// # Errors
+    /// What the reading says.
+    fn is_folder(&self, path: &str) -> io::Result<bool> {
+        let _ = path;
+        Ok(false)
+    }
 }
 
 impl<T: Tree + ?Sized> Tree for &T {
     fn read(&self, path: &str) -> io::Result<Option<File<'_>>> {
         (**self).read(path)
+    }
+
+    fn is_folder(&self, path: &str) -> io::Result<bool> {
+        (**self).is_folder(path)
     }
 }
 
@@ -100,6 +113,11 @@ impl MemoryTree {
 impl Tree for MemoryTree {
     fn read(&self, path: &str) -> io::Result<Option<File<'_>>> {
         Ok(self.files.get(path).map(|f| File { bytes: Cow::Borrowed(&f.bytes), mode: f.mode }))
+    }
+
+    fn is_folder(&self, path: &str) -> io::Result<bool> {
+        let folder = format!("{path}/");
+        Ok(self.files.range(folder.clone()..).next().is_some_and(|(path, _)| path.starts_with(&folder)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::base::diagnostic::Coded as _;
-use crate::git::{Author, Blob, Commit, Oid, Worktree};
+use crate::git::{self, Author, Blob, Commit, Oid, Worktree};
 use crate::patch::date;
 use crate::patch::{self, File, MemoryTree, Message, Options, Outcome, PatchFile, Tree};
 use crate::queue::Error;
@@ -28,6 +28,10 @@ impl Tree for GitTree<'_> {
     fn read(&self, path: &str) -> io::Result<Option<File<'_>>> {
         let found = self.worktree.file(self.tree, path).map_err(io::Error::other)?;
         Ok(found.map(|(bytes, mode)| File { bytes: Cow::Owned(bytes), mode: canonical(mode) }))
+    }
+
+    fn is_folder(&self, path: &str) -> io::Result<bool> {
+        self.worktree.is_folder(self.tree, path).map_err(io::Error::other)
     }
 }
 
@@ -219,6 +223,9 @@ pub fn to_patches(
         }
         let diff = diff(worktree, parent, commit.tree).map_err(|error| match &error {
             Error::Patch(cannot) => not_a_patch(worktree, commit, &cannot.to_string(), cannot.hint()),
+            Error::Git(cannot @ git::Error::Submodule { .. }) => {
+                not_a_patch(worktree, commit, &cannot.to_string(), cannot.hint())
+            }
             _ => error,
         })?;
         let old = candidates.first().copied();

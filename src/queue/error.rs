@@ -161,12 +161,18 @@ pub enum Error {
         /// As typed.
         patch: String,
     },
-    /// No rebase is under way, or another one is.
-    #[error("{why}")]
-    Rebase {
+    /// No rebase is under way.
+    #[error("no rebase is under way")]
+    NoRebase,
+    /// A rebase is under way.
+    #[error("a rebase is under way already")]
+    Rebasing,
+    /// A patch that conflicts is not resolved.
+    #[error("{what}")]
+    Unresolved {
         /// What is the matter.
-        why: String,
-        /// What to type.
+        what: String,
+        /// What to do.
         hint: String,
     },
     /// There is no history to look through.
@@ -348,7 +354,8 @@ impl Coded for Error {
             Error::OverlayOrder { .. } => Origin::Here("OV1051"),
             Error::Import { .. } => Origin::Here("OV1052"),
             Error::NoSuchPatch { .. } => Origin::Here("OV1053"),
-            Error::Rebase { .. } => Origin::Here("OV1054"),
+            Error::NoRebase | Error::Rebasing => Origin::Here("OV1054"),
+            Error::Unresolved { .. } => Origin::Here("OV1058"),
             Error::Changed { .. } => Origin::Here("OV1055"),
             Error::NoHistory { .. } => Origin::Here("OV1056"),
             Error::NotAPatch { .. } => Origin::Here("OV1057"),
@@ -419,7 +426,11 @@ impl Coded for Error {
             Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
-            Error::Rebase { hint, .. } | Error::NoHistory { hint, .. } => Some(hint.clone()),
+            Error::NoRebase => Some("`overlayctl rebase --to NIXPKGS` begins one".into()),
+            Error::Rebasing => {
+                Some("--continue after resolving, --skip to drop the patch, --abort to leave everything as it was".into())
+            }
+            Error::Unresolved { hint, .. } | Error::NoHistory { hint, .. } => Some(hint.clone()),
             Error::Changed { .. } => Some("put it back, or begin again after --abort".into()),
             _ => self.below().and_then(Coded::hint),
         }
@@ -442,6 +453,10 @@ impl Coded for Error {
     fn verdict(&self) -> Verdict {
         match self {
             Error::DoesNotApply { .. }
+            | Error::BeingEdited { .. }
+            | Error::Uncommitted { .. }
+            | Error::Rebasing
+            | Error::Unresolved { .. }
             | Error::OverlayOrder { .. }
             | Error::NotLinear { .. }
             | Error::NotAPatch { .. }

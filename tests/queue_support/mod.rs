@@ -21,7 +21,7 @@ in final
 "#;
 
 /// nixpkgs' own patch: the queue applies behind it.
-const OWN: &str = "--- a/own.c\n+++ b/own.c\n@@ -1 +1 @@\n-plain\n+patched by nixpkgs\n";
+pub const OWN: &str = "--- a/own.c\n+++ b/own.c\n@@ -1 +1 @@\n-plain\n+patched by nixpkgs\n";
 
 pub struct Scene {
     pub dir: tempfile::TempDir,

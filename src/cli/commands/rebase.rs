@@ -8,8 +8,8 @@ use crate::ops::rebase::{self, Request, TimeMachine};
 
 /// Brings queues onto the sources of another nixpkgs, by a three-way merge with the old source as base
 ///
-/// Patches that the new source has are dropped, which is said; the others are refreshed. A conflict is left in a worktree
-/// with markers. Nothing in the workspace changes before all is done.
+/// Patches that the new source has are dropped, which is said; the others are refreshed. A conflict is left in a worktree as
+/// a cherry-pick of git in progress, for git's own tools. Nothing in the workspace changes before all is done.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl rebase --to ../nixpkgs-next

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Package, Patch};
+use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git::{Commit, Merged, Oid, Worktree};
 use crate::ops::Error;
 use crate::ops::edit;
 use crate::overlay::{self, AttrPath};
+use crate::patch;
 use crate::queue::error::Error as QueueError;
 use crate::queue::series::Series;
 use crate::queue::session::{Recorded, digest, key, oid};
@@ -36,6 +38,9 @@ pub(super) struct State {
     base: String,
     /// Its last commit.
     tip: String,
+    /// Whether a patch of it was resolved by hand.
+    #[serde(default)]
+    resolved: bool,
     /// The patches of the old line.
     pub(super) patches: Vec<Planned>,
 }
@@ -57,16 +62,19 @@ pub(super) enum Fate {
     Waiting,
     /// It is a commit of the new line.
     Rebased,
-    /// It changes nothing any more.
+    /// The new source has it.
     Merged,
     /// The user dropped it.
     Skipped,
-    /// It conflicts in these files.
+    /// It conflicts in these files; in none when the patches before it, as they were resolved, leave nothing of it.
     Conflict {
         /// The files.
         files: Vec<String>,
     },
 }
+
+/// Where the resolutions are kept that rerere remembers, below the directory of overlayctl.
+const MEMORY: &str = "rr-cache";
 
 /// A package being rebased.
 #[derive(Debug)]
@@ -123,12 +131,24 @@ impl Session {
     ) -> Result<Session, Error> {
         let attr = series.attr.to_string();
         let worktree = Worktree::create(&root.join(queue::dir_name(&series.attr)))?;
+        let base = edit::base(&worktree, &attr, new)?;
         let mut at = edit::base(&worktree, &attr, old)?;
         let mut patches = Vec::new();
         for entry in &series.patches {
-            entry.parse()?;
-            at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, old.strip)?
-                .map_err(|outcome| commits::does_not_apply(&attr, &entry.name(), &outcome))?;
+            let message = entry.parse()?.message();
+            let is_there = |outcome: &patch::Outcome| outcome.verdict() == patch::Verdict::AlreadyApplied;
+            let apply = |at, strip| commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip);
+            let mut fate = Fate::Waiting;
+            at = match apply(at, old.strip)? {
+                Ok(commit) => commit,
+                // Both have it: nothing is to be merged.
+                Err(outcome) if is_there(&outcome) && apply(base, new.strip)?.as_ref().is_err_and(is_there) => {
+                    fate = Fate::Merged;
+                    let (text, author) = (commits::text_of(&message, &entry.name()), commits::author_of(&message));
+                    worktree.commit(worktree.find(at)?.tree, Some(at), &text, &author)?
+                }
+                Err(outcome) => return Err(commits::does_not_apply(&attr, &entry.name(), &outcome).into()),
+            };
             patches.push(Planned {
                 recorded: Recorded {
                     path: key(workspace, &entry.path),
@@ -136,11 +156,10 @@ impl Session {
                     commit: at.to_string(),
                 },
                 subject: entry.subject(),
-                fate: Fate::Waiting,
+                fate,
             });
         }
         worktree.mark("old", at)?;
-        let base = edit::base(&worktree, &attr, new)?;
         worktree.mark("base", base)?;
         worktree.check_out(base)?;
         let state = State {
@@ -150,6 +169,7 @@ impl Session {
             strip: new.strip,
             base: base.to_string(),
             tip: base.to_string(),
+            resolved: false,
             patches,
         };
         let session = Session { worktree, state };
@@ -186,42 +206,48 @@ impl Session {
         self.state.patches.iter().all(|p| !matches!(p.fate, Fate::Waiting | Fate::Conflict { .. }))
     }
 
-    fn conflicting(&self) -> Option<(usize, &[String])> {
-        self.state.patches.iter().enumerate().find_map(|(i, p)| match &p.fate {
-            Fate::Conflict { files } => Some((i, files.as_slice())),
+    /// Returns the patch that conflicts, as a commit of the old line, and the files.
+    fn conflicting(&self) -> Result<Option<(Commit, &[String])>, Error> {
+        let found = self.state.patches.iter().find_map(|p| match &p.fate {
+            Fate::Conflict { files } => Some((p, files.as_slice())),
             _ => None,
-        })
+        });
+        found.map(|(planned, files)| Ok((self.commit(&planned.recorded.commit)?, files))).transpose()
     }
 
     /// Merges patch after patch onto the new line, until one conflicts or all are done; with `to_the_end` past those that conflict,
     /// as if these were skipped.
-    pub(super) fn advance(&mut self, to_the_end: bool) -> Result<(), Error> {
-        if self.conflicting().is_some() {
+    pub(super) fn advance(&mut self, workspace: &Workspace, to_the_end: bool) -> Result<(), Error> {
+        if self.conflicting()?.is_some() {
             return Ok(());
         }
         let mut tip = self.worktree.find(self.tip()?)?;
-        let names = (self.state.names.1.clone(), "the patch");
         for i in 0..self.state.patches.len() {
             let Some(Planned { recorded, fate: Fate::Waiting, .. }) = self.state.patches.get(i) else { continue };
             let theirs = self.commit(&recorded.commit)?;
             let before = theirs.parent.map(|id| self.worktree.find(id)).transpose()?;
             let base = before.map_or(theirs.tree, |commit| commit.tree);
-            let fate = match self.worktree.merge(base, tip.tree, theirs.tree, (&names.0, names.1))? {
-                Merged::Clean(tree) if tree == tip.tree => Fate::Merged,
-                Merged::Clean(tree) => {
+            let (mut clean, files) = match self.worktree.merge(base, tip.tree, theirs.tree)? {
+                Merged::Clean(tree) if tree == tip.tree && !self.is_upstream(base, theirs.tree)? => (None, vec![]),
+                Merged::Clean(tree) => (Some(tree), vec![]),
+                Merged::Conflicts(files) => (None, files),
+            };
+            if clean.is_none() && !to_the_end {
+                self.worktree.check_out(tip.id)?;
+                // Git may find where a file went that libgit2 does not.
+                clean = self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?;
+            }
+            let stop = clean.is_none() && !to_the_end;
+            let fate = match clean {
+                None => Fate::Conflict { files },
+                Some(tree) if tree == tip.tree => Fate::Merged,
+                Some(tree) => {
                     let made = self.worktree.commit(tree, Some(tip.id), &theirs.message, &theirs.author)?;
                     tip = self.worktree.find(made)?;
                     self.state.tip = made.to_string();
                     Fate::Rebased
                 }
-                Merged::Conflicts(_, files) if to_the_end => Fate::Conflict { files },
-                Merged::Conflicts(tree, files) => {
-                    self.worktree.check_out(tip.id)?;
-                    self.worktree.lay_out(tree)?;
-                    Fate::Conflict { files }
-                }
             };
-            let stop = matches!(fate, Fate::Conflict { .. }) && !to_the_end;
             if let Some(planned) = self.state.patches.get_mut(i) {
                 planned.fate = fate;
             }
@@ -233,58 +259,100 @@ impl Session {
         self.save()
     }
 
-    /// Checks that no conflict markers are left.
-    pub(super) fn check_resolved(&self) -> Result<(), Error> {
-        let Some((_, files)) = self.conflicting() else { return Ok(()) };
-        let marked = |file: &&String| {
-            let text = fs::read(&self.worktree.dir().join(file)).unwrap_or_default();
-            text.split(|b| *b == b'\n').any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
-        };
-        match files.iter().find(marked) {
-            Some(file) => {
-                let path = self.worktree.dir().join(file).display().to_string();
-                let hint = "resolve it there and run it again; --skip drops the patch".into();
-                Err(QueueError::Rebase { why: format!("{path} still has conflict markers"), hint }.into())
-            }
-            None => Ok(()),
-        }
+    /// Says whether the new source itself has what a patch changes that changes nothing on the new line. What merges adds nothing to the
+    /// line but the patches; only what was resolved by hand may hold another patch.
+    fn is_upstream(&self, base: Oid, theirs: Oid) -> Result<bool, Error> {
+        let source = self.worktree.find(self.base()?)?.tree;
+        Ok(!self.state.resolved
+            || matches!(self.worktree.merge(base, source, theirs)?, Merged::Clean(tree) if tree == source))
     }
 
-    /// Takes the files of the worktree as the resolution: what the user committed, or what stands there.
-    pub(super) fn resolved(&mut self) -> Result<(), Error> {
-        let Some((i, _)) = self.conflicting() else { return Ok(()) };
-        let (tip, head) = (self.tip()?, self.worktree.head()?);
-        if head != tip {
-            // The user has committed already; all of that line counts.
-            self.worktree.line(tip, head)?;
+    /// Checks that the conflict is resolved, in the files or by commits of the user's.
+    pub(super) fn check_resolved(&self) -> Result<(), Error> {
+        let Some((theirs, files)) = self.conflicting()? else { return Ok(()) };
+        let dir = self.worktree.dir();
+        let refuse = |what: String, hint: &str| Err(QueueError::Unresolved { what, hint: hint.into() }.into());
+        let (tip, head) = (self.worktree.find(self.tip()?)?, self.worktree.find(self.worktree.head()?)?);
+        if self.worktree.in_other_operation() {
+            let hint = "`git status` there says which, and how it is ended; --skip drops the patch";
+            return refuse(format!("git is in the middle of another operation in {}", dir.display()), hint);
         }
-        let tree = self.worktree.tree_as_it_stands()?;
-        let mut last = self.worktree.find(head)?;
-        if tree != last.tree {
-            let theirs = match self.state.patches.get(i) {
-                Some(planned) => self.commit(&planned.recorded.commit)?,
-                None => return Ok(()),
+        self.worktree.line(tip.id, head.id)?;
+        let unmerged = self.worktree.unmerged()?;
+        let text = |tree: Oid, path: &str| Ok::<_, Error>(self.worktree.file(tree, path)?.map(|(bytes, _)| bytes));
+        for path in files.iter().chain(unmerged.iter().map(|u| &u.path)) {
+            let file = dir.join(path);
+            if !file.symlink_metadata().is_ok_and(|there| there.is_file()) {
+                continue;
+            }
+            let sides = [text(tip.tree, path)?, text(theirs.tree, path)?].map(Option::unwrap_or_default);
+            if has_markers(&fs::read(&file)?, &sides) {
+                let hint = "resolve it there and run it again; --skip drops the patch";
+                return refuse(format!("{} still has conflict markers", file.display()), hint);
+            }
+        }
+        let is_there = |path: &str| dir.join(path).symlink_metadata().is_ok();
+        if let Some(open) = unmerged.iter().find(|u| !u.marked && is_there(&u.path)) {
+            let hint = "`git add` the file there, or `git rm` it, as it shall be; --skip drops the patch";
+            return refuse(format!("{} is not marked as resolved", dir.join(&open.path).display()), hint);
+        }
+        let tree = self.worktree.tracked_tree()?;
+        if head.id != tip.id && tree != head.tree {
+            let files = self.worktree.differing(Some(head.tree), tree)?;
+            return Err(QueueError::Uncommitted { dir: dir.to_path_buf(), files }.into());
+        }
+        if tree == tip.tree {
+            let what = format!("nothing is left of the patch in {}", dir.display());
+            let hint = format!("--skip drops it; `git cherry-pick {}` there begins it anew", short(&theirs));
+            return refuse(what, &hint);
+        }
+        Ok(())
+    }
+
+    /// Takes what the user committed as the resolution, or the tracked files as they stand. The first commit is the patch and keeps
+    /// what it said; further ones are patches of their own. Returns a warning for what git does not track: it goes.
+    pub(super) fn resolved(&mut self) -> Result<Option<Warning>, Error> {
+        let Some((theirs, _)) = self.conflicting()? else { return Ok(None) };
+        let left_out = self.worktree.untracked()?;
+        let tip = self.tip()?;
+        let mut last = tip;
+        for made in self.worktree.line(tip, self.worktree.head()?)? {
+            let (message, author) = match last == tip {
+                true => self.worktree.in_place_of(&made, &theirs)?,
+                false => (made.message, made.author),
             };
-            let made = self.worktree.commit(tree, Some(head), &theirs.message, &theirs.author)?;
-            last = self.worktree.find(made)?;
+            last = self.worktree.commit(made.tree, Some(last), &message, &author)?;
         }
-        let fate = if last.id == tip { Fate::Merged } else { Fate::Rebased };
-        self.state.tip = last.id.to_string();
-        self.settle(i, fate)
+        if last == tip {
+            self.worktree.remember_resolution()?;
+            let tree = self.worktree.tracked_tree()?;
+            last = self.worktree.commit(tree, Some(tip), &theirs.message, &theirs.author)?;
+        }
+        self.state.tip = last.to_string();
+        self.state.resolved = true;
+        self.settle(Fate::Rebased)?;
+        Ok((!left_out.is_empty()).then(|| Warning {
+            code: "OV1059",
+            message: format!(
+                "git did not track these files in {}, so no patch has them: {}",
+                self.worktree.dir().display(),
+                left_out.join(", ")
+            ),
+            place: None,
+            hint: Some("what a patch shall make is added there with `git add` before --continue".into()),
+        }))
     }
 
     /// Drops the patch that conflicts.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
-        match self.conflicting() {
-            Some((i, _)) => self.settle(i, Fate::Skipped),
-            None => Ok(()),
-        }
+        self.settle(Fate::Skipped)
     }
 
-    fn settle(&mut self, i: usize, fate: Fate) -> Result<(), Error> {
-        if let Some(planned) = self.state.patches.get_mut(i) {
-            planned.fate = fate;
-        }
+    fn settle(&mut self, fate: Fate) -> Result<(), Error> {
+        let Some(planned) = self.state.patches.iter_mut().find(|p| matches!(p.fate, Fate::Conflict { .. })) else {
+            return Ok(());
+        };
+        planned.fate = fate;
         self.worktree.check_out(self.tip()?)?;
         self.save()
     }
@@ -318,9 +386,20 @@ impl Session {
             from: Some(self.state.names.0.clone()),
             to: Some(self.state.names.1.clone()),
             same_source: false,
-            dir: self.conflicting().map(|_| dir.to_path_buf()),
+            dir: self.state.patches.iter().any(|p| matches!(p.fate, Fate::Conflict { .. })).then(|| dir.to_path_buf()),
             patches: self.state.patches.iter().map(patch).collect(),
             failure: None,
         }
     }
+}
+
+fn short(commit: &Commit) -> String {
+    commit.id.to_string().chars().take(10).collect()
+}
+
+/// Says whether a file has lines that mark a conflict and that neither side has itself.
+fn has_markers(text: &[u8], sides: &[Vec<u8>]) -> bool {
+    let lines = |text| <[u8]>::split(text, |b: &u8| *b == b'\n');
+    let marks = |line: &&[u8]| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ");
+    lines(text).filter(marks).any(|line| !sides.iter().any(|side| lines(side).any(|own| own == line)))
 }

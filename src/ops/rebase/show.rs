@@ -17,6 +17,7 @@ impl State {
             State::Merged => (Role::Good, "upstream now: dropped"),
             State::Skipped => (Role::Warn, "skipped: dropped"),
             State::Conflict => (Role::Bad, "conflict"),
+            State::Empty => (Role::Bad, "nothing left of it"),
             State::Waiting => (Role::Dim, "waiting"),
         }
     }
@@ -89,11 +90,22 @@ impl Shown for Rebased {
         if !conflicts.is_empty() {
             document.blank();
             for (package, dir) in conflicts {
-                let files = package.patches.iter().filter(|p| p.state == State::Conflict).flat_map(|p| &p.files);
-                for file in files {
-                    document.line(Text::new().with(Role::Bad, "resolve ").plain(dir.join(file).display().to_string()));
+                for patch in &package.patches {
+                    for file in &patch.files {
+                        let file = dir.join(file).display().to_string();
+                        document.line(Text::new().with(Role::Bad, "resolve ").plain(file));
+                    }
+                    if patch.state == State::Empty {
+                        let text =
+                            Text::new().with(Role::Bad, "to be skipped ").plain(patch.path.display().to_string());
+                        document.line(text.plain(": the patches before it, as they are resolved, leave nothing of it"));
+                    }
                 }
             }
+            document.line(Text::new().with(
+                Role::Dim,
+                "each is a cherry-pick of git in progress there: git status, git mergetool, git add and git commit work",
+            ));
             document.line(
                 Text::new()
                     .plain("Next: ")

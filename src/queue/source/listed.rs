@@ -25,10 +25,24 @@ pub(crate) fn arrange<'a>(
     read: &dyn Fn(&Input) -> Result<Vec<u8>, Error>,
 ) -> Vec<Listed<'a>> {
     let entries = queue.map(|queue| queue.patches.as_slice()).unwrap_or_default();
+    let mut which: Vec<Option<usize>> =
+        patches.iter().map(|input| entries.iter().position(|entry| is_file(input, entry))).collect();
+    // An overlay that is evaluated from a copy in the store (that of a flake) names the copies. The last with these bytes is the
+    // queue's: nixpkgs' own stand before, and may hold the same.
+    for (at, entry) in entries.iter().enumerate().rev() {
+        if which.contains(&Some(at)) {
+            continue;
+        }
+        let is_copy =
+            |i: usize| which[i].is_none() && is_input(&patches[i]) && read(&patches[i]).is_ok_and(|b| b == entry.bytes);
+        if let Some(i) = (0..patches.len()).rev().find(|i| is_copy(*i)) {
+            which[i] = Some(at);
+        }
+    }
     let mut listed = Vec::new();
     let mut behind = 0;
-    for input in patches {
-        match entries.iter().position(|entry| is(input, entry, read)) {
+    for (input, which) in patches.iter().zip(which) {
+        match which {
             Some(at) => behind = behind.max(at + 1),
             None => listed.push(Listed { input, of_overlay: behind > 0, behind }),
         }
@@ -40,13 +54,15 @@ pub(crate) fn arrange<'a>(
     listed
 }
 
-/// Says whether a patch of the derivation is a file of the queue. An overlay that is evaluated from a copy in the store
-/// (that of a flake) names the copy.
-fn is(input: &Input, entry: &Entry, read: &dyn Fn(&Input) -> Result<Vec<u8>, Error>) -> bool {
-    // Of one that Nix still has to make nothing is known; it is none of the workspace's files.
+/// Says whether a patch of the derivation is this very file of the queue.
+fn is_file(input: &Input, entry: &Entry) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    is_input(input) && real(Path::new(&input.path)).is_some_and(|path| real(&entry.path) == Some(path))
+}
+
+/// Of one that Nix still has to make nothing is known; it is none of the workspace's files.
+fn is_input(input: &Input) -> bool {
     input.drv_path.is_none()
-        && (Path::new(&input.path).canonicalize().is_ok_and(|path| entry.path.canonicalize().is_ok_and(|e| e == path))
-            || read(input).is_ok_and(|bytes| bytes == entry.bytes))
 }
 
 #[cfg(test)]
@@ -90,6 +106,11 @@ mod tests {
         let expected =
             [of("n-own.patch", false, 0), of("n-first", true, 0), of("n-between", true, 1), of("n-last", true, 2)];
         assert_eq!(names(3), expected);
+        // nixpkgs' own patch of the same bytes is nixpkgs' own.
+        let twice =
+            [input("/nix/store/n-copy", false), input("/w/q/0001-a.patch", false), input("/nix/store/o-copy", false)];
+        let only: Vec<_> = arrange(&twice, Some(&series(0)), &read).into_iter().map(|l| &l.input.path).collect();
+        assert_eq!(only, ["/nix/store/n-copy"]);
         assert!(!names(2)[1].1, "without a word of the overlay it is nixpkgs' own");
         assert!(arrange(&patches, None, &read).iter().all(|l| !l.of_overlay && l.behind == 0));
     }
