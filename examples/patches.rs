@@ -62,7 +62,7 @@ fn read_by_peers(bytes: &[u8], empty: &Path) -> bool {
 /// Takes a patch as `import` does without a source.
 fn taken(bytes: &[u8]) -> Result<(), patch::Error> {
     let parsed = PatchFile::parse(bytes)?;
-    let normal = patch::normalise(&parsed)?;
+    let normal = patch::to_level(&parsed, parsed.strip_level(), 1)?;
     PatchFile::parse(&normal)?.check(1).map(drop)
 }
 

@@ -150,9 +150,11 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
-    /// The level of the patch cannot be told.
-    #[error("the patch cannot be brought to -p1: {reason}")]
-    CannotNormalise {
+    /// Its names cannot be brought to another level.
+    #[error("the patch cannot be brought to {}: {reason}", match *.to { super::strip::BASE_NAME => "a level without -p".to_string(), to => format!("-p{to}") })]
+    CannotRelevel {
+        /// The `-p` level.
+        to: usize,
         /// Why.
         reason: &'static str,
         /// The line.
@@ -262,7 +264,7 @@ impl Error {
             | Device { at, .. }
             | BadName { at, .. }
             | StripTooDeep { at, .. }
-            | CannotNormalise { at, .. }
+            | CannotRelevel { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
             | CannotRefresh { at }
@@ -294,7 +296,7 @@ impl Error {
             | Device { at, .. }
             | BadName { at, .. }
             | StripTooDeep { at, .. }
-            | CannotNormalise { at, .. }
+            | CannotRelevel { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
             | CannotRefresh { at }
@@ -327,7 +329,7 @@ impl Coded for Error {
             Device { .. } => Origin::Here("OV0215"),
             BadName { .. } => Origin::Here("OV0216"),
             StripTooDeep { .. } => Origin::Here("OV0217"),
-            CannotNormalise { .. } => Origin::Here("OV0218"),
+            CannotRelevel { .. } => Origin::Here("OV0218"),
             TooLarge { .. } => Origin::Here("OV0219"),
             CannotDiff { .. } => Origin::Here("OV0220"),
             BadTrailer { .. } => Origin::Here("OV0221"),
@@ -362,8 +364,8 @@ impl Coded for Error {
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"
             }
-            StripTooDeep { .. } => "the patch was made for a lower -p level; it can be normalised to -p1",
-            CannotNormalise { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
+            StripTooDeep { .. } => "the patch was made for a lower level: say which with `-p N`",
+            CannotRelevel { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
             CannotReverse { .. } => {
                 "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
             }
@@ -431,7 +433,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0215" "A device or special file" "The patch names something below /dev other than /dev/null, or has a mode that is neither file nor symbolic link."
     "OV0216" "A bad file name" "A name with a NUL byte or a line end, an empty one, or one that is not UTF-8."
     "OV0217" "Not enough directories to take off" "nixpkgs applies patches with -p1: the first component of each name is taken off. This name has none to take off."
-    "OV0218" "Cannot be normalised to -p1" "The number of leading components cannot be told from the names, or the names contradict each other."
+    "OV0218" "Cannot be brought to another level" "A patch is stored so that it applies with the package's own `-pN` (patchFlags). Here the names of a file cannot be told apart, or lie where that level does not reach."
     "OV0219" "Too large" "Patches past 512 MiB and lines past 64 MiB are refused."
     "OV0220" "Cannot be written as a patch" "A text patch cannot carry binary contents, and GNU patch would not apply a git binary patch."
     "OV0221" "Not a trailer" "A trailer is `Key: value` on one line; the key holds letters, digits and hyphens."

@@ -4,6 +4,7 @@
 
 use super::date;
 use super::error::{Error, Spot};
+use super::strip::BASE_NAME;
 
 /// No path is longer, on Linux (`PATH_MAX`).
 const MAX_NAME: usize = 4096;
@@ -104,6 +105,9 @@ fn bad(why: &'static str, at: &Spot) -> Error {
 /// nothing is left.
 pub fn strip_name(name: &str, strip: usize) -> Option<&str> {
     let mut rest = name;
+    if strip == BASE_NAME {
+        return name.rsplit('/').next().filter(|base| !base.is_empty());
+    }
     for _ in 0..strip {
         let slash = rest.find('/')?;
         rest = rest[slash..].trim_start_matches('/');

@@ -80,6 +80,20 @@ pub static EXPLANATIONS: &[Explanation] = &[
                throws them away.",
     },
     Explanation {
+        code: "OV1164",
+        title: "the strip level of the package was not asked",
+        text: "nixpkgs' patchPhase gives `patchFlags` to `patch`, `-p1` where there are none, and patches are stored so that they apply \
+               with that level. Nix was not asked for it here (--offline, no nixpkgs, or the package does not evaluate), so -p1 is taken. \
+               A package with another level would not take the patch: `overlayctl check` asks Nix and says so.",
+    },
+    Explanation {
+        code: "OV1165",
+        title: "the names of a patch were brought to another level",
+        text: "The build applies patches with the level in the package's `patchFlags`, so the patch is stored with names for that one; \
+               hunks and text are as they came. The level that a patch is for is the one given with -p or in a quilt series; else the one at \
+               which the source has its files, where the source is there already; else the one that `git apply` takes.",
+    },
+    Explanation {
         code: "OV1048",
         title: "the package is not being edited",
         text: "`overlayctl edit ATTR` makes a git worktree with one commit for each patch.",

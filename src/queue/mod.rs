@@ -13,6 +13,7 @@ mod explanations;
 pub mod facts;
 pub mod fetch;
 mod follow;
+pub(crate) mod level;
 pub mod model;
 pub mod rewrite;
 pub mod series;
