@@ -198,7 +198,8 @@ fn main() -> ExitCode {
             Ok((_, odd)) if odd.is_empty() => {}
             Ok((own, odd)) => {
                 count(&format!("read as GNU patch does: {}", odd[0].what));
-                if PatchFile::parse(&own).ok().and_then(|p| applies_alike(&p, &bytes)) != Some(true) {
+                if !own.is_empty() && PatchFile::parse(&own).ok().and_then(|p| applies_alike(&p, &bytes)) != Some(true)
+                {
                     count("NOT AS GNU patch applies it, read as it does");
                 }
             }

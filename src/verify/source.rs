@@ -248,6 +248,9 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             (None, _) => return Ok(Answer::unknown(format!("{} is not in the store", store_path::name(path)))),
         };
         command.push_str(&format!(" && patch -p{} <{path}", source.strip));
+        if bytes.is_empty() {
+            continue;
+        }
         let (outcome, verdict) = match applying::step(&mut tree, &bytes, source.strip) {
             Ok(outcome) => outcome,
             Err(error) if is_own => {

@@ -19,7 +19,7 @@ use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::nix::{BuildRequest, BuildSettings, Goal, Input, Nix, PackageSet, PackageSource, Root};
 use crate::overlay::AttrPath;
-use crate::patch::{Flags, MemoryTree};
+use crate::patch::{self, Flags, MemoryTree};
 use crate::queue::Error;
 use crate::queue::series::Series;
 use crate::targets;
@@ -62,7 +62,7 @@ pub struct Source {
     pub version: Option<String>,
     /// The files in the directory in which patches apply.
     pub tree: MemoryTree,
-    /// nixpkgs' own patches, in order: the name and the bytes.
+    /// nixpkgs' own patches, in order: the name and the bytes as GNU patch reads them.
     pub own_patches: Vec<(String, Vec<u8>)>,
     /// Patches that the overlays name and that are no files of the queue: what Nix fetches or makes.
     pub fetched: Vec<Fetched>,
@@ -370,7 +370,23 @@ fn unpack(
     let mut own_patches = Vec::new();
     let mut fetched = Vec::new();
     for listed in listed::arrange(&facts.patches, queue, &read) {
-        match (listed.of_overlay, read(listed.input)) {
+        // What is there already is taken as the build takes it.
+        let whose = if listed.of_overlay { "the overlay's" } else { "nixpkgs' own" };
+        let bytes = read(listed.input).map(|bytes| match patch::as_gnu_reads(&bytes) {
+            Ok((as_read, odd)) => {
+                warnings.extend(odd.first().map(|odd| Warning {
+                    code: "OV0254",
+                    message: format!("{whose} patch {}, line {}: {}", listed.input.name, odd.at.line, odd.what),
+                    place: None,
+                    hint: None,
+                }));
+                as_read.into_owned()
+            }
+            Err(_) => bytes,
+        });
+        match (listed.of_overlay, bytes) {
+            // Nothing comes of an empty one.
+            (_, Ok(bytes)) if bytes.is_empty() => {}
             (false, bytes) => own_patches.push((listed.input.name.clone(), bytes?)),
             (true, Ok(bytes)) => {
                 fetched.push(Fetched { name: listed.input.name.clone(), bytes, behind: listed.behind });
