@@ -185,6 +185,16 @@ fn what_gnu_patch_passes_over() {
         ("names that a mailer broke", format!("diff --git a/a.c\nb/a.c\nindex 12..34 100644\n{first}"), 1),
         ("a name that leads out", first.replace("a/a.c", "a/../a/a.c") + &second.replace("b/b.c", "b/../../b.c"), 1),
         ("a device", first.replace("b/a.c", "/dev/stdin"), 1),
+        ("one @", first.replace("+9,3 @@", "+9,3 @"), 1),
+        ("no blanks around the numbers", first.replace(" +9,3 @@", "+9,3@@"), 1),
+        (
+            "names that a mailer broke from their times",
+            second.replace(
+                "b.c\n+++ b/b.c\n",
+                "b.c 2008-03-29 00:48:22.000000000\n-0800\n+++ b/b.c   2008-03-29\n-0800\n",
+            ) + first,
+            1,
+        ),
         ("nothing at all", String::new(), 1),
         ("nothing", format!("{first}{second}"), 0),
     ] {

@@ -59,6 +59,17 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                     [&bytes[..start], &bytes[reader.at..]].concat(),
                 )
             }
+            Error::BadHunkHeader { .. } if numbers(&mut reader).is_some() => {
+                let mut reader = Reader { bytes: &bytes, at: start, line: at.line };
+                let new = [&bytes[..start], &numbers(&mut reader).unwrap_or_default(), &bytes[reader.at..]].concat();
+                odd.push(Oddity { what: "a hunk header that is not as it should be", at });
+                bytes = Cow::Owned(new);
+                continue;
+            }
+            Error::HunkWithoutFile { .. } if names_before(&bytes[..start]).is_some() => {
+                let (text, names) = names_before(&bytes[..start]).unwrap_or_default();
+                ("text between the names and the hunk", [&bytes[..text], &names, &bytes[start..]].concat())
+            }
             // git's header names it, and text stands between.
             Error::HunkWithoutFile { .. } if behind_git_header(&bytes[..start]).is_some() => {
                 let header = behind_git_header(&bytes[..start]).unwrap_or(start);
@@ -113,8 +124,20 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
     }
 }
 
-/// Returns the patch without a file that nothing names, or with one name where GNU patch would not take the other; `None` where all is well.
+/// Returns the patch without a file that nothing names, or with one name where GNU patch would not take the other, or with the names of its
+/// first hunk right before it; `None` where all is well.
 fn named(patch: &PatchFile<'_>) -> Option<(Oddity, Vec<u8>)> {
+    let mut reader = Reader { bytes: patch.preamble(), at: 0, line: 1 };
+    while let Some(line) = reader.peek() {
+        if line.starts_with(b"@@ -")
+            && let Some((text, names)) = names_before(&patch.preamble()[..reader.at])
+        {
+            let new = [&patch.preamble()[..text], &names, &patch.to_bytes()[reader.at..]].concat();
+            let oddity = Oddity { what: "text between the names and the hunk", at: reader.spot() };
+            return PatchFile::parse(&new).is_ok().then_some((oddity, new));
+        }
+        reader.next();
+    }
     let leads_out =
         |n: &&FileName| !n.null && (n.name.starts_with("/dev/") || n.name.split('/').any(|part| part == ".."));
     let mut found: Option<Oddity> = None;
@@ -134,7 +157,8 @@ fn named(patch: &PatchFile<'_>) -> Option<(Oddity, Vec<u8>)> {
         } else if let (Some(usable), true) =
             (usable.filter(|_| !file.hunks.is_empty()), [old, new].into_iter().flatten().any(|n| leads_out(&n)))
         {
-            header = format!("--- {0}\n+++ {0}\n", quoted(&usable.name)).into_bytes();
+            let eol = if file.strip_cr { "\r\n" } else { "\n" };
+            header = format!("--- {0}{eol}+++ {0}{eol}", quoted(&usable.name)).into_bytes();
             Some("a name that leads out of the source: the other one counts")
         } else {
             None
@@ -181,6 +205,37 @@ fn commands(line: &[u8]) -> Option<((usize, usize), char, (usize, usize))> {
         (first <= last && last < usize::MAX / 2).then_some((first, last))
     };
     Some((lines(line.get(..at)?)?, kind, lines(line.get(at + 1..)?)?))
+}
+
+/// Reads a hunk header of which GNU patch needs no more than the numbers and one `@`, and writes it as it should be.
+fn numbers(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let line = content(reader.next()).strip_prefix(b"@@ -")?;
+    let (old, rest) = std::str::from_utf8(line).ok()?.split_once('+')?;
+    let (new, rest) = rest.split_once('@')?;
+    let is_range = |text: &str| {
+        let mut parts = text.split(',');
+        parts.clone().count() <= 2 && parts.all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (old, new) = (old.strip_suffix(' ').unwrap_or(old), new.strip_suffix(' ').unwrap_or(new));
+    // What should be is left alone.
+    let odd = !rest.starts_with('@') || !line.ends_with(format!("{old} +{new} @@").as_bytes());
+    (odd && is_range(old) && is_range(new)).then(|| format!("@@ -{old} +{new} @@\n").into_bytes())
+}
+
+/// Finds the names that stand in the text before a hunk, and where: GNU patch takes the last of each, whatever is between.
+fn names_before(before: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let text = PatchFile::parse(before).map_or(0, |patch| before.len() - patch.trailing().len());
+    let (mut at, mut first, mut names) = (text, None, [&b""[..]; 2]);
+    for line in before.get(text..)?.split_inclusive(|b| *b == b'\n') {
+        for (name, start) in names.iter_mut().zip([b"--- ", b"+++ "]) {
+            if line.starts_with(start) && !content(&line[4..]).trim_ascii().is_empty() {
+                *name = line;
+                first = first.or(Some(at));
+            }
+        }
+        at += line.len();
+    }
+    first.map(|first| (first, names.concat()))
 }
 
 /// Returns where git's header ends, if it is the last one before and no hunk has come since.
