@@ -132,7 +132,7 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
-    /// A name with a NUL or a newline, one that is empty, or one that is not UTF-8.
+    /// A name with a NUL or a newline, or one that is empty.
     #[error("a file name that {why}")]
     BadName {
         /// What is wrong with it.
@@ -431,7 +431,7 @@ pub static EXPLANATIONS: &[Explanation] = explanations! {
     "OV0213" "A file header without a hunk" "`--- old` and `+++ new` are there, but no hunk follows."
     "OV0214" "The patch leaves the tree" "After taking the leading components off, a name is absolute or has a `..` component, in a header or as the target of a rename, a copy or a link. Such a patch could write anywhere."
     "OV0215" "A device or special file" "The patch names something below /dev other than /dev/null, or has a mode that is neither file nor symbolic link."
-    "OV0216" "A bad file name" "A name with a NUL byte or a line end, an empty one, or one that is not UTF-8."
+    "OV0216" "A bad file name" "A name with a NUL byte or a line end, an empty one, or one with characters that stand for nothing."
     "OV0217" "Not enough directories to take off" "nixpkgs applies patches with -p1: the first component of each name is taken off. This name has none to take off."
     "OV0218" "Cannot be brought to another level" "A patch is stored so that it applies with the package's own `-pN` (patchFlags). Here the names of a file cannot be told apart, or lie where that level does not reach."
     "OV0219" "Too large" "Patches past 512 MiB and lines past 64 MiB are refused."

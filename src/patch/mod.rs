@@ -46,7 +46,7 @@ pub use error::{EXPLANATIONS, Error, Spot};
 pub use header::{Headers, Trailer};
 pub use level::to_level;
 pub use message::{Message, compose};
-pub use names::{FileName, strip_name};
+pub use names::{FileName, bytes_of, path_of, strip_name};
 pub use outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip, Verdict};
 pub use patch_file::{Binary, FileDiff, GitHeader, Hunk, HunkLine, LineKind, PatchFile, Target};
 pub use quote::{quote, unquote};

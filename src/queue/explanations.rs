@@ -165,7 +165,7 @@ pub static EXPLANATIONS: &[Explanation] = &[
     Explanation {
         code: "OV1062",
         title: "an entry of the source was left out",
-        text: "Links that lead out of the source, devices, and names that are not UTF-8 cannot be held; no patch can change them.",
+        text: "Links that lead out of the source, and devices, cannot be held; no patch can change them.",
     },
     Explanation {
         code: "OV1064",
