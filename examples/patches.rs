@@ -3,7 +3,7 @@
 //! `cargo run --release --example patches -- DIR...` reads each `*.patch` and `*.diff`: is it taken, as `import` takes patches, where `git
 //! apply --numstat` and GNU patch read it; does it do to the files that its own hunks describe what GNU patch does; are the bytes the
 //! same after a mailbox, a trailer added and removed, a message quoted and unquoted; does `git am` read the mailbox. `--list` names the files
-//! behind each count. Exit status 1 when more than 0.3 % of what both peers read is refused, or a round trip loses a byte.
+//! behind each count, `--patch PROGRAM` takes another GNU patch than the one on PATH. Exit status 1 when more than 0.3 % of what both peers read is refused, or a round trip loses a byte.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a tool of the tests")]
 
@@ -51,10 +51,10 @@ fn run(program: &str, args: &[&str], dir: &Path, input: &[u8]) -> (bool, String)
 }
 
 /// Both peers read it: git counts its lines, and GNU patch neither gives up nor finds only garbage.
-fn read_by_peers(bytes: &[u8], empty: &Path) -> bool {
+fn read_by_peers(patch: &str, bytes: &[u8], empty: &Path) -> bool {
     let (git, _) = run("git", &["apply", "--numstat", "-"], empty, bytes);
     git && {
-        let (_, said) = run("patch", &["-p1", "--dry-run", "-f"], empty, bytes);
+        let (_, said) = run(patch, &["-p1", "--dry-run", "-f"], empty, bytes);
         !said.contains("patch: ****") && !said.contains("git binary diffs are not supported")
     }
 }
@@ -62,7 +62,7 @@ fn read_by_peers(bytes: &[u8], empty: &Path) -> bool {
 /// Takes a patch as `import` does without a source.
 fn taken(bytes: &[u8]) -> Result<(), patch::Error> {
     let parsed = PatchFile::parse(bytes)?;
-    let normal = patch::normalise(&parsed)?;
+    let normal = patch::to_level(&parsed, parsed.strip_level(), 1)?;
     PatchFile::parse(&normal)?.check(1).map(drop)
 }
 
@@ -96,7 +96,7 @@ fn source_of(parsed: &PatchFile<'_>, level: usize) -> Option<MemoryTree> {
 }
 
 /// Applies with GNU patch; returns whether it took the patch, and the files.
-fn gnu(tree: &MemoryTree, bytes: &[u8], level: usize) -> (bool, BTreeMap<String, Vec<u8>>) {
+fn gnu(patch: &str, tree: &MemoryTree, bytes: &[u8], level: usize) -> (bool, BTreeMap<String, Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
     for (path, file) in tree.iter() {
         let at = dir.path().join(path);
@@ -106,7 +106,7 @@ fn gnu(tree: &MemoryTree, bytes: &[u8], level: usize) -> (bool, BTreeMap<String,
             false => std::fs::write(at, &file.bytes).unwrap(),
         }
     }
-    let (done, _) = run("patch", &[&format!("-p{level}"), "-s"], dir.path(), bytes);
+    let (done, _) = run(patch, &[&format!("-p{level}"), "-s"], dir.path(), bytes);
     let (mut files, mut todo) = (BTreeMap::new(), vec![dir.path().to_path_buf()]);
     while let Some(here) = todo.pop() {
         for entry in std::fs::read_dir(here).unwrap().map(|e| e.unwrap()) {
@@ -126,7 +126,7 @@ fn gnu(tree: &MemoryTree, bytes: &[u8], level: usize) -> (bool, BTreeMap<String,
 }
 
 /// Both on the files that the patch describes.
-fn applies_alike(parsed: &PatchFile<'_>, bytes: &[u8]) -> Option<bool> {
+fn applies_alike(program: &str, parsed: &PatchFile<'_>, bytes: &[u8]) -> Option<bool> {
     let level = parsed.strip_level();
     let tree = source_of(parsed, level)?;
     let outcome = patch::apply(&tree, parsed, &Options { strip: level, ..Options::default() }).ok()?;
@@ -135,7 +135,7 @@ fn applies_alike(parsed: &PatchFile<'_>, bytes: &[u8]) -> Option<bool> {
     after.update(outcome.changes);
     let ours =
         after.iter().filter(|(p, _)| !p.ends_with(".orig")).map(|(p, f)| (p.to_string(), f.bytes.to_vec())).collect();
-    Some((accepted, ours) == gnu(&tree, bytes, level))
+    Some((accepted, ours) == gnu(program, &tree, bytes, level))
 }
 
 /// The diff that git finds in a mail is the end of what is read, and git finds the same trailers.
@@ -164,10 +164,13 @@ fn reads_as_git(bytes: &[u8], dir: &Path) -> Result<(), &'static str> {
 }
 
 fn main() -> ExitCode {
-    let (mut files, mut list) = (Vec::new(), false);
-    for arg in std::env::args().skip(1) {
+    let (mut files, mut list, mut program) = (Vec::new(), false, "patch".to_string());
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
         match arg.as_str() {
             "--list" => list = true,
+            "--patch" => program = args.next().unwrap(),
+            file if Path::new(file).is_file() => files.push(file.into()),
             dir => below(Path::new(dir), &mut files),
         }
     }
@@ -180,7 +183,7 @@ fn main() -> ExitCode {
     for path in &files {
         let bytes = std::fs::read(path).unwrap();
         let mut count = |what: &str| table.entry(what.to_string()).or_default().push(path);
-        let peers = read_by_peers(&bytes, &empty);
+        let peers = read_by_peers(&program, &bytes, &empty);
         both += usize::from(peers);
         if let Err(error) = taken(&bytes) {
             let who = if peers { "refused" } else { "refused, as a peer does" };
@@ -198,7 +201,9 @@ fn main() -> ExitCode {
             Ok((_, odd)) if odd.is_empty() => {}
             Ok((own, odd)) => {
                 count(&format!("read as GNU patch does: {}", odd[0].what));
-                if PatchFile::parse(&own).ok().and_then(|p| applies_alike(&p, &bytes)) != Some(true) {
+                if !own.is_empty()
+                    && PatchFile::parse(&own).ok().and_then(|p| applies_alike(&program, &p, &bytes)) != Some(true)
+                {
                     count("NOT AS GNU patch applies it, read as it does");
                 }
             }
@@ -216,7 +221,7 @@ fn main() -> ExitCode {
             count("NOT THE SAME after a trailer was added and removed");
             lost += 1;
         }
-        match applies_alike(&parsed, &bytes) {
+        match applies_alike(&program, &parsed, &bytes) {
             Some(true) => alike += 1,
             Some(false) => count("NOT AS GNU patch applies it"),
             None => count("not applied: no patch of text files"),
@@ -231,6 +236,8 @@ fn main() -> ExitCode {
             count("NOT THE SAME: a character is lost");
         }
     }
+    let (_, version) = run(&program, &["--version"], &empty, b"");
+    println!("{}", version.lines().next().unwrap_or_default());
     println!("{:6} files; {both} are read by `git apply --numstat` and by GNU patch", files.len());
     println!("{alike:6} applied as GNU patch does");
     for (what, files) in &table {

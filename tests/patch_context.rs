@@ -62,6 +62,9 @@ fn ours(tree: &BTreeMap<String, Vec<u8>>, patch: &[u8]) -> (bool, BTreeMap<Strin
     let (bytes, odd) = as_gnu_reads(patch).unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(patch)));
     let mut memory = MemoryTree::new();
     tree.iter().for_each(|(name, bytes)| drop(memory.insert(name.clone(), bytes.clone(), REGULAR)));
+    if bytes.is_empty() {
+        return (true, tree.clone(), odd.len());
+    }
     let outcome = apply(&memory, &PatchFile::parse(&bytes).unwrap(), &Options::default()).unwrap();
     let accepted = outcome.accepted();
     memory.update(outcome.changes);
@@ -171,6 +174,28 @@ fn what_gnu_patch_passes_over() {
         ),
         ("names alone", format!("--- a/a.c\n+++ b/a.c\n{second}"), 1),
         ("names alone behind a hunk", format!("{first}--- a/b.c\n+++ b/b.c\n"), 1),
+        ("a comment within a hunk", format!("{second}{}", first.replace("-line 10", "# why\n-line 10")), 1),
+        (
+            "a normal diff",
+            format!(
+                "--- a/b.c\n+++ b/b.c\n3a4,5\n> new\n> \n10c12\n< line 10\n---\n> line TEN\n20,21d21\n< line 20\n< line 21\n{first}"
+            ),
+            1,
+        ),
+        ("names that a mailer broke", format!("diff --git a/a.c\nb/a.c\nindex 12..34 100644\n{first}"), 1),
+        ("a name that leads out", first.replace("a/a.c", "a/../a/a.c") + &second.replace("b/b.c", "b/../../b.c"), 1),
+        ("a device", first.replace("b/a.c", "/dev/stdin"), 1),
+        ("one @", first.replace("+9,3 @@", "+9,3 @"), 1),
+        ("no blanks around the numbers", first.replace(" +9,3 @@", "+9,3@@"), 1),
+        (
+            "names that a mailer broke from their times",
+            second.replace(
+                "b.c\n+++ b/b.c\n",
+                "b.c 2008-03-29 00:48:22.000000000\n-0800\n+++ b/b.c   2008-03-29\n-0800\n",
+            ) + first,
+            1,
+        ),
+        ("nothing at all", String::new(), 1),
         ("nothing", format!("{first}{second}"), 0),
     ] {
         let (theirs, mine) = (gnu(&tree, text.as_bytes()), ours(&tree, text.as_bytes()));

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use overlayctl::base::diagnostic::Coded;
 use overlayctl::patch::{
-    MemoryTree, Options, PatchFile, REGULAR, SYMLINK, Verdict, apply, diff_bytes, normalise, refresh,
+    MemoryTree, Options, PatchFile, REGULAR, SYMLINK, Verdict, apply, diff_bytes, refresh, to_level,
 };
 
 fn tree(files: &[(&str, &str, u32)]) -> MemoryTree {
@@ -128,7 +128,13 @@ fn a_line_of_100_megabytes() {
             let patch =
                 format!("{start}{}\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n", filler.repeat((4 << 20) / filler.len()));
             if let Ok(patch) = PatchFile::parse(patch.as_bytes()) {
-                let _ = (patch.headers(), patch.check(1), patch.strip_level(), normalise(&patch), patch.message());
+                let _ = (
+                    patch.headers(),
+                    patch.check(1),
+                    patch.strip_level(),
+                    to_level(&patch, patch.strip_level(), 1),
+                    patch.message(),
+                );
                 let _ = overlayctl::patch::lint::lint("x.patch", &patch, &Default::default());
             }
         }

@@ -216,7 +216,7 @@ fn the_patches_of_nixpkgs() {
             Ok(_) => usable += 1,
             Err(error) => {
                 refused.entry(format!("-p1: {error}")).or_default().push(name);
-                if let Ok(bytes) = overlayctl::patch::normalise(&patch) {
+                if let Ok(bytes) = overlayctl::patch::to_level(&patch, patch.strip_level(), 1) {
                     PatchFile::parse(&bytes).unwrap().check(1).unwrap();
                     normalised += 1;
                 }

@@ -47,21 +47,6 @@ pub struct PackageSource {
     pub hooks: Vec<String>,
 }
 
-impl PackageSource {
-    /// Returns the level of `-pN` in `patchFlags`; 1 when there is none, as in nixpkgs' `patchPhase`.
-    pub fn strip(&self) -> usize {
-        let words = self.patch_flags.iter().flat_map(|flags| flags.split_ascii_whitespace());
-        let mut level = 1;
-        for word in words {
-            let number = word.strip_prefix("-p").or_else(|| word.strip_prefix("--strip="));
-            if let Some(number) = number.and_then(|n| n.parse().ok()) {
-                level = number;
-            }
-        }
-        level
-    }
-}
-
 /// The question about the package that `d` is bound to.
 const QUESTION: &str = "let \
      ref = p: if builtins.isPath p then { path = toString p; drv = null; name = baseNameOf p; } \
@@ -133,24 +118,5 @@ impl Nix {
             }
         }
         Ok(results)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_level_is_that_of_the_last_flag() {
-        let with = |flags: &[&str]| {
-            let text = r#"{"drvPath":"/nix/store/x.drv","name":"x","version":null,"sources":[],"sourceRoot":null,"patches":[],"patchFlags":[],"hooks":[]}"#;
-            let mut source: PackageSource = serde_json::from_str(text).unwrap();
-            source.patch_flags = flags.iter().map(|f| (*f).to_string()).collect();
-            source.strip()
-        };
-        assert_eq!(with(&[]), 1);
-        assert_eq!(with(&["-p0"]), 0);
-        assert_eq!(with(&["-t -p2"]), 2);
-        assert_eq!(with(&["--strip=3", "-F0"]), 3);
     }
 }

@@ -223,15 +223,6 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     for (queue, source) in paired.iter().filter_map(|(_, both)| both.as_ref().ok()) {
         warnings.extend(source.warnings.iter().cloned());
         warnings.extend(queue.patches.iter().flat_map(|entry| stored::warnings(&entry.path, &entry.bytes)));
-        for before in applying::before(source) {
-            let odd = patch::as_gnu_reads(before.bytes).map(|(_, odd)| odd).unwrap_or_default();
-            warnings.extend(odd.first().map(|odd| Warning {
-                code: "OV0254",
-                message: format!("{}, line {}: {}", before.title, odd.at.line, odd.what),
-                place: None,
-                hint: None,
-            }));
-        }
     }
     let packages: Vec<Package> = paired
         .into_par_iter()

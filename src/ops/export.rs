@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Error, Outcome};
+use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
 use crate::git::{self, Worktree};
 use crate::overlay::{self, AttrPath};
-use crate::patch::mailbox;
 use crate::patch::series::{Entry, Series as Quilt};
-use crate::queue::commits;
+use crate::patch::{self, mailbox};
 use crate::queue::discover::Overlays;
-use crate::queue::series::Series;
+use crate::queue::level::Level;
+use crate::queue::model::Asking;
+use crate::queue::series::{self, Series};
+use crate::queue::{Error as QueueError, commits};
 use crate::view::{Document, Role, Shown, Text};
 
 /// Where the queue goes.
@@ -36,6 +39,19 @@ pub enum Target {
     },
 }
 
+/// What `export` is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The package, as typed.
+    pub attr: String,
+    /// Where the queue goes.
+    pub target: Target,
+    /// `--nixpkgs`.
+    pub nixpkgs: Option<String>,
+    /// Whether Nix is not asked about the package.
+    pub offline: bool,
+}
+
 /// What was written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,19 +65,29 @@ pub struct Exported {
     pub commit: Option<String>,
     /// How many patches there are.
     pub patches: usize,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
 }
 
 /// Exports a queue.
 ///
 /// # Errors
 /// [`Error::Exists`] when something else stands there; for a branch, the first patch that does not apply.
-pub fn export(workspace: &Workspace, attr: &str, target: &Target) -> Result<Exported, Error> {
-    let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
+pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Error> {
+    let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     let series = Overlays::read(workspace, None)?.queue(workspace, &attr)?;
-    let (files, commit) = match target {
-        Target::Quilt(dir) => (quilt(&series, dir)?, None),
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let level = Level::of(workspace, how, &series);
+    let strip = level.strip;
+    let (files, commit) = match &options.target {
+        Target::Quilt(dir) => (quilt(&series, dir, strip)?, None),
         Target::Mailbox(path) => {
-            let bytes = mailbox::join(series.patches.iter().map(|e| &e.bytes));
+            // `git am` reads names as `patch -p1` does.
+            let for_git = |entry: &series::Entry| {
+                patch::to_level(&entry.parse()?, strip, 1).map_err(|e| QueueError::Patch(e.in_file(&entry.path)))
+            };
+            let patches: Vec<Vec<u8>> = series.patches.iter().map(for_git).collect::<Result<_, _>>()?;
+            let bytes = mailbox::join(&patches);
             refuse_other(path, &bytes)?;
             fs::write(path, &bytes)?;
             (vec![path.clone()], None)
@@ -72,25 +98,25 @@ pub fn export(workspace: &Workspace, attr: &str, target: &Target) -> Result<Expo
             let mut at = worktree.resolve(onto)?;
             for entry in &series.patches {
                 entry.parse()?;
-                at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, 1)?
+                at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip)?
                     .map_err(|outcome| commits::does_not_apply(&attr.to_string(), &entry.name(), &outcome))?;
             }
             worktree.branch(name, at)?;
             (Vec::new(), Some(at.to_string()))
         }
     };
-    Ok(Exported { attr, files, commit, patches: series.patches.len() })
+    Ok(Exported { attr: attr.clone(), files, commit, patches: series.patches.len(), warnings: level.warnings() })
 }
 
 fn refuse_other(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     match path.exists() && fs::read(path).map_or(true, |old| old != bytes) {
-        true => Err(crate::queue::Error::Exists { path: path.to_path_buf() }.into()),
+        true => Err(QueueError::Exists { path: path.to_path_buf() }.into()),
         false => Ok(()),
     }
 }
 
-fn quilt(series: &Series, dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entry = |name: String| Entry { name, strip: 1, reverse: false };
+fn quilt(series: &Series, dir: &Path, strip: usize) -> Result<Vec<PathBuf>, Error> {
+    let entry = |name: String| Entry { name, strip, reverse: false };
     let list: Quilt = series.patches.iter().map(|e| entry(e.name())).collect();
     let mut files: Vec<(PathBuf, Vec<u8>)> =
         series.patches.iter().map(|e| (dir.join(e.name()), e.bytes.clone())).collect();

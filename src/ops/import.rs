@@ -19,9 +19,10 @@ use crate::patch::{self, PatchFile, mailbox};
 use crate::queue::discover::Choice;
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
+use crate::queue::level::Level;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::stored::{self, checked_bytes};
+use crate::queue::stored::{self, Given, Stored};
 use crate::queue::{commits, session};
 use crate::targets::engine;
 use crate::view::{Block, Document, Role, Shown, Text};
@@ -100,6 +101,8 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
     }
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
     let series = overlays.series(workspace, &attr)?;
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let mut level = Level::of(workspace, how, &series);
     let mut wanted: Vec<Wanted> = rewrite::keep(&series);
     let before = wanted.len();
     let mut already = 0;
@@ -115,7 +118,8 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
                 hint: Some("its text is as it was; `overlayctl header` changes the subject".into()),
             });
         }
-        let (bytes, subject) = checked_bytes(&patch.path, &patch.bytes, options.strip.or(patch.level))?;
+        let given = Given::of(&patch.path, &patch.bytes, options.strip.or(patch.level))?;
+        let Stored { bytes, subject, .. } = level.store(&given)?;
         warnings.extend(stored::warnings(&patch.path, &bytes));
         if wanted.iter().any(|w| w.bytes == bytes) {
             already += 1;
@@ -123,7 +127,7 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
             wanted.push(Wanted { from: None, bytes, subject, rename: false });
         }
     }
-    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    warnings.extend(level.warnings());
     let binding = rewrite::Binding::Made(options.overlay.as_ref());
     let plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, binding)?;
     warnings.extend(plan.warnings.iter().cloned());

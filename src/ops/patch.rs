@@ -20,8 +20,10 @@ use crate::queue;
 use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{self, Choice};
 use crate::queue::facts::{self, Bound, Known};
+use crate::queue::level::{self, Level};
+use crate::queue::model::Asking;
 use crate::queue::rewrite::{diff, from_root, make_visible};
-use crate::queue::stored::{self, QueuedPatch, checked, checked_bytes, enqueue, touched_files};
+use crate::queue::stored::{self, Given, QueuedPatch, enqueue};
 use crate::queue::trial::{self, Trial};
 use crate::queue::{Steps, fetch};
 
@@ -109,10 +111,8 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     if scope == Scope::Host && scope::is_native(workspace) {
         return Err(crate::queue::Error::NothingCross.into());
     }
-    let mut touched = Vec::new();
     // Read once: what was typed may be a pipe.
-    let given: Vec<_> = options.files.iter().map(|path| checked(path, options.strip)).collect::<Result<_, _>>()?;
-    touched.extend(given.iter().flat_map(|(bytes, _)| touched_files(bytes)));
+    let given: Vec<_> = options.files.iter().map(|path| Given::read(path, options.strip)).collect::<Result<_, _>>()?;
     let known = match options.offline {
         true => Known::default(),
         false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
@@ -141,21 +141,32 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     if scope == Scope::Host && costs.as_ref().is_some_and(|costs| costs.native) {
         return Err(queue::Error::NothingCross.into());
     }
-    let mut coming = Coming::default();
-    for (path, (bytes, subject)) in options.files.iter().zip(given) {
-        warnings.extend(stored::warnings(path, &bytes));
-        coming.0.push(Incoming::File { bytes, subject });
+    let (mut coming, mut touched) = (Coming::default(), Vec::new());
+    let series = level::series_of(workspace, options.overlay.as_ref(), &attr);
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let mut level = Level::of(workspace, how, &series);
+    for given in given {
+        let stored = level.store(&given)?;
+        warnings.extend(stored::warnings(&given.path, &stored.bytes));
+        touched.extend(stored.files);
+        coming.0.push(Incoming::File { bytes: stored.bytes, subject: stored.subject });
     }
     for url in &options.fetch {
         let fetched = fetch::fetch(workspace, options.nixpkgs.as_deref(), &attr, survey.as_ref(), url)?;
-        let (bytes, subject) = checked_bytes(Path::new(url), &fetched.bytes, options.strip)?;
-        touched.extend(touched_files(&bytes));
+        let stored = level.store(&Given::of(Path::new(url), &fetched.bytes, options.strip)?)?;
+        touched.extend(stored.files);
         warnings.extend(fetched.warning);
         match fetched.element {
-            Some(element) => coming.0.push(Incoming::Element(element)),
-            None => coming.0.push(Incoming::File { bytes, subject }),
+            // What fetchpatch makes is for -p1.
+            Some(element) if level.strip == 1 && stored.bytes == fetched.bytes => {
+                coming.0.push(Incoming::Element(element));
+            }
+            _ => coming.0.push(Incoming::File { bytes: stored.bytes, subject: stored.subject }),
         }
     }
+    // That Nix was not asked at all is said once.
+    let not_asked = warnings.iter().any(|w| w.code == "OV1006");
+    warnings.extend(level.warnings().into_iter().filter(|w| !(not_asked && w.code == "OV1164")));
     warnings.extend(facts::of_touched(&attr, survey.as_ref(), &touched));
     let request = PatchRequest {
         attr: attr.clone(),

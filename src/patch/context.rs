@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::diff::range;
 use super::error::{Error, Spot};
+use super::names::{FileName, quoted};
 use super::parse::{Reader, content};
 use super::patch_file::PatchFile;
 
@@ -19,16 +20,26 @@ pub struct Oddity {
     pub at: Spot,
 }
 
-/// Returns a patch as GNU patch reads it, in a form that [`PatchFile::parse`] takes, and what was odd. Most are as they were.
+/// Returns a patch as GNU patch reads it, in a form that [`PatchFile::parse`] takes, and what was odd. Most are as they were. Nothing comes
+/// of an empty one, which GNU patch takes too.
 ///
 /// # Errors
 /// What is left that GNU patch takes for no patch either, or that this room cannot do (an ed script).
 pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error> {
     let mut bytes = Cow::Borrowed(bytes);
     let mut odd: Vec<Oddity> = Vec::new();
+    if bytes.is_empty() {
+        odd.push(Oddity { what: "it is empty", at: Spot::default() });
+        return Ok((bytes, odd));
+    }
     loop {
-        let error = match PatchFile::parse(&bytes) {
-            Ok(_) => return Ok((bytes, odd)),
+        let error = match PatchFile::parse(&bytes).map(|patch| named(&patch)) {
+            Ok(None) => return Ok((bytes, odd)),
+            Ok(Some((oddity, new))) => {
+                odd.push(oddity);
+                bytes = Cow::Owned(new);
+                continue;
+            }
             Err(error) => error,
         };
         let at = error.spot().cloned().unwrap_or_default();
@@ -40,6 +51,24 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                 out.extend(unified(&mut reader).ok_or(error)?);
                 out.extend_from_slice(&bytes[reader.at..]);
                 ("a context diff", out)
+            }
+            Error::BadCounts { .. } if reader.peek().is_some_and(|l| l.starts_with(b"#")) => {
+                reader.next();
+                (
+                    "a line of a hunk that begins with #: it is passed over",
+                    [&bytes[..start], &bytes[reader.at..]].concat(),
+                )
+            }
+            Error::BadHunkHeader { .. } if numbers(&mut reader).is_some() => {
+                let mut reader = Reader { bytes: &bytes, at: start, line: at.line };
+                let new = [&bytes[..start], &numbers(&mut reader).unwrap_or_default(), &bytes[reader.at..]].concat();
+                odd.push(Oddity { what: "a hunk header that is not as it should be", at });
+                bytes = Cow::Owned(new);
+                continue;
+            }
+            Error::HunkWithoutFile { .. } if names_before(&bytes[..start]).is_some() => {
+                let (text, names) = names_before(&bytes[..start]).unwrap_or_default();
+                ("text between the names and the hunk", [&bytes[..text], &names, &bytes[start..]].concat())
             }
             // git's header names it, and text stands between.
             Error::HunkWithoutFile { .. } if behind_git_header(&bytes[..start]).is_some() => {
@@ -68,6 +97,12 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                     }
                 }
                 let behind = reader.at;
+                if let Some(hunks) = normal(&mut reader) {
+                    let new = [&bytes[..behind], &hunks, &bytes[reader.at..]].concat();
+                    odd.push(Oddity { what: "a normal diff", at });
+                    bytes = Cow::Owned(new);
+                    continue;
+                }
                 while reader.peek().is_some_and(|l| !l.starts_with(b"@@ -")) && !begins_file(&reader) {
                     reader.next();
                 }
@@ -87,6 +122,120 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
         odd.push(Oddity { what, at });
         bytes = Cow::Owned(new);
     }
+}
+
+/// Returns the patch without a file that nothing names, or with one name where GNU patch would not take the other, or with the names of its
+/// first hunk right before it; `None` where all is well.
+fn named(patch: &PatchFile<'_>) -> Option<(Oddity, Vec<u8>)> {
+    let mut reader = Reader { bytes: patch.preamble(), at: 0, line: 1 };
+    while let Some(line) = reader.peek() {
+        if line.starts_with(b"@@ -")
+            && let Some((text, names)) = names_before(&patch.preamble()[..reader.at])
+        {
+            let new = [&patch.preamble()[..text], &names, &patch.to_bytes()[reader.at..]].concat();
+            let oddity = Oddity { what: "text between the names and the hunk", at: reader.spot() };
+            return PatchFile::parse(&new).is_ok().then_some((oddity, new));
+        }
+        reader.next();
+    }
+    let leads_out =
+        |n: &&FileName| !n.null && (n.name.starts_with("/dev/") || n.name.split('/').any(|part| part == ".."));
+    let mut found: Option<Oddity> = None;
+    let mut out = patch.preamble().to_vec();
+    for file in patch.files() {
+        let (old, new) = file.names();
+        let mut header = file.header.to_vec();
+        let usable = [old, new].into_iter().flatten().find(|n| !n.null && !leads_out(n));
+        let what = if old.is_none()
+            && new.is_none()
+            && file.hunks.is_empty()
+            && file.git.as_ref().is_none_or(|g| g.rename.is_none())
+        {
+            // What is behind `diff --git` there is text.
+            header.clear();
+            Some("a header without names: it is passed over")
+        } else if let (Some(usable), true) =
+            (usable.filter(|_| !file.hunks.is_empty()), [old, new].into_iter().flatten().any(|n| leads_out(&n)))
+        {
+            let eol = if file.strip_cr { "\r\n" } else { "\n" };
+            header = format!("--- {0}{eol}+++ {0}{eol}", quoted(&usable.name)).into_bytes();
+            Some("a name that leads out of the source: the other one counts")
+        } else {
+            None
+        };
+        found = found.or(what.filter(|_| header != file.header).map(|what| Oddity { what, at: file.at.clone() }));
+        out.extend([file.lead, &header].concat());
+        file.hunks.iter().for_each(|hunk| out.extend_from_slice(hunk.bytes));
+        out.extend_from_slice(file.binary.map_or(&[], |binary| binary.bytes));
+    }
+    out.extend_from_slice(patch.trailing());
+    found.map(|oddity| (oddity, out))
+}
+
+/// Reads the hunks of a normal diff (`67a68,72`, `< old`, `> new`) and writes them as those of a unified one. `None` when there are none.
+fn normal(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    while let Some((old, kind, new)) = reader.peek().and_then(|line| commands(content(line))) {
+        reader.next();
+        let counts = [if kind == 'a' { 0 } else { old.1 - old.0 + 1 }, if kind == 'd' { 0 } else { new.1 - new.0 + 1 }];
+        out.extend(format!("@@ -{},{} +{},{} @@\n", old.0, counts[0], new.0, counts[1]).into_bytes());
+        for (count, start, sign) in [(counts[0], b"< ", b'-'), (counts[1], b"> ", b'+')] {
+            if sign == b'+' && kind == 'c' && reader.peek().is_some_and(|l| content(l) == b"---") {
+                reader.next();
+            }
+            for _ in 0..count {
+                out.push(sign);
+                out.extend_from_slice(reader.next().strip_prefix(start)?);
+            }
+            if reader.peek().is_some_and(|l| l.starts_with(b"\\")) {
+                out.extend_from_slice(reader.next());
+            }
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// Reads `67a68,72`: lines of the old side, what becomes of them, lines of the new side.
+fn commands(line: &[u8]) -> Option<((usize, usize), char, (usize, usize))> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (at, kind) = line.char_indices().find(|(_, c)| matches!(c, 'a' | 'c' | 'd'))?;
+    let lines = |text: &str| {
+        let (first, last) = text.split_once(',').unwrap_or((text, text));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last && last < usize::MAX / 2).then_some((first, last))
+    };
+    Some((lines(line.get(..at)?)?, kind, lines(line.get(at + 1..)?)?))
+}
+
+/// Reads a hunk header of which GNU patch needs no more than the numbers and one `@`, and writes it as it should be.
+fn numbers(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let line = content(reader.next()).strip_prefix(b"@@ -")?;
+    let (old, rest) = std::str::from_utf8(line).ok()?.split_once('+')?;
+    let (new, rest) = rest.split_once('@')?;
+    let is_range = |text: &str| {
+        let mut parts = text.split(',');
+        parts.clone().count() <= 2 && parts.all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (old, new) = (old.strip_suffix(' ').unwrap_or(old), new.strip_suffix(' ').unwrap_or(new));
+    // What should be is left alone.
+    let odd = !rest.starts_with('@') || !line.ends_with(format!("{old} +{new} @@").as_bytes());
+    (odd && is_range(old) && is_range(new)).then(|| format!("@@ -{old} +{new} @@\n").into_bytes())
+}
+
+/// Finds the names that stand in the text before a hunk, and where: GNU patch takes the last of each, whatever is between.
+fn names_before(before: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let text = PatchFile::parse(before).map_or(0, |patch| before.len() - patch.trailing().len());
+    let (mut at, mut first, mut names) = (text, None, [&b""[..]; 2]);
+    for line in before.get(text..)?.split_inclusive(|b| *b == b'\n') {
+        for (name, start) in names.iter_mut().zip([b"--- ", b"+++ "]) {
+            if line.starts_with(start) && !content(&line[4..]).trim_ascii().is_empty() {
+                *name = line;
+                first = first.or(Some(at));
+            }
+        }
+        at += line.len();
+    }
+    first.map(|first| (first, names.concat()))
 }
 
 /// Returns where git's header ends, if it is the last one before and no hunk has come since.

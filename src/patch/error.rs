@@ -132,7 +132,7 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
-    /// A name with a NUL or a newline, one that is empty, or one that is not UTF-8.
+    /// A name with a NUL or a newline, or one that is empty.
     #[error("a file name that {why}")]
     BadName {
         /// What is wrong with it.
@@ -150,9 +150,11 @@ pub enum Error {
         /// The line.
         at: Spot,
     },
-    /// The level of the patch cannot be told.
-    #[error("the patch cannot be brought to -p1: {reason}")]
-    CannotNormalise {
+    /// Its names cannot be brought to another level.
+    #[error("the patch cannot be brought to {}: {reason}", match *.to { super::strip::BASE_NAME => "a level without -p".to_string(), to => format!("-p{to}") })]
+    CannotRelevel {
+        /// The `-p` level.
+        to: usize,
         /// Why.
         reason: &'static str,
         /// The line.
@@ -262,7 +264,7 @@ impl Error {
             | Device { at, .. }
             | BadName { at, .. }
             | StripTooDeep { at, .. }
-            | CannotNormalise { at, .. }
+            | CannotRelevel { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
             | CannotRefresh { at }
@@ -294,7 +296,7 @@ impl Error {
             | Device { at, .. }
             | BadName { at, .. }
             | StripTooDeep { at, .. }
-            | CannotNormalise { at, .. }
+            | CannotRelevel { at, .. }
             | CannotReverse { at, .. }
             | CannotDecode { at, .. }
             | CannotRefresh { at }
@@ -327,7 +329,7 @@ impl Coded for Error {
             Device { .. } => Origin::Here("OV0215"),
             BadName { .. } => Origin::Here("OV0216"),
             StripTooDeep { .. } => Origin::Here("OV0217"),
-            CannotNormalise { .. } => Origin::Here("OV0218"),
+            CannotRelevel { .. } => Origin::Here("OV0218"),
             TooLarge { .. } => Origin::Here("OV0219"),
             CannotDiff { .. } => Origin::Here("OV0220"),
             BadTrailer { .. } => Origin::Here("OV0221"),
@@ -362,8 +364,8 @@ impl Coded for Error {
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"
             }
-            StripTooDeep { .. } => "the patch was made for a lower -p level; it can be normalised to -p1",
-            CannotNormalise { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
+            StripTooDeep { .. } => "the patch was made for a lower level: say which with `-p N`",
+            CannotRelevel { .. } => "make the patch again with `git diff`, which writes a/ and b/ before the names",
             CannotReverse { .. } => {
                 "apply it to a copy of the source with `patch -R` and make a patch of what that changed"
             }

@@ -4,6 +4,7 @@
 
 use super::date;
 use super::error::{Error, Spot};
+use super::strip::BASE_NAME;
 
 /// No path is longer, on Linux (`PATH_MAX`).
 const MAX_NAME: usize = 4096;
@@ -37,8 +38,7 @@ impl FileName {
             (rest[..tab].trim_ascii_end().to_vec(), &rest[tab..])
         } else {
             let cut = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            whole =
-                (!rest[cut..].trim_ascii().is_empty()).then(|| String::from_utf8_lossy(rest).trim_end().to_string());
+            whole = path_of(rest.trim_ascii_end()).filter(|_| !rest[cut..].trim_ascii().is_empty());
             (rest[..cut].to_vec(), &rest[cut..])
         };
         let seconds =
@@ -72,7 +72,7 @@ impl FileName {
         if name == b"/dev/null" {
             return Ok(FileName { name: String::new(), null: true, epoch: true, whole: None, at });
         }
-        let name = String::from_utf8(name).map_err(|_| bad("is not UTF-8", &at))?;
+        let name = path_of(&name).ok_or_else(|| bad("holds characters that no file name should", &at))?;
         Ok(FileName { name, null: false, epoch, whole: None, at })
     }
 
@@ -96,6 +96,35 @@ impl FileName {
     }
 }
 
+/// Where the bytes of names that are no UTF-8 stand as characters: the end of the last plane, which means nothing to anyone.
+const BYTES: u32 = 0x10_FF00;
+
+/// Returns a name of a file as text: each byte that is no UTF-8 is a character of its own, which [`bytes_of`] undoes. `None` for a name
+/// that holds such characters itself.
+pub fn path_of(name: &[u8]) -> Option<String> {
+    let mut path = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        if chunk.valid().chars().any(|c| u32::from(c) >= BYTES) {
+            return None;
+        }
+        path.push_str(chunk.valid());
+        path.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(BYTES + u32::from(*byte))));
+    }
+    Some(path)
+}
+
+/// Returns the bytes of a name.
+pub fn bytes_of(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    for c in path.chars() {
+        match u8::try_from(u32::from(c).wrapping_sub(BYTES)) {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
 fn bad(why: &'static str, at: &Spot) -> Error {
     Error::BadName { why, at: at.clone() }
 }
@@ -104,6 +133,9 @@ fn bad(why: &'static str, at: &Spot) -> Error {
 /// nothing is left.
 pub fn strip_name(name: &str, strip: usize) -> Option<&str> {
     let mut rest = name;
+    if strip == BASE_NAME {
+        return name.rsplit('/').next().filter(|base| !base.is_empty());
+    }
     for _ in 0..strip {
         let slash = rest.find('/')?;
         rest = rest[slash..].trim_start_matches('/');
@@ -166,7 +198,7 @@ pub(super) fn quoted(name: &str) -> String {
 /// Writes a name in quotes even if it needs none.
 pub(super) fn in_quotes(name: &str) -> String {
     let mut out = String::from("\"");
-    for b in name.bytes() {
+    for b in bytes_of(name) {
         match b {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -209,6 +241,11 @@ mod tests {
         assert!(header("/dev/null\t2024-01-02 03:04:05").null);
         assert_eq!(header("\"a/\\303\\244\\tb\"").name, "a/ä\tb");
         assert_eq!(quoted("a/ä\tb"), "\"a/\\303\\244\\tb\"");
+        // Latin-1, as it stands and quoted.
+        let raw = FileName::from_header(b"a/caf\xe9.c\t", Spot::default()).unwrap();
+        assert_eq!((raw.name.clone(), bytes_of(&raw.name)), (header("\"a/caf\\351.c\"").name, b"a/caf\xe9.c".to_vec()));
+        assert_eq!(quoted(&raw.name), "\"a/caf\\351.c\"");
+        assert_eq!(path_of("\u{10ffe9}".as_bytes()), None);
     }
 
     #[test]

@@ -538,7 +538,7 @@ mod tests {
             let bytes = pieces.concat();
             if let Ok(patch) = PatchFile::parse(&bytes) {
                 prop_assert_eq!(&patch.to_bytes(), &bytes);
-                let _ = (patch.check(1), patch.headers(), patch.strip_level(), super::super::normalise(&patch));
+                let _ = (patch.check(1), patch.headers(), patch.strip_level(), super::super::to_level(&patch, patch.strip_level(), 1));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How many leading components the names of a patch have before the path in the tree (`-p`).
 //!
 //! The caller may know it; the source decides where it is at hand ([`PatchFile::level_for`]); otherwise it is as `git apply` reads patches
-//! ([`PatchFile::strip_level`]). Must not change names: `normalise` does.
+//! ([`PatchFile::strip_level`]). What a package applies its patches with stands in its flags ([`Flags`]). Must not change names: `level` does.
 
 use super::apply::{Options, apply};
 use super::error::Error;
@@ -9,6 +9,54 @@ use super::names::FileName;
 use super::outcome::{Skip, Verdict};
 use super::patch_file::{FileDiff, PatchFile};
 use super::tree::Tree;
+
+/// What the flags of `patch` say of the names in the patches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    /// The level.
+    pub strip: usize,
+    /// The directory in which the patches apply.
+    pub directory: Option<String>,
+}
+
+/// The short options of GNU patch that take a value, `p` and `d` left out.
+const WITH_VALUE: &str = "BDFgiorVxYz";
+
+impl Flags {
+    /// Reads the flags of a package as GNU patch would; without any, as nixpkgs' `patchPhase` has it, `-p1`.
+    pub fn read<'f>(flags: impl IntoIterator<Item = &'f str>) -> Flags {
+        let mut words = flags.into_iter().flat_map(str::split_ascii_whitespace).peekable();
+        // Without `-p` only the last component of a name counts.
+        let strip = if words.peek().is_some() { BASE_NAME } else { 1 };
+        let mut read = Flags { strip, directory: None };
+        while let Some(word) = words.next() {
+            let (option, value) = if let Some(long) = word.strip_prefix("--") {
+                let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+                // As short as no other option is; all that begin so take a value.
+                match name {
+                    "st" | "str" | "stri" | "strip" => ('p', value),
+                    _ if name.starts_with("di") && "directory".starts_with(name) => ('d', value),
+                    _ => continue,
+                }
+            } else {
+                let letters = word.strip_prefix('-').unwrap_or_default();
+                let takes = |c: char| c == 'p' || c == 'd' || WITH_VALUE.contains(c);
+                let Some((at, option)) = letters.char_indices().find(|(_, c)| takes(*c)) else { continue };
+                (option, letters.get(at + 1..).filter(|value| !value.is_empty()))
+            };
+            let Some(value) = value.or_else(|| words.next()) else { break };
+            match option {
+                'p' => read.strip = value.parse().unwrap_or(read.strip),
+                'd' => read.directory = Some(value.to_string()),
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+/// The level without `-p`: only the last component of a name counts.
+pub const BASE_NAME: usize = usize::MAX;
 
 impl PatchFile<'_> {
     /// Returns the level at which `git apply` reads the patch: 0 when a name has no folder at all, else 1.
@@ -19,6 +67,25 @@ impl PatchFile<'_> {
             [old, new].into_iter().flatten().any(bare)
         };
         usize::from(!self.files.iter().any(flat))
+    }
+
+    /// Says whether the names leave nothing to decide: as git writes them, with `a/` and `b/`, or with one folder each before the same path.
+    pub fn is_level_plain(&self) -> bool {
+        let plain = |file: &FileDiff<'_>| {
+            let is = |name: Option<&FileName>, prefix: &str| name.is_none_or(|n| n.null || n.name.starts_with(prefix));
+            let below = |name: &FileName| name.name.split_once('/').map(|(_, below)| below.to_string());
+            let (old, new) = file.names();
+            let twins =
+                old.zip(new).is_some_and(|(a, b)| a.name != b.name && below(a).is_some_and(|x| below(b) == Some(x)));
+            twins || is(old, "a/") && is(new, "b/")
+        };
+        self.files.iter().all(plain)
+    }
+
+    /// Returns how many folders the deepest of the names has: no higher level finds a file.
+    pub fn deepest(&self) -> usize {
+        let names = self.files.iter().flat_map(|file| <[_; 2]>::from(file.names())).flatten();
+        names.map(|name| name.name.matches('/').count()).max().unwrap_or_default()
     }
 
     /// Returns the level of those given at which the patch fits a source best: all of it, or else most of its files are there. `git
@@ -72,6 +139,43 @@ mod tests {
         ] {
             let text = format!("--- {old}\n+++ {new}\n{HUNK}");
             assert_eq!(PatchFile::parse(text.as_bytes()).unwrap().strip_level(), level, "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn flags_as_gnu_patch_reads_them() {
+        let read = |flags: &[&str]| Flags::read(flags.iter().copied());
+        for (flags, strip) in [
+            (&[][..], 1),
+            (&["-p0"], 0),
+            (&["-p", "0"], 0),
+            (&["-p 2 -F0"], 2),
+            (&["--strip=3", "-F0"], 3),
+            (&["--strip", "3"], 3),
+            (&["--str=2", "--binary"], 2),
+            (&["-Ntp2"], 2),
+            (&["-p2", "-p0"], 0),
+            (&["-F", "3", "-p4"], 4),
+            (&["-z", "-p3", "-p0"], 0),
+            (&["-p1", "-d", "code"], 1),
+            (&["--silent"], BASE_NAME),
+        ] {
+            assert_eq!(read(flags).strip, strip, "{flags:?}");
+        }
+        for flags in [&["-p1", "-d", "code"][..], &["-dcode", "-p1"], &["--directory=code -p1"], &["--dir", "code"]] {
+            assert_eq!(read(flags).directory.as_deref(), Some("code"), "{flags:?}");
+        }
+        let names = |old: &str, new: &str| format!("--- {old}\n+++ {new}\n{HUNK}");
+        for (old, new, plain) in [
+            ("a/f", "b/f", true),
+            ("a/f.orig", "b/f", true),
+            ("x-1/d/f", "x-1.new/d/f", true),
+            ("x-1/d/f.orig", "x-1/d/f", false),
+            ("d/f", "d/f", false),
+            ("/dev/null", "f", false),
+            ("f.orig", "f", false),
+        ] {
+            assert_eq!(PatchFile::parse(names(old, new).as_bytes()).unwrap().is_level_plain(), plain, "{old} {new}");
         }
     }
 

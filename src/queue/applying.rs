@@ -84,9 +84,7 @@ pub fn between(attr: &str, tree: &mut MemoryTree, source: &Source, behind: usize
 
 fn apply(attr: &str, tree: &mut MemoryTree, before: &Before<'_>, strip: usize) -> Result<(), Error> {
     let refuse = |why: String| Error::DoesNotApply { attr: attr.to_string(), patch: before.title.clone(), why };
-    // What is there already is taken as the build takes it; `check` says what is odd.
-    let (bytes, _) = patch::as_gnu_reads(before.bytes).map_err(|e| refuse(e.to_string()))?;
-    let (outcome, _) = step(tree, &bytes, strip).map_err(|e| refuse(e.to_string()))?;
+    let (outcome, _) = step(tree, before.bytes, strip).map_err(|e| refuse(e.to_string()))?;
     if outcome.accepted() { Ok(()) } else { Err(refuse(why(&outcome))) }
 }
 

@@ -228,10 +228,11 @@ pub fn to_patches(
             }
             _ => error,
         })?;
+        let diff = patch::to_level(&PatchFile::parse(&diff)?, 1, strip)?;
         let old = candidates.first().copied();
         let bytes = match old.map(|i| PatchFile::parse(known[i].bytes)).transpose()? {
-            Some(old) => patch::replace_diff(&old, &strip_to(diff, strip)),
-            None => patch::compose(&message_of(commit), &strip_to(diff, strip)),
+            Some(old) => patch::replace_diff(&old, &diff),
+            None => patch::compose(&message_of(commit), &diff),
         };
         if let Some(i) = old {
             taken[i] = true;
@@ -286,35 +287,6 @@ pub fn diff(worktree: &Worktree, before: Oid, after: Oid) -> Result<Vec<u8>, Err
     };
     let paths = worktree.differing(Some(before), after)?;
     Ok(patch::diff_trees(&side(before, &paths)?, &side(after, &paths)?)?)
-}
-
-/// Brings the names of a diff for `-p1` to another level, for packages whose `patchFlags` say so.
-fn strip_to(diff: Vec<u8>, strip: usize) -> Vec<u8> {
-    if strip == 1 {
-        return diff;
-    }
-    let prefix = |side: &str| (1..strip).map(|_| format!("{side}/")).collect::<String>();
-    let mut out = Vec::with_capacity(diff.len());
-    for line in diff.split_inclusive(|b| *b == b'\n') {
-        let text = String::from_utf8_lossy(line);
-        let renamed = match text
-            .strip_prefix("--- a/")
-            .map(|rest| ("--- ", "a", rest))
-            .or_else(|| text.strip_prefix("+++ b/").map(|rest| ("+++ ", "b", rest)))
-        {
-            Some((start, _, rest)) if strip == 0 => Some(format!("{start}{rest}")),
-            Some((start, side, rest)) => Some(format!("{start}{}{side}/{rest}", prefix(side))),
-            None if strip == 0 && text.starts_with("diff --git a/") => {
-                Some(text.replacen(" a/", " ", 1).replacen(" b/", " ", 1))
-            }
-            None => None,
-        };
-        match renamed {
-            Some(renamed) => out.extend_from_slice(renamed.as_bytes()),
-            None => out.extend_from_slice(line),
-        }
-    }
-    out
 }
 
 /// Makes the error of a patch that does not apply.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 pub mod fetch;
 mod follow;
+pub(crate) mod level;
 pub mod model;
 pub mod rewrite;
 pub mod series;

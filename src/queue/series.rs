@@ -94,9 +94,8 @@ impl Overlays {
     /// # Errors
     /// [`Error::Fs`] for a patch that cannot be read.
     pub fn series(&self, workspace: &Workspace, attr: &AttrPath) -> Result<Series, Error> {
-        let dir = super::dir(workspace, attr);
-        let mut series =
-            Series { attr: attr.clone(), dir: dir.clone(), patches: Vec::new(), others: Vec::new(), bound: Vec::new() };
+        let mut series = Series::empty(workspace, attr);
+        let dir = series.dir.clone();
         let mut seen = BTreeSet::new();
         // What lies beside and nothing leads to is somebody else's, unless it has files of this queue.
         let ours = |(found, package): &(&Found, PatchedPackage)| {
@@ -170,6 +169,12 @@ fn is_below(path: &Path, dir: &Path) -> bool {
 }
 
 impl Series {
+    /// Returns the queue of a package that has no patches yet.
+    pub(crate) fn empty(workspace: &Workspace, attr: &AttrPath) -> Series {
+        let dir = super::dir(workspace, attr);
+        Series { attr: attr.clone(), dir, patches: Vec::new(), others: Vec::new(), bound: Vec::new() }
+    }
+
     /// Returns the index of the patch that the user means: a number, a file name, a path.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
-//! Patches as they go into the queue: read, checked, brought to `-p1`, given a name.
+//! Patches as they go into the queue: read, checked, brought to the level of the package, given a name.
 
 use std::path::Path;
 
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
 use crate::patch::queue::QueueName;
-use crate::patch::{self, PatchFile, normalise};
+use crate::patch::{self, PatchFile};
 use crate::queue::Error;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -20,12 +20,6 @@ pub struct QueuedPatch {
     pub subject: String,
     /// Whether the file is new.
     pub new: bool,
-}
-
-/// Returns the files that a patch changes, as it names them for `-p1`.
-pub(crate) fn touched_files(bytes: &[u8]) -> Vec<String> {
-    let targets = PatchFile::parse(bytes).ok().and_then(|patch| patch.check(1).ok()).unwrap_or_default();
-    targets.iter().map(|target| target.path().to_string()).collect()
 }
 
 /// Returns what the user should know of a patch that goes into the queue: diffs that its message quotes, lines that no hunk counts.
@@ -52,40 +46,74 @@ pub(crate) fn enqueue(queue_dir: &Path, names: &mut Vec<String>, bytes: &[u8], s
     QueuedPatch { path: queue_dir.join(&name), subject, new: true }
 }
 
-/// Reads a patch file; returns its bytes as they go into the queue (for `-p1`) and its subject.
-///
-/// # Errors
-/// [`Error::Patch`] with the place of what is wrong.
-pub(crate) fn checked(path: &Path, level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
-    checked_bytes(path, &fs::read_stream(path)?, level)
+/// A patch as it came, read and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    /// Where it came from: a path or an address.
+    pub(crate) path: PathBuf,
+    /// Its bytes, decoded where it is mail.
+    pub(crate) bytes: Vec<u8>,
+    /// What it says it does.
+    pub(crate) subject: String,
+    /// The `-pN` that its names are for, when that is known.
+    pub(crate) level: Option<usize>,
 }
 
-/// Checks the bytes of a patch or of a mail that came from `path`, which may be an address; with the `-pN` that its names are for, when that
-/// is known.
-///
-/// # Errors
-/// As [`checked`].
-pub(crate) fn checked_bytes(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<(Vec<u8>, String), Error> {
-    let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
-    // Mail is decoded; what is a patch file already stays to the byte.
-    let bytes = patch::mailbox::read(bytes).map_err(in_file)?.concat();
-    let parsed = PatchFile::parse(&bytes).map_err(in_file)?;
-    if parsed.crlf() {
-        return Err(Error::CrlfPatch { path: path.to_path_buf() });
+impl Given {
+    /// Reads the patch or mail of a file.
+    ///
+    /// # Errors
+    /// [`Error::Patch`] with the place of what is wrong.
+    pub(crate) fn read(path: &Path, level: Option<usize>) -> Result<Given, Error> {
+        Given::of(path, &fs::read_stream(path)?, level)
     }
-    // A name that leaves the tree is that, whatever the -p level; one that is too short for -p1 is brought to it below.
-    match parsed.check(level.unwrap_or(1)) {
-        Ok(_) | Err(patch::Error::StripTooDeep { .. }) => {}
-        Err(error) => return Err(in_file(error)),
+
+    /// Checks the bytes of a patch or of a mail that came from `path`.
+    ///
+    /// # Errors
+    /// As [`Given::read`].
+    pub(crate) fn of(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<Given, Error> {
+        let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
+        // Mail is decoded; what is a patch file already stays to the byte.
+        let bytes = patch::mailbox::read(bytes).map_err(in_file)?.concat();
+        let parsed = PatchFile::parse(&bytes).map_err(in_file)?;
+        if parsed.crlf() {
+            return Err(Error::CrlfPatch { path: path.to_path_buf() });
+        }
+        // A name that leaves the tree is that, whatever the level; one that is too short for -p1 may be for another.
+        match parsed.check(level.unwrap_or(1)) {
+            Err(patch::Error::StripTooDeep { .. }) if level.is_none() => {
+                parsed.check(parsed.strip_level()).map_err(in_file)?
+            }
+            checked => checked.map_err(in_file)?,
+        };
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let from_stem = QueueName::parse(&format!("{stem}.patch")).map_or(stem, |name| name.slug);
+        let subject = parsed.headers().subject.filter(|s| !s.trim().is_empty()).unwrap_or(from_stem);
+        Ok(Given { path: path.to_path_buf(), subject, level, bytes })
     }
-    let stored = match level {
-        Some(level) => patch::normalise_from(&parsed, level),
-        None => normalise(&parsed),
+
+    /// Returns the patch, whose names are for `from`, as it is stored for a package whose build applies patches with `to`.
+    ///
+    /// # Errors
+    /// [`Error::Patch`] for names that cannot be brought there.
+    pub(crate) fn at_level(&self, from: usize, to: usize) -> Result<Stored, Error> {
+        let in_file = |e: patch::Error| Error::Patch(e.in_file(&self.path));
+        let parsed = PatchFile::parse(&self.bytes).map_err(in_file)?;
+        let bytes = patch::to_level(&parsed, from, to).map_err(in_file)?;
+        let targets = PatchFile::parse(&bytes).and_then(|patch| patch.check(to)).map_err(in_file)?;
+        let files = targets.iter().map(|target| target.path().to_string()).collect();
+        Ok(Stored { bytes, subject: self.subject.clone(), files })
     }
-    .map_err(in_file)?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let from_stem = QueueName::parse(&format!("{stem}.patch")).map_or(stem, |name| name.slug);
-    let subject = parsed.headers().subject.filter(|s| !s.trim().is_empty()).unwrap_or(from_stem);
-    PatchFile::parse(&stored).map_err(in_file)?.check(1).map_err(in_file)?;
-    Ok((stored, subject))
+}
+
+/// A patch as it goes into the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    /// Its bytes, for the level of the package.
+    pub(crate) bytes: Vec<u8>,
+    /// What it says it does.
+    pub(crate) subject: String,
+    /// The files that it changes.
+    pub(crate) files: Vec<String>,
 }

@@ -162,7 +162,7 @@ fn without_effect(case: &Case<'_, '_>, all: &[&Known]) -> Option<Answer> {
 /// Returns the files that a patch changes.
 pub(super) fn changed_files(patch: &[u8]) -> Vec<String> {
     let Ok(parsed) = crate::patch::PatchFile::parse(patch) else { return Vec::new() };
-    parsed.check(1).unwrap_or_default().iter().map(|target| target.path().to_string()).collect()
+    parsed.check(parsed.strip_level()).unwrap_or_default().iter().map(|target| target.path().to_string()).collect()
 }
 
 fn says(known: &Known) -> String {

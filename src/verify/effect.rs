@@ -390,7 +390,7 @@ impl Traces {
     fn of(patch: &[u8]) -> Traces {
         let mut traces = Traces::default();
         let Ok(parsed) = PatchFile::parse(patch) else { return traces };
-        for target in parsed.check(1).unwrap_or_default() {
+        for target in parsed.check(parsed.strip_level()).unwrap_or_default() {
             let name = target.path().rsplit('/').next().unwrap_or_default();
             traces.stems.extend(name.split('.').next().filter(|stem| stem.len() > 1).map(str::to_string));
         }

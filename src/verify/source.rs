@@ -11,7 +11,7 @@ use crate::base::{fs, store_path};
 use crate::config::Workspace;
 use crate::graph::NodeId;
 use crate::overlay::AttrPath;
-use crate::patch::{self, FileOutcome, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
+use crate::patch::{self, FileOutcome, Flags, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
 use crate::queue::applying;
 use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
@@ -75,7 +75,12 @@ fn variable_of(case: &Case<'_, '_>, id: NodeId, variable: &str) -> Option<String
     let bytes = fs::read(&real).ok()?;
     let derivation = crate::drv::parse(&bytes).ok()?;
     let value = match derivation.structured_attrs() {
-        Some(attrs) => attrs.get(variable)?.as_str()?.to_string(),
+        Some(attrs) => match attrs.get(variable)? {
+            serde_json::Value::Array(words) => {
+                words.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" ")
+            }
+            value => value.as_str()?.to_string(),
+        },
         None => String::from_utf8_lossy(derivation.env(variable)?).into_owned(),
     };
     Some(value).filter(|value| !value.is_empty())
@@ -108,8 +113,7 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             "{name} is made by a buildCommand: it has no phases that could be replayed"
         )));
     }
-    let level = |flag: &str| flag.strip_prefix("-p").and_then(|n| n.parse::<usize>().ok());
-    let strip = text("patchFlags").and_then(|flags| flags.split_whitespace().find_map(level)).unwrap_or(1);
+    let Flags { strip, directory } = Flags::read(text("patchFlags").as_deref());
     let later = ["preBuild", "buildPhase", "preInstall", "installPhase"];
     let mut set: BTreeMap<&str, String> = later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect();
     // Where the phase is replaced its hook is not run by the builder.
@@ -123,10 +127,11 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     };
     let out = replayed.outputs.first().map(|(_, path)| path.clone()).unwrap_or_default();
     let command = format!("ls -R {out}");
-    let mut tree = match case.nix.physical(&out).map(|real| read(&real, &Limits::default())) {
-        Some(Ok(tree)) => tree,
-        _ => return Ok(Answer::unknown(format!("what {name} is patched to cannot be read")).command(command)),
-    };
+    let mut tree =
+        match case.nix.physical(&out).map(|real| read(&real.join(directory.unwrap_or_default()), &Limits::default())) {
+            Some(Ok(tree)) => tree,
+            _ => return Ok(Answer::unknown(format!("what {name} is patched to cannot be read")).command(command)),
+        };
     let forth = Options { strip, ..Options::default() };
     let back = Options { reverse: true, ..forth };
     let fits = |file: &FileOutcome| {
@@ -243,6 +248,9 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             (None, _) => return Ok(Answer::unknown(format!("{} is not in the store", store_path::name(path)))),
         };
         command.push_str(&format!(" && patch -p{} <{path}", source.strip));
+        if bytes.is_empty() {
+            continue;
+        }
         let (outcome, verdict) = match applying::step(&mut tree, &bytes, source.strip) {
             Ok(outcome) => outcome,
             Err(error) if is_own => {

@@ -24,6 +24,12 @@ pub(crate) struct Args {
     /// The revision that the branch begins from
     #[arg(long, value_name = "REVISION", requires = "branch", default_value = "HEAD")]
     onto: String,
+    /// The package set that is asked with which level the package applies patches
+    #[arg(long, value_name = "PATH")]
+    nixpkgs: Option<String>,
+    /// Does not ask Nix: the patches are taken to be for -p1
+    #[arg(long)]
+    offline: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,5 +55,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         (_, _, Some(name), Some(repository)) => Target::Branch { repository, name, onto: args.onto },
         _ => return Err(Failure::usage("no target", "name one of --quilt, --mbox and --branch")),
     };
-    context.show(&export::export(&workspace, &args.attr, &target)?)
+    let options = export::Options { attr: args.attr, target, nixpkgs: args.nixpkgs, offline: args.offline };
+    let exported = export::export(&workspace, &options)?;
+    context.warn(&exported.warnings);
+    context.show(&exported)
 }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// The package set that is asked about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for -p1
+    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for the package's own level
     #[arg(short = 'p', long, value_name = "N")]
     strip: Option<usize>,
     /// Shows the change and writes nothing

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Makes a new overlay for it, and names it in overlayctl.toml
     #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "overlay")]
     new_overlay: Option<Option<PathBuf>>,
-    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for -p1
+    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for the package's own level
     #[arg(short = 'p', long, value_name = "N")]
     strip: Option<usize>,
     /// Shows the change and writes nothing

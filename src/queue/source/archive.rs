@@ -1,7 +1,7 @@
 //! Archives into trees: tar (plain, gzip, bzip2, xz, zstd, lzip) and zip, told apart by their first bytes.
 //!
 //! Unpacked in memory by libraries. An entry whose path leads out of the archive, or through a link, refuses the whole
-//! archive; links that lead out, devices and names that are not UTF-8 are left out and named. What unpacks to more than
+//! archive; links that lead out and devices are left out and named. What unpacks to more than
 //! the limits is refused when the limit is reached, not after. Must not write anything.
 
 use std::fs::File;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::patch::{MemoryTree, SYMLINK};
+use crate::patch::{MemoryTree, SYMLINK, path_of};
 use crate::queue::Error;
 use crate::queue::source::Limits;
 
@@ -49,10 +49,11 @@ fn leads_out(from: &[&str], target: &str) -> bool {
 impl Gathered {
     /// Checks a path; `None` for what is left out.
     fn place(&mut self, name: &[u8], archive: &Path) -> Result<Option<String>, Error> {
-        let Ok(text) = std::str::from_utf8(name) else {
-            self.skip(name, "its name is not UTF-8");
+        let Some(text) = path_of(name) else {
+            self.skip(name, "its name holds characters that stand for nothing");
             return Ok(None);
         };
+        let text = text.as_str();
         let refuse = |why: String| Error::Unpack { path: archive.to_path_buf(), why };
         let parts = parts(text).ok_or_else(|| refuse(format!("`{}` leads out of it", text.escape_debug())))?;
         if parts.iter().any(|p| p.eq_ignore_ascii_case(".git")) {
@@ -118,12 +119,12 @@ impl Gathered {
     pub(crate) fn link(&mut self, name: &[u8], target: &[u8], archive: &Path) -> Result<(), Error> {
         let Some(at) = self.place(name, archive)? else { return Ok(()) };
         let from: Vec<&str> = at.split('/').collect();
-        match std::str::from_utf8(target) {
-            Ok(text) if !text.is_empty() && !leads_out(&from, text) => {
-                self.put(at, target.to_vec(), SYMLINK, archive)?;
-            }
-            Ok(_) => self.skip(name, "it is a link that leads out"),
-            Err(_) => self.skip(name, "its target is not UTF-8"),
+        // Its text is kept as it is; only where it leads matters here.
+        let text = String::from_utf8_lossy(target);
+        if text.is_empty() || leads_out(&from, &text) {
+            self.skip(name, "it is a link that leads out");
+        } else {
+            self.put(at, target.to_vec(), SYMLINK, archive)?;
         }
         Ok(())
     }
@@ -159,7 +160,7 @@ impl Gathered {
     }
 
     fn place_of(&self, name: &[u8]) -> Option<String> {
-        Some(parts(std::str::from_utf8(name).ok()?)?.join("/"))
+        Some(parts(&path_of(name)?)?.join("/"))
     }
 
     /// Takes out what stands below a directory, as a tree of its own.

@@ -19,7 +19,7 @@ use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::nix::{BuildRequest, BuildSettings, Goal, Input, Nix, PackageSet, PackageSource, Root};
 use crate::overlay::AttrPath;
-use crate::patch::MemoryTree;
+use crate::patch::{self, Flags, MemoryTree};
 use crate::queue::Error;
 use crate::queue::series::Series;
 use crate::targets;
@@ -62,7 +62,7 @@ pub struct Source {
     pub version: Option<String>,
     /// The files in the directory in which patches apply.
     pub tree: MemoryTree,
-    /// nixpkgs' own patches, in order: the name and the bytes.
+    /// nixpkgs' own patches, in order: the name and the bytes as GNU patch reads them.
     pub own_patches: Vec<(String, Vec<u8>)>,
     /// Patches that the overlays name and that are no files of the queue: what Nix fetches or makes.
     pub fetched: Vec<Fetched>,
@@ -200,7 +200,7 @@ impl<'a> Asked<'a> {
     /// a source or patch of nixpkgs' own is no store path, so that its path does not say what it holds.
     pub(crate) fn identity(&self, index: usize) -> Option<String> {
         let facts = self.questions.get(index)?.facts.as_ref().ok()?;
-        let mut text = format!("{:?} {:?} {}", facts.source_root, facts.sources, facts.strip());
+        let mut text = format!("{:?} {:?} {:?}", facts.source_root, facts.sources, facts.patch_flags);
         let in_store = |input: &Input| input.path.starts_with(crate::base::store_path::STORE_DIR);
         if !facts.sources.iter().all(in_store) {
             return None;
@@ -212,6 +212,21 @@ impl<'a> Asked<'a> {
             }
         }
         Some(text)
+    }
+
+    /// Returns the `-pN` with which the build of the package applies patches.
+    ///
+    /// # Errors
+    /// What is wrong with the package.
+    pub(crate) fn strip(&self, index: usize) -> Result<usize, &Error> {
+        self.questions.get(index).map_or(Ok(1), |question| question.facts.as_ref().map(|facts| flags(facts).strip))
+    }
+
+    /// Returns the source of the first package where nothing has to be fetched for it.
+    pub(crate) fn at_hand(mut self) -> Option<Source> {
+        let question = self.questions.swap_remove(0);
+        let nothing = missing(&self.nix, question.facts.as_ref().ok().into_iter()).ok()?.is_empty();
+        nothing.then(|| unpack(&self.nix, question, &BTreeMap::new(), &Limits::default()).ok())?
     }
 
     /// Fetches and unpacks those of the packages that are named by index, in their order.
@@ -230,6 +245,11 @@ impl<'a> Asked<'a> {
         let nix = &self.nix;
         Ok(wanted.into_par_iter().map(|question| unpack(nix, question, &failed, &Limits::default())).collect())
     }
+}
+
+/// Returns how the build of a package calls `patch`.
+fn flags(facts: &PackageSource) -> Flags {
+    Flags::read(facts.patch_flags.iter().map(String::as_str))
 }
 
 /// Asks Nix about packages of a package set.
@@ -269,12 +289,8 @@ fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::E
     }
 }
 
-/// Builds or fetches the sources and patches that are not there; returns why for those that could not be had.
-fn fetch<'f>(
-    nix: &Nix,
-    facts: impl Iterator<Item = &'f PackageSource>,
-    progress: &mut dyn Progress,
-) -> Result<BTreeMap<String, String>, Error> {
+/// Returns the sources and patches that Nix has to make and that are not there: the derivation of each, and its path.
+fn missing<'f>(nix: &Nix, facts: impl Iterator<Item = &'f PackageSource>) -> Result<BTreeMap<&'f str, &'f str>, Error> {
     let made: BTreeMap<&str, &str> = facts
         .flat_map(|f| f.sources.iter().chain(&f.patches))
         .filter_map(|input| Some((input.path.as_str(), input.drv_path.as_deref()?)))
@@ -282,8 +298,16 @@ fn fetch<'f>(
     // A path may lie there without being whole: what an interrupted fetch left. Only the store knows.
     let there: Vec<&str> = made.keys().copied().filter(|path| physical(nix, path).exists()).collect();
     let valid = if there.is_empty() { Default::default() } else { nix.valid(&there)? };
-    let missing: BTreeMap<&str, &str> =
-        made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect();
+    Ok(made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect())
+}
+
+/// Builds or fetches the sources and patches that are not there; returns why for those that could not be had.
+fn fetch<'f>(
+    nix: &Nix,
+    facts: impl Iterator<Item = &'f PackageSource>,
+    progress: &mut dyn Progress,
+) -> Result<BTreeMap<String, String>, Error> {
+    let missing = missing(nix, facts)?;
     if missing.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -337,12 +361,32 @@ fn unpack(
     for input in &facts.sources {
         gather(&place(input)?, &input.name, limits, &mut gathered)?;
     }
-    let root = source_root(attr, facts.source_root.as_deref(), &gathered)?;
+    let mut root = source_root(attr, facts.source_root.as_deref(), &gathered)?;
+    let flags = flags(&facts);
+    if let Some(directory) = &flags.directory {
+        root = source_root(attr, Some(format!("{root}/{directory}").trim_start_matches('/')), &gathered)?;
+    }
     let read = |input: &Input| -> Result<Vec<u8>, Error> { plain(fs::read(&place(input)?)?, &input.path, limits) };
     let mut own_patches = Vec::new();
     let mut fetched = Vec::new();
     for listed in listed::arrange(&facts.patches, queue, &read) {
-        match (listed.of_overlay, read(listed.input)) {
+        // What is there already is taken as the build takes it.
+        let whose = if listed.of_overlay { "the overlay's" } else { "nixpkgs' own" };
+        let bytes = read(listed.input).map(|bytes| match patch::as_gnu_reads(&bytes) {
+            Ok((as_read, odd)) => {
+                warnings.extend(odd.first().map(|odd| Warning {
+                    code: "OV0254",
+                    message: format!("{whose} patch {}, line {}: {}", listed.input.name, odd.at.line, odd.what),
+                    place: None,
+                    hint: None,
+                }));
+                as_read.into_owned()
+            }
+            Err(_) => bytes,
+        });
+        match (listed.of_overlay, bytes) {
+            // Nothing comes of an empty one.
+            (_, Ok(bytes)) if bytes.is_empty() => {}
             (false, bytes) => own_patches.push((listed.input.name.clone(), bytes?)),
             (true, Ok(bytes)) => {
                 fetched.push(Fetched { name: listed.input.name.clone(), bytes, behind: listed.behind });
@@ -372,7 +416,7 @@ fn unpack(
         tree: gathered.take_below(&root),
         own_patches,
         fetched,
-        strip: facts.strip(),
+        strip: flags.strip,
         from: facts.sources.iter().map(|s| s.path.clone()).collect(),
         post_patch: facts.hooks.iter().any(|hook| hook == "postPatch"),
         warnings,
