@@ -6,13 +6,15 @@
 //! the old one or the new one. Must not decide where cache files are or what they depend on.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+
+use rayon::prelude::*;
 
 use super::Graph;
 use super::error::{CacheProblem, Error};
 use super::image::Image;
-use super::layout::HEADER;
+use super::layout::{BLOCK, HEADER};
 use crate::base::fs::{self, FsError, Written};
 
 impl Graph {
@@ -48,14 +50,17 @@ impl Graph {
     pub fn open_unproved(path: &Path) -> Result<Graph, Error> {
         let unreadable = |source| Error::Io(FsError::Read { path: path.to_path_buf(), source });
         let broken = |problem| Error::Cache { path: path.to_path_buf(), problem };
-        let mut file = File::open(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() < (HEADER * 8) as u64 {
             return Err(broken(CacheProblem::Foreign));
         }
         let words = usize::try_from(metadata.len() / 8).map_err(|_| broken(CacheProblem::Length))?;
         let mut words = vec![0u64; words];
-        file.read_exact(bytemuck::cast_slice_mut(&mut words)).map_err(|error| match error.kind() {
+        let part = |(index, part): (usize, &mut [u64])| {
+            file.read_exact_at(bytemuck::cast_slice_mut(part), (index * BLOCK) as u64)
+        };
+        words.par_chunks_mut(BLOCK / 8).enumerate().try_for_each(part).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => broken(CacheProblem::Length),
             _ => unreadable(error),
         })?;
