@@ -271,6 +271,26 @@ proptest! {
     }
 }
 
+/// Whoever cuts a graph file off while it is open changes nothing for who has opened it.
+#[test]
+fn a_file_that_is_cut_off_while_it_is_open() {
+    let mut builder = Builder::new();
+    let node = |index: usize| path(index, &format!("{}.drv", name(index)));
+    let ids: Vec<u32> =
+        (0..20_000).map(|index| builder.add(&Facts { drv_path: &node(index), ..Facts::default() })).collect();
+    let graph = builder.finish(&[(Some("last"), *ids.last().unwrap())]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("graph");
+    graph.write(&file, "key").unwrap();
+    let (unproved, proved) = (Graph::open_unproved(&file).unwrap(), Graph::open(&file).unwrap());
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(4096).unwrap();
+    unproved.prove().unwrap();
+    for opened in [unproved, proved] {
+        assert!(opened.ids().all(|id| opened.node(id).drv_path() == graph.node(id).drv_path()));
+    }
+    assert!(matches!(Graph::open(&file), Err(Error::Cache { .. })));
+}
+
 #[test]
 fn content_addressed_derivations_are_compared_by_their_own_path_and_said() {
     let build = |own: u8| {

@@ -108,7 +108,7 @@ fn run_says_what_is_missing() {
     let fresh = format!("{PATCH}\nmade {:?}\n", std::time::SystemTime::now());
     fs::write(dir.path().join("fix.patch"), fresh).unwrap();
     let not_built = overlayctl(dir.path(), &["run", "curl", "--json"]);
-    assert_eq!((not_built.status.code(), json(&not_built)["error"]["code"].as_str()), (Some(2), Some("OV1034")));
+    assert_eq!((not_built.status.code(), json(&not_built)["error"]["code"].as_str()), (Some(1), Some("OV0520")));
 
     // A program for RISC-V, and no qemu on the path.
     let file = dir.path().join("elf");

@@ -1,16 +1,20 @@
-//! Stored graphs: one file, memory-mapped, checked before anything in it is believed: as a whole, or, for a
-//! prediction from a large one, in the parts that are read.
+//! Stored graphs: one file, read as it is, checked before anything in it is believed: as a whole, or, for a
+//! prediction from a large one, in the parts that are looked at. It is not mapped: a file that is cut off while it is would end the
+//! process with SIGBUS, and reading one costs little beside proving it.
 //!
-//! The file is the image of `image.rs` with a checksum. It is written by a rename, so that a reader that has it mapped
-//! keeps the old one. Must not decide where cache files are or what they depend on.
+//! The file is the image of `image.rs` with a checksum. It is written by a rename, so that a reader has
+//! the old one or the new one. Must not decide where cache files are or what they depend on.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+
+use rayon::prelude::*;
 
 use super::Graph;
 use super::error::{CacheProblem, Error};
-use super::image::{Bytes, Image};
-use super::layout::HEADER;
+use super::image::Image;
+use super::layout::{BLOCK, HEADER};
 use crate::base::fs::{self, FsError, Written};
 
 impl Graph {
@@ -38,7 +42,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Opens a stored graph without reading more than its header. [`Graph::predict`] checks what it reads; before
+    /// Opens a stored graph without checking more than its header. [`Graph::predict`] checks what it reads; before
     /// anything else is asked of it, [`Graph::prove`] has to check the rest.
     ///
     /// # Errors
@@ -51,8 +55,19 @@ impl Graph {
         if !metadata.is_file() || metadata.len() < (HEADER * 8) as u64 {
             return Err(broken(CacheProblem::Foreign));
         }
-        let map = map(&file).map_err(unreadable)?;
-        let image = Image::begin(Bytes::Mapped(map)).map_err(broken)?;
+        let words = usize::try_from(metadata.len() / 8).map_err(|_| broken(CacheProblem::Length))?;
+        let mut words = vec![0u64; words];
+        let part = |(index, part): (usize, &mut [u64])| {
+            file.read_exact_at(bytemuck::cast_slice_mut(part), (index * BLOCK) as u64)
+        };
+        words.par_chunks_mut(BLOCK / 8).enumerate().try_for_each(part).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => broken(CacheProblem::Length),
+            _ => unreadable(error),
+        })?;
+        if metadata.len() % 8 != 0 {
+            return Err(broken(CacheProblem::Length));
+        }
+        let image = Image::begin(words).map_err(broken)?;
         Ok(Graph { image, file: Some(path.to_path_buf()) })
     }
 
@@ -69,14 +84,4 @@ impl Graph {
         let Some(path) = &self.file else { return Ok(()) };
         prove(&self.image).map_err(|problem| Error::Cache { path: path.clone(), problem })
     }
-}
-
-/// Maps a file for reading.
-#[allow(unsafe_code, reason = "the house's one exception: a map is what makes opening a large graph instant")]
-fn map(file: &File) -> std::io::Result<memmap2::Mmap> {
-    // SAFETY: the map must not change while it is used. Graph files are only ever replaced by rename (`base::fs::write`),
-    // never written in place, so the mapped inode keeps its bytes. Whoever truncates one by hand while it is mapped ends
-    // this process with SIGBUS, which harms nothing else; changed bytes cannot break memory safety either, since every
-    // access goes through checked ranges and checked UTF-8.
-    unsafe { memmap2::Mmap::map(file) }
 }

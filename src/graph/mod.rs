@@ -1,6 +1,6 @@
-//! The derivation graph: closures in compressed rows, chains, deltas, prediction, the memory-mapped cache.
+//! The derivation graph: closures in compressed rows, chains, deltas, prediction, the cache.
 //!
-//! A [`Graph`] is read once from `.drv` files ([`Graph::read`]) or mapped from a cache file ([`Graph::open`]) and never
+//! A [`Graph`] is read once from `.drv` files ([`Graph::read`]) or from a cache file ([`Graph::open`]) and never
 //! changes. Two graphs make a [`Delta`]: what is rebuilt and why. One graph and some of its derivations make a
 //! [`Prediction`]. Output paths are compared, never `.drv` paths. Must not know how derivations are obtained: it is handed
 //! roots and a [`Source`], and must not print.
@@ -52,7 +52,7 @@ use image::Image;
 #[derive(Debug)]
 pub struct Graph {
     image: Image,
-    /// The file that it is mapped from.
+    /// The file that it was read from.
     file: Option<PathBuf>,
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Version;
+use super::unbuilt::Unbuilt;
 use crate::base::diagnostic::{Coded, Origin, Verdict};
 use crate::base::fs::FsError;
 use crate::base::process::{Finished, ProcessError, strip_controls};
@@ -40,6 +41,14 @@ pub enum Error {
         drv_path: String,
         /// Why.
         reason: String,
+    },
+    /// Something that is needed on the way would have to be built, and that was not asked for.
+    #[error("{what} would have to be built first: {unbuilt}")]
+    WouldBuild {
+        /// What is needed.
+        what: String,
+        /// What would be built for it.
+        unbuilt: Box<Unbuilt>,
     },
     /// Another process holds the store.
     #[error("the Nix store is locked: {message}")]
@@ -175,6 +184,12 @@ impl Error {
         }
     }
 
+    /// Makes the error of a command that ended well and said nothing of what it was asked.
+    pub fn no_answer(program: &str, about: &str) -> Error {
+        let reason = format!("it said nothing of `{about}`");
+        Error::Garbage { program: program.to_string(), reason, answer: String::new() }
+    }
+
     /// Makes the error of a command of Nix that ended with another status than 0.
     pub(super) fn of_command(program: &Path, finished: &Finished) -> Error {
         Error::of_text(program, &String::from_utf8_lossy(&finished.stderr))
@@ -244,7 +259,10 @@ fn group_of_the_daemon() -> Option<String> {
 
 impl Coded for Error {
     fn detail(&self) -> Option<String> {
-        self.detail().map(str::to_string)
+        match self {
+            Error::WouldBuild { unbuilt, .. } => Some(unbuilt.builds.join("\n")),
+            _ => self.detail().map(str::to_string),
+        }
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -268,6 +286,7 @@ impl Coded for Error {
             Error::Process { .. } => Origin::Here("OV0516"),
             Error::File { .. } => Origin::Here("OV0517"),
             Error::NoLink { .. } => Origin::Here("OV0518"),
+            Error::WouldBuild { .. } => Origin::Here("OV0520"),
         }
     }
 
@@ -294,6 +313,7 @@ impl Coded for Error {
                 _ => "`-v` shows the whole message of Nix".into(),
             },
             Error::BuildFailed { drv_path, .. } => format!("see the whole log with `nix-store --read-log {drv_path}`"),
+            Error::WouldBuild { .. } => "--build builds it; a binary cache that has it spares that".into(),
             Error::StoreLocked { .. } => "another Nix is at work; wait for it to end and run it again".into(),
             Error::StoreCorrupt { .. } => "`nix-store --verify --check-contents` says more; `--repair` mends".into(),
             Error::Refused { .. } => {
@@ -343,7 +363,7 @@ impl Coded for Error {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Error::BuildFailed { .. } => Verdict::No,
+            Error::BuildFailed { .. } | Error::WouldBuild { .. } => Verdict::No,
             _ => Verdict::Error,
         }
     }

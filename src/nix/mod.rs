@@ -18,6 +18,7 @@
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
 //! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
+//! unbuilt     what would have to be built for something that is needed on the way
 //! ```
 
 mod answers;
@@ -39,6 +40,7 @@ mod sources;
 mod state;
 mod store;
 mod survey;
+mod unbuilt;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
 pub use caches::CachedPath;
@@ -58,3 +60,4 @@ pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::{DryRun, PathInfo};
 pub use survey::{Cargo, Kept, Name, Refetch, Removed, SetWay, Survey, TargetLibc, Vendored, Way};
+pub use unbuilt::{Building, Expected, Unbuilt};

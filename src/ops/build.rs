@@ -43,6 +43,8 @@ pub struct Options {
     pub edited: Vec<String>,
     /// Whether it ends with the plan.
     pub dry_run: bool,
+    /// Whether it is refused when more than downloads is needed.
+    pub no_builds: bool,
     /// How Nix builds.
     pub settings: BuildSettings,
     /// A store that the results are copied to.
@@ -126,7 +128,7 @@ pub struct Fate {
 /// Builds the targets with the workspace's overlays.
 ///
 /// # Errors
-/// Those of the workspace, of evaluation and of running Nix; that a build fails is in the outcome.
+/// [`nix::Error::WouldBuild`] with `no_builds`; those of the workspace, of evaluation and of running Nix; that a build fails is in the outcome.
 pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Built, Error> {
     let mut selection = options.selection.clone();
     selection.edited =
@@ -139,6 +141,9 @@ pub fn build(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let targets = targets(workspace, &comparison);
     let request = request(options, &comparison, &targets);
     let plan = plan::make(&nix, &comparison, &delta, &history, &request)?;
+    if options.no_builds {
+        plan.refuse(&targets)?;
+    }
     let logs = workspace.state_dir().join("logs");
     let mut built = Built {
         targets,

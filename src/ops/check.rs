@@ -1,12 +1,13 @@
 //! `check`: does each patch of the queues still apply to the source that nixpkgs has, in order, after nixpkgs' own?
 //!
-//! Nothing but sources is built, and nothing is written.
+//! Nothing is written; a source that has to be built is only built when that is asked for.
 
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::history::History;
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict as Ending, Warning};
 use crate::base::progress::Progress;
@@ -30,6 +31,8 @@ pub struct Options {
     pub nixpkgs: Option<String>,
     /// Whether fuzz is no failure.
     pub allow_fuzz: bool,
+    /// Whether a source may be built that is neither there nor in a cache.
+    pub build: bool,
 }
 
 /// What came of it.
@@ -205,7 +208,9 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let wanted: Vec<&Series> = queues.iter().flatten().collect();
     let sources = match wanted.is_empty() {
         true => Vec::new(),
-        false => source::of_queues(workspace, options.nixpkgs.as_deref(), &wanted, progress)?,
+        false => History::ask(options.build, |building| {
+            source::of_queues(workspace, options.nixpkgs.as_deref(), &wanted, building, progress)
+        })?,
     };
     let mut sources = sources.into_iter();
     let paired: Vec<_> = attrs

@@ -12,6 +12,7 @@ use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::config::state;
 use crate::git::{Oid, Worktree};
+use crate::ops::history::History;
 use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::queue::discover::Overlays;
@@ -31,6 +32,8 @@ pub struct Options {
     pub nixpkgs: Option<String>,
     /// Whether the worktree is thrown away instead.
     pub abort: bool,
+    /// Whether a source may be built that is neither there nor in a cache.
+    pub build: bool,
 }
 
 /// What is there now.
@@ -84,7 +87,9 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
         return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
     }
     let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
-    let mut source = source::of_queue(workspace, options.nixpkgs.as_deref(), &series, progress)?;
+    let mut source = History::ask(options.build, |building| {
+        source::of_queue(workspace, options.nixpkgs.as_deref(), &series, building, progress)
+    })?;
     progress.stage("making the worktree");
     // Made beside its place and renamed, so that a worktree that is there is a whole one.
     let parent = state::dir(workspace)?.join("edit");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use crate::base::fs;
 use crate::graph::without_platform;
+use crate::nix::Building;
 
 /// How many durations are kept of one package.
 const KEPT: usize = 5;
@@ -46,6 +47,12 @@ impl History {
         let mut times = self.seconds.get(&key(pname, name, system))?.clone();
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).and_then(|median| Duration::try_from_secs_f64(*median).ok())
+    }
+
+    /// Says how long builds took, for what may only be built with `--build`.
+    pub(super) fn ask<T>(allowed: bool, with: impl FnOnce(Building<'_>) -> T) -> T {
+        let history = History::open();
+        with(Building { allowed, expected: &|pname, name, system| history.expected(pname, name, system) })
     }
 
     /// Removes what a run that was killed left beside the history.

@@ -18,8 +18,10 @@ use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::config::state;
+use crate::nix::Building;
 use crate::ops::Error;
 use crate::ops::check::Failure;
+use crate::ops::history::History;
 use crate::overlay::{self, AttrPath};
 use crate::queue::commits::{self, Keep, Known};
 use crate::queue::discover::Overlays;
@@ -45,6 +47,8 @@ pub enum Request {
         to: String,
         /// Whether nothing is written and nothing is left.
         dry_run: bool,
+        /// Whether a source may be built that is neither there nor in a cache.
+        build: bool,
     },
     /// The conflicts are resolved.
     Continue,
@@ -140,9 +144,9 @@ pub fn rebase(
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
     match request {
-        Request::Begin { attrs, from, to, dry_run } => {
-            begin(workspace, attrs, from.as_deref(), to, *dry_run, offline, progress)
-        }
+        Request::Begin { attrs, from, to, dry_run, build } => History::ask(*build, |building| {
+            begin(workspace, attrs, (from.as_deref(), to), *dry_run, offline, building, progress)
+        }),
         Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), offline, progress),
         Request::Abort => {
             let sessions = under_way(workspace)?;
@@ -182,10 +186,10 @@ fn rows(sessions: Vec<Session>) -> Rebased {
 fn begin(
     workspace: &Workspace,
     attrs: &[String],
-    from: Option<&str>,
-    to: &str,
+    (from, to): (Option<&str>, &str),
     dry_run: bool,
     offline: bool,
+    building: Building<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
     if !Session::all(workspace)?.is_empty() {
@@ -206,9 +210,9 @@ fn begin(
     };
     let queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
     let asked: Vec<&Series> = queues.iter().collect();
-    let old = source::of_queues(workspace, from, &asked, progress)?;
+    let old = source::of_queues(workspace, from, &asked, building, progress)?;
     let set = revisions::package_set(workspace, from, to)?;
-    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, progress)?;
+    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, building, progress)?;
     drop(set);
     progress.stage("merging");
     // All sessions come into being at once, so that a killed run leaves none rather than some of them.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::history::History;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
@@ -31,6 +32,8 @@ pub struct Options {
     pub recount: bool,
     /// Whether nothing is written.
     pub dry_run: bool,
+    /// Whether a source may be built that is neither there nor in a cache.
+    pub build: bool,
     /// Whether the result is not evaluated before it is written.
     pub offline: bool,
 }
@@ -66,7 +69,9 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
     }
     let queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
     let asked: Vec<&Series> = queues.iter().collect();
-    let sources = source::of_queues(workspace, options.nixpkgs.as_deref(), &asked, progress)?;
+    let sources = History::ask(options.build, |building| {
+        source::of_queues(workspace, options.nixpkgs.as_deref(), &asked, building, progress)
+    })?;
     let mut done =
         Refreshed { unchanged: true, dry_run: options.dry_run, patches: 0, files: Vec::new(), warnings: Vec::new() };
     let mut together = rewrite::Together::new(workspace, overlays);

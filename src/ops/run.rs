@@ -5,10 +5,12 @@ use serde::Serialize;
 use crate::base::progress::Progress;
 use crate::comparison::sites;
 use crate::config::Workspace;
-use crate::nix::Side;
+use crate::nix::{self, Side};
+use crate::ops::build::{self, Built};
 use crate::ops::{Error, Outcome};
 use crate::targets::engine;
 use crate::targets::{self, Selection};
+use crate::verify;
 use crate::verify::asked::Asked;
 use crate::verify::launch::{code, command, exec, find};
 use crate::view::{Document, Shown};
@@ -24,6 +26,8 @@ pub struct Options {
     pub args: Vec<String>,
     /// Whether what it prints is kept instead of shown.
     pub capture: bool,
+    /// Whether the target is built first, where it is neither there nor in a cache.
+    pub build: bool,
 }
 
 /// How a program ran.
@@ -32,7 +36,7 @@ pub struct Options {
 pub struct Ran {
     /// The target.
     pub target: String,
-    /// The argument vector, the emulator first where there is one.
+    /// The argument vector, the emulator first where there is one; empty when the target could not be built.
     pub command: Vec<String>,
     /// Its exit status; 128 and the signal's number when a signal ended it.
     pub status: i32,
@@ -42,14 +46,17 @@ pub struct Ran {
     /// What it printed on standard error, when that was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
+    /// The build, when the target was not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Built>,
 }
 
-/// Runs the program of a target that is built.
+/// Runs the program of a target. Nothing is said on the way once it has started.
 ///
 /// # Errors
-/// [`Error::NotBuilt`], [`Error::NoProgram`], [`Error::NoEmulator`]; those of evaluating the target and of starting the program.
-/// That the program fails is no error.
-pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Ran, Error> {
+/// [`nix::Error::WouldBuild`]; that there is no program or no emulator for it; those of evaluating the target and of starting the
+/// program. That the program fails is no error.
+pub fn run(workspace: &Workspace, options: &Options, mut progress: Box<dyn Progress>) -> Result<Ran, Error> {
     let sites = sites::of(workspace, &options.selection)?;
     let mut all = sites.iter().flat_map(|site| site.targets.iter().map(move |target| (site, target)));
     let (Some((site, target)), None) = (all.next(), all.next()) else {
@@ -71,10 +78,31 @@ pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
         Some(Err(failure)) => {
             return Err(targets::Error::Eval { target: target.name.clone(), failure: Box::new(failure) }.into());
         }
-        None => return Err(targets::Error::NoTargets.into()),
+        None => return Err(nix::Error::no_answer("nix-instantiate", &target.name).into()),
     };
     let facts = Asked::new(&nix, site).target(&target.attr)?;
-    let program = find(&nix, &target.name, &instantiated, &facts, options.program.as_deref())?;
+    let find = || find(&nix, &target.name, &instantiated, &facts, options.program.as_deref());
+    let (program, build) = match find() {
+        Err(verify::Error::NotBuilt { .. }) => {
+            let selection = options.selection.clone();
+            let how = build::Options { selection, no_builds: !options.build, ..build::Options::default() };
+            let built = build::build(workspace, &how, &mut *progress)?;
+            if built.verdict().is_some() {
+                let target = target.name.clone();
+                return Ok(Ran {
+                    target,
+                    command: Vec::new(),
+                    status: 1,
+                    stdout: None,
+                    stderr: None,
+                    build: Some(built),
+                });
+            }
+            (find()?, Some(built))
+        }
+        found => (found?, None),
+    };
+    drop(progress);
     let command = command(&nix, &program, &facts, &options.args)?;
     let (status, stdout, stderr) = if options.capture {
         let finished = exec(&command).run().map_err(crate::nix::Error::from)?;
@@ -83,7 +111,7 @@ pub fn run(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
     } else {
         (exec(&command).run_in_foreground().map_err(crate::nix::Error::from)?, None, None)
     };
-    Ok(Ran { target: target.name.clone(), command, status: code(status), stdout, stderr })
+    Ok(Ran { target: target.name.clone(), command, status: code(status), stdout, stderr, build })
 }
 
 impl Outcome for Ran {
@@ -91,8 +119,11 @@ impl Outcome for Ran {
 }
 
 impl Shown for Ran {
-    fn document(&self, _verbose: bool) -> Document {
-        // The program has printed what there is to see.
-        Document::new()
+    fn document(&self, verbose: bool) -> Document {
+        match &self.build {
+            Some(built) if built.verdict().is_some() => built.document(verbose),
+            // The program has printed what there is to see.
+            _ => Document::new(),
+        }
     }
 }

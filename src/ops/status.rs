@@ -106,6 +106,7 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
             attrs: attrs.iter().map(ToString::to_string).collect(),
             nixpkgs: options.nixpkgs.clone(),
             allow_fuzz: true,
+            build: false,
         };
         match check::check(workspace, &how, progress) {
             Ok(done) => {

@@ -9,6 +9,7 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::Verdict;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
+use crate::nix;
 use crate::targets::Selection;
 use crate::view::{Document, Role, Shown, Text};
 
@@ -49,7 +50,7 @@ pub struct Toolchain {
     pub build: Built,
 }
 
-/// Builds `package` of the platform's build tools.
+/// Gets `package` of the platform's build tools; builds it if `build` allows that.
 ///
 /// # Errors
 /// Those of [`build::build`].
@@ -57,11 +58,14 @@ pub fn toolchain(
     workspace: &Workspace,
     mut selection: Selection,
     package: &str,
+    build: bool,
     progress: &mut dyn Progress,
 ) -> Result<Toolchain, Error> {
     selection.targets = vec![format!("buildPackages.{package}")];
-    let built = build::build(workspace, &build::Options { selection, ..build::Options::default() }, progress)?;
-    let target = built.targets.first().ok_or(crate::targets::Error::NoTargets)?;
+    let name = selection.targets.join(" ");
+    let options = build::Options { selection, no_builds: !build, ..build::Options::default() };
+    let built = build::build(workspace, &options, progress)?;
+    let target = built.targets.first().ok_or_else(|| nix::Error::no_answer("nix-instantiate", &name))?;
     let path = PathBuf::from(&target.out_path);
     let programs = programs(&path.join("bin"));
     let prefix = prefix(&programs, package);

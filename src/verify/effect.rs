@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use memchr::memmem;
 
@@ -405,9 +404,6 @@ impl Traces {
         traces
     }
 }
-
-/// How long a build of this user took before, by package, name and system.
-pub type Expected<'e> = &'e dyn Fn(&str, &str, &str) -> Option<Duration>;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use crate::comparison::unreached::{self};
 use crate::comparison::{self, Compared};
 use crate::config::Workspace;
 use crate::graph::{Delta, NodeId};
-use crate::nix::Nix;
+use crate::nix::{Expected, Nix};
 use crate::overlay::AttrPath;
 use crate::queue::model::{Asking, Model};
 use crate::targets::engine;
@@ -46,7 +46,6 @@ pub use verified::{Counts, Verified, VerifiedTarget};
 
 use asked::{Asked, TargetFacts};
 use contents::Comparisons;
-use effect::Expected;
 use family::{Family, Identity, Needs};
 use finding::Answer;
 use variant::Maker;

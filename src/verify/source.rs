@@ -10,6 +10,7 @@ use crate::base::text::plural;
 use crate::base::{fs, store_path};
 use crate::config::Workspace;
 use crate::graph::NodeId;
+use crate::nix::{Building, Expected};
 use crate::overlay::AttrPath;
 use crate::patch::{self, FileOutcome, Flags, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
 use crate::queue::applying;
@@ -35,10 +36,11 @@ impl<'w> Sources<'w> {
         Sources { workspace, nixpkgs, known: BTreeMap::new() }
     }
 
-    fn get(&mut self, attr: &AttrPath, progress: &mut dyn Progress) -> &Result<Source, String> {
+    fn get(&mut self, attr: &AttrPath, expected: Expected<'_>, progress: &mut dyn Progress) -> &Result<Source, String> {
         let (workspace, nixpkgs) = (self.workspace, self.nixpkgs.as_deref());
         self.known.entry(attr.clone()).or_insert_with(|| {
-            source::of_package(workspace, nixpkgs, attr, progress).map_err(|error| error.to_string())
+            let building = Building { allowed: false, expected };
+            source::of_package(workspace, nixpkgs, attr, building, progress).map_err(|error| error.to_string())
         })
     }
 }
@@ -216,7 +218,7 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             .hint("leave --no-build out, and it is fetched for that"));
     }
     let own = case.own_patches(id);
-    let source = match case.sources.get(&case.package.attr, case.progress) {
+    let source = match case.sources.get(&case.package.attr, case.expected, case.progress) {
         Ok(source) => source,
         Err(why) => return Ok(Answer::unknown(format!("the source cannot be had: {why}"))),
     };

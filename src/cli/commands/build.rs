@@ -72,6 +72,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         selection: args.set.selection(args.targets),
         edited: args.edited,
         dry_run: args.dry_run,
+        no_builds: false,
         settings: build::BuildSettings {
             keep_going: args.keep_going,
             max_jobs: args.max_jobs,

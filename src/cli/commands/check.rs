@@ -8,7 +8,7 @@ use crate::ops::check;
 
 /// Says whether each patch of the queues still applies to the source that nixpkgs has
 ///
-/// In order, after the patches that nixpkgs itself applies. Only sources are fetched; nothing is built. Ends with 1 when a
+/// In order, after the patches that nixpkgs itself applies. Only sources are fetched; nothing is built without --build. Ends with 1 when a
 /// patch does not apply, needs fuzz, or is upstream already.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -24,11 +24,15 @@ pub(crate) struct Args {
     /// Does not count fuzz as a failure
     #[arg(long)]
     allow_fuzz: bool,
+    /// Builds what a source is made with, where that is neither there nor in a cache
+    #[arg(long)]
+    build: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
-    let options = check::Options { attrs: args.attrs, nixpkgs: args.nixpkgs, allow_fuzz: args.allow_fuzz };
+    let Args { attrs, nixpkgs, allow_fuzz, build } = args;
+    let options = check::Options { attrs, nixpkgs, allow_fuzz, build };
     let mut progress = context.progress();
     let checked = check::check(&workspace, &options, &mut *progress)?;
     drop(progress);

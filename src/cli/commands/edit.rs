@@ -24,11 +24,15 @@ pub(crate) struct Args {
     /// Throws the worktree away
     #[arg(long)]
     abort: bool,
+    /// Builds what a source is made with, where that is neither there nor in a cache
+    #[arg(long)]
+    build: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let (workspace, _lock) = context.writing(false)?;
-    let options = edit::Options { attr: args.attr, nixpkgs: args.nixpkgs, abort: args.abort };
+    let Args { attr, nixpkgs, abort, build } = args;
+    let options = edit::Options { attr, nixpkgs, abort, build };
     let mut progress = context.progress();
     let edited = edit::edit(&workspace, &options, &mut *progress)?;
     drop(progress);

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let (workspace, _lock) = context.writing(args.dry_run)?;
     if args.abort {
-        let options = edit::Options { attr: args.attr, nixpkgs: None, abort: true };
+        let options = edit::Options { attr: args.attr, nixpkgs: None, abort: true, build: false };
         let edited = edit::edit(&workspace, &options, &mut crate::base::progress::Silent)?;
         return context.show(&edited);
     }

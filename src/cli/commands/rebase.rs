@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Rebases nothing; says which revision between the two made a patch stop applying, or brought it upstream
     #[arg(long, requires = "to", conflicts_with = "dry_run")]
     time_machine: bool,
+    /// Builds what a source is made with, where that is neither there nor in a cache
+    #[arg(long, requires = "to")]
+    build: bool,
     /// Do not evaluate the result before it is written; sources are still taken from Nix
     #[arg(long)]
     offline: bool,
@@ -54,13 +57,16 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let mut progress = context.progress();
     let request = match args.to {
         Some(to) if args.time_machine => {
-            let options = TimeMachine { attrs: args.attrs, from: args.from, to };
+            let options = TimeMachine { attrs: args.attrs, from: args.from, to, build: args.build };
             let travelled = rebase::time_machine(&workspace, &options, &mut *progress)?;
             drop(progress);
             context.warn(&travelled.warnings);
             return context.show(&travelled);
         }
-        Some(to) => Request::Begin { attrs: args.attrs, from: args.from, to, dry_run: args.dry_run },
+        Some(to) => {
+            let Args { attrs, from, dry_run, build, .. } = args;
+            Request::Begin { attrs, from, to, dry_run, build }
+        }
         None if args.skip => Request::Skip,
         None if args.abort => Request::Abort,
         None => Request::Continue,

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Says what would change and writes nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Builds what a source is made with, where that is neither there nor in a cache
+    #[arg(long)]
+    build: bool,
     /// Do not evaluate the result before it is written; sources are still taken from Nix
     #[arg(long)]
     offline: bool,
@@ -39,6 +42,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         allow_fuzz: args.allow_fuzz,
         recount: args.recount,
         dry_run: args.dry_run,
+        build: args.build,
         offline: args.offline,
     };
     let mut progress = context.progress();

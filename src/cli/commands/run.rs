@@ -7,10 +7,10 @@ use super::super::failure::Failure;
 use super::super::target_args::SetArgs;
 use crate::ops::run;
 
-/// Runs the program of a built target, through qemu's user mode when its machine is not this one
+/// Runs the program of a target, through qemu's user mode when its machine is not this one
 ///
 /// The program is the target's main one (meta.mainProgram, the one called like the package, the only one). Its exit status
-/// is passed on.
+/// is passed on. A target that is neither there nor in a cache is built first with --build; else what that would build is said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl run rust-hello --board aarch64
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The program, by its file name
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
+    /// Builds the target first, where it is neither there nor in a cache
+    #[arg(long)]
+    build: bool,
     /// What the program is given
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
@@ -36,9 +39,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         program: args.program,
         args: args.args,
         capture: context.globals.json,
+        build: args.build,
     };
-    // What is said on the way would stand between the lines of the program.
-    let ran = run::run(&workspace, &options, &mut crate::base::progress::Silent)?;
+    let ran = run::run(&workspace, &options, context.progress())?;
     context.show(&ran)?;
     Ok(ExitCode::from(u8::try_from(ran.status).unwrap_or(u8::MAX)))
 }

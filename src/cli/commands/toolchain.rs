@@ -9,7 +9,9 @@ use crate::ops::Outcome as _;
 use crate::ops::Selection;
 use crate::ops::toolchain;
 
-/// Builds the cross compiler of a platform and says how to use it
+/// Gets the cross compiler of a platform and says how to use it
+///
+/// From the store or a cache; what has to be built for it is built with --build, and else said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl toolchain aarch64-multiplatform             gcc, dynamic
@@ -28,6 +30,9 @@ pub(crate) struct Args {
     /// The package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
+    /// Builds it, where it is neither there nor in a cache
+    #[arg(long)]
+    build: bool,
     /// Opens a shell in which the toolchain is set up
     #[arg(long)]
     shell: bool,
@@ -42,7 +47,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         ..Selection::default()
     };
     let mut progress = context.progress();
-    let toolchain = toolchain::toolchain(&workspace, selection, &args.package, &mut *progress)?;
+    let toolchain = toolchain::toolchain(&workspace, selection, &args.package, args.build, &mut *progress)?;
     drop(progress);
     context.warn(&toolchain.build.warnings);
     if !args.shell || toolchain.verdict().is_some() {

@@ -1,13 +1,15 @@
 //! The plan of a build: what will be built, fetched, is there; in what order, and how long it may take.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::BuiltTarget;
 use crate::base::store_path;
 use crate::comparison::Comparison;
 use crate::graph::{Delta, Graph, NodeId};
-use crate::nix::{BuildRequest, CachedPath, Nix};
+use crate::nix::{self, BuildRequest, CachedPath, Nix, Unbuilt};
 use crate::ops::Error;
 use crate::ops::history::History;
 
@@ -62,6 +64,26 @@ pub struct Planned {
     pub fixed_output: bool,
     /// How long it took before, in seconds; absent when it was never built.
     pub expected_seconds: Option<f64>,
+}
+
+impl Plan {
+    /// Refuses what builds more than downloads, and says what that is.
+    pub(super) fn refuse(&self, targets: &[BuiltTarget]) -> Result<(), nix::Error> {
+        let (downloads, builds): (Vec<_>, Vec<_>) = self.build.iter().partition(|planned| planned.fixed_output);
+        if builds.is_empty() {
+            return Ok(());
+        }
+        let unbuilt = Unbuilt {
+            unknown: builds.iter().filter(|planned| planned.expected_seconds.is_none()).count(),
+            builds: builds.into_iter().map(|planned| planned.name.clone()).collect(),
+            downloads: downloads.len(),
+            fetches: self.fetch.len(),
+            download: self.download.clone(),
+            expected: self.expected_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        };
+        let what = targets.iter().map(|target| format!("`{}`", target.target)).collect::<Vec<_>>().join(", ");
+        Err(nix::Error::WouldBuild { what, unbuilt: Box::new(unbuilt) })
+    }
 }
 
 /// Asks Nix what it would do and puts it in order.

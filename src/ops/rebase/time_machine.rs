@@ -14,9 +14,10 @@ use super::revisions;
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::git::{self, History, Oid, Scratch};
+use crate::git::{self, Oid, Scratch};
 use crate::ops::Error;
 use crate::ops::check::{self, Failure, State};
+use crate::ops::history::History;
 use crate::overlay::{self, AttrPath};
 use crate::patch::date;
 use crate::queue::Error as QueueError;
@@ -36,6 +37,8 @@ pub struct Options {
     pub from: Option<String>,
     /// The new one.
     pub to: String,
+    /// Whether a source may be built that is neither there nor in a cache.
+    pub build: bool,
 }
 
 /// What was found.
@@ -146,6 +149,7 @@ pub fn time_machine(workspace: &Workspace, options: &Options, progress: &mut dyn
     let into = revisions::temporary()?;
     let mut machine = Machine {
         workspace,
+        build: options.build,
         scratch: between.history.scratch(into.path())?,
         history: between.history,
         old: between.from,
@@ -175,7 +179,8 @@ type Look = Result<Rc<check::Package>, Rc<QueueError>>;
 
 struct Machine<'a> {
     workspace: &'a Workspace,
-    history: History,
+    build: bool,
+    history: git::History,
     scratch: Scratch,
     old: Oid,
     attrs: Vec<AttrPath>,
@@ -227,7 +232,8 @@ impl Machine<'_> {
         let known = |i: usize| Some(self.by_source.get(&(i, identities.get(i)?.clone()?))?.clone());
         let mut looks: Vec<Option<Look>> = (0..self.attrs.len()).map(known).collect();
         let missing: Vec<usize> = (0..looks.len()).filter(|i| matches!(looks.get(*i), Some(None))).collect();
-        for (index, source) in missing.iter().copied().zip(asked.sources(missing.clone(), self.progress)?) {
+        let sources = History::ask(self.build, |building| asked.sources(missing.clone(), building, self.progress))?;
+        for (index, source) in missing.iter().copied().zip(sources) {
             let Some(queue) = self.queues.get(index) else { continue };
             let look = source.and_then(|source| check::package(queue, &source)).map(Rc::new).map_err(Rc::new);
             if let Some(Some(identity)) = identities.get(index) {

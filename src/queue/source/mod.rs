@@ -17,7 +17,7 @@ use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::nix::{BuildRequest, BuildSettings, Goal, Input, Nix, PackageSet, PackageSource, Root};
+use crate::nix::{BuildRequest, BuildSettings, Building, Goal, Input, Nix, PackageSet, PackageSource, Root, Unbuilt};
 use crate::overlay::AttrPath;
 use crate::patch::{self, Flags, MemoryTree};
 use crate::queue::Error;
@@ -96,11 +96,12 @@ pub(crate) fn of_queues(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     queues: &[&Series],
+    building: Building<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Result<Source, Error>>, Error> {
     progress.stage(&format!("asking Nix for the source of {}", crate::base::text::plural(queues.len(), "package")));
     let asked = Asked::of_queues(workspace, nixpkgs, queues)?;
-    asked.sources((0..queues.len()).collect(), progress)
+    asked.sources((0..queues.len()).collect(), building, progress)
 }
 
 /// Gets the source of the package of a queue, as [`of_queues`].
@@ -111,9 +112,10 @@ pub(crate) fn of_queue(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     queue: &Series,
+    building: Building<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Source, Error> {
-    let mut all = of_queues(workspace, nixpkgs, &[queue], progress)?;
+    let mut all = of_queues(workspace, nixpkgs, &[queue], building, progress)?;
     all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: queue.attr.to_string() }))
 }
 
@@ -236,11 +238,13 @@ impl<'a> Asked<'a> {
     pub(crate) fn sources(
         self,
         wanted: Vec<usize>,
+        building: Building<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Vec<Result<Source, Error>>, Error> {
         let mut questions: Vec<Option<Question<'a>>> = self.questions.into_iter().map(Some).collect();
         let wanted: Vec<Question<'a>> = wanted.into_iter().filter_map(|i| questions.get_mut(i)?.take()).collect();
-        let failed = fetch(&self.nix, wanted.iter().filter_map(|question| question.facts.as_ref().ok()), progress)?;
+        let facts = wanted.iter().filter_map(|question| question.facts.as_ref().ok());
+        let failed = fetch(&self.nix, facts, building, progress)?;
         progress.stage("unpacking");
         let nix = &self.nix;
         Ok(wanted.into_par_iter().map(|question| unpack(nix, question, &failed, &Limits::default())).collect())
@@ -270,11 +274,12 @@ pub(crate) fn of_package(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
     attr: &AttrPath,
+    building: Building<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Source, Error> {
     progress.stage(&format!("asking Nix for the source of `{attr}`"));
     let asked = Asked::plain(workspace, nixpkgs, std::slice::from_ref(attr))?;
-    let mut all = asked.sources(vec![0], progress)?;
+    let mut all = asked.sources(vec![0], building, progress)?;
     all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: attr.to_string() }))
 }
 
@@ -289,6 +294,14 @@ fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::E
     }
 }
 
+/// Why a source or patch is not there.
+enum Missing {
+    /// It would have to be built, and may not.
+    Unbuilt(Unbuilt),
+    /// What Nix said when it could not get it.
+    Failed(String),
+}
+
 /// Returns the sources and patches that Nix has to make and that are not there: the derivation of each, and its path.
 fn missing<'f>(nix: &Nix, facts: impl Iterator<Item = &'f PackageSource>) -> Result<BTreeMap<&'f str, &'f str>, Error> {
     let made: BTreeMap<&str, &str> = facts
@@ -301,34 +314,58 @@ fn missing<'f>(nix: &Nix, facts: impl Iterator<Item = &'f PackageSource>) -> Res
     Ok(made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect())
 }
 
-/// Builds or fetches the sources and patches that are not there; returns why for those that could not be had.
+/// Fetches, or builds where that is allowed, the sources and patches that are not there; returns why for those that could not be
+/// had.
 fn fetch<'f>(
     nix: &Nix,
     facts: impl Iterator<Item = &'f PackageSource>,
+    building: Building<'_>,
     progress: &mut dyn Progress,
-) -> Result<BTreeMap<String, String>, Error> {
-    let missing = missing(nix, facts)?;
+) -> Result<BTreeMap<String, Missing>, Error> {
+    let mut missing = missing(nix, facts)?;
     if missing.is_empty() {
         return Ok(BTreeMap::new());
     }
-    progress.stage(&format!("getting {}", crate::base::text::plural(missing.len(), "source")));
-    let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
-    let request = BuildRequest {
-        goals: missing.keys().map(goal).collect(),
-        settings: BuildSettings { keep_going: true, ..BuildSettings::default() },
+    let request = |missing: &BTreeMap<&str, &str>| {
+        let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
+        let settings = BuildSettings { keep_going: true, ..BuildSettings::default() };
+        BuildRequest { goals: missing.keys().map(goal).collect(), settings }
     };
+    let mut failed = BTreeMap::new();
+    let unbuilt = nix.unbuilt(&request(&missing), building.expected)?;
+    if building.allowed && !unbuilt.builds.is_empty() {
+        progress.stage(&format!("building for the sources: {unbuilt}"));
+    } else {
+        if !unbuilt.builds.is_empty() {
+            // Something would be built for one of them; the others are had all the same.
+            for (drv, path) in std::mem::take(&mut missing) {
+                let alone = BTreeMap::from([(drv, path)]);
+                match nix.unbuilt(&request(&alone), building.expected)? {
+                    unbuilt if unbuilt.builds.is_empty() => drop(missing.insert(drv, path)),
+                    unbuilt => drop(failed.insert(path.to_string(), Missing::Unbuilt(unbuilt))),
+                }
+            }
+        }
+        let names: Vec<&str> = missing.values().take(3).map(|path| crate::base::store_path::name(path)).collect();
+        let more = missing.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        progress.stage(&format!("getting {}{more}", names.join(", ")));
+    }
+    if missing.is_empty() {
+        return Ok(failed);
+    }
+    let request = request(&missing);
     let report = nix.build(&request, &mut |_, _| {})?;
     if report.interrupted {
         report.check()?;
     }
-    let mut failed = BTreeMap::new();
     let wanted: Vec<&str> = missing.values().copied().collect();
     let valid = nix.valid(&wanted)?;
     for (drv, path) in missing {
         if !valid.contains(path) {
             let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
             let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
-            failed.insert(path.to_string(), why);
+            failed.insert(path.to_string(), Missing::Failed(why));
         }
     }
     Ok(failed)
@@ -345,7 +382,7 @@ fn physical(nix: &Nix, path: &str) -> PathBuf {
 fn unpack(
     nix: &Nix,
     question: Question<'_>,
-    failed: &BTreeMap<String, String>,
+    failed: &BTreeMap<String, Missing>,
     limits: &Limits,
 ) -> Result<Source, Error> {
     let Question { attr, queue, facts, mut warnings } = question;
@@ -354,7 +391,11 @@ fn unpack(
         return Err(Error::NoSource { attr: attr.to_string() });
     }
     let place = |input: &Input| match failed.get(&input.path) {
-        Some(why) => Err(Error::NotBuilt { path: input.path.clone(), why: why.clone() }),
+        Some(Missing::Failed(why)) => Err(Error::NotBuilt { path: input.path.clone(), why: why.clone() }),
+        Some(Missing::Unbuilt(unbuilt)) => {
+            let what = format!("{}, which is needed for the source of `{attr}`,", input.name);
+            Err(crate::nix::Error::WouldBuild { what, unbuilt: Box::new(unbuilt.clone()) }.into())
+        }
         None => Ok(physical(nix, &input.path)),
     };
     let mut gathered = Gathered::default();
@@ -391,6 +432,7 @@ fn unpack(
             (true, Ok(bytes)) => {
                 fetched.push(Fetched { name: listed.input.name.clone(), bytes, behind: listed.behind });
             }
+            (true, Err(error @ Error::Nix(crate::nix::Error::WouldBuild { .. }))) => return Err(error),
             (true, Err(error)) => warnings.push(Warning {
                 code: "OV1061",
                 message: format!("{}, a patch of the overlay, was left out: {error}", listed.input.name),
