@@ -381,7 +381,9 @@ fn settings_of_the_repository_start_no_program() {
         stopped.git(&["config", key, &format!("{program}")]);
     }
     stopped.git(&["config", "merge.default", "e"]);
-    fs::write(stopped.dir().join(".gitattributes"), "* filter=e merge=e diff=e\n").unwrap();
+    for attributes in [".gitattributes", ".git/info/attributes"] {
+        fs::write(stopped.dir().join(attributes), "* filter=e merge=e diff=e\n").unwrap();
+    }
     stopped.resolve();
     let said = stopped.rebase(1, &["--continue"]);
     assert!(said.contains("rebase/foo/b.c"), "{said}");

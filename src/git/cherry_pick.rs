@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use git2::Oid;
 
-use super::worktree::COMMITTER;
+use super::worktree::{ATTRIBUTES, ATTRIBUTES_FILE, COMMITTER};
 use super::{Error, Worktree};
 use crate::base::fs;
 use crate::base::process::{Exec, Finished, ProcessError};
@@ -45,7 +45,7 @@ impl Worktree {
         let before = self.head()?;
         let on = self.git(&["config", "--type=bool", "--get", "rerere.enabled"])?;
         let place = self.git_dir().join("rr-cache");
-        if on.is_some_and(|on| on.stdout.trim_ascii() == b"true") && !place.exists() {
+        if on.is_some_and(|on| on.stdout.trim_ascii() == b"true") && !place.exists() && !memory.is_symlink() {
             fs::create_dir(memory)?;
             fs::link(&absolute(memory)?, &place)?;
         }
@@ -171,6 +171,7 @@ impl Worktree {
             option.push(path);
             option
         };
+        fs::write_below(&git_dir, &git_dir.join(ATTRIBUTES_FILE), ATTRIBUTES)?;
         let mut exec = Exec::new("git").args([option("--git-dir=", &git_dir), option("--work-tree=", &dir)]);
         for setting in SETTINGS {
             exec = exec.args(["-c", setting]);

@@ -13,9 +13,12 @@ use super::Error;
 
 /// The name under which commits are made.
 pub(super) const COMMITTER: (&str, &str) = ("overlayctl", "overlayctl@localhost");
+/// Where git looks for attributes first, below its directory.
+pub(super) const ATTRIBUTES_FILE: &str = "info/attributes";
 /// Above every `.gitattributes` of the source: files are bytes, and compared and merged as text, whatever the source or the user's
 /// settings say (`merge=union` would hide conflicts; filters and drivers are programs, which `merge.default` may name where nothing is said).
-const ATTRIBUTES: &[u8] = b"* -text -eol -ident -filter -working-tree-encoding merge !diff !conflict-marker-size\n";
+pub(super) const ATTRIBUTES: &[u8] =
+    b"* -text -eol -ident -filter -working-tree-encoding merge !diff !conflict-marker-size\n";
 
 /// The author of a commit and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +81,7 @@ impl Worktree {
         // A source's file names are what they are.
         config.set_bool("core.protectNTFS", false).map_err(fail)?;
         config.set_bool("core.protectHFS", false).map_err(fail)?;
-        let attributes = repository.path().join("info/attributes");
-        crate::base::fs::write(&attributes, ATTRIBUTES)?;
+        crate::base::fs::write(&repository.path().join(ATTRIBUTES_FILE), ATTRIBUTES)?;
         Ok(Worktree { repository, dir: dir.to_path_buf() })
     }
 
