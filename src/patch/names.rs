@@ -102,6 +102,12 @@ const BYTES: u32 = 0x10_FF00;
 /// Returns a name of a file as text: each byte that is no UTF-8 is a character of its own, which [`bytes_of`] undoes. `None` for a name
 /// that holds such characters itself.
 pub fn path_of(name: &[u8]) -> Option<String> {
+    // Only these begin with 0xf4, and hardly anything else does.
+    if let Ok(text) = std::str::from_utf8(name)
+        && memchr::memchr(0xf4, name).is_none()
+    {
+        return Some(text.to_string());
+    }
     let mut path = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         if chunk.valid().chars().any(|c| u32::from(c) >= BYTES) {

@@ -51,4 +51,4 @@ if [ ! -e "$dir" ]; then
 fi
 dir=$(cd "$dir" && pwd)
 cd "$(dirname "$0")/../.."
-exec cargo run --quiet --release --example patches -- "$dir" "$@"
+exec cargo run --quiet --example patches -- "$dir" "$@"
