@@ -82,7 +82,10 @@ fuzz_target!(|data: &[u8]| {
             let _ = (delta.depth(id), delta.all_chains(id).take(20).count());
         }
     }
-    // What is written again is read again.
+    // What is written again is read again; writing takes its time.
+    if data.len() % 16 != 0 {
+        return;
+    }
     graph.write(&FILE, "another key").unwrap();
     let again = Graph::open(&FILE).expect("what was written is read");
     assert!(again.key() == "another key" && again.len() == graph.len() && again.edges() == graph.edges());

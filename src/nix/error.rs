@@ -313,7 +313,10 @@ impl Coded for Error {
                 _ => "`-v` shows the whole message of Nix".into(),
             },
             Error::BuildFailed { drv_path, .. } => format!("see the whole log with `nix-store --read-log {drv_path}`"),
-            Error::WouldBuild { .. } => "--build builds it; a binary cache that has it spares that".into(),
+            Error::WouldBuild { .. } => {
+                "--build builds it (for `status` and `verify`: `overlayctl check --build`); a binary cache that has it spares that"
+                    .into()
+            },
             Error::StoreLocked { .. } => "another Nix is at work; wait for it to end and run it again".into(),
             Error::StoreCorrupt { .. } => "`nix-store --verify --check-contents` says more; `--repair` mends".into(),
             Error::Refused { .. } => {

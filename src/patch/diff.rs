@@ -24,7 +24,8 @@ const BINARY_LOOK: usize = 8000;
 /// Returns the patch (for `-p1`) that turns one tree into the other; empty when they are equal.
 ///
 /// # Errors
-/// [`Error::CannotDiff`] for a binary file that changes, and for a file that becomes a link or the reverse in one step.
+/// [`Error::CannotDiff`] for a binary file that changes, for a folder that becomes a file or the reverse, and for a name that no
+/// patch can hold.
 pub fn diff_trees(before: &MemoryTree, after: &MemoryTree) -> Result<Vec<u8>, Error> {
     let mut paths: Vec<&str> = before.iter().chain(after.iter()).map(|(path, _)| path).collect();
     paths.sort_unstable();
@@ -33,6 +34,10 @@ pub fn diff_trees(before: &MemoryTree, after: &MemoryTree) -> Result<Vec<u8>, Er
     let made = |path: &str| before.get(path).is_none() && after.get(path).is_some();
     let gone = |path: &str| before.get(path).is_some() && after.get(path).is_none();
     for path in &paths {
+        if path.contains(['\n', '\0']) && before.get(path) != after.get(path) {
+            let why = "its name holds a line end or a NUL, which no patch can name";
+            return Err(Error::CannotDiff { path: path.escape_debug().to_string(), why });
+        }
         for (at, _) in path.match_indices('/') {
             let folder = &path[..at];
             if (gone(folder) && made(path)) || (made(folder) && gone(path)) {
@@ -207,6 +212,14 @@ mod tests {
             tree.insert(*path, text.as_bytes(), *mode);
         }
         tree
+    }
+
+    #[test]
+    fn a_name_that_no_patch_can_hold_is_refused() {
+        let (without, with) = (tree(&[]), tree(&[("1\n/b", "2\n", REGULAR)]));
+        assert!(matches!(diff_trees(&without, &with), Err(Error::CannotDiff { .. })));
+        assert!(matches!(diff_trees(&with, &without), Err(Error::CannotDiff { .. })));
+        assert_eq!(diff_trees(&with, &with).unwrap(), b"");
     }
 
     #[test]

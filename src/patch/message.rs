@@ -88,6 +88,12 @@ mod tests {
         let bytes = compose(&odd, DIFF.as_bytes());
         assert!(String::from_utf8(bytes.clone()).unwrap().contains("\na\n|---\n|--- a/f\n|+++ b/f\n---\n"));
         assert_eq!(PatchFile::parse(&bytes).unwrap().message(), odd);
+        // A line of a mailbox in a message begins no other mail, and an empty subject is no part of the body.
+        let from = "From 0123 Mon Sep 17 00:00:00 2001\nSigned-off-by: J <j@x>";
+        for subject in ["", "x"] {
+            let odd = Message { subject: subject.into(), body: from.into(), ..Message::default() };
+            assert_eq!(PatchFile::parse(&compose(&odd, DIFF.as_bytes())).unwrap().message(), odd);
+        }
         let bare = Message { subject: "x".into(), ..Message::default() };
         let bytes = compose(&bare, DIFF.as_bytes());
         assert_eq!(PatchFile::parse(&bytes).unwrap().message(), bare);

@@ -4,6 +4,7 @@
 //! headers that no hunk follows. A line that begins with `|` is none of that in any version. Must not read hunks.
 
 use super::error::Spot;
+use super::mailbox;
 use super::parse::{Reader, content};
 use super::patch_file::PatchFile;
 
@@ -39,6 +40,10 @@ fn unindented(line: &[u8]) -> &[u8] {
 }
 
 fn speaks_of_diff(line: &[u8]) -> bool {
+    // A line that parts the mails of a mailbox ends the message as well.
+    if mailbox::is_from_line(content(line)) {
+        return true;
+    }
     let line = unindented(content(line));
     // `- --- name` is how mail of old hides a dash.
     let mut bare = line;
