@@ -20,7 +20,9 @@ use crate::comparison::baseline::Baseline;
 use crate::comparison::cache::{Answer, GraphCache, Open, Question};
 use crate::config::{self, Workspace};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, Recorded, Root, Side, SideResult};
+use crate::nix::{
+    self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, Reads, Recorded, Root, Side, SideResult,
+};
 use crate::targets::engine;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
@@ -204,7 +206,9 @@ pub(crate) fn of_sides(
                 // No target evaluates on this side: everything is new.
                 let graph = if roots.is_empty() { Builder::new().finish(&[])? } else { Graph::read(&roots, &store)? };
                 if let Some(open) = keep.filter(|_| whole && compared.len() == names.len()) {
-                    open.keep(&sides, &graph);
+                    let mut reads = Reads::default();
+                    sides.into_iter().for_each(|side| reads.merge(side.reads));
+                    open.keep(&reads, &graph);
                 }
                 Ok(graph)
             }
@@ -279,7 +283,7 @@ impl Before {
     fn of(nix: &Nix, sides: &[Side], cache: Option<(GraphCache, Question)>) -> Result<Before, nix::Error> {
         let Some((cache, question)) = cache else {
             let sides = nix.instantiate(sides)?;
-            let sides = sides.into_iter().map(|targets| Recorded { targets, files: BTreeSet::new() }).collect();
+            let sides = sides.into_iter().map(|targets| Recorded { targets, reads: Reads::default() }).collect();
             return Ok(Before::Evaluated { sides, keep: None });
         };
         match cache.ask(question) {

@@ -3,15 +3,13 @@
 //! Each side is one evaluator with all its targets, the sides run beside each other; a target that fails does not take
 //! the others with it. The derivations are written to the store, as `nix-instantiate` does. Must not compare anything.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{AttrPath, Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
+use super::reads::Reads;
 use super::server::{EvalServer, ServerSettings, lost_failure};
 
 /// A package set (or another root) and what is wanted of it.
@@ -55,9 +53,8 @@ pub struct Output {
 pub struct Recorded {
     /// One result for each target, in their order.
     pub targets: SideResult,
-    /// The files that were evaluated or copied to the store. Not those that an expression only looked at
-    /// (`builtins.readFile`, `readDir`, `pathExists`): Nix does not name them.
-    pub files: BTreeSet<PathBuf>,
+    /// What their evaluation looked at.
+    pub reads: Reads,
 }
 
 /// What came of one side: one result for each target, in their order.
@@ -74,7 +71,7 @@ impl Nix {
         Ok(all.into_iter().map(|side| side.targets).collect())
     }
 
-    /// As [`Nix::instantiate`], and says which files each side read: what a cached answer depends on.
+    /// As [`Nix::instantiate`], and says what each side looked at: what a cached answer depends on.
     ///
     /// # Errors
     /// As [`Nix::instantiate`].
@@ -95,10 +92,11 @@ impl Nix {
         all.into_iter().collect()
     }
 
-    fn instantiate_side(&self, side: &Side, record_files: bool) -> Result<Recorded, Error> {
+    fn instantiate_side(&self, side: &Side, is_watched: bool) -> Result<Recorded, Error> {
         let root = side.root.to_nix()?;
-        let mut files = BTreeSet::new();
-        let settings = ServerSettings { limit: self.settings.eval_limit, record_files, ..ServerSettings::default() };
+        let mut reads = Reads::default();
+        let watched = is_watched.then(|| side.root.nixpkgs());
+        let settings = ServerSettings { limit: self.settings.eval_limit, watched, ..ServerSettings::default() };
         let mut results: SideResult = Vec::with_capacity(side.targets.len());
         while results.len() < side.targets.len() {
             let mut server = self.eval_server_with(settings.clone())?;
@@ -106,7 +104,7 @@ impl Nix {
             let rest = side.targets.get(results.len()..).unwrap_or_default();
             let questions: Vec<String> = rest.iter().map(|target| derivation_question(target)).collect();
             let batch = server.ask(&questions)?;
-            files.append(&mut server.take_files());
+            reads.merge(server.take_reads());
             let before = results.len();
             for (target, answer) in rest.iter().zip(batch.answers) {
                 match answer {
@@ -116,6 +114,7 @@ impl Nix {
                 }
             }
             if let Some((lost, culprit)) = batch.lost {
+                reads.doubt("the evaluator was lost");
                 // The target at which the evaluator was lost gets that as its failure; the rest gets a new evaluator.
                 if culprit.is_none() && results.len() == before {
                     return Err(self.explained(server.lost_error(lost)));
@@ -125,7 +124,11 @@ impl Nix {
                 }
             }
         }
-        Ok(Recorded { targets: results, files })
+        if is_watched && results.iter().any(Result::is_err) {
+            // In its own words, which name no scope of ours.
+            return self.instantiate_side(side, false);
+        }
+        Ok(Recorded { targets: results, reads })
     }
 
     /// Adds near names to the failure of a missing attribute, where Nix gave none.

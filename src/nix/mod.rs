@@ -8,7 +8,7 @@
 //! ```text
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
-//! answers     what it prints, read
+//! answers     what it prints, read                reads  what an evaluation looked at, as the scope reads.nix and Nix say
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
@@ -33,6 +33,7 @@ mod instantiate;
 pub mod log;
 mod pool;
 mod program;
+mod reads;
 mod reason;
 mod server;
 mod sources;
@@ -52,6 +53,7 @@ pub use failure::{EvalFailure, FailureKind};
 pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
+pub use reads::Reads;
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use sources::{Input, PackageSource};

@@ -15,6 +15,7 @@ use super::expression::{AttrPath, Root};
 use super::failure::EvalFailure;
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
+use super::reads::Reads;
 use super::server::{EvalServer, Lost, ServerSettings, lost_failure};
 use crate::base::process::interrupted;
 
@@ -72,6 +73,8 @@ pub struct PoolSummary {
 enum Report {
     Result(AttrPath, Evaluated),
     Restarted,
+    /// What it looked at, when it is watched.
+    Looked(Reads),
     /// It cannot go on.
     Broken(Error),
 }
@@ -90,15 +93,31 @@ impl Nix {
         settings: PoolSettings,
         on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
     ) -> Result<PoolSummary, Error> {
+        self.evaluate_all_watched(root, paths, settings, on_result, None)
+    }
+
+    /// As [`Nix::evaluate_all`], and adds what the evaluation looks at to `reads`, where there are some.
+    ///
+    /// # Errors
+    /// As [`Nix::evaluate_all`].
+    pub fn evaluate_all_watched(
+        &self,
+        root: &Root,
+        paths: Vec<AttrPath>,
+        settings: PoolSettings,
+        on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
+        mut reads: Option<&mut Reads>,
+    ) -> Result<PoolSummary, Error> {
+        let servers = worker_settings(settings, reads.is_some().then(|| root.nixpkgs()));
         let root = root.to_nix()?;
         let work = Work::new(paths, settings.workers.max(1));
         let mut summary = PoolSummary::default();
         let (send, receive) = mpsc::sync_channel(1024);
         std::thread::scope(|scope| {
             for worker in 0..settings.workers.max(1) {
-                let (send, work, root) = (send.clone(), &work, root.as_str());
+                let (send, work, root, servers) = (send.clone(), &work, root.as_str(), &servers);
                 scope.spawn(move || {
-                    if let Err(error) = self.work(worker, work, root, settings, &send) {
+                    if let Err(error) = self.work(worker, work, root, (settings.recurse, servers), &send) {
                         work.stop();
                         let _ = send.send(Report::Broken(error));
                     }
@@ -118,6 +137,11 @@ impl Nix {
                         on_result(path, evaluated, work.left());
                     }
                     Report::Restarted => summary.restarts += 1,
+                    Report::Looked(looked) => {
+                        if let Some(reads) = &mut reads {
+                            reads.merge(looked);
+                        }
+                    }
                     Report::Broken(error) => drop(broken.get_or_insert(error)),
                 }
             }
@@ -130,7 +154,7 @@ impl Nix {
         worker: usize,
         work: &Work,
         root: &str,
-        settings: PoolSettings,
+        settings: (bool, &ServerSettings),
         send: &mpsc::SyncSender<Report>,
     ) -> Result<(), Error> {
         let mut server = Some(self.worker_server(root, settings)?);
@@ -163,6 +187,7 @@ impl Nix {
             };
             let questions: Vec<String> = paths.iter().map(|path| question(path)).collect();
             let batch = evaluator.ask(&questions)?;
+            let mut looked = evaluator.take_reads();
             let mut again = Vec::new();
             let mut found = Vec::new();
             let mut answered = 0;
@@ -176,7 +201,10 @@ impl Nix {
                         again.push(path);
                         continue;
                     }
-                    (None, Some(lost)) => Evaluated::Failed(lost_failure(lost)),
+                    (None, Some(lost)) => {
+                        looked.doubt("an evaluator was lost");
+                        Evaluated::Failed(lost_failure(lost))
+                    }
                     (None, None) => {
                         again.push(path);
                         continue;
@@ -196,6 +224,7 @@ impl Nix {
                 }
             }
             work.give_back(worker, again, found);
+            let _ = send.send(Report::Looked(looked));
             match batch.lost {
                 None => {
                     fresh = false;
@@ -214,21 +243,21 @@ impl Nix {
 }
 
 impl Nix {
-    fn worker_server(&self, root: &str, settings: PoolSettings) -> Result<EvalServer, Error> {
-        let mut server = self.eval_server_with(worker_settings(settings))?;
+    fn worker_server(&self, root: &str, (recurse, settings): (bool, &ServerSettings)) -> Result<EvalServer, Error> {
+        let mut server = self.eval_server_with(settings.clone())?;
         bind_root(&mut server, root, "the package set").map_err(|e| self.explained(e))?;
-        server.bind("_a", &answer_function(settings.recurse))?;
+        server.bind("_a", &answer_function(recurse))?;
         Ok(server)
     }
 }
 
 /// The evaluators do not collect garbage before they hold most of what they may: that takes a fifth off the time.
-fn worker_settings(settings: PoolSettings) -> ServerSettings {
+fn worker_settings(settings: PoolSettings, watched: Option<Vec<String>>) -> ServerSettings {
     let env = match settings.max_memory {
         None => vec![("GC_DONT_GC".to_string(), "1".to_string())],
         Some(bytes) => vec![("GC_INITIAL_HEAP_SIZE".to_string(), (bytes / 10 * 8).to_string())],
     };
-    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, record_files: false }
+    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, watched }
 }
 
 /// Makes the binding of `_a`, which makes the answer for an attribute.

@@ -5,6 +5,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -64,6 +66,23 @@ impl fmt::Display for Version {
     }
 }
 
+/// Returns the files that Nix reads its settings from, as its manual says ("nix.conf").
+fn settings_files() -> Vec<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let system = var("NIX_CONF_DIR").map_or_else(|| "/etc/nix".into(), PathBuf::from);
+    let mut files = vec![system.join("nix.conf")];
+    match var("NIX_USER_CONF_FILES") {
+        Some(own) => files.extend(std::env::split_paths(&own)),
+        None => {
+            let home = || Some(PathBuf::from(var("HOME")?).join(".config"));
+            let dirs = var("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+            let own = var("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+            files.extend(own.into_iter().chain(std::env::split_paths(&dirs)).map(|dir| dir.join("nix/nix.conf")));
+        }
+    }
+    files
+}
+
 /// Nix, found and ready to be started.
 #[derive(Debug)]
 pub struct Nix {
@@ -97,6 +116,37 @@ impl Nix {
     /// Returns how Nix is run.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns what decides how Nix evaluates, as lines of text: the program, the options, the settings and the variables that it looks
+    /// at itself. Starts nothing; `None` where it cannot be told.
+    pub fn identity(&self) -> Option<String> {
+        let program = self.nix.canonicalize().ok()?;
+        let there = program.metadata().ok()?;
+        let (size, at) = (there.size(), (there.mtime(), there.mtime_nsec()));
+        let mut text = format!("nix {} {size} {at:?} {:?}\n", program.display(), self.settings);
+        let counts = |name: &str| {
+            name.starts_with("NIX") || ["HOME", "USER", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"].contains(&name)
+        };
+        let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(counts)).collect();
+        variables.sort();
+        for (name, value) in variables {
+            let _ = writeln!(text, "variable {name:?} {value:?}");
+        }
+        let mut files = settings_files();
+        let mut at = 0;
+        while let Some(file) = files.get(at).filter(|_| at < 64).cloned() {
+            at += 1;
+            let Ok(settings) = std::fs::read(&file) else { continue };
+            let settings = String::from_utf8_lossy(&settings);
+            let _ = writeln!(text, "settings {} {settings:?}", file.display());
+            let included = |line: &str| {
+                let named = line.trim().strip_prefix('!').unwrap_or(line.trim()).strip_prefix("include")?.trim();
+                Some(file.parent()?.join(named))
+            };
+            files.extend(settings.lines().filter_map(included));
+        }
+        Some(text)
     }
 
     /// Returns the version, asking Nix the first time.

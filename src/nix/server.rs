@@ -7,9 +7,8 @@
 //! reads a pipe byte by byte, three system calls each, which were a fifth of all the time for a whole package set. Must
 //! not know what is asked.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -19,8 +18,11 @@ use super::error::Error;
 use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Nix;
+use super::reads::Reads;
 use crate::base::process::{Chunk, Exec, Running, interrupted};
 
+/// The scope of a watched evaluation.
+const SCOPE: &str = include_str!("reads.nix");
 /// How often a wait looks at the clock, the memory and the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
 /// How often the memory of an evaluator is looked at.
@@ -43,8 +45,8 @@ pub(super) struct ServerSettings {
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
-    /// Whether the files that are read are recorded.
-    pub record_files: bool,
+    /// Whether it is recorded what the evaluation looks at; and directories, as Nix is told of them, below which it imports many files.
+    pub watched: Option<Vec<String>>,
 }
 
 /// An evaluator that answers questions until it is dropped.
@@ -56,7 +58,7 @@ pub struct EvalServer {
     nonce: String,
     settings: ServerSettings,
     asked: usize,
-    files: BTreeSet<PathBuf>,
+    reads: Reads,
     /// Keeps the repl's history out of the user's home.
     home: tempfile::TempDir,
 }
@@ -104,7 +106,7 @@ impl Nix {
         let home = tempfile::tempdir()
             .map_err(|source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }))?;
         let mut exec = self.repl(home.path());
-        if settings.record_files {
+        if settings.watched.is_some() {
             // The verbosity at which Nix, of every version, names the files that it evaluates and copies to the store.
             exec = exec.arg("-vv");
         }
@@ -124,7 +126,14 @@ impl Nix {
         }
         let nonce = nonce(home.path());
         let _ = to_child.send(markers(&nonce).into_bytes());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, files: BTreeSet::new(), home })
+        if let Some(roots) = &settings.watched {
+            let scope = home.path().join("reads.nix");
+            crate::base::fs::write(&scope, SCOPE.as_bytes())?;
+            let (scope, nonce) = (path_text(&scope)?, quoted(&nonce));
+            let watch = format!(":a import {scope} {{ nonce = {nonce}; roots = [ {} ]; }}\n", roots.join(" "));
+            let _ = to_child.send(watch.into_bytes());
+        }
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, reads: Reads::default(), home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -256,7 +265,7 @@ impl EvalServer {
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
         let mut is_asked = false;
-        reading.chatty = self.settings.record_files;
+        reading.watched = self.settings.watched.is_some();
         let mut since = Instant::now();
         let mut weighed: Option<Instant> = None;
         loop {
@@ -267,7 +276,7 @@ impl EvalServer {
                             since = Instant::now();
                         }
                     }
-                    self.files.append(&mut reading.files);
+                    self.reads.merge(std::mem::take(&mut reading.reads));
                     if reading.is_done() {
                         let is_cut = is_asked && reading.is_cut();
                         return Ok(reading.finish(is_cut.then_some(Lost::CutFile)));
@@ -311,9 +320,14 @@ impl EvalServer {
         self.memory().is_some_and(|used| used > limit)
     }
 
-    /// Returns the files that the evaluator read so far, when it was told to record them.
-    pub(super) fn take_files(&mut self) -> BTreeSet<PathBuf> {
-        std::mem::take(&mut self.files)
+    /// Returns what the evaluator looked at so far, when it is watched; there is a doubt when it is not.
+    pub(super) fn take_reads(&mut self) -> Reads {
+        let mut reads = std::mem::take(&mut self.reads);
+        reads.leave_out(self.home.path());
+        if self.settings.watched.is_none() {
+            reads.doubt("nobody watched");
+        }
+        reads
     }
 
     /// Returns the resident memory in bytes, where the system tells.

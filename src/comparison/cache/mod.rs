@@ -1,12 +1,9 @@
 //! Graphs of unpatched package sets, kept between runs: `impact` takes the other side from there instead of evaluating it.
 //!
-//! A kept graph has a key that names all that its evaluation depended on: the expressions and targets, Nix with its
-//! settings, variables that nixpkgs looks at, and a fingerprint over every file of the package set (path, size, times and
-//! inode, not content: reading all of nixpkgs takes longer than evaluating). A store path is its own key, and so is the hash
-//! of a flake's lock or a pin. It is used only where nothing else can have played a part: an evaluation that read no other
-//! file. When in doubt nothing is kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
+//! A kept graph has a key that names all that its evaluation depended on: the expressions and targets, Nix with its settings, and what
+//! the evaluation looked at, as Nix itself says ([`Reads`]). It is believed only while all of that is as it was; when in doubt nothing is
+//! kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
 
-mod fingerprint;
 mod question;
 
 use std::path::PathBuf;
@@ -19,7 +16,7 @@ use crate::base::fs::{self, FsError};
 use crate::comparison::Error;
 pub(crate) use crate::comparison::cache::question::Question;
 use crate::graph::Graph;
-use crate::nix::Recorded;
+use crate::nix::Reads;
 use crate::targets;
 
 /// The ending of the files.
@@ -57,14 +54,11 @@ impl GraphCache {
         Some(GraphCache { dir: cache.join("overlayctl/graphs") })
     }
 
-    /// Looks for a kept graph that can be believed. The files are looked at only where there is one: without it the
-    /// evaluation begins at once.
+    /// Looks for a kept graph that can be believed.
     pub(crate) fn ask(self, question: Question) -> Answer {
         let since = SystemTime::now();
-        let kept = Graph::open(&self.file(&question)).ok().filter(|graph| {
-            // First what costs nothing to compare.
-            graph.key().starts_with(question.text()) && question.key().is_some_and(|(key, _)| graph.key() == key)
-        });
+        let kept = Graph::open(&self.file(&question)).ok();
+        let kept = kept.filter(|graph| graph.key().strip_prefix(question.text()).is_some_and(Reads::still));
         kept.map_or_else(|| Answer::Open(Open { cache: self, question, since }), Answer::Kept)
     }
 
@@ -102,15 +96,12 @@ impl GraphCache {
 }
 
 impl Open {
-    /// Keeps the graph that was evaluated since, unless the evaluation read files that the key does not cover, or one of
-    /// them changed meanwhile. That it cannot be written is no failure of what it is for.
-    pub(crate) fn keep(&self, recorded: &[Recorded], graph: &Graph) {
-        if !recorded.iter().flat_map(|side| &side.files).all(|file| self.question.covers(file)) {
-            return;
-        }
-        let Some((key, prints)) = self.question.key() else { return };
-        let unchanged = !prints.iter().any(|print| print.changed_since(self.since)) && self.question.is_as_asked();
-        if unchanged && graph.write(&self.cache.file(&self.question), &key).is_ok() {
+    /// Keeps the graph that was evaluated since, where what the evaluation looked at can be a key. That it cannot be written is no
+    /// failure of what it is for.
+    pub(crate) fn keep(&self, reads: &Reads, graph: &Graph) {
+        let Some(looked) = reads.key(self.since, self.question.locked()) else { return };
+        let key = format!("{}{looked}", self.question.text());
+        if self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok() {
             self.cache.trim();
         }
     }
@@ -141,7 +132,7 @@ pub struct Kept {
     pub derivations: Option<usize>,
     /// What is wrong with the file.
     pub problem: Option<String>,
-    /// The directories of the package sets.
+    /// The directories that it was evaluated from: that of the package set, first of all.
     pub nixpkgs: Vec<String>,
     /// The targets.
     pub targets: Vec<String>,
@@ -159,13 +150,7 @@ pub fn list() -> Result<Listed, Error> {
         let (mut nixpkgs, mut targets) = (Vec::new(), Vec::new());
         let (derivations, problem) = match Graph::open(&file) {
             Ok(graph) => {
-                for line in graph.key().lines() {
-                    if let Some(root) = line.strip_prefix("files ").and_then(|rest| rest.split_once(' ')) {
-                        nixpkgs.push(root.1.to_owned());
-                    } else if let Some(pinned) = line.strip_prefix("pinned ") {
-                        nixpkgs.push(pinned.to_owned());
-                    }
-                }
+                nixpkgs.extend(Reads::origins(graph.key()));
                 targets.extend(graph.roots().filter_map(|root| root.attr.map(str::to_owned)));
                 (Some(graph.len()), None)
             }
