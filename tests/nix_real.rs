@@ -147,9 +147,9 @@ fn what_a_side_looks_at_is_a_key_until_it_changes() {
             format!("{{ it = derivation {{ name = \"it\"; system = \"x\"; builder = \"/b\"; v = [ ({text}) ]; }}; }}");
         let root = Root::Expression(Fragment::parse(root).unwrap());
         let side = Side { name: "one".into(), root, targets: vec![vec!["it".into()]] };
-        let recorded = room.nix.instantiate_recording(&[side]).unwrap().remove(0);
-        recorded.targets[0].as_ref().unwrap();
-        recorded.reads.key(since, &[])
+        let (nix, watch) = room.nix.watched([&side.root]);
+        nix.instantiate(&[side]).unwrap()[0][0].as_ref().unwrap();
+        watch.reads().key(since, &[])
     };
     for pure in [
         "1",

@@ -2,6 +2,7 @@
 //!
 //! The markers are those of [`super::server`]. Must not wait or start anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::failure::EvalFailure;
@@ -37,6 +38,8 @@ pub(super) struct Reading {
     pub watched: bool,
     /// What that was.
     pub reads: Reads,
+    /// The questions that have no answer because of a `throw` or an `assert`.
+    pub thrown: BTreeSet<usize>,
 }
 
 impl Reading {
@@ -52,6 +55,7 @@ impl Reading {
             err_ended: false,
             watched: false,
             reads: Reads::default(),
+            thrown: BTreeSet::new(),
         }
     }
 
@@ -82,6 +86,10 @@ impl Reading {
             }
             (Stream::Err, Some(('b', number, _))) => {
                 self.at = number.checked_sub(self.from);
+                true
+            }
+            (Stream::Err, Some(('x', number, _))) => {
+                self.thrown.extend(number.checked_sub(self.from));
                 true
             }
             (Stream::Err, Some(('e', number, _))) => {

@@ -16,6 +16,7 @@
 //! effect      which patches packages really have, in several sets
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
+//! kept        answers between runs, while what they were made of stays
 //! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! ```
@@ -30,6 +31,7 @@ mod expression;
 mod facts;
 mod failure;
 mod instantiate;
+mod kept;
 pub mod log;
 mod pool;
 mod program;
@@ -50,10 +52,11 @@ pub use expression::{
 };
 pub use facts::{LIBC_NAMES, PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
-pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
+pub use instantiate::{Instantiated, Output, Side, SideResult};
+pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
-pub use reads::Reads;
+pub use reads::{Reads, Watch};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use sources::{Input, PackageSource};

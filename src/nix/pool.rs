@@ -15,7 +15,6 @@ use super::expression::{AttrPath, Root};
 use super::failure::EvalFailure;
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
-use super::reads::Reads;
 use super::server::{EvalServer, Lost, ServerSettings, lost_failure};
 use crate::base::process::interrupted;
 
@@ -73,8 +72,6 @@ pub struct PoolSummary {
 enum Report {
     Result(AttrPath, Evaluated),
     Restarted,
-    /// What it looked at, when it is watched.
-    Looked(Reads),
     /// It cannot go on.
     Broken(Error),
 }
@@ -93,31 +90,15 @@ impl Nix {
         settings: PoolSettings,
         on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
     ) -> Result<PoolSummary, Error> {
-        self.evaluate_all_watched(root, paths, settings, on_result, None)
-    }
-
-    /// As [`Nix::evaluate_all`], and adds what the evaluation looks at to `reads`, where there are some.
-    ///
-    /// # Errors
-    /// As [`Nix::evaluate_all`].
-    pub fn evaluate_all_watched(
-        &self,
-        root: &Root,
-        paths: Vec<AttrPath>,
-        settings: PoolSettings,
-        on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
-        mut reads: Option<&mut Reads>,
-    ) -> Result<PoolSummary, Error> {
-        let servers = worker_settings(settings, reads.is_some().then(|| root.nixpkgs()));
         let root = root.to_nix()?;
         let work = Work::new(paths, settings.workers.max(1));
         let mut summary = PoolSummary::default();
         let (send, receive) = mpsc::sync_channel(1024);
         std::thread::scope(|scope| {
             for worker in 0..settings.workers.max(1) {
-                let (send, work, root, servers) = (send.clone(), &work, root.as_str(), &servers);
+                let (send, work, root) = (send.clone(), &work, root.as_str());
                 scope.spawn(move || {
-                    if let Err(error) = self.work(worker, work, root, (settings.recurse, servers), &send) {
+                    if let Err(error) = self.work(worker, work, root, settings, &send) {
                         work.stop();
                         let _ = send.send(Report::Broken(error));
                     }
@@ -137,11 +118,6 @@ impl Nix {
                         on_result(path, evaluated, work.left());
                     }
                     Report::Restarted => summary.restarts += 1,
-                    Report::Looked(looked) => {
-                        if let Some(reads) = &mut reads {
-                            reads.merge(looked);
-                        }
-                    }
                     Report::Broken(error) => drop(broken.get_or_insert(error)),
                 }
             }
@@ -154,7 +130,7 @@ impl Nix {
         worker: usize,
         work: &Work,
         root: &str,
-        settings: (bool, &ServerSettings),
+        settings: PoolSettings,
         send: &mpsc::SyncSender<Report>,
     ) -> Result<(), Error> {
         let mut server = Some(self.worker_server(root, settings)?);
@@ -187,7 +163,6 @@ impl Nix {
             };
             let questions: Vec<String> = paths.iter().map(|path| question(path)).collect();
             let batch = evaluator.ask(&questions)?;
-            let mut looked = evaluator.take_reads();
             let mut again = Vec::new();
             let mut found = Vec::new();
             let mut answered = 0;
@@ -202,7 +177,7 @@ impl Nix {
                         continue;
                     }
                     (None, Some(lost)) => {
-                        looked.doubt("an evaluator was lost");
+                        evaluator.doubt("an evaluator was lost");
                         Evaluated::Failed(lost_failure(lost))
                     }
                     (None, None) => {
@@ -224,7 +199,6 @@ impl Nix {
                 }
             }
             work.give_back(worker, again, found);
-            let _ = send.send(Report::Looked(looked));
             match batch.lost {
                 None => {
                     fresh = false;
@@ -243,21 +217,21 @@ impl Nix {
 }
 
 impl Nix {
-    fn worker_server(&self, root: &str, (recurse, settings): (bool, &ServerSettings)) -> Result<EvalServer, Error> {
-        let mut server = self.eval_server_with(settings.clone())?;
+    fn worker_server(&self, root: &str, settings: PoolSettings) -> Result<EvalServer, Error> {
+        let mut server = self.eval_server_with(worker_settings(settings))?;
         bind_root(&mut server, root, "the package set").map_err(|e| self.explained(e))?;
-        server.bind("_a", &answer_function(recurse))?;
+        server.bind("_a", &answer_function(settings.recurse))?;
         Ok(server)
     }
 }
 
 /// The evaluators do not collect garbage before they hold most of what they may: that takes a fifth off the time.
-fn worker_settings(settings: PoolSettings, watched: Option<Vec<String>>) -> ServerSettings {
+fn worker_settings(settings: PoolSettings) -> ServerSettings {
     let env = match settings.max_memory {
         None => vec![("GC_DONT_GC".to_string(), "1".to_string())],
         Some(bytes) => vec![("GC_INITIAL_HEAP_SIZE".to_string(), (bytes / 10 * 8).to_string())],
     };
-    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, watched }
+    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, ..ServerSettings::default() }
 }
 
 /// Makes the binding of `_a`, which makes the answer for an attribute.

@@ -8,12 +8,13 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::error::{Error, program_name};
+use super::reads::Watch;
 use crate::base::process::{Exec, Finished, find_program};
 
 /// How Nix is to be run; the default is as the user would.
@@ -84,13 +85,17 @@ fn settings_files() -> Vec<PathBuf> {
 }
 
 /// Nix, found and ready to be started.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Nix {
     pub(super) nix: PathBuf,
     pub(super) nix_instantiate: PathBuf,
     pub(super) nix_store: PathBuf,
     pub(super) settings: Settings,
     version: OnceLock<Version>,
+    /// Who watches its evaluators.
+    pub(super) watch: Option<Arc<Watch>>,
+    /// The copy of a workspace that it is asked about.
+    pub(super) copy: Option<PathBuf>,
 }
 
 impl Nix {
@@ -110,6 +115,8 @@ impl Nix {
             nix_store: find("nix-store")?,
             settings,
             version: OnceLock::new(),
+            watch: None,
+            copy: None,
         })
     }
 
@@ -271,6 +278,8 @@ impl Nix {
             nix_store: "nix-store".into(),
             settings,
             version: OnceLock::new(),
+            watch: None,
+            copy: None,
         }
     }
 }

@@ -10,15 +10,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 use twox_hash::XxHash3_128;
 
+use super::expression::Root;
+use super::failure::EvalFailure;
+use super::program::Nix;
 use crate::base::store_path::STORE_DIR;
+
+/// What the scope of a watched evaluation is called, in a directory of the evaluator's own.
+pub(super) const SCOPE_FILE: &str = "overlayctl-reads.nix";
+
+/// What stands for the place of a copy.
+pub(super) const COPY: &str = "@overlayctl-copy@";
 
 /// How something was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,17 +103,12 @@ impl Reads {
     }
 
     /// Says that the answer is not to be kept, and why.
-    pub fn doubt(&mut self, why: &str) {
+    fn doubt(&mut self, why: &str) {
         self.doubt.get_or_insert_with(|| why.to_string());
     }
 
-    /// Returns why the answer is not to be kept, where that is known without looking.
-    pub fn doubted(&self) -> Option<&str> {
-        self.doubt.as_deref()
-    }
-
     /// Adds what another evaluation looked at.
-    pub fn merge(&mut self, other: Reads) {
+    fn merge(&mut self, other: Reads) {
         self.looked.extend(other.looked);
         self.flakes.extend(other.flakes);
         self.evaluated.extend(other.evaluated);
@@ -110,7 +116,7 @@ impl Reads {
     }
 
     /// Leaves out what lies below a directory of the evaluator's own.
-    pub(super) fn leave_out(&mut self, own: &Path) {
+    fn leave_out(&mut self, own: &Path) {
         self.looked.retain(|(name, _)| !Path::new(name).starts_with(own));
         self.evaluated.retain(|file| !file.starts_with(own));
     }
@@ -118,6 +124,11 @@ impl Reads {
     /// Returns the lines that say how all of this is now. `None` where they could not stand for what the evaluation saw: there is a
     /// doubt, a flake that is not among the `locked` ones, code that was not watched, or something changed after `since`.
     pub fn key(&self, since: SystemTime, locked: &[PathBuf]) -> Option<String> {
+        self.key_in(since, locked, None)
+    }
+
+    /// As [`Reads::key`]; what lies in a copy that was made for this question counts by its content, wherever the copy is.
+    pub(super) fn key_in(&self, since: SystemTime, locked: &[PathBuf], copy: Option<&Path>) -> Option<String> {
         if self.doubt.is_some() || !self.flakes.iter().all(|flake| locked.contains(flake)) {
             return None;
         }
@@ -142,7 +153,7 @@ impl Reads {
             }
         }
         let looked: Vec<(&str, Look)> = self.looked.iter().map(|(name, look)| (name.as_str(), *look)).collect();
-        for ((name, look), seen) in looked.iter().zip(see(&looked)) {
+        for ((name, look), seen) in looked.iter().zip(see(&looked, copy)) {
             // What is in the store never changes, though it comes and goes.
             if Path::new(name).starts_with(STORE_DIR) && !matches!(look, Look::Presence(_)) && seen.is_stored {
                 continue;
@@ -152,28 +163,99 @@ impl Reads {
                 return None;
             }
             let letter = LETTERS.iter().find(|(_, other)| other == look).map_or('!', |(letter, _)| *letter);
-            let _ = writeln!(text, "{letter} {:032x} {}", seen.print, escape(name));
+            let below = copy.and_then(|copy| Path::new(name).strip_prefix(copy).ok()?.to_str());
+            let name = below.map_or_else(|| escape(name), |below| format!("{COPY}/{}", escape(below)));
+            let _ = writeln!(text, "{letter} {:032x} {name}", seen.print);
         }
         Some(text)
     }
 
     /// Says whether all is still as the lines of a key say.
     pub fn still(key: &str) -> bool {
+        Reads::still_in(key, None)
+    }
+
+    /// As [`Reads::still`], with another copy in the place of the one that the key was made in.
+    pub(super) fn still_in(key: &str, copy: Option<&Path>) -> bool {
         let lines = key.lines().filter(|line| !line.starts_with("from "));
         let parsed = lines.map(|line| {
             let (letter, rest) = line.split_once(' ')?;
             let (print, name) = rest.split_once(' ')?;
             let look = LETTERS.iter().find(|(other, _)| letter.chars().eq([*other]))?.1;
-            Some((u128::from_str_radix(print, 16).ok()?, unescape(name), look))
+            let name = match (name.strip_prefix(COPY), copy) {
+                (Some(below), Some(copy)) => format!("{}{}", copy.display(), unescape(below)),
+                _ => unescape(name),
+            };
+            Some((u128::from_str_radix(print, 16).ok()?, name, look))
         });
         let Some(parsed): Option<Vec<_>> = parsed.collect() else { return false };
         let looked: Vec<(&str, Look)> = parsed.iter().map(|(_, name, look)| (name.as_str(), *look)).collect();
-        parsed.iter().zip(see(&looked)).all(|((print, ..), seen)| *print == seen.print)
+        parsed.iter().zip(see(&looked, copy)).all(|((print, ..), seen)| *print == seen.print)
     }
 
     /// Returns the directories that the lines of a key name as those where files were imported from.
     pub fn origins(key: &str) -> impl Iterator<Item = String> {
         key.lines().filter_map(|line| line.strip_prefix("from ")).map(unescape)
+    }
+}
+
+/// What some evaluators look at, while they do.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Directories, as Nix is told of them, below which many files are imported.
+    pub(super) roots: Vec<String>,
+    reads: Mutex<Reads>,
+    /// Whether something failed that may not fail the next time.
+    failed: AtomicBool,
+}
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, Reads> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what was looked at, but for what is in a directory of the evaluator's own.
+    pub(super) fn add(&self, mut reads: Reads, own: &Path) {
+        if reads != Reads::default() {
+            reads.leave_out(own);
+            self.lock().merge(reads);
+        }
+    }
+
+    /// Says that the answer is not to be kept, and why.
+    pub(super) fn doubt(&self, why: &str) {
+        self.lock().doubt(why);
+    }
+
+    /// Takes a failure: what memory, time or the network are to blame for may be another time.
+    pub(super) fn failed(&self, failure: &EvalFailure) {
+        self.failed.fetch_or(!failure.is_lasting(), Ordering::Relaxed);
+    }
+
+    /// Says whether something failed that may not fail the next time.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns what was looked at so far.
+    pub fn reads(&self) -> Reads {
+        self.lock().clone()
+    }
+}
+
+impl Nix {
+    /// Returns the same Nix with its evaluators watched. What `roots` import is evaluated once a file, as it is unwatched.
+    pub fn watched<'r>(&self, roots: impl IntoIterator<Item = &'r Root>) -> (Nix, Arc<Watch>) {
+        let roots: BTreeSet<String> = roots.into_iter().flat_map(Root::nixpkgs).collect();
+        let watch = Arc::new(Watch { roots: roots.into_iter().collect(), ..Watch::default() });
+        let mut nix = self.clone();
+        nix.watch = Some(Arc::clone(&watch));
+        (nix, watch)
+    }
+
+    /// Says whether its evaluators are watched.
+    pub fn is_watched(&self) -> bool {
+        self.watch.is_some()
     }
 }
 
@@ -196,9 +278,9 @@ fn changed_since(changed: i128, moment: SystemTime) -> bool {
 }
 
 /// Looks at everything; in the same order.
-fn see(looked: &[(&str, Look)]) -> Vec<Seen> {
+fn see(looked: &[(&str, Look)], copy: Option<&Path>) -> Vec<Seen> {
     let chunks = looked.par_chunks(64).map(|chunk| {
-        let mut places = Places::default();
+        let mut places = Places { copy: copy.map(Path::to_path_buf), ..Places::default() };
         chunk.iter().map(|(name, look)| places.see(name, *look)).collect::<Vec<_>>()
     });
     chunks.flatten().collect()
@@ -206,12 +288,15 @@ fn see(looked: &[(&str, Look)]) -> Vec<Seen> {
 
 /// Where directories really are; asked once for all that is in one of them.
 #[derive(Default)]
-struct Places(BTreeMap<PathBuf, (PathBuf, i128)>);
+struct Places {
+    known: BTreeMap<PathBuf, (PathBuf, i128)>,
+    copy: Option<PathBuf>,
+}
 
 impl Places {
     fn see(&mut self, name: &str, look: Look) -> Seen {
         let path = Path::new(name);
-        let mut sum = Sum::default();
+        let mut sum = Sum { copy: self.copy.clone(), ..Sum::default() };
         match look {
             Look::Variable => {
                 if let Some(value) = std::env::var_os(name) {
@@ -242,10 +327,9 @@ impl Places {
                     real = self.real(&default, &mut sum);
                 }
                 // A directory that was put in the place of another one has a new time itself.
-                sum.changed = real
-                    .parent()
-                    .and_then(|dir| dir.metadata().ok())
-                    .map_or(sum.changed, |dir| sum.changed.max(changed(&dir)));
+                if let Some(dir) = real.parent() {
+                    sum.changed_with(dir);
+                }
                 sum.add(&real);
             }
             Look::Tree => {
@@ -259,30 +343,31 @@ impl Places {
     /// Follows links, and counts where they lead and when they were made; the path as it is where it leads nowhere.
     fn real(&mut self, path: &Path, sum: &mut Sum) -> PathBuf {
         let (dir, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
-        if !self.0.contains_key(dir) {
-            self.0.insert(dir.to_path_buf(), resolved(dir));
+        if !self.known.contains_key(dir) {
+            self.known.insert(dir.to_path_buf(), resolved(dir, self.copy.as_deref()));
         }
-        let (real_dir, linked) = self.0.get(dir).cloned().unwrap_or_default();
+        let (real_dir, linked) = self.known.get(dir).cloned().unwrap_or_default();
         let mut real = real_dir.join(name);
         sum.changed = sum.changed.max(linked);
         if real.is_symlink() {
-            let (leads, linked) = resolved(&real);
+            let (leads, linked) = resolved(&real, self.copy.as_deref());
             sum.changed = sum.changed.max(linked);
             real = leads;
         }
         sum.is_stored = real.starts_with(STORE_DIR);
-        sum.text.extend_from_slice(real.as_os_str().as_bytes());
-        sum.text.push(0);
+        let below = self.copy.as_ref().and_then(|copy| real.strip_prefix(copy).ok());
+        sum.text.extend_from_slice(below.unwrap_or(&real).as_os_str().as_bytes());
+        sum.text.push(u8::from(below.is_some()));
         real
     }
 }
 
-/// Returns where a path leads, and when the last of the links on the way was made.
-fn resolved(path: &Path) -> (PathBuf, i128) {
+/// Returns where a path leads, and when the last of the links on the way was made, but for those in a copy.
+fn resolved(path: &Path, copy: Option<&Path>) -> (PathBuf, i128) {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let mut linked = i128::MIN;
     if real != path {
-        for above in path.ancestors() {
+        for above in path.ancestors().filter(|above| !copy.is_some_and(|copy| above.starts_with(copy))) {
             if let Ok(there) = above.symlink_metadata()
                 && there.is_symlink()
             {
@@ -318,11 +403,12 @@ struct Sum {
     text: Vec<u8>,
     changed: i128,
     is_stored: bool,
+    copy: Option<PathBuf>,
 }
 
 impl Default for Sum {
     fn default() -> Sum {
-        Sum { text: Vec::with_capacity(256), changed: i128::MIN, is_stored: false }
+        Sum { text: Vec::with_capacity(256), changed: i128::MIN, is_stored: false, copy: None }
     }
 }
 
@@ -330,6 +416,16 @@ impl Sum {
     /// Adds what there is to see of one file.
     fn add(&mut self, path: &Path) {
         match path.symlink_metadata() {
+            Ok(there) if self.is_copied(path) => {
+                self.text.extend_from_slice(&there.mode().to_le_bytes());
+                let content = match there.is_symlink() {
+                    true => std::fs::read_link(path).map(|target| target.into_os_string().into_vec()),
+                    false if there.is_dir() => Ok(Vec::new()),
+                    false => std::fs::read(path),
+                };
+                let content = content.unwrap_or_else(|error| error.to_string().into_bytes());
+                self.text.extend_from_slice(&XxHash3_128::oneshot(&content).to_le_bytes());
+            }
             Ok(there) => {
                 let numbers = [there.mtime(), there.mtime_nsec(), there.ctime(), there.ctime_nsec()];
                 let sizes = [there.dev(), there.ino(), there.size(), u64::from(there.mode())];
@@ -361,8 +457,19 @@ impl Sum {
             }
             Err(error) => self.text.extend_from_slice(error.kind().to_string().as_bytes()),
         }
-        self.changed = self.changed.max(dir.metadata().map_or(i128::MIN, |there| changed(&there)));
+        self.changed_with(dir);
         names
+    }
+
+    /// Counts when a directory was changed.
+    fn changed_with(&mut self, dir: &Path) {
+        if let Some(there) = dir.metadata().ok().filter(|_| !self.is_copied(dir)) {
+            self.changed = self.changed.max(changed(&there));
+        }
+    }
+
+    fn is_copied(&self, path: &Path) -> bool {
+        self.copy.as_ref().is_some_and(|copy| path.starts_with(copy))
     }
 
     /// Adds a file, or a directory with all that is below it; links are not followed.

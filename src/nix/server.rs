@@ -10,6 +10,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use super::error::Error;
 use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Nix;
-use super::reads::Reads;
+use super::reads::{SCOPE_FILE, Watch};
 use crate::base::process::{Chunk, Exec, Running, interrupted};
 
 /// The scope of a watched evaluation.
@@ -45,8 +46,6 @@ pub(super) struct ServerSettings {
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
-    /// Whether it is recorded what the evaluation looks at; and directories, as Nix is told of them, below which it imports many files.
-    pub watched: Option<Vec<String>>,
 }
 
 /// An evaluator that answers questions until it is dropped.
@@ -58,7 +57,7 @@ pub struct EvalServer {
     nonce: String,
     settings: ServerSettings,
     asked: usize,
-    reads: Reads,
+    watch: Option<Arc<Watch>>,
     /// Keeps the repl's history out of the user's home.
     home: tempfile::TempDir,
 }
@@ -106,7 +105,7 @@ impl Nix {
         let home = tempfile::tempdir()
             .map_err(|source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }))?;
         let mut exec = self.repl(home.path());
-        if settings.watched.is_some() {
+        if self.watch.is_some() {
             // The verbosity at which Nix, of every version, names the files that it evaluates and copies to the store.
             exec = exec.arg("-vv");
         }
@@ -125,15 +124,15 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        let _ = to_child.send(markers(&nonce).into_bytes());
-        if let Some(roots) = &settings.watched {
-            let scope = home.path().join("reads.nix");
+        let _ = to_child.send(markers(&nonce, self.watch.is_some()).into_bytes());
+        if let Some(watch) = &self.watch {
+            let scope = home.path().join(SCOPE_FILE);
             crate::base::fs::write(&scope, SCOPE.as_bytes())?;
             let (scope, nonce) = (path_text(&scope)?, quoted(&nonce));
-            let watch = format!(":a import {scope} {{ nonce = {nonce}; roots = [ {} ]; }}\n", roots.join(" "));
+            let watch = format!(":a import {scope} {{ nonce = {nonce}; roots = [ {} ]; }}\n", watch.roots.join(" "));
             let _ = to_child.send(watch.into_bytes());
         }
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, reads: Reads::default(), home })
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, watch: self.watch.clone(), home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -157,12 +156,21 @@ fn question(number: usize, expression: &str) -> String {
 }
 
 /// Makes the bindings that put the markers on: `_q` on a question, `_e` on what ends a batch.
-fn markers(nonce: &str) -> String {
+/// Where it is watched, another one says that an answer is not there because of a `throw` or an `assert`, which are the same whenever they are
+/// evaluated.
+fn markers(nonce: &str, is_watched: bool) -> String {
     let nonce = quoted(nonce);
-    format!(
-        "_q = n: answer: builtins.trace \"${{{nonce}}}b${{toString n}} \" (\"${{{nonce}}}r${{toString n}} \" + answer)\n\
+    let thrown = match is_watched {
+        true => format!(
+            "_t = n: answer: if (builtins.tryEval answer).success then answer else builtins.trace \"${{{nonce}}}x${{toString n}} \" answer\n"
+        ),
+        false => "_t = n: answer: answer\n".into(),
+    };
+    thrown
+        + &format!(
+            "_q = n: answer: builtins.trace \"${{{nonce}}}b${{toString n}} \" (\"${{{nonce}}}r${{toString n}} \" + _t n answer)\n\
          _e = n: builtins.trace \"${{{nonce}}}e${{toString n}} \" \"${{{nonce}}}e${{toString n}} \"\n"
-    )
+        )
 }
 
 impl EvalServer {
@@ -265,7 +273,7 @@ impl EvalServer {
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
         let mut is_asked = false;
-        reading.watched = self.settings.watched.is_some();
+        reading.watched = self.watch.is_some();
         let mut since = Instant::now();
         let mut weighed: Option<Instant> = None;
         loop {
@@ -276,10 +284,20 @@ impl EvalServer {
                             since = Instant::now();
                         }
                     }
-                    self.reads.merge(std::mem::take(&mut reading.reads));
+                    if let Some(watch) = &self.watch {
+                        watch.add(std::mem::take(&mut reading.reads), self.home.path());
+                    }
                     if reading.is_done() {
                         let is_cut = is_asked && reading.is_cut();
-                        return Ok(reading.finish(is_cut.then_some(Lost::CutFile)));
+                        let thrown = std::mem::take(&mut reading.thrown);
+                        let done = reading.finish(is_cut.then_some(Lost::CutFile));
+                        if let Some(watch) = &self.watch {
+                            let answers = done.answers.iter().enumerate().filter(|(at, _)| !thrown.contains(at));
+                            answers
+                                .filter_map(|(_, answer)| answer.as_ref()?.as_ref().err())
+                                .for_each(|e| watch.failed(e));
+                        }
+                        return Ok(done);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -320,14 +338,11 @@ impl EvalServer {
         self.memory().is_some_and(|used| used > limit)
     }
 
-    /// Returns what the evaluator looked at so far, when it is watched; there is a doubt when it is not.
-    pub(super) fn take_reads(&mut self) -> Reads {
-        let mut reads = std::mem::take(&mut self.reads);
-        reads.leave_out(self.home.path());
-        if self.settings.watched.is_none() {
-            reads.doubt("nobody watched");
+    /// Says that what was answered may be answered otherwise the next time, and why.
+    pub(super) fn doubt(&self, why: &str) {
+        if let Some(watch) = &self.watch {
+            watch.doubt(why);
         }
-        reads
     }
 
     /// Returns the resident memory in bytes, where the system tells.

@@ -19,9 +19,7 @@ use crate::base::text::plural;
 use crate::comparison::cache::{Answer, GraphCache, Question};
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
-use crate::nix::{
-    self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Reads, Root, Side, attr_path_text,
-};
+use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
 use crate::ops::{Error, Outcome};
 use crate::targets::engine;
 use crate::targets::{self, Group, Selection};
@@ -104,20 +102,20 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         None => (None, None),
     };
     let was_kept = kept.is_some();
-    let mut told = Told { progress, warnings: Vec::new(), jobs_failed: false, reads: None };
+    let mut told = Told { progress, warnings: Vec::new(), jobs_failed: false };
     let mut failures_before = None;
     let mut evaluated_before = 0;
     let before = match kept {
         Some(graph) => graph,
         None => {
             let all = vec![Vec::new()];
-            told.reads = open.is_some().then(Reads::default);
-            let found = evaluate(&nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
-            let reads = told.reads.take();
+            let (watched, watch) = nix.watched([&plain.root]);
+            let nix = if open.is_some() { &watched } else { &nix };
+            let found = evaluate(nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
             told.progress.stage("reading the derivations");
             let graph = Graph::read(&roots(&found.derivations), &store)?;
-            if let (Some(open), Some(reads)) = (&open, reads) {
-                open.keep(&reads, &graph);
+            if let Some(open) = &open {
+                open.keep(&watch.reads(), &graph);
             }
             evaluated_before = found.evaluated;
             failures_before = Some(found.failures);
@@ -241,7 +239,7 @@ fn evaluate(
     let whole = paths.iter().any(Vec::is_empty);
     let set = if whole { "every attribute".to_owned() } else { plural(paths.len(), "attribute") };
     let stage = |how: String| format!("evaluating {set} {what}, {how}");
-    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed && told.reads.is_none()) {
+    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed && !nix.is_watched()) {
         told.progress.stage(&stage(format!("nix-eval-jobs, {}", plural(settings.workers, "worker"))));
         let mut found = Gathering::new(expected, told.progress);
         let mut take = |path, evaluated, left| found.take(path, evaluated, left);
@@ -260,8 +258,7 @@ fn evaluate(
     }
     told.progress.stage(&stage(plural(settings.workers, "evaluator")));
     let mut found = Gathering::new(expected, told.progress);
-    let mut take = |path, evaluated, left| found.take(path, evaluated, left);
-    nix.evaluate_all_watched(root, paths, settings, &mut take, told.reads.as_mut())?;
+    nix.evaluate_all(root, paths, settings, &mut |path, evaluated, left| found.take(path, evaluated, left))?;
     Ok(found.outcomes)
 }
 
@@ -271,8 +268,6 @@ struct Told<'p> {
     warnings: Vec<Warning>,
     /// Whether nix-eval-jobs is not worth another try.
     jobs_failed: bool,
-    /// What the evaluation looks at, where that is of interest.
-    reads: Option<Reads>,
 }
 
 /// Outcomes on their way in.

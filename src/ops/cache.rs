@@ -31,8 +31,11 @@ impl Outcome for Listed {
 
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
+        let answers = || plural(self.answers, "answer");
         if self.graphs.is_empty() {
-            document.line(format!("nothing is kept in {}", self.dir.display()));
+            let what =
+                if self.answers == 0 { "nothing is kept".into() } else { format!("no graph and {} kept", answers()) };
+            document.line(format!("{what} in {}", self.dir.display()));
             return document;
         }
         let mut table = Table {
@@ -58,7 +61,8 @@ impl Outcome for Listed {
             ]);
         }
         document.push(Block::Table(table));
-        document.line(Text::new().with(Role::Dim, format!("{} in {}", size(self.bytes), self.dir.display())));
+        let beside = if self.answers == 0 { String::new() } else { format!(" with {}", answers()) };
+        document.line(Text::new().with(Role::Dim, format!("{}{beside} in {}", size(self.bytes), self.dir.display())));
         document
     }
 }
@@ -69,8 +73,9 @@ impl Outcome for Cleared {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         document.line(format!(
-            "removed {} ({}) from {}",
+            "removed {} and {} ({}) from {}",
             plural(self.removed, "graph"),
+            plural(self.answers, "answer"),
             size(self.bytes),
             self.dir.display()
         ));

@@ -6,17 +6,17 @@
 
 mod question;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
 use twox_hash::XxHash3_128;
 
-use crate::base::fs::{self, FsError};
+use crate::base::fs;
 use crate::comparison::Error;
 pub(crate) use crate::comparison::cache::question::Question;
 use crate::graph::Graph;
-use crate::nix::Reads;
+use crate::nix::{Reads, cache_dir, kept_answers, kept_files, trim_kept};
 use crate::targets;
 
 /// The ending of the files.
@@ -49,9 +49,7 @@ pub(crate) enum Answer {
 impl GraphCache {
     /// Finds the directory: `overlayctl/graphs` in XDG_CACHE_HOME or `~/.cache`; `None` where there is neither.
     pub(crate) fn find() -> Option<GraphCache> {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(GraphCache { dir: cache.join("overlayctl/graphs") })
+        Some(GraphCache { dir: cache_dir("graphs")? })
     }
 
     /// Looks for a kept graph that can be believed.
@@ -66,32 +64,9 @@ impl GraphCache {
         self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text().as_bytes())))
     }
 
-    /// Removes the oldest graphs where there are too many.
-    fn trim(&self) {
-        let Ok(files) = self.files() else { return };
-        let Some(surplus) = files.len().checked_sub(MOST).filter(|surplus| *surplus > 0) else { return };
-        let mut by_age: Vec<(Option<SystemTime>, PathBuf)> =
-            files.into_iter().map(|file| (file.metadata().and_then(|there| there.modified()).ok(), file)).collect();
-        by_age.sort();
-        for (_, file) in by_age.into_iter().take(surplus) {
-            // Another run may have removed it.
-            let _ = fs::remove(&file);
-        }
-    }
-
     /// Returns the files of the cache, sorted.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let entries = match std::fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(FsError::Read { path: self.dir.clone(), source }.into()),
-        };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == ENDING) && path.is_file())
-            .collect();
-        files.sort();
-        Ok(files)
+        Ok(kept_files(&self.dir, ENDING)?)
     }
 }
 
@@ -102,7 +77,7 @@ impl Open {
         let Some(looked) = reads.key(self.since, self.question.locked()) else { return };
         let key = format!("{}{looked}", self.question.text());
         if self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok() {
-            self.cache.trim();
+            trim_kept(&self.cache.dir, ENDING, MOST);
         }
     }
 }
@@ -114,7 +89,9 @@ pub struct Listed {
     pub dir: PathBuf,
     /// The graphs.
     pub graphs: Vec<Kept>,
-    /// Their size in bytes.
+    /// How many answers of Nix are kept beside them.
+    pub answers: usize,
+    /// The size of all in bytes.
     pub bytes: u64,
 }
 
@@ -170,7 +147,9 @@ pub fn list() -> Result<Listed, Error> {
             targets,
         });
     }
-    Ok(Listed { dir: cache.dir, bytes: graphs.iter().map(|kept| kept.bytes).sum(), graphs })
+    let answers = kept_answers()?;
+    let bytes = graphs.iter().map(|kept| kept.bytes).chain(answers.iter().map(|file| size(file))).sum();
+    Ok(Listed { dir: cache.dir, bytes, answers: answers.len(), graphs })
 }
 
 /// What was removed.
@@ -180,23 +159,29 @@ pub struct Cleared {
     pub dir: PathBuf,
     /// How many graphs were removed.
     pub removed: usize,
-    /// Their size in bytes.
+    /// How many answers of Nix were removed beside them.
+    pub answers: usize,
+    /// The size of all in bytes.
     pub bytes: u64,
 }
 
-/// Removes all graphs that are kept.
+fn size(file: &Path) -> u64 {
+    file.metadata().map_or(0, |there| there.len())
+}
+
+/// Removes all that is kept.
 ///
 /// # Errors
 /// As [`list`], and [`Error::Fs`] when one cannot be removed.
 pub fn clear() -> Result<Cleared, Error> {
     let cache = GraphCache::find().ok_or_else(no_place)?;
-    let files = cache.files()?;
+    let (files, answers) = (cache.files()?, kept_answers()?);
     let mut bytes = 0;
-    for file in &files {
-        bytes += file.metadata().map_or(0, |there| there.len());
+    for file in files.iter().chain(&answers) {
+        bytes += size(file);
         fs::remove(file)?;
     }
-    Ok(Cleared { dir: cache.dir, removed: files.len(), bytes })
+    Ok(Cleared { dir: cache.dir, removed: files.len(), answers: answers.len(), bytes })
 }
 
 fn no_place() -> Error {
@@ -222,7 +207,7 @@ mod tests {
             std::fs::File::options().write(true).open(&file).unwrap().set_modified(at).unwrap();
         }
         fs::write(&dir.path().join("other"), b"x").unwrap();
-        cache.trim();
+        trim_kept(&cache.dir, ENDING, MOST);
         let files = cache.files().unwrap();
         assert_eq!(files.len(), MOST);
         assert!(files[0].ends_with(format!("0003.{ENDING}")));
