@@ -133,19 +133,47 @@ fn two_sides_with_failures_between_the_targets() {
 }
 
 #[test]
-fn the_files_that_a_side_reads_are_named() {
+fn what_a_side_looks_at_is_a_key_until_it_changes() {
     let Some(room) = Room::new() else { return };
-    let mut set = room.set();
-    set.overlays.push(Overlay::File(room.dir.path().join("overlay.nix")));
-    let mut patched = room.side(&["tool", "throws"]);
-    patched.root = Root::Packages(Box::new(set));
-    let recorded = room.nix.instantiate_recording(&[room.side(&["tool"]), patched]).unwrap();
-    let names = |i: usize| -> Vec<&str> {
-        recorded[i].files.iter().filter_map(|f| f.strip_prefix(room.dir.path()).ok()?.to_str()).collect()
+    // A path that can stand in an expression as it is.
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    std::fs::write(file("read"), "1").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let since = std::time::SystemTime::now();
+    let key = |text: &str| {
+        let text = text.replace("HERE", &dir.path().display().to_string());
+        let root =
+            format!("{{ it = derivation {{ name = \"it\"; system = \"x\"; builder = \"/b\"; v = [ ({text}) ]; }}; }}");
+        let root = Root::Expression(Fragment::parse(root).unwrap());
+        let side = Side { name: "one".into(), root, targets: vec![vec!["it".into()]] };
+        let (nix, watch) = room.nix.watched([&side.root]);
+        nix.instantiate(&[side]).unwrap()[0][0].as_ref().unwrap();
+        watch.reads().key(since, &[])
     };
-    assert_eq!(names(0), ["set.nix"]);
-    assert_eq!(names(1), ["fix.patch", "overlay.nix", "set.nix"]);
-    assert_eq!(recorded[1].targets[1].as_ref().unwrap_err().message, "no ${such} \"thing\"");
+    for pure in [
+        "1",
+        "builtins.readFile HERE/read",
+        "HERE/read",
+        "(import <nix/fetchurl.nix> { url = \"http://x/y\"; sha256 = \"0000000000000000000000000000000000000000000000000000\"; }).drvPath",
+    ] {
+        assert!(key(pure).is_some_and(|key| overlayctl::nix::Reads::still(&key)), "{pure}");
+    }
+    // The clock, what is fetched without a hash, and what nobody knows.
+    for doubtful in [
+        "builtins.currentTime",
+        "__currentTime",
+        "builtins.getEnv \"TERM\"",
+        "builtins.fetchurl \"file://HERE/read\"",
+        "builtins.readFile (builtins.findFile [ { prefix = \"\"; path = \".\"; } { prefix = \"\"; path = \"HERE\"; } ] \"read\")",
+        "(builtins.scopedImport { } (builtins.toFile \"a\" \"builtins.currentTime\"))",
+    ] {
+        assert_eq!(key(doubtful), None, "{doubtful}");
+    }
+    let looked = key("builtins.readFile HERE/read").unwrap();
+    std::fs::write(file("read"), "2").unwrap();
+    assert!(!overlayctl::nix::Reads::still(&looked));
+    assert_eq!(key("builtins.readFile HERE/read"), None, "it changed since");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::comparison::baseline::Baseline;
 use crate::comparison::cache::{Answer, GraphCache, Open, Question};
 use crate::config::{self, Workspace};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, Recorded, Root, Side, SideResult};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, PackageSet, Reads, Root, Side, SideResult};
 use crate::targets::engine;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
@@ -141,20 +141,16 @@ pub(crate) fn of_sides(
     let (mut before, mut patched) = (before?, patched?);
     let mut warnings = Vec::new();
     if let Before::Evaluated { sides, keep } = &mut before {
-        let mut results: Vec<SideResult> = sides.iter_mut().map(|side| std::mem::take(&mut side.targets)).collect();
         // What is built may depend on more than files.
-        if build_during_evaluation(&nix, &before_sides, &mut results, selection, &mut warnings, progress)? {
+        if build_during_evaluation(&nix, &before_sides, sides, selection, &mut warnings, progress)? {
             *keep = None;
-        }
-        for (side, targets) in sides.iter_mut().zip(results) {
-            side.targets = targets;
         }
     }
     build_during_evaluation(&nix, &after_sides, &mut patched, selection, &mut warnings, progress)?;
     let plain: Vec<Result<Option<String>, EvalFailure>> = match &before {
         Before::Kept(graph) => names.iter().map(|name| Ok(derivation(graph, name))).collect(),
         Before::Evaluated { sides, .. } => {
-            let all = sides.iter().flat_map(|side| side.targets.iter());
+            let all = sides.iter().flatten();
             all.map(|result| result.as_ref().map(|drv| Some(drv.drv_path.clone())).map_err(Clone::clone)).collect()
         }
     };
@@ -196,14 +192,12 @@ pub(crate) fn of_sides(
     let (before, after) = rayon::join(
         || match before {
             Before::Kept(graph) => Ok(graph),
-            Before::Evaluated { sides, keep } => {
-                // A target that does not evaluate is evaluated again each time, for its message.
-                let whole = sides.iter().all(|side| side.targets.iter().all(Result::is_ok));
+            Before::Evaluated { keep, .. } => {
                 let roots: Vec<_> = compared.iter().filter_map(|t| Some(root(&t.name, t.before.as_deref()?))).collect();
                 // No target evaluates on this side: everything is new.
                 let graph = if roots.is_empty() { Builder::new().finish(&[])? } else { Graph::read(&roots, &store)? };
-                if let Some(open) = keep.filter(|_| whole && compared.len() == names.len()) {
-                    open.keep(&sides, &graph);
+                if let Some((open, reads)) = keep.filter(|_| compared.len() == names.len()) {
+                    open.keep(&reads, &graph);
                 }
                 Ok(graph)
             }
@@ -271,21 +265,24 @@ enum Before {
     /// As it was kept from an earlier run.
     Kept(Graph),
     /// Just evaluated; to be kept as the answer to that.
-    Evaluated { sides: Vec<Recorded>, keep: Option<Open> },
+    Evaluated { sides: Vec<SideResult>, keep: Option<(Open, Reads)> },
 }
 
 impl Before {
     fn of(nix: &Nix, sides: &[Side], cache: Option<(GraphCache, Question)>) -> Result<Before, nix::Error> {
         let Some((cache, question)) = cache else {
-            let sides = nix.instantiate(sides)?;
-            let sides = sides.into_iter().map(|targets| Recorded { targets, files: BTreeSet::new() }).collect();
-            return Ok(Before::Evaluated { sides, keep: None });
+            return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
         };
         match cache.ask(question) {
             Answer::Kept(graph) => Ok(Before::Kept(graph)),
             Answer::Open(open) => {
-                let sides = nix.instantiate_recording(sides)?;
-                Ok(Before::Evaluated { sides, keep: Some(open) })
+                let (watched, watch) = nix.watched(sides.iter().map(|side| &side.root));
+                let results = watched.instantiate(sides)?;
+                if results.iter().flatten().any(Result::is_err) {
+                    // A target that does not evaluate is evaluated again each time, for its message in Nix's own words.
+                    return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
+                }
+                Ok(Before::Evaluated { sides: results, keep: Some((open, watch.reads())) })
             }
         }
     }

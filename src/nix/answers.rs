@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::failure::EvalFailure;
+use super::reads::Reads;
 use super::server::Lost;
 use crate::base::process::{Stream, strip_controls};
 
@@ -33,10 +34,12 @@ pub(super) struct Reading {
     at: Option<usize>,
     out_ended: bool,
     err_ended: bool,
-    /// Whether Nix tells what it does, which is no error.
-    pub chatty: bool,
-    /// The files that were evaluated or copied to the store.
-    pub files: BTreeSet<PathBuf>,
+    /// Whether the evaluation says what it looks at, and Nix what it does, which are no errors.
+    pub watched: bool,
+    /// What that was.
+    pub reads: Reads,
+    /// The questions that have no answer because of a `throw` or an `assert`.
+    pub thrown: BTreeSet<usize>,
 }
 
 impl Reading {
@@ -50,8 +53,9 @@ impl Reading {
             at: None,
             out_ended: false,
             err_ended: false,
-            chatty: false,
-            files: BTreeSet::new(),
+            watched: false,
+            reads: Reads::default(),
+            thrown: BTreeSet::new(),
         }
     }
 
@@ -62,7 +66,13 @@ impl Reading {
     /// Takes a line; says whether it was a marker.
     pub fn line(&mut self, stream: Stream, line: &[u8]) -> bool {
         let line = String::from_utf8_lossy(line);
-        let marker = line.find(&self.nonce).and_then(|i| line.get(i + self.nonce.len()..)).and_then(read_marker);
+        let marked = line.find(&self.nonce).and_then(|i| line.get(i + self.nonce.len()..));
+        if let (Stream::Err, true, Some(said)) = (stream, self.watched, marked.and_then(|text| text.strip_prefix('f')))
+        {
+            self.reads.hear(said);
+            return false;
+        }
+        let marker = marked.and_then(read_marker);
         match (stream, marker) {
             (Stream::Out, Some(('r', number, rest))) => {
                 if let Some(slot) = number.checked_sub(self.from).and_then(|i| self.results.get_mut(i)) {
@@ -78,6 +88,10 @@ impl Reading {
                 self.at = number.checked_sub(self.from);
                 true
             }
+            (Stream::Err, Some(('x', number, _))) => {
+                self.thrown.extend(number.checked_sub(self.from));
+                true
+            }
             (Stream::Err, Some(('e', number, _))) => {
                 let is_end = number == self.from + self.results.len();
                 self.err_ended |= is_end;
@@ -90,8 +104,10 @@ impl Reading {
             // What comes behind the end is no answer to what was asked before it.
             (Stream::Err, _) if self.err_ended => false,
             (Stream::Err, _) => {
-                if self.chatty && is_chatter(&line) {
-                    self.files.extend(file_read(&line));
+                if self.watched && is_chatter(&line) {
+                    if let Some(path) = file_read(&line) {
+                        self.reads.notice(path, line.starts_with("copied "));
+                    }
                     return false;
                 }
                 let slot = self.at.and_then(|i| self.printed.get_mut(i)).unwrap_or(&mut self.before);
@@ -142,8 +158,8 @@ impl Reading {
 
 /// Says whether a line is of those that Nix prints at the verbosity that names files.
 fn is_chatter(line: &str) -> bool {
-    const BEGINNINGS: [&str; 6] =
-        ["evaluating file ", "copied source ", "copying '", "copied '", "instantiated ", "source path "];
+    const BEGINNINGS: [&str; 7] =
+        ["evaluating file ", "copied source ", "copying '", "copied '", "hashing '", "instantiated ", "source path "];
     BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
 
@@ -248,19 +264,25 @@ mod tests {
     }
 
     #[test]
-    fn files_are_recorded_and_are_no_errors() {
+    fn what_is_looked_at_is_no_error() {
         let mut r = reading();
-        r.chatty = true;
+        r.watched = true;
         r.line(Stream::Err, b"trace: @@Nb5 \n");
         for line in [
+            "trace: @@Nfr /n/it's.nix\n",
             "evaluating file '/n/it's.nix'\n",
             "evaluating file '\u{ab}nix-internal\u{bb}/derivation-internal.nix'\n",
+            "hashing '/n/fix.patch'...\n",
             "copied source '/n/fix.patch' -> '/nix/store/x-fix.patch'\n",
             "instantiated 'a' -> '/nix/store/a.drv'\n",
         ] {
-            r.line(Stream::Err, line.as_bytes());
+            assert!(!r.line(Stream::Err, line.as_bytes()));
         }
-        assert_eq!(r.files.iter().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["/n/fix.patch", "/n/it's.nix"]);
+        let mut expected = Reads::default();
+        expected.hear("r /n/it's.nix");
+        expected.notice("/n/it's.nix".into(), false);
+        expected.notice("/n/fix.patch".into(), true);
+        assert_eq!(r.reads, expected);
         assert_eq!(r.last_printed(), "");
     }
 

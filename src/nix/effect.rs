@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{AttrPath, Root, attr_path_text, path_text, quoted};
@@ -31,7 +31,7 @@ pub struct EffectQuestion {
 }
 
 /// What Nix said of one package set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Effect {
     /// Each package that was asked about, then those that the overlays bind and that were not named.
     pub packages: Vec<(AttrPath, Result<Has, EvalFailure>)>,
@@ -42,7 +42,7 @@ pub struct Effect {
 }
 
 /// What a package has in a set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Has {
     /// Whether the set has the attribute at all.
@@ -73,12 +73,12 @@ impl Nix {
     /// # Errors
     /// Those of the evaluator as a whole; that a set or a package does not evaluate is in the answer.
     pub fn effects(&self, questions: &[EffectQuestion]) -> Result<Vec<Effect>, Error> {
-        let mut server = self.eval_server()?;
-        let mut all = Vec::with_capacity(questions.len());
-        for question in questions {
-            all.push(self.effect(&mut server, question)?);
-        }
-        Ok(all)
+        let text = format!("effects {HAS} {questions:?}");
+        let roots = questions.iter().map(|question| &question.root);
+        self.kept(&text, roots, |nix| {
+            let mut server = nix.eval_server()?;
+            questions.iter().map(|question| nix.effect(&mut server, question)).collect()
+        })
     }
 
     fn effect(&self, server: &mut EvalServer, question: &EffectQuestion) -> Result<Effect, Error> {
@@ -163,6 +163,11 @@ impl Nix {
     /// # Errors
     /// [`Error::Eval`] when the root itself does not evaluate, and those of the evaluator.
     pub fn names_at(&self, root: &Root, paths: &[AttrPath]) -> Result<Vec<Vec<String>>, Error> {
+        let text = format!("names {root:?} {paths:?}");
+        self.kept(&text, [root], |nix| nix.names_now(root, paths))
+    }
+
+    fn names_now(&self, root: &Root, paths: &[AttrPath]) -> Result<Vec<Vec<String>>, Error> {
         let mut server = self.eval_server()?;
         server.bind("root", &root.to_nix()?).map_err(|e| self.explained(e))?;
         // A binding is lazy: what the root is made of is fetched by the first question.

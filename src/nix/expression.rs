@@ -189,6 +189,15 @@ impl Root {
     }
 }
 
+impl Root {
+    /// Returns where its nixpkgs is, as Nix is told of it, where that needs no evaluation.
+    pub(super) fn nixpkgs(&self) -> Vec<String> {
+        let Root::Packages(set) = self else { return Vec::new() };
+        let plain = matches!(set.nixpkgs, NixpkgsRef::Path(_) | NixpkgsRef::SearchPath(_));
+        set.nixpkgs.to_nix().into_iter().filter(|_| plain).collect()
+    }
+}
+
 impl NixpkgsRef {
     /// Returns the Nix text of the place, fit as the argument of `import`.
     ///

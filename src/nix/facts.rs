@@ -3,7 +3,7 @@
 //! One evaluator, one question a fact: what one fact fails on (a `meta` that throws, a broken package) does not hide the
 //! others. Must not decide what follows from the facts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{Root, attr_path_text, quoted};
@@ -13,7 +13,7 @@ use super::program::Nix;
 use super::server::EvalServer;
 
 /// What a package has in `patches`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
 pub enum Patches {
     /// No such attribute.
@@ -29,7 +29,7 @@ pub enum Patches {
 }
 
 /// The platforms of a package, as their triples.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platforms {
     /// Where it is built.
     pub build: Option<String>,
@@ -40,7 +40,7 @@ pub struct Platforms {
 }
 
 /// What is known of one attribute of a package set. `None` is always: not known, because it does not evaluate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageFacts {
     /// Whether the attribute exists.

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::process::strip_controls;
 use crate::base::span::{LineCol, Place};
 
 /// What kind of failure an evaluation ended with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -50,7 +50,7 @@ pub enum FailureKind {
 }
 
 /// Why an expression has no value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvalFailure {
     /// What kind it is.
     #[serde(flatten)]
@@ -58,10 +58,10 @@ pub struct EvalFailure {
     /// Nix's message, its first sentence or line.
     pub message: String,
     /// Where Nix says it is, when that is a file.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub place: Option<Box<Place>>,
     /// Names that exist and are near to the missing one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub near: Vec<String>,
     /// All that Nix printed, without control sequences.
     #[serde(skip)]
@@ -72,6 +72,16 @@ impl EvalFailure {
     /// Makes a failure that is not Nix's own text.
     pub(super) fn plain(kind: FailureKind, message: impl Into<String>, full: impl Into<String>) -> EvalFailure {
         EvalFailure { kind, message: message.into(), place: None, near: Vec::new(), full: full.into() }
+    }
+
+    /// Says whether it is one of the expression, which fails the same way as long as nothing changes; not of memory, time or network.
+    pub fn is_lasting(&self) -> bool {
+        use FailureKind::{
+            Assertion, MissingAttribute, MissingFile, NotADerivation, Refused, Syntax, Type, UndefinedVariable,
+        };
+        let lasting =
+            matches!(self.kind, MissingAttribute { .. } | UndefinedVariable { .. } | Refused | Assertion | Syntax);
+        lasting || matches!(self.kind, Type | MissingFile | NotADerivation)
     }
 
     /// Reads what Nix printed on standard error.
@@ -87,7 +97,8 @@ impl EvalFailure {
         let rest = lines.get(at..).unwrap_or_default();
         let message = rest.first().and_then(|line| error_text(line)).unwrap_or_default().to_string();
         let near = rest.iter().find_map(|line| line.trim().strip_prefix("Did you mean ")).map(near_names);
-        let place = rest.iter().skip(1).find_map(|line| place(line.trim())).map(Box::new);
+        let places = rest.iter().skip(1).filter_map(|line| place(line.trim()));
+        let place = places.filter(|place| !place.path.ends_with(super::reads::SCOPE_FILE)).next().map(Box::new);
         EvalFailure { kind: classify(&message), message, place, near: near.unwrap_or_default(), full }
     }
 }

@@ -3,16 +3,13 @@
 //! Each side is one evaluator with all its targets, the sides run beside each other; a target that fails does not take
 //! the others with it. The derivations are written to the store, as `nix-instantiate` does. Must not compare anything.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{AttrPath, Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
-use super::server::{EvalServer, ServerSettings, lost_failure};
+use super::server::{EvalServer, lost_failure};
 
 /// A package set (or another root) and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub struct Side {
 }
 
 /// A target's derivation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instantiated {
     /// The path of the `.drv` file.
@@ -50,16 +47,6 @@ pub struct Output {
     pub path: String,
 }
 
-/// What came of one side, and what it read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// One result for each target, in their order.
-    pub targets: SideResult,
-    /// The files that were evaluated or copied to the store. Not those that an expression only looked at
-    /// (`builtins.readFile`, `readDir`, `pathExists`): Nix does not name them.
-    pub files: BTreeSet<PathBuf>,
-}
-
 /// What came of one side: one result for each target, in their order.
 pub type SideResult = Vec<Result<Instantiated, EvalFailure>>;
 
@@ -70,43 +57,36 @@ impl Nix {
     /// Those of a side as a whole: its expression does not parse, or Nix cannot be run. What is wrong with one target
     /// is in its result.
     pub fn instantiate(&self, sides: &[Side]) -> Result<Vec<SideResult>, Error> {
-        let all = self.instantiate_sides(sides, false)?;
-        Ok(all.into_iter().map(|side| side.targets).collect())
-    }
-
-    /// As [`Nix::instantiate`], and says which files each side read: what a cached answer depends on.
-    ///
-    /// # Errors
-    /// As [`Nix::instantiate`].
-    pub fn instantiate_recording(&self, sides: &[Side]) -> Result<Vec<Recorded>, Error> {
-        self.instantiate_sides(sides, true)
-    }
-
-    fn instantiate_sides(&self, sides: &[Side], record: bool) -> Result<Vec<Recorded>, Error> {
-        let all: Vec<Result<Recorded, Error>> = match sides {
+        let all: Vec<Result<SideResult, Error>> = match sides {
             [] => Vec::new(),
-            [one] => vec![self.instantiate_side(one, record)],
+            [one] => vec![self.instantiate_side(one)],
             many => std::thread::scope(|scope| {
-                let start = |side| scope.spawn(move || self.instantiate_side(side, record));
-                let running: Vec<_> = many.iter().map(start).collect();
+                let running: Vec<_> =
+                    many.iter().map(|side| scope.spawn(move || self.instantiate_side(side))).collect();
                 running.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Interrupted))).collect()
             }),
         };
         all.into_iter().collect()
     }
 
-    fn instantiate_side(&self, side: &Side, record_files: bool) -> Result<Recorded, Error> {
+    /// As [`Nix::instantiate`], from what is kept of an earlier run where that still holds.
+    ///
+    /// # Errors
+    /// As [`Nix::instantiate`].
+    pub fn instantiate_kept(&self, sides: &[Side]) -> Result<Vec<SideResult>, Error> {
+        let text = format!("instantiate {sides:?}");
+        self.kept(&text, sides.iter().map(|side| &side.root), |nix| nix.instantiate(sides))
+    }
+
+    fn instantiate_side(&self, side: &Side) -> Result<SideResult, Error> {
         let root = side.root.to_nix()?;
-        let mut files = BTreeSet::new();
-        let settings = ServerSettings { limit: self.settings.eval_limit, record_files, ..ServerSettings::default() };
         let mut results: SideResult = Vec::with_capacity(side.targets.len());
         while results.len() < side.targets.len() {
-            let mut server = self.eval_server_with(settings.clone())?;
+            let mut server = self.eval_server()?;
             bind_root(&mut server, &root, &side.name).map_err(|e| self.explained(e))?;
             let rest = side.targets.get(results.len()..).unwrap_or_default();
             let questions: Vec<String> = rest.iter().map(|target| derivation_question(target)).collect();
             let batch = server.ask(&questions)?;
-            files.append(&mut server.take_files());
             let before = results.len();
             for (target, answer) in rest.iter().zip(batch.answers) {
                 match answer {
@@ -116,6 +96,7 @@ impl Nix {
                 }
             }
             if let Some((lost, culprit)) = batch.lost {
+                server.doubt("an evaluator was lost");
                 // The target at which the evaluator was lost gets that as its failure; the rest gets a new evaluator.
                 if culprit.is_none() && results.len() == before {
                     return Err(self.explained(server.lost_error(lost)));
@@ -125,7 +106,7 @@ impl Nix {
                 }
             }
         }
-        Ok(Recorded { targets: results, files })
+        Ok(results)
     }
 
     /// Adds near names to the failure of a missing attribute, where Nix gave none.

@@ -8,7 +8,7 @@
 //! ```text
 //! expression  package sets and targets as typed values, turned into Nix text
 //! server      `nix repl` as an evaluation server: isolated failures, death, hanging, memory
-//! answers     what it prints, read
+//! answers     what it prints, read                reads  what an evaluation looked at, as the scope reads.nix and Nix say
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
@@ -16,6 +16,7 @@
 //! effect      which patches packages really have, in several sets
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
+//! kept        answers between runs, while what they were made of stays
 //! caches      which binary cache has a path
 //! build       a build driven to its report                 store   validity, closures, logs, roots, copies
 //! unbuilt     what would have to be built for something that is needed on the way
@@ -31,9 +32,11 @@ mod expression;
 mod facts;
 mod failure;
 mod instantiate;
+mod kept;
 pub mod log;
 mod pool;
 mod program;
+mod reads;
 mod reason;
 mod server;
 mod sources;
@@ -51,9 +54,11 @@ pub use expression::{
 };
 pub use facts::{LIBC_NAMES, PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};
-pub use instantiate::{Instantiated, Output, Recorded, Side, SideResult};
+pub use instantiate::{Instantiated, Output, Side, SideResult};
+pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
+pub use reads::{Reads, Watch};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use sources::{Input, PackageSource};

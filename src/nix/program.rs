@@ -5,13 +5,16 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::error::{Error, program_name};
+use super::reads::Watch;
 use crate::base::process::{Exec, Finished, find_program};
 
 /// How Nix is to be run; the default is as the user would.
@@ -64,14 +67,35 @@ impl fmt::Display for Version {
     }
 }
 
+/// Returns the files that Nix reads its settings from, as its manual says ("nix.conf").
+fn settings_files() -> Vec<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let system = var("NIX_CONF_DIR").map_or_else(|| "/etc/nix".into(), PathBuf::from);
+    let mut files = vec![system.join("nix.conf")];
+    match var("NIX_USER_CONF_FILES") {
+        Some(own) => files.extend(std::env::split_paths(&own)),
+        None => {
+            let home = || Some(PathBuf::from(var("HOME")?).join(".config"));
+            let dirs = var("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+            let own = var("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+            files.extend(own.into_iter().chain(std::env::split_paths(&dirs)).map(|dir| dir.join("nix/nix.conf")));
+        }
+    }
+    files
+}
+
 /// Nix, found and ready to be started.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Nix {
     pub(super) nix: PathBuf,
     pub(super) nix_instantiate: PathBuf,
     pub(super) nix_store: PathBuf,
     pub(super) settings: Settings,
     version: OnceLock<Version>,
+    /// Who watches its evaluators.
+    pub(super) watch: Option<Arc<Watch>>,
+    /// The copy of a workspace that it is asked about.
+    pub(super) copy: Option<PathBuf>,
 }
 
 impl Nix {
@@ -91,12 +115,45 @@ impl Nix {
             nix_store: find("nix-store")?,
             settings,
             version: OnceLock::new(),
+            watch: None,
+            copy: None,
         })
     }
 
     /// Returns how Nix is run.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns what decides how Nix evaluates, as lines of text: the program, the options, the settings and the variables that it looks
+    /// at itself. Starts nothing; `None` where it cannot be told.
+    pub fn identity(&self) -> Option<String> {
+        let program = self.nix.canonicalize().ok()?;
+        let there = program.metadata().ok()?;
+        let (size, at) = (there.size(), (there.mtime(), there.mtime_nsec()));
+        let mut text = format!("nix {} {size} {at:?} {:?}\n", program.display(), self.settings);
+        let counts = |name: &str| {
+            name.starts_with("NIX") || ["HOME", "USER", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"].contains(&name)
+        };
+        let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(counts)).collect();
+        variables.sort();
+        for (name, value) in variables {
+            let _ = writeln!(text, "variable {name:?} {value:?}");
+        }
+        let mut files = settings_files();
+        let mut at = 0;
+        while let Some(file) = files.get(at).filter(|_| at < 64).cloned() {
+            at += 1;
+            let Ok(settings) = std::fs::read(&file) else { continue };
+            let settings = String::from_utf8_lossy(&settings);
+            let _ = writeln!(text, "settings {} {settings:?}", file.display());
+            let included = |line: &str| {
+                let named = line.trim().strip_prefix('!').unwrap_or(line.trim()).strip_prefix("include")?.trim();
+                Some(file.parent()?.join(named))
+            };
+            files.extend(settings.lines().filter_map(included));
+        }
+        Some(text)
     }
 
     /// Returns the version, asking Nix the first time.
@@ -221,6 +278,8 @@ impl Nix {
             nix_store: "nix-store".into(),
             settings,
             version: OnceLock::new(),
+            watch: None,
+            copy: None,
         }
     }
 }

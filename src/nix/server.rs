@@ -7,10 +7,10 @@
 //! reads a pipe byte by byte, three system calls each, which were a fifth of all the time for a whole package set. Must
 //! not know what is asked.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,11 @@ use super::error::Error;
 use super::expression::{path_text, quoted};
 use super::failure::{EvalFailure, FailureKind, last_line};
 use super::program::Nix;
+use super::reads::{SCOPE_FILE, Watch};
 use crate::base::process::{Chunk, Exec, Running, interrupted};
 
+/// The scope of a watched evaluation.
+const SCOPE: &str = include_str!("reads.nix");
 /// How often a wait looks at the clock, the memory and the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
 /// How often the memory of an evaluator is looked at.
@@ -43,8 +46,6 @@ pub(super) struct ServerSettings {
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
-    /// Whether the files that are read are recorded.
-    pub record_files: bool,
 }
 
 /// An evaluator that answers questions until it is dropped.
@@ -56,7 +57,7 @@ pub struct EvalServer {
     nonce: String,
     settings: ServerSettings,
     asked: usize,
-    files: BTreeSet<PathBuf>,
+    watch: Option<Arc<Watch>>,
     /// Keeps the repl's history out of the user's home.
     home: tempfile::TempDir,
 }
@@ -104,7 +105,7 @@ impl Nix {
         let home = tempfile::tempdir()
             .map_err(|source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }))?;
         let mut exec = self.repl(home.path());
-        if settings.record_files {
+        if self.watch.is_some() {
             // The verbosity at which Nix, of every version, names the files that it evaluates and copies to the store.
             exec = exec.arg("-vv");
         }
@@ -123,8 +124,15 @@ impl Nix {
             });
         }
         let nonce = nonce(home.path());
-        let _ = to_child.send(markers(&nonce).into_bytes());
-        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, files: BTreeSet::new(), home })
+        let _ = to_child.send(markers(&nonce, self.watch.is_some()).into_bytes());
+        if let Some(watch) = &self.watch {
+            let scope = home.path().join(SCOPE_FILE);
+            crate::base::fs::write(&scope, SCOPE.as_bytes())?;
+            let (scope, nonce) = (path_text(&scope)?, quoted(&nonce));
+            let watch = format!(":a import {scope} {{ nonce = {nonce}; roots = [ {} ]; }}\n", watch.roots.join(" "));
+            let _ = to_child.send(watch.into_bytes());
+        }
+        Ok(EvalServer { running, to_child, from_child, nonce, settings, asked: 0, watch: self.watch.clone(), home })
     }
 
     fn repl(&self, home: &Path) -> Exec {
@@ -148,12 +156,21 @@ fn question(number: usize, expression: &str) -> String {
 }
 
 /// Makes the bindings that put the markers on: `_q` on a question, `_e` on what ends a batch.
-fn markers(nonce: &str) -> String {
+/// Where it is watched, another one says that an answer is not there because of a `throw` or an `assert`, which are the same whenever they are
+/// evaluated.
+fn markers(nonce: &str, is_watched: bool) -> String {
     let nonce = quoted(nonce);
-    format!(
-        "_q = n: answer: builtins.trace \"${{{nonce}}}b${{toString n}} \" (\"${{{nonce}}}r${{toString n}} \" + answer)\n\
+    let thrown = match is_watched {
+        true => format!(
+            "_t = n: answer: if (builtins.tryEval answer).success then answer else builtins.trace \"${{{nonce}}}x${{toString n}} \" answer\n"
+        ),
+        false => "_t = n: answer: answer\n".into(),
+    };
+    thrown
+        + &format!(
+            "_q = n: answer: builtins.trace \"${{{nonce}}}b${{toString n}} \" (\"${{{nonce}}}r${{toString n}} \" + _t n answer)\n\
          _e = n: builtins.trace \"${{{nonce}}}e${{toString n}} \" \"${{{nonce}}}e${{toString n}} \"\n"
-    )
+        )
 }
 
 impl EvalServer {
@@ -256,7 +273,7 @@ impl EvalServer {
         let _ = self.to_child.send(text.into_bytes());
         let mut reading = Reading::new(&self.nonce, from, count);
         let mut is_asked = false;
-        reading.chatty = self.settings.record_files;
+        reading.watched = self.watch.is_some();
         let mut since = Instant::now();
         let mut weighed: Option<Instant> = None;
         loop {
@@ -267,10 +284,20 @@ impl EvalServer {
                             since = Instant::now();
                         }
                     }
-                    self.files.append(&mut reading.files);
+                    if let Some(watch) = &self.watch {
+                        watch.add(std::mem::take(&mut reading.reads), self.home.path());
+                    }
                     if reading.is_done() {
                         let is_cut = is_asked && reading.is_cut();
-                        return Ok(reading.finish(is_cut.then_some(Lost::CutFile)));
+                        let thrown = std::mem::take(&mut reading.thrown);
+                        let done = reading.finish(is_cut.then_some(Lost::CutFile));
+                        if let Some(watch) = &self.watch {
+                            let answers = done.answers.iter().enumerate().filter(|(at, _)| !thrown.contains(at));
+                            answers
+                                .filter_map(|(_, answer)| answer.as_ref()?.as_ref().err())
+                                .for_each(|e| watch.failed(e));
+                        }
+                        return Ok(done);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -311,9 +338,11 @@ impl EvalServer {
         self.memory().is_some_and(|used| used > limit)
     }
 
-    /// Returns the files that the evaluator read so far, when it was told to record them.
-    pub(super) fn take_files(&mut self) -> BTreeSet<PathBuf> {
-        std::mem::take(&mut self.files)
+    /// Says that what was answered may be answered otherwise the next time, and why.
+    pub(super) fn doubt(&self, why: &str) {
+        if let Some(watch) = &self.watch {
+            watch.doubt(why);
+        }
     }
 
     /// Returns the resident memory in bytes, where the system tells.

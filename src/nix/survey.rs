@@ -8,7 +8,7 @@ mod names;
 mod vendored;
 mod ways;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{AttrPath, Root, attr_path_text, quoted};
@@ -23,7 +23,7 @@ pub use vendored::{Cargo, Refetch, Vendored};
 pub use ways::{Kept, SetWay, Way};
 
 /// The C library that a target is linked with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetLibc {
     /// The target, as an attribute path.
     pub target: String,
@@ -32,7 +32,7 @@ pub struct TargetLibc {
 }
 
 /// A name that nixpkgs took away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// What nixpkgs says.
     pub message: String,
@@ -41,7 +41,7 @@ pub struct Removed {
 }
 
 /// What was found out about a package that is to be patched.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Survey {
     /// What is known of the attribute itself.
@@ -87,6 +87,11 @@ impl Nix {
     /// # Errors
     /// As [`Nix::package_facts`].
     pub fn survey(&self, root: &Root, path: &[String], targets: &[Vec<String>]) -> Result<Survey, Error> {
+        let text = format!("survey {root:?} {path:?} {targets:?}");
+        self.kept(&text, [root], |nix| nix.survey_now(root, path, targets))
+    }
+
+    fn survey_now(&self, root: &Root, path: &[String], targets: &[Vec<String>]) -> Result<Survey, Error> {
         let mut server = self.eval_server()?;
         let facts = self.package_facts_in(&mut server, &root.to_nix()?, path)?;
         let mut survey = Survey {

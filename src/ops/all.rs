@@ -108,14 +108,13 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         Some(graph) => graph,
         None => {
             let all = vec![Vec::new()];
-            let found = evaluate(&nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
+            let (watched, watch) = nix.watched([&plain.root]);
+            let nix = if open.is_some() { &watched } else { &nix };
+            let found = evaluate(nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
             told.progress.stage("reading the derivations");
             let graph = Graph::read(&roots(&found.derivations), &store)?;
             if let Some(open) = &open {
-                // Which files a whole set reads is not recorded. What the standard environment reads is: a set that
-                // leads elsewhere shows there.
-                let probe = Side { targets: vec![vec!["stdenv".into()]], ..plain.clone() };
-                open.keep(&nix.instantiate_recording(&[probe])?, &graph);
+                open.keep(&watch.reads(), &graph);
             }
             evaluated_before = found.evaluated;
             failures_before = Some(found.failures);
@@ -225,7 +224,8 @@ fn available_memory() -> Option<u64> {
     Some(kib.parse::<u64>().ok()? * 1024)
 }
 
-/// Evaluates by nix-eval-jobs where that is installed, else (or when it fails) by the pool of evaluation servers.
+/// Evaluates by nix-eval-jobs where that is installed, else (or when it fails, or what is looked at matters, which it does not tell) by
+/// the pool of evaluation servers.
 fn evaluate(
     nix: &Nix,
     root: &Root,
@@ -238,7 +238,7 @@ fn evaluate(
     let whole = paths.iter().any(Vec::is_empty);
     let set = if whole { "every attribute".to_owned() } else { plural(paths.len(), "attribute") };
     let stage = |how: String| format!("evaluating {set} {what}, {how}");
-    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed) {
+    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed && !nix.is_watched()) {
         told.progress.stage(&stage(format!("nix-eval-jobs, {}", plural(settings.workers, "worker"))));
         let mut found = Gathering::new(expected, told.progress);
         let mut take = |path, evaluated, left| found.take(path, evaluated, left);

@@ -20,7 +20,7 @@ use crate::targets::absolute;
 pub struct Copy {
     /// The copy.
     pub workspace: Workspace,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// The most entries that a directory beside the workspace may have to be linked to.
@@ -34,8 +34,13 @@ fn temporary() -> Result<TempDir, Error> {
 }
 
 impl Copy {
+    /// Returns the directory that it, and what lies beside it, is in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     fn at(root: &Path, dir: TempDir) -> Result<Copy, Error> {
-        Ok(Copy { workspace: Workspace::open(Some(root))?, _dir: dir })
+        Ok(Copy { workspace: Workspace::open(Some(root))?, dir })
     }
 
     /// Checks out the workspace as it was at a revision.

@@ -98,7 +98,8 @@ impl<'w> Trial<'w> {
             Ok(copy) => copy,
             Err(error) => return Ok(Outcome::Unknown(error.to_string())),
         };
-        let sets::Sets { sets, targets, .. } = sets::of(&copy.workspace, &self.nix, self.nixpkgs)?;
+        let there = self.nix.in_copy(copy.dir());
+        let sets::Sets { sets, targets, .. } = sets::of(&copy.workspace, &there, self.nixpkgs)?;
         if sets.is_empty() && targets.is_empty() {
             return Ok(Outcome::Unknown("a copy of the workspace names no package set".into()));
         }
@@ -106,7 +107,7 @@ impl<'w> Trial<'w> {
             let ask = || self.nix.effects(&questions(&self.sets, &self.attrs)).map_err(|error| error.to_string());
             self.before.get_or_init(ask)
         };
-        let (before, after) = rayon::join(ask_before, || self.nix.effects(&questions(&sets, &self.attrs)));
+        let (before, after) = rayon::join(ask_before, || there.effects(&questions(&sets, &self.attrs)));
         let (all_before, after) = match before {
             Ok(before) => (before, after?),
             Err(why) => return Ok(Outcome::Unknown(why.clone())),

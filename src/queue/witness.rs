@@ -51,7 +51,7 @@ pub(super) fn in_targets<'p>(
     }
     let (sides, names): (Vec<Side>, Vec<Vec<&str>>) = asked.into_iter().unzip();
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
-    for (results, names) in nix.instantiate(&sides)?.into_iter().zip(names) {
+    for (results, names) in nix.instantiate_kept(&sides)?.into_iter().zip(names) {
         for (result, name) in results.into_iter().zip(names) {
             let Ok(instantiated) = result else { continue };
             let closure = read_closure([instantiated.drv_path.as_str()], &store)?;

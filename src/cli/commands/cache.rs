@@ -6,10 +6,10 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::{self, cache};
 
-/// Lists or removes the graphs of unpatched package sets that are kept between runs
+/// Lists or removes what is kept between runs: graphs of unpatched package sets, and answers of Nix
 ///
-/// They are in overlayctl/graphs below XDG_CACHE_HOME or ~/.cache. One that does not fit the files of the package set any
-/// more is never used, so clearing only frees space.
+/// They are in overlayctl/graphs and overlayctl/answers below XDG_CACHE_HOME or ~/.cache. One is used only while all that its
+/// evaluation looked at is as it was, so clearing only frees space.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl cache list

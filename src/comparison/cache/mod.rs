@@ -1,25 +1,22 @@
 //! Graphs of unpatched package sets, kept between runs: `impact` takes the other side from there instead of evaluating it.
 //!
-//! A kept graph has a key that names all that its evaluation depended on: the expressions and targets, Nix with its
-//! settings, variables that nixpkgs looks at, and a fingerprint over every file of the package set (path, size, times and
-//! inode, not content: reading all of nixpkgs takes longer than evaluating). A store path is its own key, and so is the hash
-//! of a flake's lock or a pin. It is used only where nothing else can have played a part: an evaluation that read no other
-//! file. When in doubt nothing is kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
+//! A kept graph has a key that names all that its evaluation depended on: the expressions and targets, Nix with its settings, and what
+//! the evaluation looked at, as Nix itself says ([`Reads`]). It is believed only while all of that is as it was; when in doubt nothing is
+//! kept. Whatever is wrong with a file of the cache, it is evaluated again and the file replaced.
 
-mod fingerprint;
 mod question;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
 use twox_hash::XxHash3_128;
 
-use crate::base::fs::{self, FsError};
+use crate::base::fs;
 use crate::comparison::Error;
 pub(crate) use crate::comparison::cache::question::Question;
 use crate::graph::Graph;
-use crate::nix::Recorded;
+use crate::nix::{Reads, cache_dir, kept_answers, kept_files, trim_kept};
 use crate::targets;
 
 /// The ending of the files.
@@ -52,19 +49,14 @@ pub(crate) enum Answer {
 impl GraphCache {
     /// Finds the directory: `overlayctl/graphs` in XDG_CACHE_HOME or `~/.cache`; `None` where there is neither.
     pub(crate) fn find() -> Option<GraphCache> {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(GraphCache { dir: cache.join("overlayctl/graphs") })
+        Some(GraphCache { dir: cache_dir("graphs")? })
     }
 
-    /// Looks for a kept graph that can be believed. The files are looked at only where there is one: without it the
-    /// evaluation begins at once.
+    /// Looks for a kept graph that can be believed.
     pub(crate) fn ask(self, question: Question) -> Answer {
         let since = SystemTime::now();
-        let kept = Graph::open(&self.file(&question)).ok().filter(|graph| {
-            // First what costs nothing to compare.
-            graph.key().starts_with(question.text()) && question.key().is_some_and(|(key, _)| graph.key() == key)
-        });
+        let kept = Graph::open(&self.file(&question)).ok();
+        let kept = kept.filter(|graph| graph.key().strip_prefix(question.text()).is_some_and(Reads::still));
         kept.map_or_else(|| Answer::Open(Open { cache: self, question, since }), Answer::Kept)
     }
 
@@ -72,46 +64,20 @@ impl GraphCache {
         self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text().as_bytes())))
     }
 
-    /// Removes the oldest graphs where there are too many.
-    fn trim(&self) {
-        let Ok(files) = self.files() else { return };
-        let Some(surplus) = files.len().checked_sub(MOST).filter(|surplus| *surplus > 0) else { return };
-        let mut by_age: Vec<(Option<SystemTime>, PathBuf)> =
-            files.into_iter().map(|file| (file.metadata().and_then(|there| there.modified()).ok(), file)).collect();
-        by_age.sort();
-        for (_, file) in by_age.into_iter().take(surplus) {
-            // Another run may have removed it.
-            let _ = fs::remove(&file);
-        }
-    }
-
     /// Returns the files of the cache, sorted.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let entries = match std::fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(FsError::Read { path: self.dir.clone(), source }.into()),
-        };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == ENDING) && path.is_file())
-            .collect();
-        files.sort();
-        Ok(files)
+        Ok(kept_files(&self.dir, ENDING)?)
     }
 }
 
 impl Open {
-    /// Keeps the graph that was evaluated since, unless the evaluation read files that the key does not cover, or one of
-    /// them changed meanwhile. That it cannot be written is no failure of what it is for.
-    pub(crate) fn keep(&self, recorded: &[Recorded], graph: &Graph) {
-        if !recorded.iter().flat_map(|side| &side.files).all(|file| self.question.covers(file)) {
-            return;
-        }
-        let Some((key, prints)) = self.question.key() else { return };
-        let unchanged = !prints.iter().any(|print| print.changed_since(self.since)) && self.question.is_as_asked();
-        if unchanged && graph.write(&self.cache.file(&self.question), &key).is_ok() {
-            self.cache.trim();
+    /// Keeps the graph that was evaluated since, where what the evaluation looked at can be a key. That it cannot be written is no
+    /// failure of what it is for.
+    pub(crate) fn keep(&self, reads: &Reads, graph: &Graph) {
+        let Some(looked) = reads.key(self.since, self.question.locked()) else { return };
+        let key = format!("{}{looked}", self.question.text());
+        if self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok() {
+            trim_kept(&self.cache.dir, ENDING, MOST);
         }
     }
 }
@@ -123,7 +89,9 @@ pub struct Listed {
     pub dir: PathBuf,
     /// The graphs.
     pub graphs: Vec<Kept>,
-    /// Their size in bytes.
+    /// How many answers of Nix are kept beside them.
+    pub answers: usize,
+    /// The size of all in bytes.
     pub bytes: u64,
 }
 
@@ -141,7 +109,7 @@ pub struct Kept {
     pub derivations: Option<usize>,
     /// What is wrong with the file.
     pub problem: Option<String>,
-    /// The directories of the package sets.
+    /// The directories that it was evaluated from: that of the package set, first of all.
     pub nixpkgs: Vec<String>,
     /// The targets.
     pub targets: Vec<String>,
@@ -159,13 +127,7 @@ pub fn list() -> Result<Listed, Error> {
         let (mut nixpkgs, mut targets) = (Vec::new(), Vec::new());
         let (derivations, problem) = match Graph::open(&file) {
             Ok(graph) => {
-                for line in graph.key().lines() {
-                    if let Some(root) = line.strip_prefix("files ").and_then(|rest| rest.split_once(' ')) {
-                        nixpkgs.push(root.1.to_owned());
-                    } else if let Some(pinned) = line.strip_prefix("pinned ") {
-                        nixpkgs.push(pinned.to_owned());
-                    }
-                }
+                nixpkgs.extend(Reads::origins(graph.key()));
                 targets.extend(graph.roots().filter_map(|root| root.attr.map(str::to_owned)));
                 (Some(graph.len()), None)
             }
@@ -185,7 +147,9 @@ pub fn list() -> Result<Listed, Error> {
             targets,
         });
     }
-    Ok(Listed { dir: cache.dir, bytes: graphs.iter().map(|kept| kept.bytes).sum(), graphs })
+    let answers = kept_answers()?;
+    let bytes = graphs.iter().map(|kept| kept.bytes).chain(answers.iter().map(|file| size(file))).sum();
+    Ok(Listed { dir: cache.dir, bytes, answers: answers.len(), graphs })
 }
 
 /// What was removed.
@@ -195,23 +159,29 @@ pub struct Cleared {
     pub dir: PathBuf,
     /// How many graphs were removed.
     pub removed: usize,
-    /// Their size in bytes.
+    /// How many answers of Nix were removed beside them.
+    pub answers: usize,
+    /// The size of all in bytes.
     pub bytes: u64,
 }
 
-/// Removes all graphs that are kept.
+fn size(file: &Path) -> u64 {
+    file.metadata().map_or(0, |there| there.len())
+}
+
+/// Removes all that is kept.
 ///
 /// # Errors
 /// As [`list`], and [`Error::Fs`] when one cannot be removed.
 pub fn clear() -> Result<Cleared, Error> {
     let cache = GraphCache::find().ok_or_else(no_place)?;
-    let files = cache.files()?;
+    let (files, answers) = (cache.files()?, kept_answers()?);
     let mut bytes = 0;
-    for file in &files {
-        bytes += file.metadata().map_or(0, |there| there.len());
+    for file in files.iter().chain(&answers) {
+        bytes += size(file);
         fs::remove(file)?;
     }
-    Ok(Cleared { dir: cache.dir, removed: files.len(), bytes })
+    Ok(Cleared { dir: cache.dir, removed: files.len(), answers: answers.len(), bytes })
 }
 
 fn no_place() -> Error {
@@ -237,7 +207,7 @@ mod tests {
             std::fs::File::options().write(true).open(&file).unwrap().set_modified(at).unwrap();
         }
         fs::write(&dir.path().join("other"), b"x").unwrap();
-        cache.trim();
+        trim_kept(&cache.dir, ENDING, MOST);
         let files = cache.files().unwrap();
         assert_eq!(files.len(), MOST);
         assert!(files[0].ends_with(format!("0003.{ENDING}")));

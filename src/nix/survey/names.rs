@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Asking;
 use super::ways::Way;
@@ -22,7 +22,7 @@ const MAX_TRIED: usize = 10;
 const ROUNDS: usize = 4;
 
 /// One name of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The attribute path.
     pub path: AttrPath,

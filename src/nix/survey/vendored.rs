@@ -3,20 +3,20 @@
 //!
 //! Each way is tried. Must not put it into words.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Asking;
 use crate::nix::error::Error;
 
 /// How the dependencies of a package of `buildRustPackage` are fetched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cargo {
     /// The attribute that holds their hash; `None` where there is none (`cargoLock`).
     pub hash: Option<String>,
 }
 
 /// The dependencies of a package that are fetched by a hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vendored {
     /// The attribute that holds the derivation which fetches them.
     pub attribute: String,
@@ -25,7 +25,7 @@ pub struct Vendored {
 }
 
 /// What makes the derivation of the dependencies another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refetch {
     /// It has the patches of the package; its hash stands in this attribute of the package.

@@ -2,7 +2,7 @@
 //!
 //! Each way is tried with a mark. Must not know which names a package has.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Asking;
 use crate::nix::error::Error;
@@ -10,7 +10,7 @@ use crate::nix::expression::attr_path_text;
 use crate::nix::instantiate::below_root;
 
 /// How a package of a set within the package set is overridden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SetWay {
     /// Through `pythonPackagesExtensions`.
@@ -30,7 +30,7 @@ pub enum SetWay {
 }
 
 /// What has to be done for a set to keep, once it is overridden, what it had besides its packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kept {
     /// Nothing: all is there.
@@ -42,7 +42,7 @@ pub enum Kept {
 }
 
 /// The way into a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
     /// The call.
     pub how: SetWay,

@@ -28,8 +28,11 @@ fn ago(seconds: u64) -> String {
 impl Shown for Listed {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
+        let answers = || plural(self.answers, "answer");
         if self.graphs.is_empty() {
-            document.line(format!("nothing is kept in {}", self.dir.display()));
+            let what =
+                if self.answers == 0 { "nothing is kept".into() } else { format!("no graph and {} kept", answers()) };
+            document.line(format!("{what} in {}", self.dir.display()));
             return document;
         }
         let mut table = Table {
@@ -55,7 +58,8 @@ impl Shown for Listed {
             ]);
         }
         document.push(Block::Table(table));
-        document.line(Text::new().with(Role::Dim, format!("{} in {}", size(self.bytes), self.dir.display())));
+        let beside = if self.answers == 0 { String::new() } else { format!(" with {}", answers()) };
+        document.line(Text::new().with(Role::Dim, format!("{}{beside} in {}", size(self.bytes), self.dir.display())));
         document
     }
 }
@@ -64,8 +68,9 @@ impl Shown for Cleared {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         document.line(format!(
-            "removed {} ({}) from {}",
+            "removed {} and {} ({}) from {}",
             plural(self.removed, "graph"),
+            plural(self.answers, "answer"),
             size(self.bytes),
             self.dir.display()
         ));
