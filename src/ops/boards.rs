@@ -13,7 +13,6 @@ use crate::ops::{Error, Outcome};
 use crate::queue::model::{Asking, Model, PatchedPackage};
 use crate::targets::Selection;
 use crate::targets::engine;
-use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// The boards of a workspace.
 #[derive(Debug, Serialize)]
@@ -151,52 +150,5 @@ impl Outcome for Boards {
     fn verdict(&self) -> Option<Verdict> {
         let broken = self.boards.iter().flat_map(|b| &b.packages).any(|p| p.state == State::Broken);
         broken.then_some(Verdict::Error)
-    }
-}
-
-impl Shown for Boards {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.boards.is_empty() {
-            document.line("no boards: add a table [boards.NAME] to overlayctl.toml");
-            return document;
-        }
-        let mut table = Table {
-            header: ["board", "platform", "package", "state", "link"].map(String::from).to_vec(),
-            rows: Vec::new(),
-        };
-        for board in &self.boards {
-            let platform = if board.is_static { format!("{}, static", board.platform) } else { board.platform.clone() };
-            for (i, package) in board.packages.iter().enumerate() {
-                let (role, words) = match package.state {
-                    State::Built => (Role::Good, "built"),
-                    State::Stale => (Role::Warn, "stale"),
-                    State::NotBuilt => (Role::Dim, "not built"),
-                    State::Broken => (Role::Bad, "does not evaluate"),
-                };
-                let first = |text: &str| if i == 0 { text.to_string() } else { String::new() };
-                table.rows.push(vec![
-                    Text::new().with(Role::Name, first(&board.name)),
-                    first(&platform).into(),
-                    package.attr.clone().into(),
-                    Text::new().with(role, words),
-                    package
-                        .failure
-                        .clone()
-                        .or(package.link.as_ref().map(|l| l.display().to_string()))
-                        .unwrap_or_default()
-                        .into(),
-                ]);
-            }
-        }
-        document.push(Block::Table(table));
-        document.blank();
-        for board in &self.boards {
-            let patched = if board.patched.is_empty() { "nothing".to_string() } else { board.patched.join(", ") };
-            document.line(Text::new().with(Role::Dim, format!("patched on {}  ", board.name)).plain(patched));
-        }
-        let patched = if self.patched.is_empty() { "nothing".to_string() } else { self.patched.join(", ") };
-        document.line(Text::new().with(Role::Dim, "patched in all  ").plain(patched));
-        document
     }
 }

@@ -21,7 +21,6 @@ use crate::queue::series::Series;
 use crate::queue::session::{self, Recorded, Session, State};
 use crate::queue::source::{self, Source};
 use crate::queue::{applying, commits};
-use crate::view::{Document, Role, Shown, Text};
 
 /// What `edit` is asked for.
 #[derive(Debug, Clone)]
@@ -205,37 +204,4 @@ pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<O
 
 impl Outcome for Edited {
     const SCHEMA: &'static str = "overlayctl.edit/1";
-}
-
-impl Shown for Edited {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        let dir = self.dir.display().to_string();
-        if self.aborted {
-            document.line(Text::new().with(Role::Good, "removed ").plain(dir).plain("; the queue is as it was"));
-            return document;
-        }
-        if self.resumed {
-            document.line(Text::new().with(Role::Warn, "there already ").plain(dir).plain(", with work in it"));
-        } else {
-            document.line(
-                Text::new()
-                    .with(Role::Good, "made ")
-                    .plain(dir)
-                    .with(Role::Dim, format!("  {}", self.name.clone().unwrap_or_default())),
-            );
-        }
-        for made in &self.commits {
-            let short: String = made.commit.chars().take(10).collect();
-            document.line(Text::new().with(Role::Dim, format!("  {short} ")).plain(&made.subject));
-        }
-        document.blank();
-        let attr = self.attr.to_string();
-        document.line(
-            Text::new()
-                .plain("Next: commit there with git, then ")
-                .with(Role::Command, format!("overlayctl finish {attr}")),
-        );
-        document
-    }
 }

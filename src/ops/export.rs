@@ -19,7 +19,6 @@ use crate::queue::level::Level;
 use crate::queue::model::Asking;
 use crate::queue::series::{self, Series};
 use crate::queue::{Error as QueueError, commits};
-use crate::view::{Document, Role, Shown, Text};
 
 /// Where the queue goes.
 #[derive(Debug, Clone)]
@@ -133,18 +132,4 @@ fn quilt(series: &Series, dir: &Path, strip: usize) -> Result<Vec<PathBuf>, Erro
 
 impl Outcome for Exported {
     const SCHEMA: &'static str = "overlayctl.export/1";
-}
-
-impl Shown for Exported {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        for path in &self.files {
-            document.line(Text::new().with(Role::Good, "wrote ").plain(path.display().to_string()));
-        }
-        if let Some(commit) = &self.commit {
-            let count = crate::base::text::plural(self.patches, "commit");
-            document.line(Text::new().with(Role::Good, "made ").plain(format!("{count}, the last is {commit}")));
-        }
-        document
-    }
 }

@@ -13,7 +13,6 @@ use crate::targets::{self, Selection};
 use crate::verify;
 use crate::verify::asked::Asked;
 use crate::verify::launch::{code, command, exec, find};
-use crate::view::{Document, Shown};
 
 /// What `run` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -116,14 +115,4 @@ pub fn run(workspace: &Workspace, options: &Options, mut progress: Box<dyn Progr
 
 impl Outcome for Ran {
     const SCHEMA: &'static str = "overlayctl.run/1";
-}
-
-impl Shown for Ran {
-    fn document(&self, verbose: bool) -> Document {
-        match &self.build {
-            Some(built) if built.verdict().is_some() => built.document(verbose),
-            // The program has printed what there is to see.
-            _ => Document::new(),
-        }
-    }
 }

@@ -11,7 +11,6 @@ use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::nix;
 use crate::targets::Selection;
-use crate::view::{Document, Role, Shown, Text};
 
 /// The variables of build systems, and the tools that they name.
 const VARIABLES: &[(&str, &str)] = &[
@@ -114,34 +113,6 @@ impl Outcome for Toolchain {
 
     fn verdict(&self) -> Option<Verdict> {
         self.build.verdict()
-    }
-}
-
-impl Shown for Toolchain {
-    fn document(&self, verbose: bool) -> Document {
-        if self.build.verdict().is_some() {
-            return self.build.document(verbose);
-        }
-        let mut document = Document::new();
-        document.line(
-            Text::new()
-                .with(Role::Good, "built ")
-                .with(Role::Name, &self.target)
-                .plain(format!("  {}", self.path.display())),
-        );
-        document.line(Text::new().with(Role::Dim, "prefix ").plain(if self.prefix.is_empty() {
-            "none"
-        } else {
-            &self.prefix
-        }));
-        document.blank();
-        document.line(Text::new().with(Role::Command, format!("export PATH={}/bin:$PATH", self.path.display())));
-        for (name, value) in &self.environment {
-            document.line(Text::new().with(Role::Command, format!("export {name}={value}")));
-        }
-        document.blank();
-        document.line(Text::new().with(Role::Dim, "with --shell a shell opens that has all of this set"));
-        document
     }
 }
 

@@ -1,21 +1,29 @@
 //! What people are shown of the outcome of each command, a file each.
 
+mod boards;
 mod build;
 mod cache;
 mod cause;
+mod check;
+mod edit;
 mod explain;
+mod export;
 mod graph;
 mod header;
 mod impact;
 mod impact_all;
+mod import;
 mod init;
 mod ldd;
 mod lint;
+mod list;
 mod platforms;
 mod predict;
 mod rebuild;
 mod recover;
 mod refresh;
+mod run;
 mod scopes;
+mod toolchain;
 mod verify;
 mod why;
