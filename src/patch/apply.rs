@@ -70,7 +70,7 @@ pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Res
 }
 
 /// The name that GNU patch takes of several whose files are there is the least by this: the fewest folders, then the shortest.
-fn rank(name: &String) -> (usize, usize, usize) {
+fn rank(name: &str) -> (usize, usize, usize) {
     (name.split('/').count(), name.rsplit('/').next().unwrap_or_default().len(), name.len())
 }
 
@@ -127,8 +127,8 @@ impl<T: Tree> FileRun<'_, '_, T> {
             }
         }
         // `min_by_key` keeps the first of equals.
-        let best = there.into_iter().min_by_key(rank);
-        names.sort_by_key(rank);
+        let best = there.into_iter().min_by_key(|name| rank(name));
+        names.sort_by_key(|name| rank(name));
         Ok((names, best))
     }
 
