@@ -32,7 +32,7 @@ fn ours(text: &str) -> Vec<String> {
     trailers.iter().map(|t| format!("{}: {}", t.key, t.value).trim_end().to_string()).collect()
 }
 
-const LINES: [&str; 18] = [
+const LINES: [&str; 20] = [
     "Signed-off-by: A <a@b>",
     "Signed-off-by: B <b@c>",
     "[B: rebased]",
@@ -47,6 +47,8 @@ const LINES: [&str; 18] = [
     "Fixes: 0123 (\"x\")",
     "  continued",
     "# a comment",
+    "Conflicts:",
+    "\tsrc/f.c",
     "",
     "https://example.org/x",
     "Note: a thing",

@@ -97,8 +97,9 @@ pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error>
                     }
                 }
                 let behind = reader.at;
-                if let Some(hunks) = normal(&mut reader) {
-                    let new = [&bytes[..behind], &hunks, &bytes[reader.at..]].concat();
+                let mut ahead = reader.clone();
+                if let Some(hunks) = normal(&mut ahead) {
+                    let new = [&bytes[..behind], &hunks, &bytes[ahead.at..]].concat();
                     odd.push(Oddity { what: "a normal diff", at });
                     bytes = Cow::Owned(new);
                     continue;
@@ -175,10 +176,10 @@ fn named(patch: &PatchFile<'_>) -> Option<(Oddity, Vec<u8>)> {
 /// Reads the hunks of a normal diff (`67a68,72`, `< old`, `> new`) and writes them as those of a unified one. `None` when there are none.
 fn normal(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    while let Some((old, kind, new)) = reader.peek().and_then(|line| commands(content(line))) {
+    while let Some(([from, to], kind, [new_from, new_to])) = reader.peek().and_then(|line| commands(content(line))) {
         reader.next();
-        let counts = [if kind == 'a' { 0 } else { old.1 - old.0 + 1 }, if kind == 'd' { 0 } else { new.1 - new.0 + 1 }];
-        out.extend(format!("@@ -{},{} +{},{} @@\n", old.0, counts[0], new.0, counts[1]).into_bytes());
+        let counts = [if kind == 'a' { 0 } else { to - from + 1 }, if kind == 'd' { 0 } else { new_to - new_from + 1 }];
+        out.extend(format!("@@ -{},{} +{},{} @@\n", from, counts[0], new_from, counts[1]).into_bytes());
         for (count, start, sign) in [(counts[0], b"< ", b'-'), (counts[1], b"> ", b'+')] {
             if sign == b'+' && kind == 'c' && reader.peek().is_some_and(|l| content(l) == b"---") {
                 reader.next();
@@ -196,13 +197,13 @@ fn normal(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
 }
 
 /// Reads `67a68,72`: lines of the old side, what becomes of them, lines of the new side.
-fn commands(line: &[u8]) -> Option<((usize, usize), char, (usize, usize))> {
+fn commands(line: &[u8]) -> Option<([usize; 2], char, [usize; 2])> {
     let line = std::str::from_utf8(line).ok()?;
     let (at, kind) = line.char_indices().find(|(_, c)| matches!(c, 'a' | 'c' | 'd'))?;
     let lines = |text: &str| {
         let (first, last) = text.split_once(',').unwrap_or((text, text));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        (first <= last && last < usize::MAX / 2).then_some((first, last))
+        (first <= last && last < usize::MAX / 2).then_some([first, last])
     };
     Some((lines(line.get(..at)?)?, kind, lines(line.get(at + 1..)?)?))
 }

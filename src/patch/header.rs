@@ -308,7 +308,20 @@ fn is_commit(text: &str) -> bool {
 /// The trailers of a message as git-interpret-trailers(1) finds them: its last paragraph, when that holds nothing else, or when git wrote a line
 /// of it and at least one in four is a trailer. Empty, at the end, when there are none.
 pub(super) fn trailer_block(all: &[Line<'_>], from: usize, end: usize) -> Range<usize> {
-    let last = (from..end).rev().find(|&i| !blank(&all[i]) && !all[i].text.starts_with(b"#")).map_or(from, |i| i + 1);
+    // Comments and the list of conflicts that old git wrote do not belong to the message where nothing else follows.
+    let (mut ignored, mut conflicts) = (None, false);
+    for (i, line) in all.iter().enumerate().take(end).skip(from) {
+        let listed = conflicts && line.text.starts_with(b"\t");
+        let begins = line.text == b"Conflicts:";
+        conflicts |= begins;
+        if listed || begins || line.text.is_empty() || line.text.starts_with(b"#") {
+            ignored = ignored.or(Some(i));
+        } else {
+            (ignored, conflicts) = (None, false);
+        }
+    }
+    let end = ignored.unwrap_or(end);
+    let last = (from..end).rev().find(|&i| !blank(&all[i])).map_or(from, |i| i + 1);
     let first = (from..last).rev().find(|&i| blank(&all[i])).map_or(from, |i| i + 1);
     let (mut trailers, mut others, mut gits, mut continues) = (0, 0, false, false);
     for line in &all[first..last] {
