@@ -51,10 +51,10 @@ fn scene() -> Option<Scene> {
     let scene = Scene::new()?;
     for (set, version) in [("one", "1.0"), ("two", "2.0")] {
         let packages = PACKAGES.replace("VERSION", version);
-        let foo = packages[packages.find("foo =").unwrap()..packages.find(" };\n  final").unwrap()].to_string();
-        let named = |name: &str| foo.replace("foo", name);
-        let all = [foo.clone(), named("bar"), named("baz")].join(" ");
-        scene.write(&format!("{set}/default.nix"), &packages.replace(&foo, &all));
+        let entry = packages[packages.find("foo =").unwrap()..packages.find(" };\n  final").unwrap()].to_string();
+        let named = |name: &str| entry.replace("foo", name);
+        let all = [entry.clone(), named("bar"), named("baz")].join(" ");
+        scene.write(&format!("{set}/default.nix"), &packages.replace(&entry, &all));
         let mut moved = numbered(1..31);
         moved.insert(0, "new first line".into());
         for name in ["bar", "baz"] {

@@ -9,7 +9,7 @@ use overlayctl::cross::{Elf, archive};
 fn print(members: &[archive::Member<'_>]) -> Option<Vec<u8>> {
     let mut out = b"!<arch>\n".to_vec();
     for member in members {
-        let short = member.name.len() < 16 && !member.name.contains(&b'/') && !member.name.contains(&b' ');
+        let short = member.name.len() < 16 && member.name.is_ascii() && !member.name.contains(&b'/') && !member.name.contains(&b' ');
         let data = member.data.filter(|_| short && !member.name.is_empty() && !member.name.starts_with(b"#1"))?;
         let name = String::from_utf8(member.name.to_vec()).ok()? + "/";
         out.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, data.len()).into_bytes());

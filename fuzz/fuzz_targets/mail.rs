@@ -48,10 +48,13 @@ fn message(patch: &PatchFile<'_>) {
     let once = patch::compose(&first, &body);
     let composed = parse("a composed mail", &once);
     assert_eq!(composed.files().len(), patch.files().len(), "{}", String::from_utf8_lossy(&once));
-    // What was written once is what is read and written from then on.
-    let second: Message = composed.message();
-    let twice = patch::compose(&second, &body);
-    assert_eq!(parse("a composed mail", &twice).message(), second, "{}", String::from_utf8_lossy(&once));
+    // Read and written again and again it soon says the same. Not at once: a body may begin with headers, which count, as git has it.
+    let mut message: Message = composed.message();
+    let settled = (0..4).any(|_| {
+        let again = parse("a composed mail", &patch::compose(&message, &body)).message();
+        std::mem::replace(&mut message, again.clone()) == again
+    });
+    assert!(settled, "it says something else each time: {message:?}\n{}", String::from_utf8_lossy(&once));
 }
 
 fuzz_target!(|data: &[u8]| {
