@@ -389,15 +389,15 @@ fn a_kept_answer_is_the_fresh_one_whatever_changed() {
     for case in 0..cases {
         story.push(scene.change(&mut random));
         // What changed just before a run may have changed during it, and is not kept.
-        if random.next() % 8 != 0 {
+        if random.below(8) != 0 {
             std::thread::sleep(Duration::from_millis(15));
         }
-        if random.next() % 2 == 0 {
+        if random.below(2) == 0 {
             let (listed, was_kept) = scene.list();
             kept += u64::from(was_kept);
             assert_eq!(listed, scene.patched(), "seed {seed}, change {case}, after {story:#?}");
         } else {
-            let targets: &[&str] = if random.next() % 6 == 0 { &["some"] } else { &["all"] };
+            let targets: &[&str] = if random.below(6) == 0 { &["some"] } else { &["all"] };
             let (rebuild, was_kept) = scene.impact(targets);
             kept += u64::from(was_kept);
             assert_eq!(rebuild, scene.judged(targets), "seed {seed}, change {case} of {targets:?}, after {story:#?}");

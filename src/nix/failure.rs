@@ -97,8 +97,8 @@ impl EvalFailure {
         let rest = lines.get(at..).unwrap_or_default();
         let message = rest.first().and_then(|line| error_text(line)).unwrap_or_default().to_string();
         let near = rest.iter().find_map(|line| line.trim().strip_prefix("Did you mean ")).map(near_names);
-        let places = rest.iter().skip(1).filter_map(|line| place(line.trim()));
-        let place = places.filter(|place| !place.path.ends_with(super::reads::SCOPE_FILE)).next().map(Box::new);
+        let mut places = rest.iter().skip(1).filter_map(|line| place(line.trim()));
+        let place = places.find(|place| !place.path.ends_with(super::reads::SCOPE_FILE)).map(Box::new);
         EvalFailure { kind: classify(&message), message, place, near: near.unwrap_or_default(), full }
     }
 }

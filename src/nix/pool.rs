@@ -231,7 +231,7 @@ fn worker_settings(settings: PoolSettings) -> ServerSettings {
         None => vec![("GC_DONT_GC".to_string(), "1".to_string())],
         Some(bytes) => vec![("GC_INITIAL_HEAP_SIZE".to_string(), (bytes / 10 * 8).to_string())],
     };
-    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env, ..ServerSettings::default() }
+    ServerSettings { limit: settings.limit, max_memory: settings.max_memory, env }
 }
 
 /// Makes the binding of `_a`, which makes the answer for an attribute.
