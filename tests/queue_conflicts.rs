@@ -215,8 +215,8 @@ fn words_of_the_users_do_not_cost_the_trailers() {
 fn only_what_git_tracks_is_in_the_patch() {
     let Some(stopped) = Stopped::new() else { return };
     stopped.resolve();
-    for name in ["c.c.orig", "a_BACKUP_1.c", "dir/new.c"] {
-        fs::create_dir_all(stopped.dir().join("dir")).unwrap();
+    for name in ["c.c.orig", "a_BACKUP_1.c", "dir/new.c", "notes/todo"] {
+        fs::create_dir_all(stopped.dir().join(name).parent().unwrap()).unwrap();
         fs::write(stopped.dir().join(name), "x\n").unwrap();
     }
     symlink("c.c", stopped.dir().join("link")).unwrap();
@@ -224,7 +224,10 @@ fn only_what_git_tracks_is_in_the_patch() {
     fs::remove_file(stopped.dir().join("b.c")).unwrap();
     fs::set_permissions(stopped.dir().join("a.c"), fs::Permissions::from_mode(0o755)).unwrap();
     let said = stopped.rebase(0, &["--continue"]);
-    assert!(said.contains("OV1059") && said.contains(": a_BACKUP_1.c, c.c.orig\n"), "{said}");
+    assert!(said.contains("OV1059") && said.contains(": a_BACKUP_1.c, c.c.orig, notes/\n"), "{said}");
+    for name in ["c.c.orig", "notes/todo"] {
+        assert_eq!(stopped.scene.read(&format!(".overlayctl/left/foo-1/{name}")), "x\n", "{said}");
+    }
     let made = stopped.scene.read("patches/foo/0001-change-c.c.patch");
     let files: Vec<&str> =
         made.lines().filter_map(|line| line.strip_prefix("diff --git a/")?.split(' ').next()).collect();

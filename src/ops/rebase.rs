@@ -280,6 +280,9 @@ fn begin_package(
     Ok(Begun::Session(Box::new(session)))
 }
 
+/// Where files go that git did not track in a worktree.
+const LEFT: &str = "left";
+
 fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
     let mut sessions = under_way(workspace)?;
     // All are looked at before any goes on, so that one that is not resolved stops nothing halfway.
@@ -294,7 +297,7 @@ fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Pr
         if skip {
             session.skip()?;
         } else {
-            rebased.warnings.extend(session.resolved()?);
+            rebased.warnings.extend(session.resolved(&workspace.state_dir().join(LEFT))?);
         }
         session.advance(workspace, false)?;
     }

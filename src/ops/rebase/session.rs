@@ -310,10 +310,11 @@ impl Session {
     }
 
     /// Takes what the user committed as the resolution, or the tracked files as they stand. The first commit is the patch and keeps
-    /// what it said; further ones are patches of their own. Returns a warning for what git does not track: it goes.
-    pub(super) fn resolved(&mut self) -> Result<Option<Warning>, Error> {
+    /// what it said; further ones are patches of their own. What git does not track is
+    /// put below `left`, with a warning.
+    pub(super) fn resolved(&mut self, left: &Path) -> Result<Option<Warning>, Error> {
         let Some((theirs, _)) = self.conflicting()? else { return Ok(None) };
-        let left_out = self.worktree.untracked()?;
+        let untracked = self.put_aside(left)?;
         let tip = self.tip()?;
         let mut last = tip;
         for made in self.worktree.line(tip, self.worktree.head()?)? {
@@ -331,15 +332,28 @@ impl Session {
         self.state.tip = last.to_string();
         self.state.resolved = true;
         self.settle(Fate::Rebased)?;
-        Ok((!left_out.is_empty()).then(|| Warning {
+        Ok(untracked)
+    }
+
+    /// Moves what git does not track out of the worktree, which does not stay.
+    fn put_aside(&self, left: &Path) -> Result<Option<Warning>, Error> {
+        let (dir, files) = (self.worktree.dir(), self.worktree.untracked()?);
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let to = (1..).map(|n| left.join(format!("{name}-{n}"))).find(|to| !to.exists());
+        let Some(to) = to.filter(|_| !files.is_empty()) else { return Ok(None) };
+        for file in &files {
+            let to = to.join(file);
+            fs::create_dir(to.parent().unwrap_or(&to))?;
+            fs::rename(&dir.join(file), &to)?;
+        }
+        Ok(Some(Warning {
             code: "OV1059",
-            message: format!(
-                "git did not track these files in {}, so no patch has them: {}",
-                self.worktree.dir().display(),
-                left_out.join(", ")
-            ),
+            message: format!("git did not track these files, so no patch has them: {}", files.join(", ")),
             place: None,
-            hint: Some("what a patch shall make is added there with `git add` before --continue".into()),
+            hint: Some(format!(
+                "they are in {}; what a patch shall make is added with `git add` before --continue",
+                to.display()
+            )),
         }))
     }
 
