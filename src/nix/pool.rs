@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::expression::{AttrPath, Root};
-use super::failure::EvalFailure;
+use super::failure::{EvalFailure, FailureKind};
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
 use super::server::{EvalServer, Lost, ServerSettings, lost_failure};
@@ -177,8 +177,12 @@ impl Nix {
                         continue;
                     }
                     (None, Some(lost)) => {
-                        evaluator.doubt("an evaluator was lost");
-                        Evaluated::Failed(lost_failure(lost))
+                        let failure = lost_failure(lost);
+                        // What calls itself for ever does so the next time too; memory and time may do.
+                        if failure.kind != FailureKind::InfiniteRecursion {
+                            evaluator.doubt("an evaluator was lost");
+                        }
+                        Evaluated::Failed(failure)
                     }
                     (None, None) => {
                         again.push(path);
