@@ -70,6 +70,12 @@ impl TextEdits {
         self.replace(span, String::new())
     }
 
+    /// Returns the offset that a place of the old text has after the edits.
+    pub fn moved(&self, offset: usize) -> usize {
+        let before = self.edits.iter().filter(|edit| edit.span.end <= offset);
+        before.fold(offset, |at, edit| at + edit.text.len() - edit.span.len())
+    }
+
     /// Says whether nothing would change.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()

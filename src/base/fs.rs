@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 mod batch;
 mod error;
@@ -249,6 +249,19 @@ pub fn remove_dir_if_empty(path: &Path) {
 /// Returns `path` without a leading `./`, as it is shown to people.
 pub fn tidy(path: &Path) -> PathBuf {
     path.strip_prefix(".").ok().filter(|p| !p.as_os_str().is_empty()).unwrap_or(path).to_path_buf()
+}
+
+/// Returns `path` without `.` and `a/..`, by its text alone: as Nix reads a path, whatever is a link.
+pub fn collapsed(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match (part, out.components().next_back()) {
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(out.pop()),
+            _ => out.push(part),
+        }
+    }
+    out
 }
 
 /// Returns the directory that holds `path`.

@@ -59,7 +59,7 @@ pub fn of(
 ) -> Result<Vec<Unreached>, Error> {
     let text = Model::of_text(workspace, &Overlays::read(workspace, None)?);
     let of_packages = text.packages.iter().flat_map(|package| &package.patches).filter_map(|patch| patch.real.clone());
-    let unused = text.unused.iter().filter_map(|path| path.canonicalize().ok());
+    let unused = text.unused.iter().filter_map(|path| crate::queue::unlinked(path).ok());
     let files: BTreeSet<PathBuf> = of_packages.chain(unused).collect();
     if files.is_empty() {
         return Ok(Vec::new());

@@ -12,7 +12,7 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict as Ending, Warning};
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::AttrPath;
 use crate::patch::{self, Conflict, MemoryTree, Skip, Verdict};
 use crate::queue::Error as QueueError;
 use crate::queue::applying;
@@ -194,10 +194,7 @@ pub struct Place {
 /// Those of the workspace and of Nix as a whole; what is wrong with one package is in its row.
 pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Checked, Error> {
     let overlays = Overlays::read(workspace, None)?;
-    let attrs = match options.attrs.as_slice() {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let attrs = overlays.typed_or_all(workspace, &options.attrs)?;
     let named = !options.attrs.is_empty();
     let queue = |attr| match named {
         true => overlays.queue(workspace, attr),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Error, Outcome};
 use crate::base::diagnostic::{Coded as _, Verdict};
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::AttrPath;
 pub use crate::patch::Style;
 use crate::patch::lint::{self, Rules, Upstream};
 use crate::patch::{Headers, PatchFile};
@@ -59,10 +59,7 @@ pub struct Patch {
 /// Those of reading the queues.
 pub fn lint(workspace: &Workspace, attrs: &[String], style: Option<Style>) -> Result<Linted, Error> {
     let overlays = Overlays::read(workspace, None)?;
-    let attrs = match attrs {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let attrs = overlays.typed_or_all(workspace, attrs)?;
     let mut packages = Vec::new();
     for attr in attrs {
         let series = overlays.queue(workspace, &attr)?;

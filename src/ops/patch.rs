@@ -210,18 +210,8 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             let written: Vec<(PathBuf, Vec<u8>)> = files.chain(draft.files.iter().cloned()).collect();
             let wanted: Vec<PathBuf> = draft.patches.iter().map(|patch| patch.path.clone()).collect();
             let attrs = std::slice::from_ref(&attr);
-            trial.of(
-                &trial::Change {
-                    attrs,
-                    written: &written,
-                    removed: &[],
-                    wanted: &wanted,
-                    unwanted: &[],
-                    follows: &[],
-                    reorders: false,
-                },
-                warnings,
-            )
+            let change = trial::Change { attrs, written: &written, wanted: &wanted, ..trial::Change::default() };
+            trial.of(&change, warnings)
         }
         None => Ok(trial::Outcome::InEffect(Vec::new())),
     };
@@ -245,7 +235,9 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             choose::choose(workspace, options.overlay.as_ref(), &attr, &mut draft, asked)?
         }
     };
-    let Draft { planned, mut changes, patches, files: new_files, also } = chosen.plan;
+    let Draft { planned, mut changes, patches, files: new_files, also, by_other_name } = chosen.plan;
+    // How a scope is overridden is told where it is.
+    warnings.retain(|warning| !(by_other_name && warning.code == "OV1137"));
     warnings.extend(chosen.warnings);
     warnings.extend(planned.warnings);
     if is_kernel && let Some(patch) = patches.first() {
@@ -307,6 +299,8 @@ struct Draft {
     /// New files of the queue.
     files: Vec<(PathBuf, Vec<u8>)>,
     also: Vec<AttrPath>,
+    /// Whether they go to where the overlay has the package by another name.
+    by_other_name: bool,
 }
 
 /// Plans the patches in one overlay.
@@ -336,6 +330,11 @@ fn draft(
             }
         }
     }
+    if patches.len() == elements.len()
+        && let Some(planned) = discover::loaded(&spot, &request.attr, queue_dir)
+    {
+        return Ok(Draft { planned, changes: Vec::new(), patches, files, also: Vec::new(), by_other_name: false });
+    }
     let also = also.iter().filter(|other| is_ours(&spot, &other.attr, queue_dir));
     let mut steps = Steps::on(spot.file);
     let mut add = |attr: &AttrPath, facts: &Facts| {
@@ -343,13 +342,19 @@ fn draft(
         let request = PatchRequest { attr, facts, elements: elements.clone(), ..request.clone() };
         steps.take(|file, files| file.add_patches(files, spot.select, &request))
     };
-    let mut planned = add(&request.attr, &request.facts)?;
+    let other_name = queue::bound_as(spot.file, &request.attr, queue_dir);
+    let by_other_name = other_name.is_some();
+    let mut planned = match other_name {
+        // How its scope is overridden stands there already.
+        Some(other) => add(&other, &Facts { scope: None, ..request.facts.clone() })?,
+        None => add(&request.attr, &request.facts)?,
+    };
     let mut named = Vec::new();
     for other in also {
         planned.warnings.extend(add(&other.attr, &other.facts)?.warnings);
         named.push(other.attr.clone());
     }
-    Ok(Draft { planned, changes: steps.changes(), patches, files, also: named })
+    Ok(Draft { planned, changes: steps.changes(), patches, files, also: named, by_other_name })
 }
 
 /// Says what the patch costs in both scopes, before it is written; that this cannot be said is a warning.

@@ -22,7 +22,7 @@ use crate::nix::Building;
 use crate::ops::Error;
 use crate::ops::check::Failure;
 use crate::ops::history::History;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::AttrPath;
 use crate::queue::commits::{self, Keep, Known};
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
@@ -197,10 +197,7 @@ fn begin(
     }
     let overlays = Overlays::read(workspace, None)?;
     let named = !attrs.is_empty();
-    let attrs = match attrs {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let attrs = overlays.typed_or_all(workspace, attrs)?;
     for attr in &attrs {
         edits::refuse_unfinished(workspace, attr)?;
     }

@@ -9,7 +9,6 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
 use crate::patch::{self, Refreshed as New};
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
@@ -60,10 +59,7 @@ pub struct Refreshed {
 /// [`QueueError::DoesNotApply`] for the first patch that does not apply, or only with fuzz; nothing has changed then.
 pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Refreshed, Error> {
     let overlays = Overlays::read(workspace, None)?;
-    let attrs = match options.attrs.as_slice() {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let attrs = overlays.typed_or_all(workspace, &options.attrs)?;
     for attr in &attrs {
         session::refuse_unfinished(workspace, attr)?;
     }

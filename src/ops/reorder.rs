@@ -75,9 +75,12 @@ pub fn reorder(
     let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
     session::refuse_unfinished(workspace, &attr)?;
     let overlays = Overlays::read(workspace, None)?;
-    let series = overlays.queue(workspace, &attr)?;
-    let wanted = wanted(&series, change)?;
+    let mut series = overlays.queue(workspace, &attr)?;
     let how = Asking { nixpkgs: None, offline };
+    if !matches!(change, Change::Rename { .. }) {
+        series.settle(workspace, how)?;
+    }
+    let wanted = wanted(&series, change)?;
     let plan = rewrite::plan(workspace, &overlays, &series, &wanted, how, rewrite::Binding::AsItIs)?;
     let files = plan.batch.changes();
     let reordered = Reordered {

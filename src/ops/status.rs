@@ -10,11 +10,13 @@ use serde::Serialize;
 use super::check::{self, State};
 use super::{Error, Outcome, rebase};
 use crate::base::diagnostic::Warning;
+use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::AttrPath;
 use crate::patch::lint::{self, Upstream};
 use crate::patch::{Dep3, PatchFile, Standing, date};
+use crate::queue;
 use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, InEffect, Model};
 use crate::queue::series::Entry;
@@ -95,15 +97,15 @@ pub struct Patch {
 pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Status, Error> {
     let overlays = Overlays::read(workspace, None)?;
     let model = Model::read(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
-    let attrs = match options.attrs.as_slice() {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let mut attrs: BTreeSet<AttrPath> = overlays.typed_or_all(workspace, &options.attrs)?.into_iter().collect();
+    if options.attrs.is_empty() {
+        attrs.extend(model.packages.iter().map(|package| package.attr.clone()));
+    }
     let mut warnings = model.warnings.clone();
     let mut checked = Vec::new();
     if !options.offline && !attrs.is_empty() {
         let how = check::Options {
-            attrs: attrs.iter().map(ToString::to_string).collect(),
+            attrs: options.attrs.clone(),
             nixpkgs: options.nixpkgs.clone(),
             allow_fuzz: true,
             build: false,
@@ -124,7 +126,20 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     }
     let mut packages = Vec::new();
     for attr in attrs {
-        let series = overlays.queue(workspace, &attr)?;
+        let mut series = overlays.series(workspace, &attr)?;
+        let known: Vec<PathBuf> = series.patches.iter().filter_map(|entry| queue::unlinked(&entry.path).ok()).collect();
+        // What somebody else's overlay puts on the package is no part of its queue, and is shown behind it.
+        for patch in model.find(&attr).into_iter().flat_map(|package| &package.patches) {
+            if let (Some(path), Some(real)) = (&patch.path, &patch.real)
+                && !known.contains(real)
+            {
+                let (path, bytes) = (path.clone(), fs::read(path)?);
+                series.patches.push(Entry { path, bytes, conditional: patch.conditional });
+            }
+        }
+        if series.patches.is_empty() && series.others.is_empty() {
+            return Err(queue::Error::NoQueue { attr, dir: series.dir }.into());
+        }
         let at = checked.iter().position(|p| p.attr == attr);
         let found = at.map(|at| checked.swap_remove(at));
         let state = |i: usize| Some(found.as_ref()?.patches.get(i)?.state);
@@ -151,8 +166,10 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
 
 /// Says whether a patch is in effect: in whichever overlay names its file.
 fn effect(model: &Model, attr: &AttrPath, entry: &Entry) -> InEffect {
-    let real = entry.path.canonicalize().ok();
-    let patches = model.find(attr).into_iter().flat_map(|package| &package.patches);
+    let real = queue::unlinked(&entry.path).ok();
+    // The package may have the patch by another name.
+    let packages = model.find(attr).map_or(model.packages.as_slice(), std::slice::from_ref);
+    let patches = packages.iter().flat_map(|package| &package.patches);
     let named: Vec<InEffect> = patches.filter(|patch| patch.real == real).map(|patch| patch.reach.in_effect).collect();
     [InEffect::Yes, InEffect::Exported, InEffect::Unknown]
         .into_iter()

@@ -72,11 +72,18 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
     let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
     let nixpkgs = options.nixpkgs.as_deref().filter(|_| !options.offline);
-    let attr = match options.offline {
-        true => typed.clone(),
-        false => aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or_else(|| typed.clone()),
+    let typed_dir = queue::dir(workspace, &typed);
+    let is_bound = files.iter().any(|file| file.patched_packages().iter().any(|package| package.attr == typed));
+    let by_queue = files.iter().filter(|_| !is_bound).find_map(|file| queue::bound_as(file, &typed, &typed_dir));
+    let (attr, queue_dir) = match (by_queue, options.offline) {
+        (Some(other), _) => (other, typed_dir),
+        (None, true) => (typed.clone(), typed_dir),
+        (None, false) => {
+            let attr = aliases::bound_as(workspace, nixpkgs, &typed, &files)?.unwrap_or_else(|| typed.clone());
+            let dir = queue::dir(workspace, &attr);
+            (attr, dir)
+        }
     };
-    let queue_dir = queue::dir(workspace, &attr);
     let line = options.overlay.as_ref().and_then(|choice| choice.line);
     let matching: Vec<(&OverlayFile, PatchedPackage, Vec<Element>)> = files
         .iter()
@@ -178,7 +185,7 @@ fn named_elsewhere(
     also: &[(AttrPath, Vec<PatchElement>)],
     path: &Path,
 ) -> bool {
-    let Ok(real) = path.canonicalize() else { return false };
+    let Ok(real) = queue::unlinked(path) else { return false };
     overlays.patched().any(|(found, other)| {
         let own = found.file.path() == file.path() && other.function == package.function;
         let loses = own && (other.attr == package.attr || also.iter().any(|(attr, _)| *attr == other.attr));
@@ -207,15 +214,7 @@ fn try_it(
     };
     let written: Vec<(PathBuf, Vec<u8>)> =
         changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes())).collect();
-    let change = trial::Change {
-        attrs,
-        written: &written,
-        removed,
-        wanted: &[],
-        unwanted: removed,
-        follows: &[],
-        reorders: false,
-    };
+    let change = trial::Change { attrs, written: &written, removed, unwanted: removed, ..trial::Change::default() };
     match trial.of(&change, warnings)? {
         trial::Outcome::Damage(why) => {
             Err(crate::queue::Error::Damage { attr: attr.clone(), why, place: place.clone() }.into())
@@ -303,7 +302,7 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
         .as_deref()
         .and_then(crate::patch::queue::QueueName::parse)
         .is_some_and(|queued| number == Some(queued.number));
-    let same_file = Path::new(named).canonicalize().ok().is_some_and(|meant| path == Some(meant));
+    let same_file = path.is_some() && queue::unlinked(Path::new(named)).ok() == path;
     same_number || same_file || name.as_deref() == Some(named) || element.path.as_deref() == Some(named)
 }
 

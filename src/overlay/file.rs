@@ -212,17 +212,7 @@ impl OverlayFile {
                     .lists
                     .iter()
                     .flat_map(|l| l.list.items().map(|i| (i, l.conditional || patched.conditional)).collect::<Vec<_>>())
-                    .map(|(item, conditional)| {
-                        let (path, url) = element_key(&item);
-                        let place = super::ast::span(&item);
-                        Element {
-                            text: self.text[place.range()].to_string(),
-                            path,
-                            url,
-                            conditional,
-                            place: self.place(place),
-                        }
-                    })
+                    .map(|(item, conditional)| self.element(&item, conditional))
                     .collect();
                 let place = self.place(patched.binding);
                 if !seen.insert((patched.binding, patched.attr.last().to_string())) {
@@ -238,6 +228,12 @@ impl OverlayFile {
             }
         }
         out
+    }
+
+    pub(super) fn element(&self, item: &rnix::ast::Expr, conditional: bool) -> Element {
+        let (path, url) = element_key(item);
+        let place = super::ast::span(item);
+        Element { text: self.text[place.range()].to_string(), path, url, conditional, place: self.place(place) }
     }
 
     /// The path as it is within the function: a scope's own overlay binds `requests`, not `python3Packages.requests`.
@@ -314,10 +310,7 @@ impl OverlayFile {
         if body::defines_twice(&self.root(), &file.root(), &edits) {
             return Err(unverified("an attribute would be defined twice".into()));
         }
-        let shift = edits.iter().filter(|e| e.span.end <= function.place().start).fold(0isize, |sum, e| {
-            sum + isize::try_from(e.text.len()).unwrap_or(0) - isize::try_from(e.span.len()).unwrap_or(0)
-        });
-        let offset = function.place().start.saturating_add_signed(shift);
+        let offset = edits.moved(function.place().start);
         if let Some(function) = file.function_at(offset) {
             let mut bindings = query::bindings_of(&function, names, &facts, file.text());
             bindings.iter_mut().for_each(|binding| binding.lists.retain(|list| !list.elsewhere));

@@ -19,6 +19,7 @@ mod query;
 mod remove;
 mod request;
 mod scopes;
+mod slots;
 mod value;
 mod wiring;
 
@@ -30,6 +31,8 @@ pub use request::{
     Change, Element, Facts, FileChange, Files, NoFiles, OldPatches, OverlayFn, PatchAttribute, PatchElement,
     PatchRequest, PatchedPackage, Planned, Scope, ScopeKept, ScopeMethod, Select,
 };
+
+pub use slots::Slot;
 
 pub(crate) use scopes::python_interpreter;
 

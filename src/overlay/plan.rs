@@ -202,15 +202,6 @@ fn planned(
     Planned { changes: vec![changed], change, warnings, already: false, function }
 }
 
-/// Returns the offset that a place of the old text has after the edits.
-fn moved(edits: &TextEdits, offset: usize) -> usize {
-    let mut at = offset;
-    for edit in edits.iter().filter(|e| e.span.end <= offset) {
-        at = at + edit.text.len() - edit.span.len();
-    }
-    at
-}
-
 /// Makes the edits and checks the result. Says whether the inverse gives the old bytes.
 fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate) -> Result<(String, bool), String> {
     let old = planning.text();
@@ -224,7 +215,7 @@ fn verified(planning: &Planning<'_>, function: &Function, candidate: &Candidate)
     if body::defines_twice(&before, &after, &candidate.edits) {
         return Err("an attribute would be defined twice".into());
     }
-    let at = moved(&candidate.edits, function.place().start);
+    let at = candidate.edits.moved(function.place().start);
     let Some(function) = file.function_at(at) else { return Err("the overlay is not found in the new text".into()) };
     let names = planning.request.attr.names();
     let bindings = query::bindings_of(&function, names, &planning.request.facts, &new);

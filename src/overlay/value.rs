@@ -272,7 +272,10 @@ fn collect_lists(value: &Expr, (conditional, elsewhere): (bool, bool), fuel: usi
         return;
     }
     let mut innermost = peel(value.clone());
+    // In the order in which the lists come to stand in the package's: what an override is around first.
+    let mut around: Vec<Vec<PatchList>> = Vec::new();
     for found in overrides(value) {
+        let mut lists_of = Vec::new();
         if let Some(base) = &found.base.expr {
             innermost = peel(base.clone());
         }
@@ -282,12 +285,8 @@ fn collect_lists(value: &Expr, (conditional, elsewhere): (bool, bool), fuel: usi
             Carrier::List(list) => {
                 let mut lists = Vec::new();
                 lists_in(list, conditional, 8, &mut lists);
-                out.extend(lists.into_iter().map(|(list, conditional)| PatchList {
-                    key: "patches".into(),
-                    list,
-                    conditional,
-                    elsewhere,
-                }));
+                let listed = |(list, conditional)| PatchList { key: "patches".into(), list, conditional, elsewhere };
+                around.push(lists.into_iter().map(listed).collect());
                 continue;
             }
             Carrier::Opaque => continue,
@@ -299,9 +298,10 @@ fn collect_lists(value: &Expr, (conditional, elsewhere): (bool, bool), fuel: usi
         sets.extend(cargo);
         for (set, conditional) in sets {
             for key in LIST_KEYS {
-                push_lists(&set, key, (conditional, elsewhere), out);
+                push_lists(&set, key, (conditional, elsewhere), &mut lists_of);
             }
         }
+        around.push(lists_of);
     }
     if let Some((set, key)) = built(&innermost) {
         push_lists(&set, key, (conditional, elsewhere), out);
@@ -332,6 +332,7 @@ fn collect_lists(value: &Expr, (conditional, elsewhere): (bool, bool), fuel: usi
         }
         _ => {}
     }
+    out.extend(around.into_iter().rev().flatten());
 }
 
 /// Adds the literal lists that a set has under `key`.

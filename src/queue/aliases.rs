@@ -72,15 +72,29 @@ pub(crate) fn bound_as(
     if near.is_empty() {
         return Ok(None);
     }
+    let same = same(workspace, nixpkgs, attr, &near)?.unwrap_or_default();
+    Ok(near.into_iter().zip(same).find(|(_, same)| *same).map(|(name, _)| name))
+}
+
+/// Says of other packages whether each is the same derivation in the package set as it is; `None` where Nix cannot be asked.
+///
+/// # Errors
+/// Those of a package set that was named and cannot be used.
+pub(crate) fn same(
+    workspace: &Workspace,
+    nixpkgs: Option<&str>,
+    attr: &AttrPath,
+    others: &[AttrPath],
+) -> Result<Option<Vec<bool>>, Error> {
     let set = match targets::plain_set(workspace, nixpkgs) {
         Ok(set) => set,
         Err(error) if nixpkgs.is_some() => return Err(error.into()),
         Err(_) => return Ok(None),
     };
     let Ok(nix) = engine::nix(workspace) else { return Ok(None) };
-    let paths: Vec<Vec<String>> = near.iter().map(|name| name.names().to_vec()).collect();
+    let paths: Vec<Vec<String>> = others.iter().map(|name| name.names().to_vec()).collect();
     match nix.same_packages(&Root::Packages(Box::new(set)), attr.names(), &paths) {
-        Ok(same) => Ok(near.into_iter().zip(same).find(|(_, same)| *same).map(|(name, _)| name)),
+        Ok(same) => Ok(Some(same)),
         Err(error) if nixpkgs.is_some() => Err(error.into()),
         Err(_) => Ok(None),
     }

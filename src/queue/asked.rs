@@ -60,7 +60,7 @@ impl Model {
                 let mut reach = reach(&has, patch, &root);
                 let targets = patch.real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
                 reach.sets.extend(targets);
-                if !reach.sets.is_empty() && reach.in_effect != InEffect::Exported {
+                if !reach.sets.is_empty() {
                     reach.in_effect = InEffect::Yes;
                     reach.why = None;
                 }
@@ -68,6 +68,8 @@ impl Model {
                     reach.why = Some(why(&package.attr, package, i, &in_effect, &has));
                 }
                 if let Some(patch) = package.patches.get_mut(i) {
+                    // What is in effect is meant to be, wherever it lies.
+                    patch.ours |= reach.in_effect == InEffect::Yes;
                     patch.reach = reach;
                 }
             }
@@ -133,7 +135,7 @@ impl Model {
                 Some(_) => {}
                 None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
             }
-            self.unused.retain(|unused| !unused.canonicalize().is_ok_and(|unused| unused == real));
+            self.unused.retain(|unused| !super::unlinked(unused).is_ok_and(|unused| unused == real));
         }
         self.packages.retain(|package| !package.patches.is_empty());
         Ok(())
@@ -276,7 +278,7 @@ pub(super) fn is_file(named: &str, real: &Path, root: &Path) -> bool {
             }
             None => real.file_name().is_some_and(|name| name == rest) && same_bytes(),
         },
-        None => Path::new(named) == real || Path::new(named).canonicalize().is_ok_and(|named| named == real),
+        None => super::unlinked(Path::new(named)).is_ok_and(|named| named == real),
     }
 }
 
@@ -288,10 +290,10 @@ fn own_file(named: &str, root: &Path) -> Option<PathBuf> {
         Some(Some((_, below))) => {
             let ancestors = root.ancestors().take(6).map(|dir| dir.join(below));
             ancestors
-                .filter_map(|file| file.canonicalize().ok())
-                .find(|file| file.starts_with(root) && is_file(named, file, root))
+                .filter_map(|file| super::unlinked(&file).ok())
+                .find(|file| file.starts_with(root) && file.is_file() && is_file(named, file, root))
         }
-        None => Path::new(named).canonicalize().ok().filter(|file| file.starts_with(root)),
+        None => super::unlinked(Path::new(named)).ok().filter(|file| file.starts_with(root) && file.is_file()),
     }
 }
 

@@ -136,6 +136,11 @@ fn one_of<T, K: PartialEq>(
         fit.retain(|_| keep.next() == Some(true));
     }
     fit.dedup_by(|(a, _), (b, _)| spot(a) == spot(b));
+    // Of overlays of the list that all bind it and hold, a new patch comes behind those that there are: into the last.
+    if fit.len() > 1 && fit.iter().all(|(c, _)| c.found.named && c.found.standing == Standing::Listed && c.binds(attr))
+    {
+        fit.drain(..fit.len() - 1);
+    }
     if fit.len() > 1 {
         let candidates: Vec<Candidate<'_>> = fit.iter().map(|(candidate, _)| *candidate).collect();
         let bound = candidates.iter().all(|candidate| candidate.binds(attr));

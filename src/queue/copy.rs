@@ -13,7 +13,6 @@ use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git;
 use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, Select};
-use crate::targets::absolute;
 
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
@@ -75,7 +74,7 @@ impl Copy {
                 (tree.root, tree.below, files)
             }
             None => {
-                let root = absolute(workspace.root())?;
+                let root = super::resolved(workspace.root())?;
                 let files = files_below(&root)?;
                 (root, PathBuf::new(), files)
             }
@@ -113,14 +112,15 @@ impl Copy {
     /// Those of git, of reading and of writing; [`Error::TooLarge`].
     pub fn with(workspace: &Workspace, written: &[(PathBuf, Vec<u8>)], removed: &[PathBuf]) -> Result<Copy, Error> {
         let copy = Copy::of(workspace)?;
-        let real = absolute(workspace.root())?;
+        let real = super::resolved(workspace.root())?;
         for (path, bytes) in written {
             let leads_out = || FsError::LeadsOut { path: path.clone(), dir: real.clone() };
             let below = below(path, &real).ok_or_else(leads_out)?;
             fs::write_below(copy.workspace.root(), &copy.workspace.path(below), bytes)?;
         }
         for path in removed {
-            if let Some(below) = below(path, &real) {
+            // A link goes, not what it leads to.
+            if let Ok(below) = super::unlinked(path)?.strip_prefix(&real) {
                 let _ = fs::remove(&copy.workspace.path(below));
             }
         }

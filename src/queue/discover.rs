@@ -11,7 +11,9 @@ use super::Error;
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::{Workspace, path_literals};
-use crate::overlay::{AttrPath, Element, Files, FnKind, OverlayFile, OverlayFn, PatchedPackage, Select};
+use crate::overlay::{
+    AttrPath, Change, Element, Files, FnKind, OverlayFile, OverlayFn, PatchedPackage, Planned, Select, Slot,
+};
 
 /// An overlay that the user named: a file and, if need be, the line of the function's first argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,13 +93,15 @@ pub(crate) fn open(path: &Path) -> Result<OverlayFile, Error> {
     Ok(OverlayFile::parse(path, fs::read_text(path)?)?)
 }
 
-/// Returns the directory that the relative paths of a Nix file start from: that of the file that a link leads to.
+/// Returns the directory that the relative paths of a Nix file start from: that of the file that a link leads to, by the names that
+/// lead there.
 pub(crate) fn base_of(file: &Path) -> PathBuf {
-    let real = match file.symlink_metadata() {
-        Ok(there) if there.file_type().is_symlink() => file.canonicalize().unwrap_or_else(|_| file.to_path_buf()),
-        _ => file.to_path_buf(),
-    };
-    real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
+    let folder = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match std::fs::read_link(file) {
+        // A link that leads round in a circle is no file, and is not read.
+        Ok(target) if file.is_file() => base_of(&fs::collapsed(&folder.join(target))),
+        _ => folder.to_path_buf(),
+    }
 }
 
 /// Returns `a/b` of the text `"${self}/a/b"`.
@@ -109,7 +113,7 @@ pub(crate) fn below_self(text: &str) -> Option<&str> {
 
 /// Returns the file that an element of an overlay names, where it is there.
 pub(crate) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
-    let file = |path: PathBuf| path.canonicalize().ok().filter(|path| path.is_file());
+    let file = |path: PathBuf| super::unlinked(&fs::collapsed(&path)).ok().filter(|path| path.is_file());
     let base = base_of(overlay);
     match (element.path.as_deref(), below_self(&element.text)) {
         (Some(written), _) => file(base.join(written)),
@@ -197,6 +201,7 @@ impl Overlays {
 
     fn hold(&mut self, file: OverlayFile, standing: Standing, named: bool) {
         let outside = !named && file.path().canonicalize().is_ok_and(|path| !path.starts_with(&self.root));
+        self.seen.extend(file.path().canonicalize());
         let in_flake = file.path().canonicalize().is_ok_and(|path| self.flake.contains(&path));
         self.found.push(Found { file, standing, named, in_flake, outside });
     }
@@ -209,6 +214,29 @@ impl Overlays {
     /// Returns the overlay file at a path.
     pub fn file(&self, path: &Path) -> Option<&OverlayFile> {
         self.found.iter().map(|f| &f.file).find(|file| file.path() == path)
+    }
+
+    /// Returns the places of the workspace's texts that name one of some files, with the number of the file: in the overlays, and in
+    /// what the entry points lead to beside them.
+    pub(super) fn slots(&self, workspace: &Workspace, files: &[PathBuf]) -> Vec<(OverlayFile, Vec<(Slot, usize)>)> {
+        let names = file_names(files);
+        let further = workspace.files_having(&|text| names.iter().any(|name| text.contains(name.as_str())));
+        let own =
+            self.found.iter().map(|found| OverlayFile::parse(found.file.path(), found.file.text().to_string()).ok());
+        let is_new = |path: &PathBuf| !path.canonicalize().is_ok_and(|path| self.seen.contains(&path));
+        let further = further.into_iter().filter(is_new).map(|path| open(&path).ok());
+        let mut found = Vec::new();
+        for file in own.chain(further).flatten() {
+            let number = |slot: Slot| {
+                let path = on_disk(&slot.element, file.path())?;
+                Some((slot, files.iter().position(|file| *file == path)?))
+            };
+            let slots: Vec<(Slot, usize)> = file.slots(&names).into_iter().filter_map(number).collect();
+            if !slots.is_empty() {
+                found.push((file, slots));
+            }
+        }
+        found
     }
 
     /// Puts another text in the place of that of an overlay file.
@@ -350,6 +378,24 @@ impl Overlays {
         let _ = overlays.add(paths, Standing::Listed, &[]);
         overlays
     }
+}
+
+/// Returns the last components of paths.
+pub(super) fn file_names<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Vec<String> {
+    let names = paths.into_iter().filter_map(|path| path.file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// Plans nothing for an overlay that loads every file of a queue's folder: what lies there is named already. `None` for another.
+pub(crate) fn loaded(spot: &super::choose::Spot<'_>, attr: &AttrPath, dir: &Path) -> Option<Planned> {
+    let (text, base) = (spot.file.text(), base_of(spot.file.path()));
+    let wanted = super::resolved(dir).ok()?;
+    let leads = |literal: &&str| super::resolved(&fs::collapsed(&base.join(literal))).is_ok_and(|to| to == wanted);
+    let loads = ["readDir", "listFilesRecursive", "FromDirectory"].iter().any(|word| text.contains(word));
+    let is_it = loads && path_literals(text).iter().any(|literal| literal.starts_with('.') && leads(literal));
+    let (changes, warnings) = (Vec::new(), Vec::new());
+    let change = Change::Nothing { attr: attr.clone() };
+    is_it.then(|| Planned { changes, change, warnings, already: true, function: Place::file(spot.file.path()) })
 }
 
 /// Says whether the text of `file` names the file `path`, or the folder whose `default.nix` it is.

@@ -35,7 +35,7 @@ pub(crate) fn flag(strip: usize) -> String {
 /// Returns the queue of a package as far as it can be read: what is wrong with it is said where it is edited.
 pub(crate) fn series_of(workspace: &Workspace, choice: Option<&Choice>, attr: &AttrPath) -> Series {
     let read = Overlays::read(workspace, choice).and_then(|overlays| overlays.series(workspace, attr));
-    read.unwrap_or_else(|_| Series::empty(workspace, attr))
+    read.unwrap_or_else(|_| Series::new(attr.clone(), super::dir(workspace, attr)))
 }
 
 impl<'a> Level<'a> {

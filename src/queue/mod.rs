@@ -137,6 +137,14 @@ pub(crate) fn in_queue<'a>(
     })
 }
 
+/// Returns the name by which a file has patches of a package's queue, where it has none by the package's own: `python313Packages.six`
+/// for `python3Packages.six`.
+pub(crate) fn bound_as(file: &OverlayFile, attr: &AttrPath, queue_dir: &Path) -> Option<AttrPath> {
+    let patched = file.patched_packages();
+    let other = patched.iter().find(|package| in_queue(file, package, queue_dir).next().is_some())?;
+    (!patched.iter().any(|package| package.attr == *attr)).then(|| other.attr.clone())
+}
+
 /// Returns the way from the file `from` to the file `to` as Nix writes a path: `./x.patch`, `../patches/musl/x.patch`.
 ///
 /// # Errors
@@ -144,8 +152,13 @@ pub(crate) fn in_queue<'a>(
 pub fn relative(from: &Path, to: &Path) -> Result<String, Error> {
     let parent =
         |path: &Path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
-    let from_dir = resolved(&discover::base_of(from))?;
-    let to_dir = resolved(&parent(to))?;
+    let (from_dir, to_dir) = (discover::base_of(from), parent(to));
+    let absolute = |dir: &Path| std::path::absolute(dir).map(|dir| fs::collapsed(&dir)).unwrap_or_else(|_| dir.into());
+    // Below a folder that is a link, Nix goes by the name that the overlay is given under.
+    let (from_dir, to_dir) = match (resolved(&from_dir)?, absolute(&from_dir)) {
+        (real, named) if real == named => (real, resolved(&to_dir)?),
+        (_, named) => (named, absolute(&to_dir)),
+    };
     let common = from_dir.components().zip(to_dir.components()).take_while(|(a, b)| a == b).count();
     let up = from_dir.components().count() - common;
     let mut parts: Vec<String> = vec!["..".to_string(); up];
@@ -155,6 +168,11 @@ pub fn relative(from: &Path, to: &Path) -> Result<String, Error> {
     parts.extend(to_dir.components().skip(common).map(|c| c.as_os_str().to_string_lossy().into_owned()));
     parts.push(to.file_name().unwrap_or_default().to_string_lossy().into_owned());
     Ok(parts.join("/"))
+}
+
+/// Returns the path of a file without links in its folders; the file may be one itself, and need not be there.
+pub(crate) fn unlinked(file: &Path) -> Result<PathBuf, Error> {
+    Ok(resolved(file.parent().unwrap_or(Path::new(".")))?.join(file.file_name().unwrap_or_default()))
 }
 
 /// Resolves a directory of which the last parts may not be there yet.

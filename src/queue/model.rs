@@ -239,7 +239,7 @@ fn unused(workspace: &Workspace, used: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     for dir in dirs {
         for name in super::files(&dir).unwrap_or_default() {
             let path = dir.join(name);
-            if !path.canonicalize().is_ok_and(|path| used.contains(&path)) {
+            if !super::unlinked(&path).is_ok_and(|path| used.contains(&path)) {
                 unused.push(path);
             }
         }

@@ -13,7 +13,7 @@ use crate::config::Workspace;
 use crate::overlay::{AttrPath, Facts, FileChange, PatchElement, PatchRequest, Planned, Scope};
 use crate::patch::queue::QueueName;
 use crate::queue::choose::{self, Spot};
-use crate::queue::discover::{Choice, Disk, Overlays};
+use crate::queue::discover::{self, Choice, Disk, Overlays};
 use crate::queue::facts;
 use crate::queue::follow::follow;
 use crate::queue::model::Asking;
@@ -60,6 +60,8 @@ pub struct Rewrite {
 #[derive(Debug)]
 struct Moves {
     attr: AttrPath,
+    /// Other packages that name a file of the queue.
+    beside: Vec<AttrPath>,
     /// The file of each patch that stays, before and after.
     follows: Vec<(PathBuf, PathBuf)>,
     /// Patches that are new.
@@ -82,11 +84,26 @@ impl Moves {
         let stay =
             series.patches.iter().map(|entry| &entry.path).filter(|path| follows.iter().any(|(from, _)| from == *path));
         let reorders = !stay.eq(follows.iter().map(|(from, _)| from));
-        Moves { attr: series.attr.clone(), follows, new, reorders, place }
+        let beside = series.bound.iter().map(|bound| bound.attr.clone()).collect();
+        Moves { attr: series.attr.clone(), beside, follows, new, reorders, place }
     }
 }
 
 impl Rewrite {
+    fn new(workspace: &Workspace) -> Rewrite {
+        Rewrite {
+            batch: Batch::new(workspace.root()),
+            paths: Vec::new(),
+            diff: String::new(),
+            warnings: Vec::new(),
+            removed: Vec::new(),
+            changes: Vec::new(),
+            moves: Vec::new(),
+            files: Vec::new(),
+            emptied: Vec::new(),
+        }
+    }
+
     /// Evaluates the workspace as it would be: each patch that stays is in effect where it was, and nothing stops evaluating.
     ///
     /// # Errors
@@ -95,7 +112,12 @@ impl Rewrite {
         if how.offline || self.changes.is_empty() {
             return Ok(self);
         }
-        let attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
+        let mut attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
+        for attr in self.moves.iter().flat_map(|moves| &moves.beside) {
+            if !attrs.contains(attr) {
+                attrs.push(attr.clone());
+            }
+        }
         let trial = match Trial::begin(workspace, how.nixpkgs, &attrs)? {
             Ok(trial) => trial,
             Err(why) => {
@@ -158,18 +180,7 @@ pub struct Together {
 impl Together {
     /// Begins without a change.
     pub fn new(workspace: &Workspace, overlays: Overlays) -> Together {
-        let all = Rewrite {
-            batch: Batch::new(workspace.root()),
-            paths: Vec::new(),
-            diff: String::new(),
-            warnings: Vec::new(),
-            removed: Vec::new(),
-            changes: Vec::new(),
-            moves: Vec::new(),
-            files: Vec::new(),
-            emptied: Vec::new(),
-        };
-        Together { overlays, all }
+        Together { overlays, all: Rewrite::new(workspace) }
     }
 
     /// Plans to replace a queue that has been patched already, as [`plan`].
@@ -250,16 +261,19 @@ fn draft(
 ) -> Result<Rewrite, Error> {
     let paths = name(series, wanted);
     let mut rewrite = Rewrite {
-        batch: Batch::new(workspace.root()),
         paths: paths.clone(),
-        diff: String::new(),
-        warnings: Vec::new(),
-        removed: Vec::new(),
-        changes: Vec::new(),
         moves: vec![Moves::of(series, wanted, &paths)],
         files: paths.iter().cloned().zip(wanted.iter().map(|wanted| wanted.bytes.clone())).collect(),
         emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
+        ..Rewrite::new(workspace)
     };
+    for (wanted, path) in wanted.iter().zip(&paths) {
+        let link = wanted.from.as_ref().filter(|from| *from != path && from.is_symlink());
+        if let Some(from) = link {
+            let why = format!("{} is a link, which gets no other name", from.display());
+            return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place: Place::file(from) });
+        }
+    }
     for entry in &series.patches {
         // What was edited since it was read is not written over.
         rewrite.batch.expect(&entry.path, Some(&entry.bytes));
@@ -277,28 +291,43 @@ fn draft(
         Binding::Made(choice) => Some(choice),
         Binding::AsItIs => None,
     };
-    if old == paths && (!series.bound.is_empty() || choice.is_none()) {
+    let named = !series.bound.is_empty() || series.placed;
+    if old == paths && (named || choice.is_none()) {
         return Ok(rewrite);
     }
-    if choice.is_none() && series.bound.is_empty() {
-        let why = "no text was found that names its patches".to_string();
-        return Err(Error::OverlayOrder { attr: series.attr.clone(), why, place: Place::file(&series.dir) });
+    // What an overlay is made to bind: all of a queue that nothing names, and what comes to one that no binding shows.
+    let coming = |(wanted, path): (&Wanted, &PathBuf)| (!named || wanted.from.is_none()).then(|| path.clone());
+    let bind: Vec<PathBuf> = match series.bound.is_empty() {
+        true => wanted.iter().zip(&paths).filter_map(coming).collect(),
+        false => Vec::new(),
+    };
+    let stays = wanted.iter().zip(&paths).all(|(wanted, path)| wanted.from.as_ref().is_none_or(|from| from == path));
+    let refused = match (choice.is_none(), named) {
+        (true, false) => Some("no text was found that names its patches"),
+        (true, true) if !bind.is_empty() => Some("no binding was found that a new patch could go to"),
+        (false, true) if !bind.is_empty() && !stays => Some("a patch comes while others get another name or order"),
+        _ => None,
+    };
+    if let Some(why) = refused {
+        let (attr, why, place) = (series.attr.clone(), why.to_string(), Place::file(&series.dir));
+        return Err(Error::OverlayOrder { attr, why, place });
     }
-    let changes = match series.bound.as_slice() {
-        [] if paths.is_empty() => Vec::new(),
-        [] => {
+    let changes = match bind.as_slice() {
+        [] if !named => Vec::new(),
+        [] => follow(workspace, overlays, series, wanted, how, &paths)?,
+        bind => {
             let (facts, warnings) = match how.offline {
                 true => (Facts::default(), Vec::new()),
                 false => facts::ask(workspace, how.nixpkgs, &series.attr)?,
             };
             rewrite.warnings.extend(warnings);
             let mut draft = |spot: Spot<'_>| {
+                if let Some(planned) = discover::loaded(&spot, &series.attr, &series.dir) {
+                    return Ok(planned);
+                }
                 let request = PatchRequest {
                     attr: series.attr.clone(),
-                    elements: paths
-                        .iter()
-                        .map(|p| element(workspace, spot.file.path(), p))
-                        .collect::<Result<_, _>>()?,
+                    elements: bind.iter().map(|p| element(workspace, spot.file.path(), p)).collect::<Result<_, _>>()?,
                     position: None,
                     scope: Scope::All,
                     facts: facts.clone(),
@@ -316,15 +345,7 @@ fn draft(
                 let overlays =
                     planned.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
                 let written: Vec<(PathBuf, Vec<u8>)> = overlays.chain(rewrite.files.iter().cloned()).collect();
-                let change = trial::Change {
-                    attrs,
-                    written: &written,
-                    removed: &[],
-                    wanted: &paths,
-                    unwanted: &[],
-                    follows: &[],
-                    reorders: false,
-                };
+                let change = trial::Change { attrs, written: &written, wanted: bind, ..trial::Change::default() };
                 trial.of(&change, warnings)
             };
             let asked: choose::Try<'_, Planned> = if trial.is_some() { Some(&mut try_it) } else { None };
@@ -333,7 +354,6 @@ fn draft(
             rewrite.warnings.extend(chosen.plan.warnings);
             chosen.plan.changes
         }
-        _ => follow(workspace, overlays, series, wanted, how, &paths)?,
     };
     for change in &changes {
         rewrite.batch.replace(&change.path, Some(change.old.as_bytes()), change.new.as_bytes());
@@ -343,61 +363,72 @@ fn draft(
     Ok(rewrite)
 }
 
-/// Gives each patch of the new queue its file. Names stay where the numbers stay in order; otherwise all are numbered
-/// anew. A file that stands outside the queue's folder keeps its path.
+/// Gives each patch of the new queue its file. A patch that stays keeps its name, one that is renamed its number, as long as the
+/// order holds and there is a number for each new one; otherwise all are numbered anew. A file that stands outside the queue's folder
+/// keeps its path.
 fn name(series: &Series, wanted: &[Wanted]) -> Vec<PathBuf> {
-    // What stays in its order keeps its names, whatever their numbers are.
-    let now = series.patches.iter().map(|entry| Some(&entry.path));
-    if now.eq(wanted.iter().map(|w| w.from.as_ref().filter(|_| !w.rename))) {
-        return series.patches.iter().map(|entry| entry.path.clone()).collect();
-    }
-    let kept = |w: &Wanted| -> Option<(PathBuf, Option<QueueName>)> {
-        let path = w.from.clone()?;
-        let queued = path.file_name().and_then(|n| QueueName::parse(&n.to_string_lossy()));
-        match path.parent() == Some(series.dir.as_path()) {
-            true if w.rename => None,
-            true => Some((path, queued)),
-            false => Some((path, None)),
-        }
+    let queued = |path: &Path| {
+        let name = path.file_name().filter(|_| path.parent() == Some(series.dir.as_path()))?;
+        QueueName::parse(&name.to_string_lossy())
     };
-    let kept: Vec<Option<(PathBuf, Option<QueueName>)>> = wanted.iter().map(kept).collect();
+    let before = |w: &Wanted| series.patches.iter().position(|entry| Some(&entry.path) == w.from.as_ref());
+    let in_order = wanted.iter().filter_map(before).is_sorted();
+    // The number of a patch that goes is free again.
+    let is_other = |name: &String| !series.patches.iter().any(|entry| entry.path == series.dir.join(name));
+    let there = super::files(&series.dir).unwrap_or_default();
+    let others = there.iter().filter(|name| is_other(name)).filter_map(|name| QueueName::parse(name));
+    let all = others.chain(wanted.iter().filter_map(|w| queued(w.from.as_ref()?)));
+    let mut highest = all.map(|name| name.number).max().unwrap_or(0);
+    // Without the names that have no number: such a file is numbered only with all others.
+    let number = |w: &Wanted| w.from.as_deref().and_then(queued).map(|name| name.number);
+    let all_stay = wanted.len() == series.patches.len() && wanted.iter().all(|w| w.from.is_some());
     let mut paths = Vec::with_capacity(wanted.len());
-    let (mut last, mut in_order) = (0, true);
-    for (w, kept) in wanted.iter().zip(&kept) {
-        match kept {
-            Some((path, None)) => paths.push(path.clone()),
-            Some((path, Some(name))) => {
-                in_order &= name.number > last;
-                last = name.number;
-                paths.push(path.clone());
+    let mut last = 0;
+    for (at, w) in wanted.iter().enumerate() {
+        let own = number(w);
+        let path = match (&w.from, own) {
+            (Some(path), _) if !w.rename || path.parent() != Some(series.dir.as_path()) => Some(path.clone()),
+            (Some(_), Some(number)) => {
+                let number = if all_stay || number <= last { number } else { last + 1 };
+                Some(series.dir.join(QueueName::new(number, &w.subject).file_name()))
             }
-            None => {
-                last += 1;
-                paths.push(series.dir.join(QueueName::new(last, &w.subject).file_name()));
+            _ => {
+                let next = wanted.get(at + 1..).unwrap_or_default().iter().find_map(number);
+                let free = match next {
+                    Some(next) => Some(last + 1).filter(|free| *free < next),
+                    None => Some(highest + 1),
+                };
+                last = free.unwrap_or(last);
+                highest = highest.max(last);
+                free.map(|free| series.dir.join(QueueName::new(free, &w.subject).file_name()))
             }
-        }
+        };
+        last = own.unwrap_or(last);
+        paths.extend(path);
     }
-    if in_order {
+    if in_order && paths.len() == wanted.len() {
         return paths;
     }
-    let mut number = 0;
-    wanted
-        .iter()
-        .zip(&kept)
-        .map(|(w, kept)| {
-            let slug = match kept {
-                Some((path, None)) => return path.clone(),
-                Some((_, Some(name))) => name.slug.as_str(),
-                None => w.subject.as_str(),
-            };
-            number += 1;
-            let name = match kept {
-                Some((_, Some(_))) => QueueName { number, slug: slug.to_string() },
-                _ => QueueName::new(number, slug),
-            };
+    // Where all have one already, the numbers are those that there are.
+    let mut numbers: Vec<u32> = wanted.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let in_dir = |w: &&Wanted| w.from.as_ref().is_none_or(|from| from.parent() == Some(series.dir.as_path()));
+    if numbers.len() != wanted.iter().filter(in_dir).count() {
+        numbers = (1..).take(wanted.len()).collect();
+    }
+    let mut numbers = numbers.into_iter();
+    let anew = wanted.iter().map(|w| match &w.from {
+        Some(path) if !in_dir(&w) => path.clone(),
+        from => {
+            let number = numbers.next().unwrap_or_default();
+            let own = from.as_deref().and_then(queued).filter(|_| !w.rename);
+            let name =
+                own.map_or_else(|| QueueName::new(number, &w.subject), |own| QueueName { number, slug: own.slug });
             series.dir.join(name.file_name())
-        })
-        .collect()
+        }
+    });
+    anew.collect()
 }
 
 pub(super) fn element(workspace: &Workspace, overlay: &Path, patch: &Path) -> Result<PatchElement, Error> {
@@ -441,7 +472,13 @@ mod tests {
 
     fn names(wanted: &[Wanted]) -> Vec<String> {
         let attr = AttrPath::parse("a").unwrap();
-        let series = Series { attr, dir: "q".into(), patches: Vec::new(), others: Vec::new(), bound: Vec::new() };
+        let mut series = Series::new(attr, "q".into());
+        let mut all: Vec<&PathBuf> = wanted.iter().filter_map(|w| w.from.as_ref()).collect();
+        all.sort_by_key(|path| path.file_name());
+        series.patches = all
+            .into_iter()
+            .map(|path| crate::queue::series::Entry { path: path.clone(), bytes: Vec::new(), conditional: false })
+            .collect();
         name(&series, wanted).iter().map(|p| p.display().to_string()).collect()
     }
 
@@ -452,7 +489,11 @@ mod tests {
         let gap = [wanted(Some("q/0001-a.patch"), "a"), wanted(None, "b"), wanted(Some("q/0003-c.patch"), "c")];
         assert_eq!(names(&gap), ["q/0001-a.patch", "q/0002-b.patch", "q/0003-c.patch"]);
         let swapped = [wanted(Some("q/0003-c.patch"), "c"), wanted(Some("q/0001-a.patch"), "a")];
-        assert_eq!(names(&swapped), ["q/0001-c.patch", "q/0002-a.patch"]);
+        // The numbers are those that there were, so that the way back gives the old names.
+        assert_eq!(names(&swapped), ["q/0001-c.patch", "q/0003-a.patch"]);
+        let mut renamed = wanted(Some("q/0003-c.patch"), "other");
+        renamed.rename = true;
+        assert_eq!(names(&[wanted(Some("q/0001-a.patch"), "a"), renamed]), ["q/0001-a.patch", "q/0003-other.patch"]);
         let other = [wanted(Some("x/mine.patch"), "m"), wanted(Some("q/0001-a.patch"), "a"), wanted(None, "b")];
         assert_eq!(names(&other), ["x/mine.patch", "q/0001-a.patch", "q/0002-b.patch"]);
     }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::discover::{Found, Overlays, Standing, base_of, on_disk};
+use super::model::{Asking, InEffect, Model, Patch};
 use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::Workspace;
-use crate::overlay::{AttrPath, Element, PatchedPackage};
+use crate::overlay::{self, AttrPath, Element, PatchedPackage};
 use crate::patch::{self, PatchFile};
 
 /// The queue of a package.
@@ -26,6 +27,8 @@ pub struct Series {
     pub others: Vec<String>,
     /// The overlay functions that bind the package, and in which file; empty when only the folder has patches.
     pub bound: Vec<Bound>,
+    /// Whether a text names one of them where no binding of the package was found.
+    pub placed: bool,
 }
 
 /// An overlay function that patches a package.
@@ -89,13 +92,26 @@ impl Overlays {
         found.into_iter().collect()
     }
 
+    /// Returns the packages that are typed, or all that are patched.
+    ///
+    /// # Errors
+    /// For what is no attribute path.
+    pub fn typed_or_all(&self, workspace: &Workspace, typed: &[String]) -> Result<Vec<AttrPath>, Error> {
+        match typed {
+            [] => Ok(self.packages(workspace)),
+            typed => {
+                Ok(typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?)
+            }
+        }
+    }
+
     /// Returns the queue of a package, without patches when it has none.
     ///
     /// # Errors
     /// [`Error::Fs`] for a patch that cannot be read.
     pub fn series(&self, workspace: &Workspace, attr: &AttrPath) -> Result<Series, Error> {
-        let mut series = Series::empty(workspace, attr);
-        let dir = series.dir.clone();
+        let dir = super::dir(workspace, attr);
+        let mut series = Series::new(attr.clone(), dir.clone());
         let mut seen = BTreeSet::new();
         // What lies beside and nothing leads to is somebody else's, unless it has files of this queue.
         let ours = |(found, package): &(&Found, PatchedPackage)| {
@@ -107,12 +123,15 @@ impl Overlays {
         for (found, package) in all.iter().filter(|(_, package)| package.attr == *attr) {
             let file = &found.file;
             series.bound.push(Bound::of(file.path(), package));
+            // Those of a list are applied in its order; text does not show where an overlay comes that only something leads to.
+            let is_ordered = matches!(found.standing, Standing::Listed | Standing::TargetStage(_));
+            let mut behind = if is_ordered { series.patches.len() } else { 0 };
             for element in &package.elements {
                 let Some(path) = on_disk(element, file.path()) else {
                     match &element.path {
                         Some(written) => {
                             // Reading it says what is the matter.
-                            fs::read(&base_of(file.path()).join(written))?;
+                            fs::read(&fs::collapsed(&base_of(file.path()).join(written)))?;
                         }
                         None => series.others.push(element.url.clone().unwrap_or_else(|| element.text.clone())),
                     }
@@ -121,7 +140,7 @@ impl Overlays {
                 if seen.insert(path.clone()) {
                     let shown = shown(workspace, &dir, path);
                     let bytes = fs::read(&shown)?;
-                    series.patches.push(Entry { path: shown, bytes, conditional: element.conditional });
+                    behind = series.insert(Entry { path: shown, bytes, conditional: element.conditional }, behind);
                 }
             }
         }
@@ -135,12 +154,21 @@ impl Overlays {
                 series.bound.push(Bound::of(file, package));
             }
         }
-        if series.bound.is_empty() {
-            for name in super::files(&dir)? {
-                let path = dir.join(name);
-                let bytes = fs::read(&path)?;
-                series.patches.push(Entry { path, bytes, conditional: false });
-            }
+        let unnamed = |name: &String| !series.patches.iter().any(|entry| entry.path == dir.join(name));
+        let mut rest: Vec<PathBuf> =
+            super::files(&dir)?.iter().filter(|name| unnamed(name)).map(|name| dir.join(name)).collect();
+        let real: Vec<PathBuf> = rest.iter().map(|path| super::unlinked(path)).collect::<Result<_, _>>()?;
+        // What no binding shows may stand in a helper, or in the argument of something computed.
+        let placed = if rest.is_empty() { Vec::new() } else { self.slots(workspace, &real) };
+        let placed: BTreeSet<usize> = placed.iter().flat_map(|(_, slots)| slots).map(|(_, file)| *file).collect();
+        series.placed = !placed.is_empty();
+        if !series.bound.is_empty() || series.placed {
+            let mut at = 0..rest.len();
+            rest.retain(|_| at.next().is_some_and(|at| placed.contains(&at)));
+        }
+        for path in rest {
+            let bytes = fs::read(&path)?;
+            series.insert(Entry { path, bytes, conditional: false }, 0);
         }
         Ok(series)
     }
@@ -169,10 +197,51 @@ fn is_below(path: &Path, dir: &Path) -> bool {
 }
 
 impl Series {
-    /// Returns the queue of a package that has no patches yet.
-    pub(crate) fn empty(workspace: &Workspace, attr: &AttrPath) -> Series {
-        let dir = super::dir(workspace, attr);
-        Series { attr: attr.clone(), dir, patches: Vec::new(), others: Vec::new(), bound: Vec::new() }
+    /// Makes one without patches.
+    pub(in crate::queue) fn new(attr: AttrPath, dir: PathBuf) -> Series {
+        Series { attr, dir, patches: Vec::new(), others: Vec::new(), bound: Vec::new(), placed: false }
+    }
+
+    /// Puts the patches that are in effect nowhere to where their numbers say; the order of the others is that of the overlays.
+    ///
+    /// # Errors
+    /// [`Error::OverlayOrder`] where a patch is in effect that no text was found to name: its order cannot be changed.
+    pub fn settle(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
+        if how.offline || self.bound.len() < 2 && super::files(&self.dir)?.len() <= self.patches.len() {
+            return Ok(());
+        }
+        let model = Model::read(workspace, how)?;
+        let patches = model.find(&self.attr).map_or(&[][..], |package| &package.patches);
+        let held = |patch: &Patch, entry: &Entry| super::unlinked(&entry.path).ok() == patch.real;
+        let is_computed = |patch: &&Patch| {
+            patch.place.is_none() && patch.real.is_some() && !self.patches.iter().any(|entry| held(patch, entry))
+        };
+        if let Some(patch) = patches.iter().find(is_computed) {
+            let why = format!("{} is in effect, and no text was found that names it", patch.element);
+            return Err(Error::OverlayOrder { attr: self.attr.clone(), why, place: Place::file(&self.dir) });
+        }
+        let is_off = |entry: &Entry| {
+            let mut own = patches.iter().filter(|patch| held(patch, entry)).peekable();
+            own.peek().is_some() && own.all(|patch| patch.reach.in_effect == InEffect::No)
+        };
+        for entry in self.patches.extract_if(.., |entry| is_off(entry)).collect::<Vec<_>>() {
+            self.insert(entry, 0);
+        }
+        Ok(())
+    }
+
+    /// Puts a patch in front of the first with a greater number, not before the place that is given; returns the place behind it.
+    fn insert(&mut self, entry: Entry, from: usize) -> usize {
+        let number = |entry: &Entry| {
+            let queued =
+                patch::queue::QueueName::parse(&entry.name()).filter(|_| entry.path.parent() == Some(&self.dir));
+            queued.map(|name| name.number)
+        };
+        let own = number(&entry);
+        let greater = |other: &Entry| number(other).is_some_and(|other| own.is_some_and(|own| other > own));
+        let behind = self.patches.iter().skip(from).position(greater).map_or(self.patches.len(), |at| from + at);
+        self.patches.insert(behind, entry);
+        behind + 1
     }
 
     /// Returns the index of the patch that the user means: a number, a file name, a path.
@@ -201,6 +270,5 @@ fn shown(workspace: &Workspace, queue_dir: &Path, path: PathBuf) -> PathBuf {
     if let Some(shown) = below(queue_dir) {
         return shown;
     }
-    let root = workspace.root().canonicalize().unwrap_or_default();
-    path.strip_prefix(&root).map(|rest| workspace.path(rest)).unwrap_or(path)
+    super::model::shown(workspace, path)
 }

@@ -18,7 +18,7 @@ use crate::overlay::AttrPath;
 use crate::targets::engine;
 
 /// A change that is to be tried.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
     /// The packages that it is about.
     pub attrs: &'a [AttrPath],
@@ -177,7 +177,7 @@ impl<'w> Trial<'w> {
     /// Counts how often a list of Nix's names a file of the workspace, or of the copy.
     fn count(&self, copy: &Copy, file: &Path, list: &[String]) -> usize {
         let root = copy.workspace.root().canonicalize().unwrap_or_default();
-        let own = super::resolved(file).ok();
+        let own = super::unlinked(file).ok();
         let there = self.in_copy(copy, file);
         let is = |named: &&String| {
             [own.as_deref(), Some(there.as_path())].into_iter().flatten().any(|file| is_file(named, file, &root))
@@ -187,7 +187,7 @@ impl<'w> Trial<'w> {
 
     /// Returns where a file of the workspace is in the copy.
     fn in_copy(&self, copy: &Copy, file: &Path) -> PathBuf {
-        let real = super::resolved(file).unwrap_or_else(|_| file.to_path_buf());
+        let real = super::unlinked(file).unwrap_or_else(|_| file.to_path_buf());
         let workspace = self.workspace.root().canonicalize().unwrap_or_default();
         let root = copy.workspace.root().canonicalize().unwrap_or_default();
         real.strip_prefix(&workspace).map(|below| root.join(below)).unwrap_or(real)
@@ -240,7 +240,7 @@ impl<'w> Trial<'w> {
     }
 
     /// Says how the patches that get other files would not be where they are now: one lost, one where it was not before (out of its
-    /// condition, or in another set), or in an order that is neither the wanted one nor the one from before.
+    /// condition, or in another set), or in another order than the wanted one.
     fn disordered(&self, copy: &Copy, was: &[String], is: &[String], change: &Change<'_>) -> Option<String> {
         let place = |named: &String, file: &Path| self.count(copy, file, std::slice::from_ref(named)) > 0;
         let before: Vec<usize> =
@@ -254,10 +254,11 @@ impl<'w> Trial<'w> {
         if let Some(gained) = after.iter().find(|at| !before.contains(at)) {
             return Some(format!("would get {}, which it does not have now,", name(gained)));
         }
-        let mut wanted = before.clone();
-        wanted.sort_unstable();
-        (after != before && after != wanted)
-            .then(|| "would have its patches in another order than the wanted one".into())
+        let once = |list: &[usize]| -> Vec<usize> {
+            list.iter().enumerate().filter(|(i, at)| !list[..*i].contains(at)).map(|(_, at)| *at).collect()
+        };
+        let kept = if change.reorders { once(&after).is_sorted() } else { after == before };
+        (!kept).then(|| "would have its patches in another order than the wanted one".into())
     }
 
     /// Says what would stop working.
@@ -282,7 +283,7 @@ impl<'w> Trial<'w> {
                 ));
             }
         }
-        for attr in change.attrs {
+        for attr in &self.attrs {
             let of = |effect: &Effect| {
                 effect
                     .packages
@@ -290,8 +291,7 @@ impl<'w> Trial<'w> {
                     .find(|(names, _)| names.as_slice() == attr.names())
                     .map(|(_, answer)| answer.clone())
             };
-            let (was, is) = (of(before)?, of(after)?);
-            let (Ok(was), is) = (was, is) else { continue };
+            let (Some(Ok(was)), Some(is)) = (of(before), of(after)) else { continue };
             match is {
                 Err(failure) if was.exists => {
                     return Some(format!("`{attr}` would not evaluate any more: {}", failure.message));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::base::fs;
 use crate::config::{Board, NixpkgsSource, Workspace};
 use crate::nix::{self, Cross, Fragment, NixpkgsRef, Overlay, PackageSet};
 use crate::overlay::AttrPath;
@@ -248,8 +249,15 @@ fn overlay_refs(files: &[PathBuf]) -> Result<Vec<Overlay>, Error> {
 
 /// Returns a path as Nix needs it.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    // Without symbolic links and `..`: the same file has to give the same text, hence the same cache key.
-    path.canonicalize().map_err(|source| Error::Fs(crate::base::fs::FsError::Read { path: path.to_path_buf(), source }))
+    // Without symbolic links and `..`: the same file has to give the same text, hence the same cache key. Where a folder is a link,
+    // Nix goes by the name that a file is given under, so that stays.
+    let read = || {
+        let real = path.canonicalize()?;
+        let named = fs::collapsed(&std::path::absolute(path)?);
+        let by_link = named.parent().is_some_and(|dir| !dir.canonicalize().is_ok_and(|real| real == dir));
+        Ok(if by_link && named.canonicalize().is_ok_and(|file| file == real) { named } else { real })
+    };
+    read().map_err(|source| Error::Fs(fs::FsError::Read { path: path.to_path_buf(), source }))
 }
 
 fn nixpkgs_ref(source: &NixpkgsSource) -> Result<NixpkgsRef, Error> {

@@ -101,6 +101,16 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
     if case.lacks(&here, &plain) {
         return not_here(case, &plain);
     }
+    // Nix stores a link as one: what it leads to is not there.
+    let graph = case.delta.after();
+    let leads_nowhere = |path: &&str| case.nix.physical(path).is_some_and(|file| file.is_symlink() && !file.exists());
+    let link = members.unpatched.iter().find_map(|id| graph.node(*id).patches().find(leads_nowhere));
+    if let Some(link) = link {
+        let why = format!("{link} is a link that leads nowhere in the store, so no build can apply it");
+        return Ok(
+            Answer::failed(Cause::NotApplied, why).hint("put the patch itself where the link is, and not a link to it")
+        );
+    }
     // The attribute itself has the patch, so what the target uses is something else.
     if LIBC_NAMES.contains(&attr.last())
         && let Some(owners) = case.asked.libc_owners(&target, &LIBC_NAMES)?
@@ -121,7 +131,6 @@ pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answ
     if members.is_empty() {
         return Ok(not_a_dependency(case, &plain));
     }
-    let graph = case.delta.after();
     let name = members.unpatched.first().map(|id| graph.node(*id).name().to_string()).unwrap_or_default();
     let mut alias = None;
     for id in members.unpatched.iter().take(3) {

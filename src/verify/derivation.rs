@@ -40,9 +40,13 @@ impl Members {
 pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
     let mut members = Members::default();
     let graph = case.delta.after();
-    let scoped = case.package.scoped();
+    // The set around `pkgsStatic` has a package of the same source, which is another one.
+    let in_set = case.package.attr.names().len() > 1 && case.package.attr.first().starts_with("pkgs");
+    // A patch of every stage is missing wherever it is not; one for the board only there.
+    let everywhere: Vec<bool> = case.package.patches.iter().map(|patch| !patch.scoped).collect();
     for id in case.needs.ids() {
-        let named = !graph.node(id).fixed_output() && (family.has(graph, id) || case.carries(id));
+        let is_of = !in_set && family.has(graph, id) || case.carries(id);
+        let named = !graph.node(id).fixed_output() && is_of;
         if !named {
             if !graph.node(id).fixed_output() && family.shares_source(graph, id) {
                 members.relatives.push(id);
@@ -51,9 +55,10 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
         }
         let times = case.identity.times_of(case.delta, id, case.package);
         let missing = times.contains(&Some(0));
+        let lacks_one = times.iter().zip(&everywhere).any(|(times, everywhere)| *everywhere && *times == Some(0));
         match () {
             () if times.iter().any(|t| t.is_some_and(|n| n > 1)) => members.twice.push(id),
-            () if missing && scoped && !case.runs_on_board(id) => members.exempt.push(id),
+            () if missing && !lacks_one && !case.runs_on_board(id) => members.exempt.push(id),
             () if missing => members.unpatched.push(id),
             () if times.contains(&None) => members.unclear.push(id),
             () => members.patched.push(id),

@@ -172,6 +172,10 @@ pub fn verify(
     let nixpkgs = options.selection.nixpkgs.as_deref();
     let model = Model::read(workspace, Asking { nixpkgs, offline: false })?;
     let mut packages = wanted(subject::packages(workspace, &model), &options.packages)?;
+    // What is only given away is told as what reaches no target.
+    if packages.is_empty() && model.packages.is_empty() {
+        return Err(Error::NothingPatched);
+    }
     let sides = sites::both_sides(workspace, &options.selection)?;
     let nix = engine::nix(workspace)?;
     let comparison = comparison::of_workspace(workspace, &options.selection, progress)?;
@@ -240,7 +244,9 @@ pub fn verify(
                 });
             };
             for subject in &subjects {
-                let Some(package) = subject.package.on_board(target.board.as_deref()) else { continue };
+                let Some(package) = subject.package.of_target(target.board.as_deref(), site.set.is_some()) else {
+                    continue;
+                };
                 let mut case = Case {
                     nix: &nix,
                     workspace,
@@ -353,7 +359,7 @@ fn wanted(packages: Vec<Package>, names: &[String]) -> Result<Vec<Package>, Erro
         return Err(crate::queue::Error::NotPatched { attr: name.clone(), patch: None, patched: Vec::new() }.into());
     }
     let packages: Vec<Package> = packages.into_iter().filter(|p| names.is_empty() || names.contains(&p.attr)).collect();
-    if packages.is_empty() { Err(Error::NothingPatched) } else { Ok(packages) }
+    Ok(packages)
 }
 
 /// A package and where its patches are in the graph of all targets.

@@ -46,6 +46,9 @@ pub struct Patch {
     /// The boards whose own overlays name it; `None` when it is for all.
     #[serde(skip)]
     pub boards: Option<Vec<String>>,
+    /// Whether only package sets and targets of the user's own code have it.
+    #[serde(skip)]
+    pub own_code: bool,
     /// The address that it is fetched from.
     #[serde(skip)]
     pub url: Option<String>,
@@ -97,6 +100,7 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
             Some(Standing::TargetStage(boards)) => boards.clone(),
             _ => None,
         },
+        own_code: patch.standing == Some(Standing::Beside) && patch.reach.in_effect == InEffect::Yes,
         url: patch.url.clone(),
         bytes: patch.real.as_ref().and_then(|file| fs::read(file).ok()),
     }
@@ -113,6 +117,7 @@ impl Patch {
             outside_flake: false,
             scoped: false,
             boards: None,
+            own_code: false,
             url: None,
             bytes: fs::read(path).ok(),
         }
@@ -120,10 +125,11 @@ impl Patch {
 }
 
 impl Package {
-    /// Returns what of the package concerns a board; `None` when nothing does.
-    pub(super) fn on_board(&self, board: Option<&str>) -> Option<Package> {
+    /// Returns what of the package concerns the targets of a board, or those that are `composed` of the overlays that the workspace
+    /// names; `None` when nothing does.
+    pub(super) fn of_target(&self, board: Option<&str>, composed: bool) -> Option<Package> {
         let is_for = |names: &Vec<String>| board.is_some_and(|board| names.iter().any(|name| name == board));
-        let fits = |patch: &&Patch| patch.boards.as_ref().is_none_or(is_for);
+        let fits = |patch: &&Patch| patch.boards.as_ref().is_none_or(is_for) && !(composed && patch.own_code);
         let patches: Vec<Patch> = self.patches.iter().filter(fits).cloned().collect();
         let some = !patches.is_empty() || !self.unnamed.is_empty();
         some.then(|| Package { attr: self.attr.clone(), patches, unnamed: self.unnamed.clone() })

@@ -101,6 +101,8 @@ impl Verified {
         match () {
             () if self.counts.failed > 0 => Some(Ending::No),
             () if !self.failures.is_empty() => Some(Ending::Error),
+            // Nothing was looked at, so nothing is proven.
+            () if self.packages.is_empty() => Some(Ending::No),
             () if self.counts.unknown > 0 && !self.allow_unknown => Some(Ending::No),
             () => None,
         }

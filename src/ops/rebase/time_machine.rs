@@ -18,7 +18,7 @@ use crate::git::{self, Oid, Scratch};
 use crate::ops::Error;
 use crate::ops::check::{self, Failure, State};
 use crate::ops::history::History;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::AttrPath;
 use crate::patch::date;
 use crate::queue::Error as QueueError;
 use crate::queue::discover::Overlays;
@@ -141,10 +141,7 @@ pub struct Break {
 pub fn time_machine(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Travelled, Error> {
     let between = revisions::between(workspace, options.from.as_deref(), &options.to)?;
     let overlays = Overlays::read(workspace, None)?;
-    let attrs = match options.attrs.as_slice() {
-        [] => overlays.packages(workspace),
-        typed => typed.iter().map(|t| AttrPath::parse(t)).collect::<Result<_, _>>().map_err(overlay::Error::from)?,
-    };
+    let attrs = overlays.typed_or_all(workspace, &options.attrs)?;
     let queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
     let into = revisions::temporary()?;
     let mut machine = Machine {

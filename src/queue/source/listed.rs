@@ -79,11 +79,9 @@ mod tests {
         };
         let entry = |path: &str, text: &str| Entry { path: path.into(), bytes: text.into(), conditional: false };
         let series = |others: usize| Series {
-            attr: AttrPath::parse("a").unwrap(),
-            dir: "q".into(),
             patches: vec![entry("q/0001-a.patch", "a"), entry("q/0002-b.patch", "b")],
             others: vec!["(fetchpatch { })".into(); others],
-            bound: Vec::new(),
+            ..Series::new(AttrPath::parse("a").unwrap(), "q".into())
         };
         let read = |input: &Input| {
             let text = if input.path.ends_with("copy") { "b" } else { &input.name[5..6] };

@@ -51,6 +51,10 @@ pub struct Patch {
     pub why: Option<Words>,
     /// The file of the overlay; any when absent, since not every place can be known.
     pub overlay: Option<String>,
+    /// Whether the file is a link. Nix stores a link as one, which leads nowhere there: the derivation names it, and no build can
+    /// apply it, so that `verify` has to say that it failed.
+    #[serde(default)]
+    pub link: bool,
     /// Whether the attribute does not evaluate, so that Nix is not asked for it.
     #[serde(default)]
     pub broken: bool,
@@ -98,6 +102,12 @@ pub struct Write {
     /// Other sets that will do as well, where the place may be inside a guard or outside it.
     #[serde(default)]
     pub sets_or: Vec<String>,
+    /// Patches of later overlays, in front of which a new one stands where both are in effect.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// Other packages that have what the package has, as every overlay holds in `pkgsStatic`.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// The commands that may refuse here, as long as they leave every byte.
     #[serde(default)]
     pub may_refuse: Vec<String>,

@@ -1,7 +1,7 @@
 //! What a text has to keep, and how differences between files are told.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::Output;
 
 use super::scene::Files;
@@ -50,19 +50,44 @@ pub fn path_literals(text: &str) -> impl Iterator<Item = &str> {
     text.split(ends).filter(is_path)
 }
 
+/// Returns a path without `.` and `a/..`, by its text alone.
+pub fn collapsed(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut out, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(out.pop()),
+            part => out.push(part),
+        }
+        out
+    })
+}
+
 /// Says whether two paths are the same without looking at the disk.
 pub fn same(a: &Path, b: &Path) -> bool {
-    overlayctl::base::fs::tidy(a) == overlayctl::base::fs::tidy(b)
+    collapsed(a) == collapsed(b)
+}
+
+/// Takes the paths of patches out of a text.
+fn without_patches(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
+    let words = text.split_inclusive(|c: char| !is_part(c));
+    words.filter(|word| !word.trim_end_matches(|c| !is_part(c)).ends_with(".patch")).collect()
+}
+
+/// Says whether two texts have the same lines, in whatever order, but for the paths of patches.
+pub fn same_lines(old: &str, new: &str) -> bool {
+    let sorted = |text: &str| {
+        let text = without_patches(text);
+        let mut lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    sorted(old) == sorted(new)
 }
 
 /// Says whether everything of the old text that is no path of a patch is in the new one, in its order.
 pub fn is_kept(old: &str, new: &str) -> bool {
-    let without_patches = |text: &str| -> Vec<char> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
-        let words = text.split_inclusive(|c: char| !is_part(c));
-        words.filter(|word| !word.trim_end_matches(|c| !is_part(c)).ends_with(".patch")).flat_map(str::chars).collect()
-    };
     let new = without_patches(new);
-    let mut left = new.iter();
-    without_patches(old).iter().filter(|c| !c.is_whitespace()).all(|c| left.any(|other| other == c))
+    let mut left = new.chars();
+    without_patches(old).chars().filter(|c| !c.is_whitespace()).all(|c| left.any(|other| other == c))
 }

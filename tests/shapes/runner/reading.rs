@@ -90,7 +90,11 @@ fn first_names(expect: &Expect, attrs: &Value) -> BTreeSet<String> {
 
 /// The patches that the shape has, by their real files.
 fn wanted(scene: &Scene, expect: &Expect) -> Named {
-    expect.patch.iter().map(|p| (p.attr().to_owned(), scene.real(&p.path).display().to_string())).collect()
+    expect.patch.iter().map(|p| key(scene, p)).collect()
+}
+
+fn key(scene: &Scene, patch: &Patch) -> (String, String) {
+    (patch.attr().to_owned(), scene.real(&patch.path).display().to_string())
 }
 
 fn list(scene: &Scene, expect: &Expect, report: &mut Report) {
@@ -159,9 +163,21 @@ fn status(scene: &Scene, expect: &Expect, report: &mut Report) {
     };
     let found = patches(scene, expect, &answer);
     let named = found.iter().filter(|one| !is_unused(one)).map(|(key, _)| key.clone()).collect();
-    report.same("status: patches", "status", &wanted(scene, expect), &named);
+    // What has a place in an overlay, or lies in a queue, is seen without Nix; the rest by asking.
+    let is_seen = |p: &&Patch| p.overlay.is_some() || p.path.starts_with(&format!("patches/{}/", p.attr()));
+    let seen: Named = expect.patch.iter().filter(is_seen).map(|p| key(scene, p)).collect();
+    let named: Named = named;
+    let wanted = wanted(scene, expect);
+    report.same(
+        "status: patches",
+        "status --offline",
+        &seen,
+        &named.iter().filter(|one| seen.contains(one) || !wanted.contains(one)).cloned().collect(),
+    );
     let Some(answer) = report.json(scene, &["status", "--json"], &[0, 1]) else { return };
     let found = patches(scene, expect, &answer);
+    let named = found.iter().filter(|one| !is_unused(one)).map(|(key, _)| key.clone()).collect();
+    report.same("status: patches", "status", &wanted, &named);
     for patch in &expect.patch {
         let key = (patch.attr().to_owned(), scene.real(&patch.path).display().to_string());
         let Some(said) = found.get(&key) else { continue };
@@ -209,7 +225,9 @@ fn reach(scene: &Scene, expect: &Expect, ask: &super::expect::Ask, report: &mut 
             let patch = one["patch"].as_str().unwrap_or_default();
             (first_name(expect, one["attr"].as_str().unwrap_or_default()), file_name(patch))
         };
-        each(&answer["unreached"]).map(of).collect()
+        // A file that nothing names may be told too, as what it is.
+        let is_unused = |(_, name): &(String, String)| expect.unused.iter().any(|unused| file_name(unused) == *name);
+        each(&answer["unreached"]).map(of).filter(|one| !is_unused(one)).collect()
     };
 
     let mut line: Vec<&str> = vec!["impact", "--json"];
@@ -242,10 +260,22 @@ fn reach(scene: &Scene, expect: &Expect, ask: &super::expect::Ask, report: &mut 
         if !found.is_superset(&reached) || !found.is_subset(&names) {
             report.fail("verify: packages", &what, format!("{reached:?} and more of {names:?}"), format!("{found:?}"));
         }
-        // A patch that is in the targets is not said to be missing.
-        for finding in each(&answer["findings"]).filter(|f| f["level"] == "derivation" && f["verdict"] == "failed") {
+        let failed = |f: &&Value| f["level"] == "derivation" && f["verdict"] == "failed";
+        for patch in expect.patch.iter().filter(|p| p.link && reached.contains(&file_name(&p.path))) {
+            if !each(&answer["findings"])
+                .any(|f| failed(&f) && patch.attr.has(f["package"].as_str().unwrap_or_default()))
+            {
+                report.fail("verify: link", &what, "failed: the store has a link that leads nowhere", patch.attr());
+            }
+        }
+        // A patch that is in the targets is not said to be missing. That another file of the queue is named by nothing is no such word.
+        let is_unused = |f: &&Value| {
+            let why = f["why"].as_str().unwrap_or_default();
+            expect.unused.iter().any(|unused| why.starts_with(&format!("{} is in the queue", file_name(unused))))
+        };
+        for finding in each(&answer["findings"]).filter(failed).filter(|f| !is_unused(f)) {
             let package = finding["package"].as_str().unwrap_or_default();
-            let all_reach = |p: &&Patch| reached.contains(&file_name(&p.path));
+            let all_reach = |p: &&Patch| reached.contains(&file_name(&p.path)) && !p.link;
             if expect.patch.iter().filter(|p| p.attr.has(package)).all(|p| all_reach(&p)) {
                 report.fail("verify: derivation", &what, "ok", format!("{package}: {}", finding["why"]));
             }

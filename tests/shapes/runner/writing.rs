@@ -7,7 +7,7 @@ use std::process::Output;
 
 use super::Report;
 use super::expect::Expect;
-use super::kept::{changed, first_error, is_kept, name, path_literals, same, subjects};
+use super::kept::{changed, collapsed, first_error, is_kept, name, path_literals, same, same_lines, subjects};
 use super::oracle::{self, Seen};
 use super::scene::{Files, NEW, Scene};
 
@@ -150,9 +150,15 @@ impl Writer<'_> {
         for (set, attrs) in &before.seen {
             for (attr, patches) in attrs {
                 let Some(patches) = patches else { continue };
-                let is_meant = *attr == self.expect.write.attr;
-                let wanted = if is_meant { change(set, patches) } else { patches.clone() };
-                let got = seen.get(set).and_then(|of| of.get(attr)).cloned().flatten().unwrap_or_default();
+                let is_also = self.expect.write.also.contains(attr);
+                let is_meant = *attr == self.expect.write.attr || is_also;
+                let mut wanted = if is_meant { change(set, patches) } else { patches.clone() };
+                let mut got = seen.get(set).and_then(|of| of.get(attr)).cloned().flatten().unwrap_or_default();
+                if is_also {
+                    // Which of two overlays comes first is not what is asked here.
+                    wanted.sort();
+                    got.sort();
+                }
                 if got != wanted {
                     let kind = if is_meant { "Nix sees other patches" } else { "another package changed" };
                     self.report.fail(
@@ -191,7 +197,9 @@ impl Writer<'_> {
                 let is_old = old.as_ref().is_some_and(|old| path_literals(old).any(|l| l == literal));
                 let was_there =
                     before.keys().any(|p| dirs.iter().any(|dir| same(&dir.join(literal), &self.scene.ws().join(p))));
-                if !dirs.iter().any(|dir| dir.join(literal).exists()) && (!is_old || was_there) {
+                // As Nix reads it: `a/..` is nothing, whatever `a` leads to.
+                let is_there = |dir: &PathBuf| collapsed(&dir.join(literal)).exists();
+                if !dirs.iter().any(is_there) && (!is_old || was_there) {
                     self.report.fail(
                         &format!("{what}: dangling"),
                         line,
@@ -206,7 +214,9 @@ impl Writer<'_> {
             if !names_it && !self.is_meant(path) {
                 self.report.fail(&format!("{what}: wrote elsewhere"), line, &self.expect.write.file, path.display());
             }
-            if what != "rebase" && !is_kept(&old, &text) {
+            // Elements that change places do so as wholes: a record with its name.
+            let is_moved = matches!(what, "move" | "reorder") && same_lines(&old, &text);
+            if what != "rebase" && !is_kept(&old, &text) && !is_moved {
                 self.report.fail(
                     &format!("{what}: text changed"),
                     line,
@@ -310,9 +320,10 @@ impl Writer<'_> {
         let new = super::scene::patch(NEW.0, NEW.1).into_bytes();
         self.choose_sets(&new);
         let sets = self.sets.clone();
+        let later = self.later();
         let state = self.after("patch", &line, start, &|set, patches| {
             let mut patches = patches.to_vec();
-            patches.extend(sets.iter().any(|s| s == set).then(|| new.clone()));
+            put(&mut patches, sets.iter().any(|s| s == set).then(|| new.clone()), &later);
             patches
         });
         if self.done("patch again", &State { files: files.clone(), ..start.clone() }, &line).is_some() {
@@ -320,6 +331,11 @@ impl Writer<'_> {
             self.scene.restore(&files);
         }
         state
+    }
+
+    /// The patches of later overlays.
+    fn later(&self) -> Vec<Vec<u8>> {
+        self.expect.write.before.iter().map(|path| self.content(Path::new(path))).collect()
     }
 
     /// Where two answers are right, takes the one that Nix sees.
@@ -455,9 +471,10 @@ impl Writer<'_> {
         };
         let content = files[&made].text().into_bytes();
         let sets = self.sets.clone();
+        let later = self.later();
         let finished = self.after("finish", line, state, &|set, patches| {
             let mut patches = patches.to_vec();
-            patches.extend(sets.iter().any(|s| s == set).then(|| content.clone()));
+            put(&mut patches, sets.iter().any(|s| s == set).then(|| content.clone()), &later);
             patches
         });
         if finished.is_none() {
@@ -483,10 +500,11 @@ impl Writer<'_> {
                 self.report.fail("import: files", line.join(" "), "2 new files", made.len());
             }
             let sets = self.sets.clone();
+            let later = self.later();
             let imported = self.after("import", &line, state, &|set, patches| {
                 let mut patches = patches.to_vec();
                 if sets.iter().any(|s| s == set) {
-                    patches.extend(contents.iter().cloned());
+                    put(&mut patches, contents.iter().cloned(), &later);
                 }
                 patches
             });
@@ -527,6 +545,12 @@ impl Writer<'_> {
         }
         self.scene.restore(&state.files);
     }
+}
+
+/// Puts new patches behind the others, in front of those of later overlays.
+fn put(patches: &mut Vec<Vec<u8>>, new: impl IntoIterator<Item = Vec<u8>>, later: &[Vec<u8>]) {
+    let at = patches.iter().position(|patch| later.contains(patch)).unwrap_or(patches.len());
+    patches.splice(at..at, new);
 }
 
 /// Makes a change in a worktree and commits it.

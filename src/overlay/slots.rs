@@ -1,0 +1,118 @@
+//! Where a text names patch files, in whatever list, guard, helper or `let` that stands: found by the file's own name.
+//!
+//! A queue's files are renamed and put in order at these places, so that an element keeps its form and all around it its bytes. Must
+//! not know which package a list is for.
+
+use rnix::SyntaxKind::{NODE_LIST, TOKEN_PATH_ABS, TOKEN_PATH_REL, TOKEN_STRING_CONTENT};
+use rnix::ast::{self, Expr};
+use rnix::{NodeOrToken, SyntaxToken};
+use rowan::ast::AstNode;
+
+use super::ast::{span, written_path};
+use super::file::OverlayFile;
+use super::query::self_path;
+use super::request::Element;
+use crate::base::span::Span;
+use crate::syntax::trivia;
+
+/// A place that names a file.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// What names it there, as an element of a list is read.
+    pub element: Element,
+    /// Its span.
+    pub span: Span,
+    /// The list that it is an item of.
+    pub list: Option<Span>,
+    /// The file's own name in it; none where that stands elsewhere, as of a variable.
+    pub name: Option<Span>,
+    /// Whether it is nothing but the path.
+    pub plain: bool,
+}
+
+impl OverlayFile {
+    /// Returns the places that name a file of one of these names, in the order of the text.
+    pub fn slots(&self, names: &[String]) -> Vec<Slot> {
+        if !names.iter().any(|name| self.text().contains(name.as_str())) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for item in self.root().descendants_with_tokens() {
+            match item {
+                NodeOrToken::Token(token)
+                    if matches!(token.kind(), TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_STRING_CONTENT) =>
+                {
+                    found.extend(names.iter().find_map(|name| self.slot_at(&token, name)));
+                }
+                NodeOrToken::Node(node) if node.kind() == NODE_LIST => {
+                    let items = ast::List::cast(node).into_iter().flat_map(|list| list.items());
+                    let named = |expr: &Expr| {
+                        let path = written_path(expr).filter(|_| matches!(expr, Expr::Ident(_)));
+                        path.is_some_and(|path| names.iter().any(|name| path.rsplit('/').next() == Some(name.as_str())))
+                    };
+                    found.extend(items.filter(named).map(|expr| self.slot(&expr, None)));
+                }
+                _ => {}
+            }
+        }
+        found.sort_by_key(|slot| slot.span.start);
+        found
+    }
+
+    /// The place whose text ends in `/NAME` with this token.
+    fn slot_at(&self, token: &SyntaxToken, name: &str) -> Option<Slot> {
+        let place = trivia::token_span(token);
+        token.text().strip_suffix(name)?.ends_with('/').then_some(())?;
+        let names_file = |expr: &Expr| written_path(expr).is_some() || self_path(expr).is_some();
+        let part = |expr: &Expr| matches!(expr, Expr::Str(_) | Expr::BinOp(_) | Expr::Paren(_));
+        let within = token.parent_ancestors().filter_map(Expr::cast);
+        // The widest expression that is this path: `(./. + "/x.patch")`, `{ name = "x"; patch = ./x.patch; }`.
+        let whole = within.take_while(|expr| names_file(expr) || part(expr)).filter(names_file).last()?;
+        Some(self.slot(&whole, Some(Span::new(place.end - name.len(), place.end))))
+    }
+
+    fn slot(&self, whole: &Expr, name: Option<Span>) -> Slot {
+        let list = whole.syntax().parent().filter(|up| up.kind() == NODE_LIST);
+        Slot {
+            element: self.element(whole, false),
+            span: span(whole),
+            list: list.map(|list| trivia::span(&list)),
+            name,
+            plain: !matches!(whole, Expr::AttrSet(_)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_in_every_form_and_nowhere_else() {
+        let text = r#"final: prev: let p = ../q/1-a.patch; in {
+  # ../q/1-a.patch
+  a = [ ../q/1-a.patch (../. + "/q/1-a.patch") "${self}/q/1-a.patch" { name = "1-a.patch"; patch = ../q/1-a.patch; } p ];
+  b = f prev.b { url = "https://h/1-a.patch"; other = ../q/11-a.patch; };
+}"#;
+        let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
+        let slots = file.slots(&["1-a.patch".into()]);
+        let shown: Vec<(&str, bool, bool)> =
+            slots.iter().map(|s| (s.element.text.as_str(), s.list.is_some(), s.name.is_some())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("../q/1-a.patch", false, true),
+                ("../q/1-a.patch", true, true),
+                (r#"(../. + "/q/1-a.patch")"#, true, true),
+                (r#""${self}/q/1-a.patch""#, true, true),
+                (r#"{ name = "1-a.patch"; patch = ../q/1-a.patch; }"#, true, true),
+                ("p", true, false),
+            ]
+        );
+        for span in slots.iter().filter_map(|slot| slot.name) {
+            assert_eq!(&text[span.range()], "1-a.patch");
+        }
+    }
+}

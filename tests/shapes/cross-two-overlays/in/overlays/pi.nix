@@ -1,0 +1,7 @@
+final: prev: {
+  zlib = prev.zlib.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/zlib/0002-zlib-b.patch
+    ];
+  });
+}

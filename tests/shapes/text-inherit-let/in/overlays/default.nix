@@ -1,0 +1,11 @@
+final: prev:
+let
+  zlib = prev.zlib.overrideAttrs (old: {
+    patches = (old.patches or [ ]) ++ [
+      ../patches/zlib/0001-zlib-a.patch
+    ];
+  });
+in
+{
+  inherit zlib;
+}
