@@ -378,9 +378,9 @@ fn resolved(path: &Path, copy: Option<&Path>) -> (PathBuf, i128) {
     (real, linked)
 }
 
-/// Returns the file that is evaluated at a path.
+/// Returns the file that is evaluated at a path; the path where there is none, which Nix names too before it fails.
 fn evaluated_at(path: &Path) -> Option<PathBuf> {
-    let real = path.canonicalize().ok()?;
+    let Ok(real) = path.canonicalize() else { return Some(path.to_path_buf()) };
     if real.is_dir() { real.join("default.nix").canonicalize().ok() } else { Some(real) }
 }
 
@@ -578,6 +578,10 @@ mod tests {
             reads.key(SystemTime::now() + Duration::from_secs(1), locked)
         };
         assert!(key("r HERE/a.nix", "HERE/a.nix", &[]).is_some());
+        let gone = key("r HERE/gone.nix", "HERE/gone.nix", &[]).expect("the evaluation failed where nothing is");
+        fs::write(&root.join("gone.nix"), b"1").unwrap();
+        assert!(!Reads::still(&gone));
+        assert_eq!(key("", "HERE/other.nix", &[]), None, "nor of one that is not there");
         assert_eq!(key("! builtins.currentTime", "HERE/a.nix", &[]), None);
         assert_eq!(key("q what is that", "HERE/a.nix", &[]), None);
         assert_eq!(key("", "HERE/a.nix", &[]), None, "a file that the scope did not hear of");
