@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { verify, comparison, queue, targets, view, and what these stand on }
+//!                ops -> { verify, comparison, queue, targets, and what these stand on }
 //!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }

@@ -31,7 +31,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "git",
             "config",
             "syntax",
-            "view",
         ],
     ),
     (

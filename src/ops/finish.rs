@@ -16,10 +16,8 @@ use crate::queue::discover::Choice;
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
 use crate::queue::model::Asking;
-use crate::queue::patches;
 use crate::queue::rewrite::{self, Wanted};
 use crate::queue::session::{self, Recorded, Session};
-use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What `finish` is asked for.
 #[derive(Debug, Clone)]
@@ -149,42 +147,4 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
 
 impl Outcome for Finished {
     const SCHEMA: &'static str = "overlayctl.finish/1";
-}
-
-impl Shown for Finished {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.unchanged {
-            let text = Text::new().with(Role::Name, self.attr.to_string());
-            document.line(text.plain(": the queue is what the commits are; nothing changed"));
-            return document;
-        }
-        show_files(&mut document, self.dry_run, &self.files, &self.removed);
-        if !self.diff.is_empty() {
-            document.push(Block::Diff(self.diff.clone()));
-        }
-        if !self.dry_run {
-            document.blank();
-            let (attr, kept) = (self.attr.to_string(), self.patches.iter().filter(|patch| patch.untouched).count());
-            document.line(format!("{} in the queue, {kept} of them as before", patches(self.patches.len())));
-            document.line(
-                Text::new()
-                    .plain("Next: ")
-                    .with(Role::Command, "overlayctl impact")
-                    .plain(" says what that rebuilds; go on in the worktree, or ")
-                    .with(Role::Command, format!("overlayctl finish {attr} --abort"))
-                    .plain(" removes it"),
-            );
-        }
-        document
-    }
-}
-
-/// Shows which files were written and which went.
-pub(crate) fn show_files(document: &mut Document, dry_run: bool, files: &[PathBuf], removed: &[PathBuf]) {
-    let (wrote, gone) = if dry_run { ("would write ", "would remove ") } else { ("wrote ", "removed ") };
-    for path in files {
-        let word = if removed.contains(path) { gone } else { wrote };
-        document.line(Text::new().with(Role::Good, word).plain(path.display().to_string()));
-    }
 }

@@ -1,7 +1,5 @@
 //! `patch`: a patch file into the queue of a package and into the overlay.
 
-mod show;
-
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,7 +11,7 @@ use crate::base::fs::{self, Batch};
 use crate::base::progress::Progress;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
-use crate::ops::Error;
+use crate::ops::{Error, Outcome};
 pub use crate::overlay::Scope;
 use crate::overlay::{self, AttrPath, Change, Facts, FileChange, PatchElement, PatchRequest, Select};
 use crate::queue;
@@ -432,4 +430,8 @@ fn refuse_set(attr: &AttrPath) -> Result<(), Error> {
         _ if depth == 0 => Ok(()),
         inner => Err(crate::queue::Error::InPackageSet { attr: attr.clone(), inner }.into()),
     }
+}
+
+impl Outcome for Patched {
+    const SCHEMA: &'static str = "overlayctl.patch/1";
 }

@@ -6,22 +6,21 @@
 
 mod revisions;
 mod session;
-mod show;
-mod time_machine;
+pub(crate) mod time_machine;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::base::diagnostic::{Coded as _, Warning};
+use crate::base::diagnostic::{Coded as _, Verdict, Warning};
 use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::config::state;
 use crate::nix::Building;
-use crate::ops::Error;
 use crate::ops::check::Failure;
 use crate::ops::history::History;
+use crate::ops::{Error, Outcome};
 use crate::overlay::AttrPath;
 use crate::queue::commits::{self, Keep, Known};
 use crate::queue::discover::Overlays;
@@ -359,7 +358,7 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
 
 impl Package {
     /// Says whether a patch of it conflicts.
-    fn conflicts(&self) -> bool {
+    pub(crate) fn conflicts(&self) -> bool {
         self.patches.iter().any(|patch| matches!(patch.state, State::Conflict | State::Empty))
     }
 }
@@ -374,5 +373,23 @@ impl Fate {
             Fate::Conflict { .. } => State::Conflict,
             Fate::Waiting => State::Waiting,
         }
+    }
+}
+
+impl Outcome for Rebased {
+    const SCHEMA: &'static str = "overlayctl.rebase/1";
+
+    fn verdict(&self) -> Option<Verdict> {
+        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.conflicts());
+        (stuck && !self.aborted).then_some(Verdict::No)
+    }
+}
+
+impl Outcome for Travelled {
+    const SCHEMA: &'static str = "overlayctl.time-machine/1";
+
+    fn verdict(&self) -> Option<Verdict> {
+        let fine = |p: &time_machine::Package| p.failure.is_none() && p.patches.iter().all(|p| p.state.fits());
+        (!self.packages.iter().all(fine)).then_some(Verdict::No)
     }
 }

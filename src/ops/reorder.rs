@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::finish::show_files;
 use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
@@ -15,7 +14,6 @@ use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
 use crate::queue::series::Series;
 use crate::queue::session;
-use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What is to happen to the queue.
 #[derive(Debug, Clone)]
@@ -145,20 +143,4 @@ fn rename(wanted: &mut Wanted, to: &str) {
 
 impl Outcome for Reordered {
     const SCHEMA: &'static str = "overlayctl.reorder/1";
-}
-
-impl Shown for Reordered {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        if self.unchanged {
-            document
-                .line(Text::new().with(Role::Name, self.attr.to_string()).plain(": it is so already; nothing changed"));
-            return document;
-        }
-        show_files(&mut document, self.dry_run, &self.files, &self.removed);
-        if !self.diff.is_empty() {
-            document.push(Block::Diff(self.diff.clone()));
-        }
-        document
-    }
 }

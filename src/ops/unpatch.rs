@@ -16,7 +16,6 @@ use crate::queue::Steps;
 use crate::queue::discover::{self, Choice, Overlays};
 use crate::queue::rewrite::diff;
 use crate::queue::{aliases, choose, trial};
-use crate::view::{Block, Document, Role, Shown, Text};
 
 /// What `unpatch` is asked for.
 #[derive(Debug, Clone)]
@@ -308,19 +307,4 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
 
 impl Outcome for Unpatched {
     const SCHEMA: &'static str = "overlayctl.unpatch/1";
-}
-
-impl Shown for Unpatched {
-    fn document(&self, _verbose: bool) -> Document {
-        let mut document = Document::new();
-        let (wrote, removed) = if self.dry_run { ("would write ", "would remove ") } else { ("wrote ", "removed ") };
-        for path in &self.removed {
-            document.line(Text::new().with(Role::Good, removed).plain(path.display().to_string()));
-        }
-        for path in self.files.iter().filter(|path| !self.removed.contains(path)) {
-            document.line(Text::new().with(Role::Good, wrote).plain(path.display().to_string()));
-        }
-        document.push(Block::Diff(self.diff.clone()));
-        document
-    }
 }

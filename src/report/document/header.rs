@@ -1,6 +1,6 @@
 //! What `header` shows.
 
-use crate::ops::finish::show_files;
+use super::finish::show_files;
 use crate::ops::header::Headed;
 use crate::view::Shown;
 use crate::view::{Document, Role, Text};

@@ -1,6 +1,6 @@
 //! What `import` shows.
 
-use crate::ops::finish::show_files;
+use super::finish::show_files;
 use crate::ops::import::Imported;
 use crate::view::{Block, Document, Role, Shown, Text};
 

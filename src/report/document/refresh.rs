@@ -1,6 +1,6 @@
 //! What `refresh` shows.
 
-use crate::ops::finish::show_files;
+use super::finish::show_files;
 use crate::ops::refresh::Refreshed;
 use crate::view::Document;
 use crate::view::Shown;

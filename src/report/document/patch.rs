@@ -1,12 +1,7 @@
 //! What `patch` says.
 
-use super::Patched;
-use crate::ops::Outcome;
+use crate::ops::patch::Patched;
 use crate::view::{Block, Document, Role, Shown, Text};
-
-impl Outcome for Patched {
-    const SCHEMA: &'static str = "overlayctl.patch/1";
-}
 
 impl Shown for Patched {
     fn document(&self, verbose: bool) -> Document {

@@ -2,12 +2,10 @@
 //!
 //! Must not decide anything.
 
-use super::time_machine::{Break, Revision, Travelled};
-use super::{Package, Rebased, State};
-use crate::base::diagnostic::Verdict;
-use crate::ops::Outcome;
+use super::finish::show_files;
 use crate::ops::check::State as Fit;
-use crate::ops::finish::show_files;
+use crate::ops::rebase::time_machine::{Break, Revision, Travelled};
+use crate::ops::rebase::{Package, Rebased, State};
 use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 impl State {
@@ -20,15 +18,6 @@ impl State {
             State::Empty => (Role::Bad, "nothing left of it"),
             State::Waiting => (Role::Dim, "waiting"),
         }
-    }
-}
-
-impl Outcome for Rebased {
-    const SCHEMA: &'static str = "overlayctl.rebase/1";
-
-    fn verdict(&self) -> Option<Verdict> {
-        let stuck = self.packages.iter().any(|p| p.failure.is_some() || p.conflicts());
-        (stuck && !self.aborted).then_some(Verdict::No)
     }
 }
 
@@ -130,15 +119,6 @@ impl Revision {
 
     fn shown(&self) -> Text {
         Text::new().with(Role::Name, self.short()).plain(format!(" {}", self.subject))
-    }
-}
-
-impl Outcome for Travelled {
-    const SCHEMA: &'static str = "overlayctl.time-machine/1";
-
-    fn verdict(&self) -> Option<Verdict> {
-        let fine = |p: &super::time_machine::Package| p.failure.is_none() && p.patches.iter().all(|p| p.state.fits());
-        (!self.packages.iter().all(fine)).then_some(Verdict::No)
     }
 }
 
