@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::expression::{AttrPath, Root, attr_path_text, path_text, quoted};
+use super::expression::{Names, Root, attr_path_text, path_text, quoted};
 use super::failure::EvalFailure;
 use super::instantiate::below_root;
 use super::program::Nix;
@@ -23,9 +23,9 @@ pub struct EffectQuestion {
     /// The same set without overlays, where one is at hand: overlays are applied to it to ask which names they bind.
     pub plain: Option<Root>,
     /// The packages.
-    pub attrs: Vec<AttrPath>,
+    pub attrs: Vec<Names>,
     /// Targets that should evaluate.
-    pub targets: Vec<AttrPath>,
+    pub targets: Vec<Names>,
     /// Whether the packages that the set's overlays bind are asked about as well.
     pub bound: bool,
 }
@@ -34,7 +34,7 @@ pub struct EffectQuestion {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Effect {
     /// Each package that was asked about, then those that the overlays bind and that were not named.
-    pub packages: Vec<(AttrPath, Result<Has, EvalFailure>)>,
+    pub packages: Vec<(Names, Result<Has, EvalFailure>)>,
     /// Each target: nothing, or why it does not evaluate.
     pub targets: Vec<Result<(), EvalFailure>>,
     /// Why the set as a whole could not be asked.
@@ -162,12 +162,12 @@ impl Nix {
     ///
     /// # Errors
     /// [`Error::Eval`] when the root itself does not evaluate, and those of the evaluator.
-    pub fn names_at(&self, root: &Root, paths: &[AttrPath]) -> Result<Vec<Vec<String>>, Error> {
+    pub fn names_at(&self, root: &Root, paths: &[Names]) -> Result<Vec<Vec<String>>, Error> {
         let text = format!("names {root:?} {paths:?}");
         self.kept(&text, [root], |nix| nix.names_now(root, paths))
     }
 
-    fn names_now(&self, root: &Root, paths: &[AttrPath]) -> Result<Vec<Vec<String>>, Error> {
+    fn names_now(&self, root: &Root, paths: &[Names]) -> Result<Vec<Vec<String>>, Error> {
         let mut server = self.eval_server()?;
         server.bind("root", &root.to_nix()?).map_err(|e| self.explained(e))?;
         // A binding is lazy: what the root is made of is fetched by the first question.

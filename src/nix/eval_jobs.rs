@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::error::Error;
-use super::expression::{AttrPath, Root, attr_path_text};
+use super::expression::{Names, Root, attr_path_text};
 use super::failure::EvalFailure;
 use super::instantiate::below_root;
 use super::pool::{Evaluated, PoolSettings, PoolSummary};
@@ -59,9 +59,9 @@ impl Nix {
         &self,
         program: &Path,
         root: &Root,
-        paths: &[AttrPath],
+        paths: &[Names],
         settings: PoolSettings,
-        on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
+        on_result: &mut dyn FnMut(Names, Evaluated, usize),
     ) -> Result<PoolSummary, Error> {
         let write = |source| Error::from(crate::base::fs::FsError::Write { path: std::env::temp_dir(), source });
         let dir = tempfile::tempdir().map_err(write)?;
@@ -141,7 +141,7 @@ impl Nix {
 }
 
 /// Makes the text of what is to be evaluated: the whole set, or those of it that are asked for, by number.
-fn expression(root: &str, paths: &[AttrPath]) -> String {
+fn expression(root: &str, paths: &[Names]) -> String {
     if paths.is_empty() {
         return format!("{root}\n");
     }
@@ -153,7 +153,7 @@ fn expression(root: &str, paths: &[AttrPath]) -> String {
     text
 }
 
-fn read_line(line: &[u8], whole: bool, paths: &[AttrPath]) -> Result<(AttrPath, Evaluated), Error> {
+fn read_line(line: &[u8], whole: bool, paths: &[Names]) -> Result<(Names, Evaluated), Error> {
     let garbage = |reason: String| Error::Garbage {
         program: PROGRAM.into(),
         reason,

@@ -10,8 +10,8 @@ use super::error::Error;
 use crate::syntax::make::attr_name;
 pub use crate::syntax::make::{attr_path as attr_path_text, string as quoted};
 
-/// An attribute path, one segment an element, unquoted.
-pub type AttrPath = Vec<String>;
+/// The names that lead from a root to a value, unquoted; none lead to the root itself, which no `syntax::AttrPath` can say.
+pub type Names = Vec<String>;
 
 /// A piece of Nix text that is lexically closed, so that it can stand in parentheses anywhere.
 ///
@@ -80,7 +80,7 @@ pub enum Overlay {
         /// The file, absolute.
         file: PathBuf,
         /// Where in it.
-        path: AttrPath,
+        path: Names,
     },
     /// The function itself.
     Expression(Fragment),
@@ -138,7 +138,7 @@ impl PackageSet {
             let _ = write!(text, " crossOverlays = {ONCE} {};", overlay_list(&self.cross_overlays)?);
         }
         text.push_str(" }");
-        let mut below = AttrPath::new();
+        let mut below = Names::new();
         if let Some(Cross::Named(name)) = &self.cross {
             below.extend(["pkgsCross".to_string(), name.clone()]);
         }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::expression::{AttrPath, Root, attr_path_text, quoted};
+use super::expression::{Names, Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
 use super::server::{EvalServer, lost_failure};
@@ -19,7 +19,7 @@ pub struct Side {
     /// What the attribute paths start from.
     pub root: Root,
     /// The attribute paths.
-    pub targets: Vec<AttrPath>,
+    pub targets: Vec<Names>,
 }
 
 /// A target's derivation.

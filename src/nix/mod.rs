@@ -50,7 +50,7 @@ pub use caches::CachedPath;
 pub use effect::{Effect, EffectQuestion, Has, extended, nixos};
 pub use error::Error;
 pub use expression::{
-    AttrPath, Cross, Fragment, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
+    Cross, Fragment, Names, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
 };
 pub use facts::{LIBC_NAMES, PackageFacts, Patches, Platforms};
 pub use failure::{EvalFailure, FailureKind};

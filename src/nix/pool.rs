@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::error::Error;
-use super::expression::{AttrPath, Root};
+use super::expression::{Names, Root};
 use super::failure::{EvalFailure, FailureKind};
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
@@ -70,7 +70,7 @@ pub struct PoolSummary {
 
 /// What a worker tells.
 enum Report {
-    Result(AttrPath, Evaluated),
+    Result(Names, Evaluated),
     Restarted,
     /// It cannot go on.
     Broken(Error),
@@ -86,9 +86,9 @@ impl Nix {
     pub fn evaluate_all(
         &self,
         root: &Root,
-        paths: Vec<AttrPath>,
+        paths: Vec<Names>,
         settings: PoolSettings,
-        on_result: &mut dyn FnMut(AttrPath, Evaluated, usize),
+        on_result: &mut dyn FnMut(Names, Evaluated, usize),
     ) -> Result<PoolSummary, Error> {
         let root = root.to_nix()?;
         let work = Work::new(paths, settings.workers.max(1));
@@ -259,7 +259,7 @@ fn question(path: &[String]) -> String {
 }
 
 /// Reads an answer; the attributes of a set to go into are added to `found`.
-fn read_answer(text: &str, path: &[String], found: &mut Vec<AttrPath>) -> Evaluated {
+fn read_answer(text: &str, path: &[String], found: &mut Vec<Names>) -> Evaluated {
     if let Some((drv_path, out_path)) = text.strip_prefix('d').and_then(|rest| rest.split_once(' ')) {
         return Evaluated::Derivation { drv_path: drv_path.to_string(), out_path: out_path.to_string() };
     }
@@ -279,18 +279,17 @@ struct Work {
 }
 
 struct Parts {
-    queues: Vec<VecDeque<AttrPath>>,
+    queues: Vec<VecDeque<Names>>,
     /// Which workers are at a batch that may bring more.
     busy: Vec<bool>,
 }
 
 impl Work {
-    fn new(mut paths: Vec<AttrPath>, workers: usize) -> Work {
+    fn new(mut paths: Vec<Names>, workers: usize) -> Work {
         paths.sort();
         paths.dedup();
         let share = paths.len().div_ceil(workers).max(1);
-        let mut queues: Vec<VecDeque<AttrPath>> =
-            paths.chunks(share).map(|part| part.iter().cloned().collect()).collect();
+        let mut queues: Vec<VecDeque<Names>> = paths.chunks(share).map(|part| part.iter().cloned().collect()).collect();
         queues.resize_with(workers, VecDeque::new);
         Work { parts: Mutex::new(Parts { queues, busy: vec![false; workers] }) }
     }
@@ -300,7 +299,7 @@ impl Work {
     }
 
     /// Takes the next attributes of a worker, of its own part or of the longest one.
-    fn take(&self, worker: usize) -> Vec<AttrPath> {
+    fn take(&self, worker: usize) -> Vec<Names> {
         let mut parts = self.lock();
         if parts.queues.get(worker).is_none_or(VecDeque::is_empty)
             && let Some(longest) = (0..parts.queues.len()).max_by_key(|i| parts.queues.get(*i).map_or(0, VecDeque::len))
@@ -314,7 +313,7 @@ impl Work {
         }
         let Some(own) = parts.queues.get_mut(worker) else { return Vec::new() };
         let count = own.len().div_ceil(4).min(BATCH);
-        let taken: Vec<AttrPath> = own.drain(..count).collect();
+        let taken: Vec<Names> = own.drain(..count).collect();
         if let Some(busy) = parts.busy.get_mut(worker) {
             *busy = !taken.is_empty();
         }
@@ -322,7 +321,7 @@ impl Work {
     }
 
     /// Ends a batch: what has to be asked again, and what was found.
-    fn give_back(&self, worker: usize, again: Vec<AttrPath>, found: Vec<AttrPath>) {
+    fn give_back(&self, worker: usize, again: Vec<Names>, found: Vec<Names>) {
         let mut parts = self.lock();
         if let Some(own) = parts.queues.get_mut(worker) {
             for path in again.into_iter().chain(found).rev() {
@@ -356,7 +355,7 @@ impl Work {
 mod tests {
     use super::*;
 
-    fn names(n: usize) -> Vec<AttrPath> {
+    fn names(n: usize) -> Vec<Names> {
         (0..n).map(|i| vec![format!("a{i:04}")]).collect()
     }
 

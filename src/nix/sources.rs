@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::error::Error;
-use super::expression::{AttrPath, Root};
+use super::expression::{Names, Root};
 use super::failure::EvalFailure;
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
@@ -76,7 +76,7 @@ impl Nix {
     pub fn package_sources(
         &self,
         root: &Root,
-        paths: &[AttrPath],
+        paths: &[Names],
     ) -> Result<Vec<Result<PackageSource, EvalFailure>>, Error> {
         let mut results = Vec::with_capacity(paths.len());
         while let Some(rest) = paths.get(results.len()..).filter(|rest| !rest.is_empty()) {

@@ -11,7 +11,7 @@ mod ways;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::expression::{AttrPath, Root, attr_path_text, quoted};
+use super::expression::{Names, Root, attr_path_text, quoted};
 use super::facts::{LIBC_NAMES, PackageFacts};
 use super::failure::FailureKind;
 use super::instantiate::{below_root, bind_root};
@@ -62,7 +62,7 @@ pub struct Survey {
     /// The names that do not change with the owner, and that an overlay can bind beside it: each name changes once then.
     pub also: Vec<Name>,
     /// The names that change neither way.
-    pub apart: Vec<AttrPath>,
+    pub apart: Vec<Names>,
     /// Whether it has no source of its own, so that a patch there would be ignored.
     pub is_wrapper: bool,
     /// The attribute that has the source, when this one has none.
@@ -299,11 +299,11 @@ impl Asking<'_> {
             return Ok(None);
         }
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '\'');
-        let mut named: Vec<AttrPath> = Vec::new();
+        let mut named: Vec<Names> = Vec::new();
         for word in failure.message.split(|c| !is_name(c)) {
             let word = word.trim_matches(['.', '\'']);
             let word = word.strip_prefix("pkgs.").unwrap_or(word);
-            let name: AttrPath = word.split('.').map(String::from).collect();
+            let name: Names = word.split('.').map(String::from).collect();
             if !word.is_empty() && name != path && !named.contains(&name) {
                 named.push(name);
             }
@@ -335,7 +335,7 @@ impl Asking<'_> {
         names.push(vec![format!("{bare}-unwrapped")]);
         // What has the very source that the wrapper shows.
         let near = self.root_names()?.into_iter().filter(|name| name.starts_with(bare) && name.as_str() != last);
-        let with_source: Vec<AttrPath> = near.take(40).map(|name| vec![name]).collect();
+        let with_source: Vec<Names> = near.take(40).map(|name| vec![name]).collect();
         let questions: Vec<String> = names
             .iter()
             .map(|name| {

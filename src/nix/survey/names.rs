@@ -11,7 +11,7 @@ use super::Asking;
 use super::ways::Way;
 use crate::base::fs;
 use crate::nix::error::Error;
-use crate::nix::expression::{AttrPath, attr_path_text, quoted};
+use crate::nix::expression::{Names, attr_path_text, quoted};
 use crate::nix::facts::PackageFacts;
 use crate::nix::instantiate::below_root;
 
@@ -25,7 +25,7 @@ const ROUNDS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The attribute path.
-    pub path: AttrPath,
+    pub path: Names,
     /// How the set that holds it is overridden, when it is in one.
     pub way: Option<Way>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Owner {
     /// Those that it does not reach, and that can be bound beside it: each name changes once then.
     pub(super) also: Vec<Name>,
     /// Those that change neither way.
-    pub(super) apart: Vec<AttrPath>,
+    pub(super) apart: Vec<Names>,
 }
 
 impl Asking<'_> {
@@ -48,9 +48,9 @@ impl Asking<'_> {
         path: &[String],
         facts: &PackageFacts,
         is_kernel: bool,
-    ) -> Result<Vec<AttrPath>, Error> {
-        let mut seen: BTreeSet<AttrPath> = BTreeSet::from([path.to_vec()]);
-        let mut found: Vec<AttrPath> = Vec::new();
+    ) -> Result<Vec<Names>, Error> {
+        let mut seen: BTreeSet<Names> = BTreeSet::from([path.to_vec()]);
+        let mut found: Vec<Names> = Vec::new();
         let mut defined = vec![path.to_vec()];
         for round in 0..ROUNDS {
             let mut ask = Vec::new();
@@ -77,7 +77,7 @@ impl Asking<'_> {
     }
 
     /// Suggests the names that look like this one, or like what the package calls itself, or like the folder it is in.
-    fn alike(&mut self, path: &[String], facts: &PackageFacts, is_kernel: bool) -> Result<Vec<AttrPath>, Error> {
+    fn alike(&mut self, path: &[String], facts: &PackageFacts, is_kernel: bool) -> Result<Vec<Names>, Error> {
         let (Some(first), Some(last)) = (path.first(), path.last()) else { return Ok(Vec::new()) };
         let rest = path.get(1..).unwrap_or_default();
         let own = stem(first);
@@ -122,7 +122,7 @@ impl Asking<'_> {
     }
 
     /// Suggests what the definitions of a path's segments mention.
-    fn defined_by(&mut self, path: &[String]) -> Result<Vec<AttrPath>, Error> {
+    fn defined_by(&mut self, path: &[String]) -> Result<Vec<Names>, Error> {
         let mut out = Vec::new();
         for depth in 1..=path.len() {
             let (upto, rest) = path.split_at(depth);
@@ -145,7 +145,7 @@ impl Asking<'_> {
     /// packages but interpreters.
     pub(super) fn owner(&mut self, names: Vec<Name>, merged: bool) -> Result<Owner, Error> {
         let mut found = Owner::default();
-        let all: Vec<AttrPath> = names.iter().map(|name| name.path.clone()).collect();
+        let all: Vec<Names> = names.iter().map(|name| name.path.clone()).collect();
         let [typed, others @ ..] = names.as_slice() else { return Ok(found) };
         if others.is_empty() {
             return Ok(found);
@@ -214,7 +214,7 @@ impl Asking<'_> {
 
 /// Returns the question how often each of `all` is marked in an overlay that marks those of `bound`: a digit for each, `x`
 /// for one that does not evaluate any more.
-fn reach(bound: &[&Name], all: &[AttrPath], merged: bool) -> String {
+fn reach(bound: &[&Name], all: &[Names], merged: bool) -> String {
     const MARK: &str = "(old: { overlayctlProbe = (old.overlayctlProbe or 0) + 1; })";
     fn marked(base: &str, path: &[String], way: Option<Way>, merged: bool) -> String {
         let Some((first, rest)) = path.split_first() else { return base.to_string() };
@@ -269,7 +269,7 @@ fn letters(name: &str) -> String {
 
 /// Returns the paths that the definition at a place mentions: of `NAME = VALUE;` those of the value, of
 /// `inherit (FROM) ... NAME ...;` those of `FROM`. The text is only looked through, not parsed.
-fn mentioned(text: &str, line: usize, column: usize) -> Vec<AttrPath> {
+fn mentioned(text: &str, line: usize, column: usize) -> Vec<Names> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '\'');
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let start = before + column.saturating_sub(1);
@@ -303,13 +303,13 @@ fn mentioned(text: &str, line: usize, column: usize) -> Vec<AttrPath> {
     let outer = ["pkgs", "self", "super", "final", "prev"];
     let words = piece.get(..end).unwrap_or_default().split(|c: char| !is_name(c) && c != '.');
     let paths = words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).map(|word| {
-        let path: AttrPath = word.split('.').filter(|part| !part.is_empty()).map(String::from).collect();
+        let path: Names = word.split('.').filter(|part| !part.is_empty()).map(String::from).collect();
         match path.split_first() {
             Some((first, rest)) if outer.contains(&first.as_str()) && !rest.is_empty() => rest.to_vec(),
             _ => path,
         }
     });
-    let mut out: Vec<AttrPath> = Vec::new();
+    let mut out: Vec<Names> = Vec::new();
     for path in paths.take(30) {
         if !out.contains(&path)
             && !["with", "let", "in", "if", "then", "else", "inherit"].contains(&path.join(".").as_str())
