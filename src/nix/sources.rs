@@ -3,7 +3,9 @@
 //! One evaluator for all packages, one question each, so that a package that does not evaluate does not hide the others.
 //! The derivations of sources and patches are written to the store, so that they can be built. Must not build anything.
 
-use serde::Deserialize;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::expression::{Names, Root};
@@ -11,9 +13,10 @@ use super::failure::EvalFailure;
 use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
 use super::server::lost_failure;
+use crate::base::store_path::STORE_DIR;
 
 /// A file or directory that a build takes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Input {
     /// Where it is, or will be when [`Input::drv_path`] is built.
     pub path: String,
@@ -25,7 +28,7 @@ pub struct Input {
 }
 
 /// The sources of a package and what becomes of them before its own build begins.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageSource {
     /// The `.drv` path of the package.
@@ -78,6 +81,19 @@ impl Nix {
         root: &Root,
         paths: &[Names],
     ) -> Result<Vec<Result<PackageSource, EvalFailure>>, Error> {
+        let text = format!("sources {root:?} {paths:?}");
+        let found = self.kept(&text, [root], |nix| nix.sources_now(root, paths))?;
+        // What Nix copied to the store for an earlier run may be gone from there.
+        let is_there = |input: &Input| {
+            input.drv_path.is_some()
+                || !Path::new(&input.path).starts_with(STORE_DIR)
+                || self.physical(&input.path).is_some_and(|path| path.exists())
+        };
+        let mut inputs = found.iter().flatten().flat_map(|package| package.sources.iter().chain(&package.patches));
+        if inputs.all(is_there) { Ok(found) } else { self.sources_now(root, paths) }
+    }
+
+    fn sources_now(&self, root: &Root, paths: &[Names]) -> Result<Vec<Result<PackageSource, EvalFailure>>, Error> {
         let mut results = Vec::with_capacity(paths.len());
         while let Some(rest) = paths.get(results.len()..).filter(|rest| !rest.is_empty()) {
             let mut server = self.eval_server()?;

@@ -98,7 +98,9 @@ impl Copy {
         }
         fs::create_dir(&copy.join(&below))?;
         if !is_flake {
-            link_rest(&root, &copy)?;
+            for dir in below.ancestors() {
+                link_rest(&root.join(dir), &copy.join(dir))?;
+            }
             let above = root.parent().unwrap_or(&root);
             link_rest(above, &dir.path().join("beside"))?;
             link_rest(above.parent().unwrap_or(above), dir.path())?;
@@ -116,11 +118,13 @@ impl Copy {
         for (path, bytes) in written {
             let leads_out = || FsError::LeadsOut { path: path.clone(), dir: real.clone() };
             let below = below(path, &real).ok_or_else(leads_out)?;
+            unfold(&real, copy.workspace.root(), &below)?;
             fs::write_below(copy.workspace.root(), &copy.workspace.path(below), bytes)?;
         }
         for path in removed {
             // A link goes, not what it leads to.
             if let Ok(below) = super::unlinked(path)?.strip_prefix(&real) {
+                unfold(&real, copy.workspace.root(), below)?;
                 let _ = fs::remove(&copy.workspace.path(below));
             }
         }
@@ -195,6 +199,29 @@ fn link_rest(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes directories of the copy on the way to a file out of the links to those of the workspace that [`link_rest`] made: an empty one,
+/// one that git ignores.
+fn unfold(root: &Path, copy: &Path, file: &Path) -> Result<(), Error> {
+    let mut on_the_way: Vec<&Path> = file.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+    on_the_way.reverse();
+    for dir in on_the_way {
+        let (from, to) = (root.join(dir), copy.join(dir));
+        if !std::fs::read_link(&to).is_ok_and(|leads| leads == from) {
+            continue;
+        }
+        fs::remove(&to)?;
+        fs::create_dir(&to)?;
+        for entry in std::fs::read_dir(&from).into_iter().flatten().flatten() {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if let (true, Ok(bytes)) = (is_file, fs::read(&entry.path())) {
+                fs::write_below(&to, &to.join(entry.file_name()), &bytes)?;
+            }
+        }
+        link_rest(&from, &to)?;
+    }
+    Ok(())
+}
+
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     path.metadata().is_ok_and(|there| there.permissions().mode() & 0o111 != 0)
@@ -223,4 +250,33 @@ fn files_below(root: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_linked_is_no_way_out_for_what_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("repository/sub");
+        git2::Repository::init(dir.path().join("repository")).unwrap();
+        fs::write(&root.join("overlay.nix"), b"final: prev: { }").unwrap();
+        fs::write(&root.join(".gitignore"), b"/ignored\n").unwrap();
+        fs::write(&root.join("ignored/here/1.patch"), b"1").unwrap();
+        fs::write(&root.join("ignored/beside.patch"), b"2").unwrap();
+        std::fs::create_dir(root.join("empty")).unwrap();
+        let workspace = Workspace::open(Some(&root)).unwrap();
+        let written: Vec<(PathBuf, Vec<u8>)> =
+            ["empty/x/1.patch", "ignored/here/2.patch"].map(|file| (workspace.path(file), b"new".to_vec())).to_vec();
+        let gone = workspace.path("ignored/beside.patch");
+        let made = Copy::with(&workspace, &written, std::slice::from_ref(&gone)).unwrap();
+        let copy = &made.workspace;
+        for file in ["empty/x/1.patch", "ignored/here/2.patch"] {
+            assert_eq!(fs::read(&copy.path(file)).unwrap(), b"new", "{file}");
+            assert!(!root.join(file).exists(), "{file}");
+        }
+        assert!(copy.path("ignored/here/1.patch").symlink_metadata().unwrap().is_file());
+        assert!(gone.exists() && !copy.path("ignored/beside.patch").exists());
+    }
 }
