@@ -111,11 +111,17 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     }
     // Read once: what was typed may be a pipe.
     let given: Vec<_> = options.files.iter().map(|path| Given::read(path, options.strip)).collect::<Result<_, _>>()?;
-    let known = match options.offline {
-        true => Known::default(),
-        false => facts::survey(workspace, options.nixpkgs.as_deref(), options.overlay.as_ref(), &typed)?,
-    };
-    let Known { facts, survey, owner, mut also, mut warnings } = known;
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    let series = level::series_of(workspace, options.overlay.as_ref(), &typed);
+    // Both are asked at a time: the package that is meant is nearly always the one that was typed.
+    let (known, level) = rayon::join(
+        || match options.offline {
+            true => Ok(Known::default()),
+            false => facts::survey(workspace, how.nixpkgs, options.overlay.as_ref(), &typed),
+        },
+        || Level::of(workspace, how, &series),
+    );
+    let Known { facts, survey, owner, mut also, mut warnings } = known?;
     let created = match &options.new_overlay {
         Some(path) => Some(queue::create(workspace, path.as_deref())?),
         None => None,
@@ -128,9 +134,9 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         Some(_) => {
             warnings.retain(|warning| warning.code != "OV1122");
             also.clear();
-            (typed, facts)
+            (typed.clone(), facts)
         }
-        None => (typed, facts),
+        None => (typed.clone(), facts),
     };
     let costs = match options.scope {
         Some(_) if !options.offline => weigh(workspace, options, &attr, progress, &mut warnings)?,
@@ -141,8 +147,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     }
     let (mut coming, mut touched) = (Coming::default(), Vec::new());
     let series = level::series_of(workspace, options.overlay.as_ref(), &attr);
-    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
-    let mut level = Level::of(workspace, how, &series);
+    let mut level = if attr == typed { level } else { Level::of(workspace, how, &series) };
     for given in given {
         let stored = level.store(&given)?;
         warnings.extend(stored::warnings(&given.path, &stored.bytes));
