@@ -10,6 +10,7 @@ use super::error::Error;
 use super::locate::{Pattern, split_lines};
 use super::names::FileName;
 use super::outcome::{Action, Conflict, FileOutcome, HunkOutcome, HunkState, Outcome, Skip};
+use super::output::Output;
 use super::patch_file::{FileDiff, Hunk, LineKind, PatchFile};
 use super::tree::{EXECUTABLE, File, Layered, REGULAR, SYMLINK, Tree};
 
@@ -466,71 +467,5 @@ fn is_in(hunk: &Hunk<'_>, reverse: bool, before: Option<i64>, after: Option<i64>
             after.abs() < before.abs() && context >= 3 && hunk.lines.iter().any(|l| l.kind == added)
         }
         (_, None) => false,
-    }
-}
-
-/// The file that is being made.
-struct Output<'f> {
-    lines: &'f [&'f [u8]],
-    bytes: Vec<u8>,
-    /// How many lines of the file before are done with.
-    frozen: i64,
-}
-
-impl Output<'_> {
-    /// Copies the lines up to `line`; says no when an earlier hunk has been there.
-    fn copy_till(&mut self, line: i64) -> bool {
-        if self.frozen > line {
-            return false;
-        }
-        let (from, to) = (self.frozen as usize, line as usize);
-        let copied = self.lines.get(from.min(self.lines.len())..to.min(self.lines.len())).unwrap_or_default();
-        if !copied.is_empty() {
-            self.end_line();
-        }
-        for text in copied {
-            self.bytes.extend_from_slice(text);
-        }
-        self.frozen = line;
-        true
-    }
-
-    /// Gives the line before its line feed if it has none.
-    fn end_line(&mut self) {
-        if self.bytes.last().is_some_and(|b| *b != b'\n') {
-            self.bytes.push(b'\n');
-        }
-    }
-
-    /// Puts a hunk at a line (from 1). Lines of context are the file's, not the hunk's.
-    fn apply(&mut self, hunk: &Hunk<'_>, at: i64, reverse: bool, strip_cr: bool) -> bool {
-        let (removed, added) =
-            if reverse { (LineKind::Added, LineKind::Removed) } else { (LineKind::Removed, LineKind::Added) };
-        let mut here = at - 1;
-        let end = here + hunk.lines.iter().filter(|l| l.kind != added).count() as i64;
-        for line in &hunk.lines {
-            if line.kind == removed {
-                if !self.copy_till(here) {
-                    return false;
-                }
-                self.frozen += 1;
-                here += 1;
-            } else if line.kind == added {
-                if !self.copy_till(here) {
-                    return false;
-                }
-                // Within the hunk GNU patch does not, where fuzz has brought a last line without line feed there.
-                if here == end {
-                    self.end_line();
-                }
-                self.bytes.extend_from_slice(line.content(strip_cr));
-                if line.newline {
-                    self.bytes.push(b'\n');
-                }
-            } else {
-                here += 1;
-            }
-        }
-        true
     }
 }

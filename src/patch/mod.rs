@@ -26,6 +26,7 @@ mod message;
 mod names;
 mod not_a_patch;
 mod outcome;
+mod output;
 mod parse;
 mod patch_file;
 pub mod queue;

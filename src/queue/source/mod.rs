@@ -4,28 +4,28 @@
 //! the workspace's overlays where it is about a queue: they may have a source of their own. Nothing of the build is run: `prePatch`, `postPatch` and the like are named, not executed.
 
 mod archive;
+mod asked;
 mod directory;
 mod gathered;
 mod listed;
+mod missing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
 
 use crate::base::diagnostic::{Coded as _, Warning};
 use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::nix::{BuildRequest, BuildSettings, Building, Goal, Input, Nix, PackageSet, PackageSource, Root, Unbuilt};
+use crate::nix::{Building, Input, Nix};
 use crate::overlay::AttrPath;
-use crate::patch::{self, Flags, MemoryTree};
+use crate::patch::{self, MemoryTree};
 use crate::queue::Error;
 use crate::queue::series::Series;
-use crate::targets;
-use crate::targets::Selection;
-use crate::targets::engine;
+pub(crate) use asked::Asked;
+use asked::{Question, flags};
 use gathered::Gathered;
+use missing::{Missing, physical};
 
 /// How much is unpacked at most.
 #[derive(Debug, Clone)]
@@ -119,153 +119,6 @@ pub(crate) fn of_queue(
     all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: queue.attr.to_string() }))
 }
 
-/// What Nix says of a package.
-struct Question<'a> {
-    attr: AttrPath,
-    /// Its queue, where it is about one.
-    queue: Option<&'a Series>,
-    facts: Result<PackageSource, Error>,
-    warnings: Vec<Warning>,
-}
-
-/// What Nix says of packages; nothing is fetched yet.
-pub(crate) struct Asked<'a> {
-    nix: Nix,
-    questions: Vec<Question<'a>>,
-}
-
-impl<'a> Asked<'a> {
-    /// Asks Nix about packages without the workspace's overlays.
-    fn plain(workspace: &Workspace, nixpkgs: Option<&str>, attrs: &[AttrPath]) -> Result<Asked<'a>, Error> {
-        let nix = engine::nix(workspace)?;
-        let set = targets::plain_set(workspace, nixpkgs)?;
-        let facts = facts(&nix, set, attrs)?;
-        let question =
-            |(facts, attr): (_, &AttrPath)| Question { attr: attr.clone(), queue: None, facts, warnings: Vec::new() };
-        let questions = facts.into_iter().zip(attrs).map(question).collect();
-        Ok(Asked { nix, questions })
-    }
-
-    /// Asks Nix about the packages of queues, with the workspace's overlays; without them where they do not evaluate.
-    ///
-    /// # Errors
-    /// Those of the workspace and of Nix as a whole.
-    pub(crate) fn of_queues(
-        workspace: &Workspace,
-        nixpkgs: Option<&str>,
-        queues: &[&'a Series],
-    ) -> Result<Asked<'a>, Error> {
-        let attrs: Vec<AttrPath> = queues.iter().map(|queue| queue.attr.clone()).collect();
-        let nix = engine::nix(workspace)?;
-        let selection = Selection { nixpkgs: nixpkgs.map(str::to_string), ..Selection::default() };
-        let targets::Group { plain, mut patched, .. } = targets::whole(workspace, &selection)?;
-        patched.cross_overlays.clear();
-        let own = patched.overlays.is_empty();
-        let mut found = match facts(&nix, patched, &attrs) {
-            // The set as a whole may not evaluate for an overlay.
-            Err(Error::Nix(error)) if !own => {
-                let why = error.to_string();
-                attrs
-                    .iter()
-                    .map(|_| Err(crate::targets::Error::Usage { message: why.clone(), hint: String::new() }.into()))
-                    .collect()
-            }
-            found => found?,
-        };
-        let failed: Vec<usize> = (0..found.len()).filter(|i| matches!(found.get(*i), Some(Err(_)))).collect();
-        let mut warnings: BTreeMap<usize, Warning> = BTreeMap::new();
-        if !own && !failed.is_empty() {
-            let again: Vec<AttrPath> = failed.iter().filter_map(|i| attrs.get(*i).cloned()).collect();
-            for (index, plain) in failed.into_iter().zip(facts(&nix, plain, &again)?) {
-                let (Some(slot), Some(attr)) = (found.get_mut(index), attrs.get(index)) else { continue };
-                if let (Err(error), true) = (&*slot, plain.is_ok()) {
-                    let message = format!("`{attr}` does not evaluate with the overlays: {error}");
-                    let hint =
-                        "it was looked at without them: a source of their own or a patch that they fetch plays no part"
-                            .to_string();
-                    warnings.insert(index, Warning { code: "OV1064", message, place: None, hint: Some(hint) });
-                }
-                *slot = plain;
-            }
-        }
-        let question = |(index, (facts, queue)): (usize, (_, &&'a Series))| Question {
-            attr: queue.attr.clone(),
-            queue: Some(*queue),
-            facts,
-            warnings: warnings.remove(&index).into_iter().collect(),
-        };
-        let questions = found.into_iter().zip(queues).enumerate().map(question).collect();
-        Ok(Asked { nix, questions })
-    }
-
-    /// Returns a text that is the same for two packages whose queue begins from the same files; `None` where only unpacking tells:
-    /// a source or patch of nixpkgs' own is no store path, so that its path does not say what it holds.
-    pub(crate) fn identity(&self, index: usize) -> Option<String> {
-        let facts = self.questions.get(index)?.facts.as_ref().ok()?;
-        let mut text = format!("{:?} {:?} {:?}", facts.source_root, facts.sources, facts.patch_flags);
-        let in_store = |input: &Input| input.path.starts_with(crate::base::store_path::STORE_DIR);
-        if !facts.sources.iter().all(in_store) {
-            return None;
-        }
-        for patch in &facts.patches {
-            match in_store(patch) {
-                true => text.push_str(&patch.path),
-                false => text.push_str(&crate::queue::session::digest(&fs::read(Path::new(&patch.path)).ok()?)),
-            }
-        }
-        Some(text)
-    }
-
-    /// Returns the `-pN` with which the build of the package applies patches.
-    ///
-    /// # Errors
-    /// What is wrong with the package.
-    pub(crate) fn strip(&self, index: usize) -> Result<usize, &Error> {
-        self.questions.get(index).map_or(Ok(1), |question| question.facts.as_ref().map(|facts| flags(facts).strip))
-    }
-
-    /// Returns the source of the first package where nothing has to be fetched for it.
-    pub(crate) fn at_hand(mut self) -> Option<Source> {
-        let question = self.questions.swap_remove(0);
-        let nothing = missing(&self.nix, question.facts.as_ref().ok().into_iter()).ok()?.is_empty();
-        nothing.then(|| unpack(&self.nix, question, &BTreeMap::new(), &Limits::default()).ok())?
-    }
-
-    /// Fetches and unpacks those of the packages that are named by index, in their order.
-    ///
-    /// # Errors
-    /// Those of Nix as a whole.
-    pub(crate) fn sources(
-        self,
-        wanted: Vec<usize>,
-        building: Building<'_>,
-        progress: &mut dyn Progress,
-    ) -> Result<Vec<Result<Source, Error>>, Error> {
-        let mut questions: Vec<Option<Question<'a>>> = self.questions.into_iter().map(Some).collect();
-        let wanted: Vec<Question<'a>> = wanted.into_iter().filter_map(|i| questions.get_mut(i)?.take()).collect();
-        let facts = wanted.iter().filter_map(|question| question.facts.as_ref().ok());
-        let failed = fetch(&self.nix, facts, building, progress)?;
-        progress.stage("unpacking");
-        let nix = &self.nix;
-        Ok(wanted.into_par_iter().map(|question| unpack(nix, question, &failed, &Limits::default())).collect())
-    }
-}
-
-/// Returns how the build of a package calls `patch`.
-fn flags(facts: &PackageSource) -> Flags {
-    Flags::read(facts.patch_flags.iter().map(String::as_str))
-}
-
-/// Asks Nix about packages of a package set.
-fn facts(nix: &Nix, set: PackageSet, attrs: &[AttrPath]) -> Result<Vec<Result<PackageSource, Error>>, Error> {
-    let root = Root::Packages(Box::new(set));
-    let paths: Vec<Vec<String>> = attrs.iter().map(|a| a.names().to_vec()).collect();
-    let found = nix.package_sources(&root, &paths)?;
-    let each =
-        |(facts, attr): (Result<PackageSource, _>, &AttrPath)| facts.map_err(|f| not_evaluated(nix, &root, attr, f));
-    Ok(found.into_iter().zip(attrs).map(each).collect())
-}
-
 /// Gets the source of a package of the package set without the workspace's overlays.
 ///
 /// # Errors
@@ -281,102 +134,6 @@ pub(crate) fn of_package(
     let asked = Asked::plain(workspace, nixpkgs, std::slice::from_ref(attr))?;
     let mut all = asked.sources(vec![0], building, progress)?;
     all.pop().unwrap_or_else(|| Err(Error::NoSource { attr: attr.to_string() }))
-}
-
-fn not_evaluated(nix: &Nix, root: &Root, attr: &AttrPath, failure: crate::nix::EvalFailure) -> Error {
-    match &failure.kind {
-        crate::nix::FailureKind::MissingAttribute { attribute } if attr.names().contains(attribute) => {
-            // Near names are worth another evaluation: the attribute may have been renamed.
-            let near = nix.package_facts(root, attr.names()).map(|facts| facts.near).unwrap_or_default();
-            Error::NoSuchAttribute { attr: attr.to_string(), near }
-        }
-        _ => crate::targets::Error::Eval { target: attr.to_string(), failure: Box::new(failure) }.into(),
-    }
-}
-
-/// Why a source or patch is not there.
-enum Missing {
-    /// It would have to be built, and may not.
-    Unbuilt(Unbuilt),
-    /// What Nix said when it could not get it.
-    Failed(String),
-}
-
-/// Returns the sources and patches that Nix has to make and that are not there: the derivation of each, and its path.
-fn missing<'f>(nix: &Nix, facts: impl Iterator<Item = &'f PackageSource>) -> Result<BTreeMap<&'f str, &'f str>, Error> {
-    let made: BTreeMap<&str, &str> = facts
-        .flat_map(|f| f.sources.iter().chain(&f.patches))
-        .filter_map(|input| Some((input.path.as_str(), input.drv_path.as_deref()?)))
-        .collect();
-    // A path may lie there without being whole: what an interrupted fetch left. Only the store knows.
-    let there: Vec<&str> = made.keys().copied().filter(|path| physical(nix, path).exists()).collect();
-    let valid = if there.is_empty() { Default::default() } else { nix.valid(&there)? };
-    Ok(made.into_iter().filter(|(path, _)| !valid.contains(*path)).map(|(path, drv)| (drv, path)).collect())
-}
-
-/// Fetches, or builds where that is allowed, the sources and patches that are not there; returns why for those that could not be
-/// had.
-fn fetch<'f>(
-    nix: &Nix,
-    facts: impl Iterator<Item = &'f PackageSource>,
-    building: Building<'_>,
-    progress: &mut dyn Progress,
-) -> Result<BTreeMap<String, Missing>, Error> {
-    let mut missing = missing(nix, facts)?;
-    if missing.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let request = |missing: &BTreeMap<&str, &str>| {
-        let goal = |drv: &&str| Goal { drv_path: (*drv).to_string(), outputs: Vec::new(), link: None };
-        let settings = BuildSettings { keep_going: true, ..BuildSettings::default() };
-        BuildRequest { goals: missing.keys().map(goal).collect(), settings }
-    };
-    let mut failed = BTreeMap::new();
-    let unbuilt = nix.unbuilt(&request(&missing), building.expected)?;
-    if building.allowed && !unbuilt.builds.is_empty() {
-        progress.stage(&format!("building for the sources: {unbuilt}"));
-    } else {
-        if !unbuilt.builds.is_empty() {
-            // Something would be built for one of them; the others are had all the same.
-            for (drv, path) in std::mem::take(&mut missing) {
-                let alone = BTreeMap::from([(drv, path)]);
-                match nix.unbuilt(&request(&alone), building.expected)? {
-                    unbuilt if unbuilt.builds.is_empty() => drop(missing.insert(drv, path)),
-                    unbuilt => drop(failed.insert(path.to_string(), Missing::Unbuilt(unbuilt))),
-                }
-            }
-        }
-        let names: Vec<&str> = missing.values().take(3).map(|path| crate::base::store_path::name(path)).collect();
-        let more = missing.len() - names.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        progress.stage(&format!("getting {}{more}", names.join(", ")));
-    }
-    if missing.is_empty() {
-        return Ok(failed);
-    }
-    let request = request(&missing);
-    let report = nix.build(&request, &mut |_, _| {})?;
-    if report.interrupted {
-        report.check()?;
-    }
-    let wanted: Vec<&str> = missing.values().copied().collect();
-    let valid = nix.valid(&wanted)?;
-    for (drv, path) in missing {
-        if !valid.contains(path) {
-            let reason = report.results.get(drv).and_then(|r| r.tail.last().cloned());
-            let why = reason.or(report.messages.last().cloned()).unwrap_or_else(|| "it gave no reason".into());
-            failed.insert(path.to_string(), Missing::Failed(why));
-        }
-    }
-    Ok(failed)
-}
-
-/// Returns where a path is on this machine: one of the store below the store's root, any other as it is.
-fn physical(nix: &Nix, path: &str) -> PathBuf {
-    match path.starts_with(crate::base::store_path::STORE_DIR) {
-        true => nix.physical(path).unwrap_or_else(|| PathBuf::from(path)),
-        false => PathBuf::from(path),
-    }
 }
 
 fn unpack(
