@@ -679,3 +679,17 @@ fn what_is_said() {
     says(0, &["rebase", "--skip"], &["removed patches/foo/0001-change-a.c.patch", "make that the workspace's"]);
     assert!(!String::from_utf8_lossy(&scene.try_run(&["status"]).stdout).contains("under way"));
 }
+
+#[test]
+fn what_cannot_be_tried_is_said_once_and_by_its_own_name() {
+    let Some(scene) = Scene::new() else { return };
+    let outside = tempfile::tempdir().unwrap();
+    fs::rename(scene.at("overlay.nix"), outside.path().join("o.nix")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("o.nix"), scene.at("overlay.nix")).unwrap();
+    scene.write("fix.patch", &patch("a.c", 10, "A", &mail("change a")));
+    let said = scene.json(0, &["import", "foo", "fix.patch"]);
+    let warnings: Vec<&str> =
+        said["warnings"].as_array().unwrap().iter().map(|w| w["message"].as_str().unwrap()).collect();
+    let [one] = warnings[..] else { panic!("{warnings:#?}") };
+    assert!(one.contains(": overlay.nix leads out of "), "{one}");
+}

@@ -119,7 +119,11 @@ impl Copy {
             let leads_out = || FsError::LeadsOut { path: path.clone(), dir: real.clone() };
             let below = below(path, &real).ok_or_else(leads_out)?;
             unfold(&real, copy.workspace.root(), &below)?;
-            fs::write_below(copy.workspace.root(), &copy.workspace.path(below), bytes)?;
+            fs::write_below(copy.workspace.root(), &copy.workspace.path(below), bytes).map_err(|e| match e {
+                // By the name that the user knows.
+                FsError::LeadsOut { .. } => leads_out(),
+                e => e,
+            })?;
         }
         for path in removed {
             // A link goes, not what it leads to.

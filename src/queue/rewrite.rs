@@ -146,6 +146,8 @@ impl Rewrite {
                 trial::Outcome::InEffect(_) | trial::Outcome::Exported(_) => {}
             }
         }
+        // Choosing the place may have said the same.
+        warnings.retain(|warning| !self.warnings.contains(warning));
         self.warnings.extend(warnings);
         Ok(self)
     }
