@@ -13,6 +13,7 @@
 mod queue_support;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -219,12 +220,15 @@ fn only_what_git_tracks_is_in_the_patch() {
         fs::create_dir_all(stopped.dir().join(name).parent().unwrap()).unwrap();
         fs::write(stopped.dir().join(name), "x\n").unwrap();
     }
+    let odd = std::ffi::OsStr::from_bytes(b"\xff.orig");
+    fs::write(stopped.dir().join(odd), "odd").unwrap();
     symlink("c.c", stopped.dir().join("link")).unwrap();
     stopped.git(&["add", "link", "dir/new.c"]);
     fs::remove_file(stopped.dir().join("b.c")).unwrap();
     fs::set_permissions(stopped.dir().join("a.c"), fs::Permissions::from_mode(0o755)).unwrap();
     let said = stopped.rebase(0, &["--continue"]);
-    assert!(said.contains("OV1059") && said.contains(": a_BACKUP_1.c, c.c.orig, notes/\n"), "{said}");
+    assert!(said.contains("OV1059") && said.contains(": a_BACKUP_1.c, c.c.orig, notes/, "), "{said}");
+    assert!(stopped.scene.at(".overlayctl/left/foo-1").join(odd).is_file(), "{said}");
     for name in ["c.c.orig", "notes/todo"] {
         assert_eq!(stopped.scene.read(&format!(".overlayctl/left/foo-1/{name}")), "x\n", "{said}");
     }

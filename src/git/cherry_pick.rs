@@ -3,7 +3,8 @@
 //! Git itself does it, so that index, CHERRY_PICK_HEAD, MERGE_MSG, markers and what rerere remembers are what the user's git
 //! goes on with. Where git is not to be had libgit2 does, which knows no rerere. No hook, filter, driver or monitor is started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::Oid;
@@ -132,12 +133,12 @@ impl Worktree {
     ///
     /// # Errors
     /// [`Error::Git`].
-    pub fn untracked(&self) -> Result<Vec<String>, Error> {
+    pub fn untracked(&self) -> Result<Vec<PathBuf>, Error> {
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).include_ignored(false);
         let statuses = self.repository.statuses(Some(&mut options)).map_err(self.fail("read the status"))?;
         let new = statuses.iter().filter(|entry| entry.status().is_wt_new());
-        Ok(new.map(|entry| String::from_utf8_lossy(entry.path_bytes()).into_owned()).collect())
+        Ok(new.map(|entry| PathBuf::from(OsStr::from_bytes(entry.path_bytes()))).collect())
     }
 
     /// Says whether an operation of git's is under way that is no cherry-pick.

@@ -348,7 +348,10 @@ impl Session {
         }
         Ok(Some(Warning {
             code: "OV1059",
-            message: format!("git did not track these files, so no patch has them: {}", files.join(", ")),
+            message: format!(
+                "git did not track these files, so no patch has them: {}",
+                files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+            ),
             place: None,
             hint: Some(format!(
                 "they are in {}; what a patch shall make is added with `git add` before --continue",
