@@ -43,7 +43,7 @@ fn reader(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(100_000)).sample_size(10);
     group.bench_function("bytes to state", |bencher| {
         bencher.iter(|| {
-            let mut state = BuildState::new();
+            let mut state = BuildState::default();
             for line in log.split_inclusive(|b| *b == b'\n') {
                 state.apply(&Message::read(line), Duration::ZERO);
             }

@@ -33,8 +33,9 @@ fn main() {
             let opened = start.elapsed();
             let delta = Delta::between(&before, &after);
             println!("{:?} opened {opened:?}, compared {:?}", delta.counts(), start.elapsed());
-            println!("{} root causes", delta.root_causes().len());
-            for id in delta.root_causes().iter().take(20) {
+            let causes: Vec<_> = delta.rebuilt().iter().filter(|id| delta.is_root_cause(**id)).collect();
+            println!("{} root causes", causes.len());
+            for id in causes.into_iter().take(20) {
                 println!("  {} {:?}", after.node(*id).name(), delta.counterpart(*id).map(|id| before.node(id).name()));
             }
             println!("{} attributes", delta.attributes().len());

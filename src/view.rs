@@ -112,8 +112,6 @@ pub enum Block {
     Table(Table),
     /// A tree.
     Tree(Tree),
-    /// A graph; the terminal shows only how many nodes it has.
-    Digraph(Digraph),
 }
 
 /// What a command shows.

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use overlayctl::cross::contents::{Contents, Verdict, contents};
+use overlayctl::cross::contents::{Contents, Library, Verdict};
 use proptest::prelude::*;
 
 const TOOLCHAINS: [&str; 4] = ["", "aarch64-linux-gnu-", "riscv64-linux-gnu-", "arm-linux-gnueabihf-"];
@@ -156,6 +156,10 @@ impl Bench {
         self.run("gcc", &args);
         self.read(name)
     }
+}
+
+fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
+    Library::archive(before, after)?.map_or_else(Ok, |library| library.look(program))
 }
 
 fn ask(bench: &Bench, program: &[u8]) -> Contents {

@@ -68,11 +68,6 @@ fn facts_of_real_packages() {
     let facts = |name: &str| nix.package_facts(&root, &[name.to_string()]).unwrap();
     let zlib = facts("zlib");
     assert!(matches!(zlib.patches, Patches::List(_)) && zlib.has_src == Some(true), "{zlib:?}");
-    assert_eq!(zlib.platforms.host.as_deref(), Some("aarch64-unknown-linux-gnu"));
-    assert_eq!(zlib.platforms.build.as_deref(), Some("x86_64-unknown-linux-gnu"));
-    // Under a glibc cross platform `glibcCross` owns the C library, not `glibc`.
-    assert!(zlib.libc_owners.contains(&"glibcCross".to_string()), "{:?}", zlib.libc_owners);
-    assert!(!zlib.libc_owners.contains(&"glibc".to_string()), "{:?}", zlib.libc_owners);
     // A wrapper has no source: a patch of it would be ignored.
     assert_eq!(facts("binutils").has_src, Some(false));
     let typo = facts("opensll");

@@ -133,13 +133,12 @@ proptest! {
                 return Ok(());
             }
         };
-        prop_assert!(!planned.already);
+        prop_assert!(!planned.changes.is_empty());
         let change = &planned.changes[0];
         prop_assert!(rnix::Root::parse(&change.new).errors().is_empty());
-        prop_assert_eq!(&change.edits.inverse(&text).unwrap().apply(&change.new).unwrap(), &text);
         let edited = OverlayFile::parse(Path::new("overlay.nix"), change.new.clone()).unwrap();
         let again = edited.add_patches(&NoFiles, Select::Only, &request);
-        prop_assert!(again.as_ref().is_ok_and(|a| a.already), "second run: {:?}\n{}", again.err(), change.new);
+        prop_assert!(again.as_ref().is_ok_and(|a| a.changes.is_empty()), "second run: {:?}\n{}", again.err(), change.new);
         let back = edited.remove_patches(&NoFiles, Select::Only, &request.attr, &request.elements);
         let back = match back {
             Ok(back) => back.changes[0].new.clone(),
@@ -166,7 +165,7 @@ proptest! {
         let file = OverlayFile::parse(Path::new("overlay.nix"), text.to_string()).unwrap();
         let request = PatchRequest::new(AttrPath::single(attr.clone()), vec![PatchElement::path(format!("./{path}"))]);
         let Ok(planned) = file.add_patches(&NoFiles, Select::Only, &request) else { return Ok(()) };
-        if planned.already { return Ok(()); }
+        if planned.changes.is_empty() { return Ok(()); }
         let edited = OverlayFile::parse(Path::new("overlay.nix"), planned.changes[0].new.clone()).unwrap();
         let keys = edited.functions()[0].keys.clone();
         if attr != "a" && !attr.starts_with("linux") {
@@ -257,7 +256,7 @@ proptest! {
                     continue;
                 }
             };
-            if planned.already { continue; }
+            if planned.changes.is_empty() { continue; }
             prop_assert!(!planned.warnings.iter().any(|w| w.code == "OV0154"), "not restored: {} in\n{}\nof\n{}", attr, now, text);
             now = planned.changes[0].new.clone();
             steps.push_str(&format!("--- {attr} {path}\n{now}\n"));

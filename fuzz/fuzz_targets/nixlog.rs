@@ -10,7 +10,7 @@ use overlayctl::nix::{BuildState, DryRun, EvalFailure, Status};
 fuzz_target!(|data: &[u8]| {
     let goals = ["/nix/store/a.drv", "/nix/store/0gbfxchai3yvrf514a7pjcjxrw1qx9z0-b.drv"];
     let mut state = BuildState::with_goals(goals);
-    let mut plain = BuildState::new();
+    let mut plain = BuildState::default();
     for (index, line) in data.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let message = Message::read(line);
         let now = Duration::from_millis(index as u64 * 7);

@@ -62,10 +62,9 @@ fn request(flags: u8, kind: u8) -> PatchRequest {
         request.facts.derivation = Some(kind & 16 != 0);
     }
     if flags & 64 != 0 {
-        request.attribute = Some(match kind >> 3 & 3 {
+        request.attribute = Some(match (kind >> 3 & 3) % 3 {
             0 => PatchAttribute::Patches,
             1 => PatchAttribute::KernelPatches,
-            2 => PatchAttribute::ExtraPatches,
             _ => PatchAttribute::CargoPatches { hash: (flags & 128 != 0).then(|| "cargoHash".into()) },
         });
     }
@@ -85,7 +84,6 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(planned) = file.remove_patches(&NoFiles, Select::Only, &attr, &element) {
             let change = &planned.changes[0];
             let now = OverlayFile::parse(path, change.new.clone()).expect("without the patch it parses");
-            assert_eq!(change.edits.inverse(text).unwrap().apply(&change.new).unwrap(), text, "the inverse");
             assert!(now.remove_patches(&NoFiles, Select::Only, &attr, &element).is_err(), "{}", change.new);
         }
     }
@@ -97,15 +95,14 @@ fuzz_target!(|data: &[u8]| {
             return;
         }
     };
-    if planned.already {
+    if planned.changes.is_empty() {
         return;
     }
     let change = &planned.changes[0];
     assert!(rnix::Root::parse(&change.new).errors().is_empty(), "it parses\n{}", change.new);
-    assert_eq!(change.edits.inverse(text).unwrap().apply(&change.new).unwrap(), text, "the inverse");
     let edited = OverlayFile::parse(path, change.new.clone()).expect("it parses");
     let again = edited.add_patches(&NoFiles, Select::Only, &request);
-    assert!(again.as_ref().is_ok_and(|again| again.already), "once is enough: {:?}\n{}", again.err(), change.new);
+    assert!(again.as_ref().is_ok_and(|again| again.changes.is_empty()), "once is enough: {:?}\n{}", again.err(), change.new);
     let back = edited
         .remove_patches(&NoFiles, Select::Only, &request.attr, &request.elements)
         .unwrap_or_else(|error| panic!("it cannot be taken out again: {error}\n{}", change.new));

@@ -76,11 +76,6 @@ impl TextEdits {
         before.fold(offset, |at, edit| at + edit.text.len() - edit.span.len())
     }
 
-    /// Says whether nothing would change.
-    pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
-    }
-
     /// Returns the edits in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &TextEdit> {
         self.edits.iter()
@@ -103,30 +98,11 @@ impl TextEdits {
         out.push_str(&text[done..]);
         Ok(out)
     }
-
-    /// Returns the edits that turn the result of [`TextEdits::apply`] back into `text`.
-    ///
-    /// # Errors
-    /// [`EditError::OutOfBounds`] when an edit does not fit the text.
-    pub fn inverse(&self, text: &str) -> Result<TextEdits, EditError> {
-        let mut inverse = Vec::with_capacity(self.edits.len());
-        let mut grown = 0usize;
-        let mut shrunk = 0usize;
-        for edit in &self.edits {
-            let old = text.get(edit.span.range()).ok_or(EditError::OutOfBounds(edit.span))?;
-            let start = edit.span.start + grown - shrunk;
-            inverse.push(TextEdit { span: Span::new(start, start + edit.text.len()), text: old.to_string() });
-            grown += edit.text.len();
-            shrunk += edit.span.len();
-        }
-        Ok(TextEdits { edits: inverse })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn overlap_is_an_error_and_touching_is_not() {
@@ -155,20 +131,5 @@ mod tests {
         let mut edits = TextEdits::new();
         edits.insert(1, "x").unwrap();
         assert_eq!(edits.apply("ä"), Err(EditError::OutOfBounds(Span::at(1))));
-    }
-
-    proptest! {
-        #[test]
-        fn the_inverse_restores_the_bytes(text in "[a-cä\n]{0,40}", wanted in prop::collection::vec((0usize..40, 0usize..6, "[x-zö]{0,4}"), 0..6)) {
-            let mut edits = TextEdits::new();
-            for (start, len, new) in wanted {
-                let span = Span::new(start, start + len);
-                if text.get(span.range()).is_some() {
-                    let _ = edits.replace(span, new);
-                }
-            }
-            let after = edits.apply(&text).unwrap();
-            prop_assert_eq!(edits.inverse(&text).unwrap().apply(&after).unwrap(), text);
-        }
     }
 }

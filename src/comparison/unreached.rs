@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::baseline::Baseline;
 use super::{Comparison, Error};
-use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::drv::{Source as _, StoreDir};
 use crate::nix::Nix;
@@ -34,17 +33,7 @@ pub struct Unreached {
     pub ours: bool,
 }
 
-impl Unreached {
-    /// Returns it as a warning.
-    pub fn warning(&self) -> Warning {
-        Warning {
-            code: self.code,
-            message: format!("{} of `{}` reaches none of the targets: {}", self.patch, self.attr, self.reason),
-            place: None,
-            hint: None,
-        }
-    }
-}
+impl Unreached {}
 
 /// Finds the patches that no derivation of the targets names.
 ///

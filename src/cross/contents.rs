@@ -81,20 +81,6 @@ const MAX_ASKED: usize = 200;
 /// The most changed parts that are looked for.
 const MAX_CHANGED: usize = 2000;
 
-/// Says which version of a library is in `program`: `before`, its archive without the patch, or `after`, with it.
-///
-/// # Errors
-/// As for [`Library::archive`] and [`Library::look`].
-pub fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
-    if Elf::read(program)?.is_none() {
-        return Ok(unknown("the program is no ELF file"));
-    }
-    match Library::archive(before, after)? {
-        Ok(library) => library.look(program),
-        Err(contents) => Ok(contents),
-    }
-}
-
 /// A library without and with the patch, taken apart once for many programs.
 #[derive(Debug)]
 pub struct Library {

@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use super::platform::Platform;
 
-/// How many bytes from the start of a file tell what it is.
-pub const HEAD: usize = 0x240;
-
 /// A file that a boot loader or a kernel reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,7 +21,7 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// Tells what a file is by its first [`HEAD`] bytes; `None` for what has no mark of its own, such as a raw `u-boot.bin`.
+    /// Tells what a file is by its first 0x240 bytes; `None` for what has no mark of its own, such as a raw `u-boot.bin`.
     pub fn of(head: &[u8]) -> Option<Firmware> {
         let at = |offset: usize, magic: &[u8]| head.get(offset..offset + magic.len()) == Some(magic);
         let found = |kind, cpu| Some(Firmware { kind, cpu });
@@ -95,6 +92,8 @@ fn uboot_cpu(number: u8) -> Option<(&'static str, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HEAD: usize = 0x240;
 
     fn image(marks: &[(usize, &[u8])]) -> Vec<u8> {
         let mut bytes = vec![0; HEAD];

@@ -99,11 +99,6 @@ pub struct Libraries {
 }
 
 impl Libraries {
-    /// Returns what is not found.
-    pub fn missing(&self) -> impl Iterator<Item = &Needed> {
-        self.needed.iter().filter(|n| n.path.is_none())
-    }
-
     /// Says whether the loader and everything needed is found and fits.
     pub fn is_complete(&self) -> bool {
         let interpreter = self.interpreter.is_none() || self.interpreter_found;

@@ -308,11 +308,6 @@ impl Platform {
         format!("{cpu}-{vendor}-{}{abi}", self.kernel)
     }
 
-    /// Says whether programs are musl's.
-    pub fn is_musl(&self) -> bool {
-        self.libc.as_deref() == Some("musl")
-    }
-
     /// Says whether there is an operating system below the programs.
     pub fn has_os(&self) -> bool {
         self.kernel != "none" && self.kernel != "ghcjs"

@@ -12,7 +12,7 @@ mod parse;
 mod scan;
 mod store;
 
-pub use closure::{Closure, Source, read_closure};
+pub use closure::{Source, read_closure};
 pub use derivation::{Derivation, Input, Output, OutputKind, Selection, Variable};
 pub use error::{Error, ParseError, Problem};
 pub use parse::parse;

@@ -21,11 +21,6 @@ impl Range {
     pub fn of(self, text: &[u8]) -> &[u8] {
         text.get(self.start..self.end).unwrap_or_default()
     }
-
-    /// Returns the bytes as text; empty where they are not UTF-8.
-    pub fn text_of(self, text: &[u8]) -> &str {
-        std::str::from_utf8(self.of(text)).unwrap_or_default()
-    }
 }
 
 /// An output as the scanner finds it.

@@ -63,11 +63,6 @@ impl History {
         &self.root
     }
 
-    /// Returns where the directory that was asked about is below the root.
-    pub fn below(&self) -> &Path {
-        &self.below
-    }
-
     /// Says whether old commits were left out when the repository was cloned.
     pub fn is_shallow(&self) -> bool {
         self.repository.is_shallow()
@@ -204,7 +199,6 @@ mod tests {
         let old_branch = commit(&repository, &[b], "a", "fixed on the old branch");
         fs::write(&dir.path().join("set/sub/x"), b"").unwrap();
         let history = History::of(&dir.path().join("set/sub")).unwrap().unwrap();
-        assert_eq!(history.below(), Path::new("sub"));
         assert_eq!(history.first_parents(a, merge).unwrap(), [b, merge]);
         assert_eq!(history.first_parents(old_branch, merge).unwrap(), [merge]);
         assert_eq!(history.first_parents(merge, merge).unwrap(), []);

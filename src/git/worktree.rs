@@ -323,26 +323,6 @@ impl Worktree {
         Ok(paths)
     }
 
-    /// Returns all files of a tree.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
-    pub fn files(&self, tree: Oid) -> Result<Vec<(String, Blob)>, Error> {
-        let fail = self.fail("read a tree");
-        let mut found = Vec::new();
-        let tree = self.repository.find_tree(tree).map_err(&fail)?;
-        tree.walk(git2::TreeWalkMode::PreOrder, |dir, entry| {
-            if entry.kind() == Some(git2::ObjectType::Blob) {
-                let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
-                found.push((format!("{dir}{name}"), entry.id(), entry.filemode().cast_unsigned()));
-            }
-            git2::TreeWalkResult::Ok
-        })
-        .map_err(&fail)?;
-        let read = |(path, id, mode)| Ok((path, (self.repository.find_blob(id)?.content().to_vec(), mode)));
-        found.into_iter().map(read).collect::<Result<_, git2::Error>>().map_err(fail)
-    }
-
     /// Returns the tracked files that differ from the last commit, the files git does not know, and a note when an
     /// operation of git (a rebase, a merge) is under way.
     ///

@@ -45,7 +45,6 @@ pub struct Delta<'g> {
     fixed_output_only: Vec<NodeId>,
     fetched: Vec<NodeId>,
     unknown_outputs: Vec<NodeId>,
-    root_causes: Vec<NodeId>,
     is_root_cause: FixedBitSet,
     counterparts: Counterparts,
     depths: Vec<u32>,
@@ -106,7 +105,6 @@ impl<'g> Delta<'g> {
             })
             .collect();
         let counterparts = Counterparts::between(before, after);
-        let mut root_causes = Vec::new();
         let mut is_root_cause = FixedBitSet::with_capacity(after.len());
         let mut depths = vec![0u32; rebuilt.len()];
         let rank: HashMap<NodeId, usize> = rebuilt.iter().enumerate().map(|(rank, id)| (*id, rank)).collect();
@@ -119,7 +117,6 @@ impl<'g> Delta<'g> {
             };
             depths[index] = below.map_or(0, |depth| depth + 1);
             if own || below.is_none() {
-                root_causes.push(*id);
                 is_root_cause.insert(*id as usize);
             }
         }
@@ -132,7 +129,6 @@ impl<'g> Delta<'g> {
             fixed_output_only,
             fetched,
             unknown_outputs,
-            root_causes,
             is_root_cause,
             counterparts,
             depths,
@@ -178,11 +174,6 @@ impl<'g> Delta<'g> {
     /// `.drv` path, and Nix may find at build time that nothing changed (early cut-off).
     pub fn unknown_outputs(&self) -> &[NodeId] {
         &self.unknown_outputs
-    }
-
-    /// Returns the root causes: rebuilt derivations of the graph after whose change is their own.
-    pub fn root_causes(&self) -> &[NodeId] {
-        &self.root_causes
     }
 
     /// Says whether a derivation of the graph after is a root cause.

@@ -115,11 +115,6 @@ impl Graph {
         self.image.dependent_rows().of(id)
     }
 
-    /// Returns the rows of inputs, for going through many.
-    pub fn input_rows(&self) -> Rows<'_> {
-        self.image.input_rows()
-    }
-
     /// Returns the rows of dependents, for going through many.
     pub fn dependent_rows(&self) -> Rows<'_> {
         self.image.dependent_rows()

@@ -11,21 +11,15 @@ pub struct Node<'g> {
     /// Where the next node's outputs and links start.
     outputs_end: u32,
     links_end: u32,
-    id: NodeId,
 }
 
 impl<'g> Node<'g> {
     pub(super) fn new(image: &'g Image, id: NodeId) -> Node<'g> {
         let rows = image.nodes();
         match (rows.get(id as usize), rows.get(id as usize + 1)) {
-            (Some(row), Some(next)) => Node { image, row: *row, outputs_end: next[9], links_end: next[10], id },
-            _ => Node { image, row: [0; 16], outputs_end: 0, links_end: 0, id },
+            (Some(row), Some(next)) => Node { image, row: *row, outputs_end: next[9], links_end: next[10] },
+            _ => Node { image, row: [0; 16], outputs_end: 0, links_end: 0 },
         }
-    }
-
-    /// Returns its number.
-    pub fn id(&self) -> NodeId {
-        self.id
     }
 
     /// Returns the store path of the `.drv` file.

@@ -85,12 +85,6 @@ pub enum Error {
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// No nixpkgs where it was looked for.
-    #[error("<{name}> is not in Nix's search path")]
-    NoNixpkgs {
-        /// The entry.
-        name: String,
-    },
     /// A piece of Nix text of the user's cannot be used.
     #[error("cannot use `{text}`: {reason}")]
     BadExpression {
@@ -277,7 +271,6 @@ impl Coded for Error {
             Error::NotAllowed { .. } => Origin::Here("OV0519"),
             Error::DiskFull { .. } => Origin::Here("OV0508"),
             Error::Interrupted => Origin::Here("OV0509"),
-            Error::NoNixpkgs { .. } => Origin::Here("OV0510"),
             Error::BadExpression { .. } => Origin::Here("OV0511"),
             Error::EvaluatorDied { .. } => Origin::Here("OV0512"),
             Error::EvaluatorHung { .. } => Origin::Here("OV0513"),
@@ -327,7 +320,6 @@ impl Coded for Error {
                 group.as_deref().unwrap_or("nix-users")
             ),
             Error::DiskFull { .. } => "`nix-collect-garbage` frees room; what was built so far is kept".into(),
-            Error::NoNixpkgs { .. } => "name one with `--nixpkgs PATH`, in overlayctl.toml, or in NIX_PATH".into(),
             Error::EvaluatorDied { .. } => {
                 "out of memory? fewer `--eval-workers` or a smaller `--max-memory` help".into()
             }

@@ -55,8 +55,6 @@ pub enum NixpkgsRef {
     Path(PathBuf),
     /// `<name>`, looked up in Nix's search path.
     SearchPath(String),
-    /// A flake reference (`github:NixOS/nixpkgs/nixos-24.05`); its `outPath` is imported.
-    Flake(String),
     /// An expression whose value is a path: the pin of a lock file, the input of a flake.
     Expression(Fragment),
 }
@@ -75,13 +73,6 @@ pub enum Cross {
 pub enum Overlay {
     /// A file (or a directory with `default.nix`) that is the function.
     File(PathBuf),
-    /// A file that is a set, and the attribute path of the function in it.
-    Attribute {
-        /// The file, absolute.
-        file: PathBuf,
-        /// Where in it.
-        path: Names,
-    },
     /// The function itself.
     Expression(Fragment),
 }
@@ -218,7 +209,6 @@ impl NixpkgsRef {
                     Err(Error::BadExpression { text: format!("<{name}>"), reason: "it is no name of the search path" })
                 }
             }
-            NixpkgsRef::Flake(reference) => Ok(format!("(builtins.getFlake {}).outPath", quoted(reference))),
             NixpkgsRef::Expression(fragment) => Ok(format!("({})", fragment.text())),
         }
     }
@@ -228,8 +218,6 @@ impl Overlay {
     fn to_nix(&self) -> Result<String, Error> {
         Ok(match self {
             Overlay::File(file) => format!("(import {})", path_text(file)?),
-            Overlay::Attribute { file, path } if path.is_empty() => format!("(import {})", path_text(file)?),
-            Overlay::Attribute { file, path } => format!("(import {}).{}", path_text(file)?, attr_path_text(path)),
             Overlay::Expression(fragment) => format!("({})", fragment.text()),
         })
     }
@@ -245,14 +233,16 @@ const ONCE: &str = "(os: let once = o: final: prev: if prev ? overlayctlTargetSt
                     prev.stdenv.buildPlatform then { } else o final prev; in map once os ++ \
                     [ (once (_: _: { overlayctlTargetStage = true; })) ])";
 
-fn overlay_list(overlays: &[Overlay]) -> Result<String, Error> {
-    let mut text = String::from("[");
+/// Returns the Nix text of the list of the functions.
+///
+/// # Errors
+/// [`Error::BadExpression`] for a path that is relative or not UTF-8.
+pub fn overlay_list<'o>(overlays: impl IntoIterator<Item = &'o Overlay>) -> Result<String, Error> {
+    let mut text = String::new();
     for overlay in overlays {
-        text.push(' ');
-        text.push_str(&overlay.to_nix()?);
+        text = format!("{text} {}", overlay.to_nix()?);
     }
-    text.push_str(" ]");
-    Ok(if overlays.is_empty() { text } else { format!("(builtins.concatLists (map {SEVERAL} {text}))") })
+    Ok(if text.is_empty() { "[ ]".into() } else { format!("(builtins.concatLists (map {SEVERAL} [{text} ]))") })
 }
 
 /// Returns a path: as a literal where its characters allow, else `(/. + "...")`.
@@ -423,10 +413,7 @@ mod tests {
         set.nixpkgs = NixpkgsRef::SearchPath("nixpkgs".into());
         set.cross = Some(Cross::Named("aarch64-multiplatform-musl".into()));
         set.is_static = true;
-        set.overlays = vec![
-            Overlay::File("/w/overlays".into()),
-            Overlay::Attribute { file: "/w/a${b}.nix".into(), path: vec!["x y".into(), "default".into()] },
-        ];
+        set.overlays = vec![Overlay::File("/w/overlays".into()), Overlay::File("/w/a${b}.nix".into())];
         set.cross_overlays = vec![Overlay::Expression(fragment("final: prev: { } # none"))];
         set.config = Some(Fragment::from_json(&serde_json::json!({ "allowUnfree": true, "n": [-1, "a$b"] })));
         assert_eq!(
@@ -436,7 +423,7 @@ mod tests {
                 .replace(&format!("(builtins.concatLists (map {SEVERAL} "), "")
                 .replace(" ])); ", " ]; "),
             "(import <nixpkgs> { config = ({ allowUnfree = true; n = [ (-1) \"a$b\" ]; }); overlays = \
-             [ (import /w/overlays) (import (/. + \"/w/a\\${b}.nix\")).\"x y\".default ]; crossOverlays = \
+             [ (import /w/overlays) (import (/. + \"/w/a\\${b}.nix\")) ]; crossOverlays = \
              [ (final: prev: { } # none\n) ]; }).pkgsCross.aarch64-multiplatform-musl.pkgsStatic"
         );
     }

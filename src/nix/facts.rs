@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::expression::{Root, attr_path_text, quoted};
+use super::expression::{Root, attr_path_text};
 use super::failure::{EvalFailure, FailureKind};
 use super::instantiate::{attr_names_in, below_root, bind_root, near_names};
 use super::program::Nix;
@@ -28,17 +28,6 @@ pub enum Patches {
     Unknown,
 }
 
-/// The platforms of a package, as their triples.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platforms {
-    /// Where it is built.
-    pub build: Option<String>,
-    /// Where it runs.
-    pub host: Option<String>,
-    /// What a compiler in it compiles for.
-    pub target: Option<String>,
-}
-
 /// What is known of one attribute of a package set. `None` is always: not known, because it does not evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,12 +36,8 @@ pub struct PackageFacts {
     pub exists: bool,
     /// Names that are near, when it does not.
     pub near: Vec<String>,
-    /// Nix's name of the type of the value, where it evaluates.
-    pub value_type: Option<String>,
     /// Whether it is a derivation.
     pub is_derivation: bool,
-    /// Whether it has `overrideAttrs`.
-    pub has_override_attrs: bool,
     /// Whether it has a `src`, or `srcs`.
     pub has_src: Option<bool>,
     /// Where its source is (the store path; not fetched).
@@ -61,22 +46,10 @@ pub struct PackageFacts {
     pub patches: Patches,
     /// Its `pname`.
     pub pname: Option<String>,
-    /// Its `version`.
-    pub version: Option<String>,
     /// Its name.
     pub name: Option<String>,
-    /// Its `.drv` path.
-    pub drv_path: Option<String>,
-    /// Its output path.
-    pub out_path: Option<String>,
     /// Where it is defined: `file:line`.
     pub position: Option<String>,
-    /// Its platforms.
-    pub platforms: Platforms,
-    /// The output path of the C library of its toolchain.
-    pub libc: Option<String>,
-    /// The attributes of the set that are that C library.
-    pub libc_owners: Vec<String>,
     /// Why the derivation does not evaluate, if it does not.
     pub failure: Option<EvalFailure>,
 }
@@ -138,40 +111,20 @@ impl Nix {
     ) -> Result<PackageFacts, Error> {
         bind_root(server, root, "the package set").map_err(|e| self.explained(e))?;
         server.bind("d", &below_root(path))?;
-        let owners: Vec<String> = LIBC_NAMES
-            .iter()
-            .map(|name| {
-                format!(
-                    "if root ? {name} && root.{name} != null && (root.{name}.outPath or null) == d.stdenv.cc.libc.outPath \
-                     then {} else \"\"",
-                    quoted(name)
-                )
-            })
-            .collect();
-        let mut questions: Vec<String> = [
+        let questions = [
             "builtins.typeOf d",
             "if builtins.isAttrs d && d ? drvPath then \"1\" else \"\"",
-            "if builtins.isAttrs d && d ? overrideAttrs then \"1\" else \"\"",
             "if d ? src || d ? srcs then \"1\" else \"\"",
             "toString (d.src or \"\")",
             "if !(d ? patches) then \"absent\" else if builtins.isList d.patches then \"list\" + builtins.toJSON (map (p: \
              builtins.unsafeDiscardStringContext (if builtins.isPath p then toString p else \"${p}\")) d.patches) else \
              builtins.typeOf d.patches",
             "d.pname or (builtins.parseDrvName d.name).name",
-            "d.version or (builtins.parseDrvName d.name).version",
             "d.name",
             "d.drvPath",
-            "d.outPath",
             "d.meta.position",
-            "d.stdenv.buildPlatform.config",
-            "d.stdenv.hostPlatform.config",
-            "d.stdenv.targetPlatform.config",
-            "toString d.stdenv.cc.libc",
         ]
-        .map(String::from)
-        .to_vec();
-        let first_owner = questions.len();
-        questions.extend(owners);
+        .map(String::from);
         let batch = server.ask(&questions)?;
         if let Some((lost, _)) = batch.lost {
             return Err(self.explained(server.lost_error(lost)));
@@ -201,22 +154,14 @@ impl Nix {
         Ok(PackageFacts {
             exists: missing.is_none(),
             near,
-            value_type: answer(0),
             is_derivation,
-            has_override_attrs: text(2).is_some(),
-            has_src: answer(3).map(|t| !t.is_empty()),
-            src: text(4),
-            patches: read_patches(answer(5)),
-            pname: text(6),
-            version: text(7),
-            name: text(8),
-            drv_path: text(9),
-            out_path: text(10),
-            position: text(11),
-            platforms: Platforms { build: text(12), host: text(13), target: text(14) },
-            libc: text(15),
-            libc_owners: (first_owner..questions.len()).filter_map(text).collect(),
-            failure: if missing.is_none() { failure(0).or_else(|| failure(9).filter(|_| is_derivation)) } else { None },
+            has_src: answer(2).map(|t| !t.is_empty()),
+            src: text(3),
+            patches: read_patches(answer(4)),
+            pname: text(5),
+            name: text(6),
+            position: text(8),
+            failure: if missing.is_none() { failure(0).or_else(|| failure(7).filter(|_| is_derivation)) } else { None },
         })
     }
 

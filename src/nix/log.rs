@@ -13,20 +13,12 @@ use serde::de::{self, Visitor};
 pub mod activity {
     /// A store path is copied: fields path, from, to.
     pub const COPY_PATH: u64 = 100;
-    /// A file is downloaded: field URL.
-    pub const FILE_TRANSFER: u64 = 101;
-    /// The whole of what is realised.
-    pub const REALISE: u64 = 102;
-    /// The sum of all copies.
-    pub const COPY_PATHS: u64 = 103;
     /// The sum of all builds.
     pub const BUILDS: u64 = 104;
     /// A derivation is built: fields `.drv` path, machine, round, rounds.
     pub const BUILD: u64 = 105;
     /// A path is fetched from a cache: fields path, cache.
     pub const SUBSTITUTE: u64 = 108;
-    /// The post-build hook runs: field `.drv` path.
-    pub const POST_BUILD_HOOK: u64 = 110;
     /// A build waits for a lock or a machine.
     pub const BUILD_WAITING: u64 = 111;
 }

@@ -50,9 +50,9 @@ pub use caches::CachedPath;
 pub use effect::{Effect, EffectQuestion, Has, extended, nixos};
 pub use error::Error;
 pub use expression::{
-    Cross, Fragment, Names, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, path_text, quoted,
+    Cross, Fragment, Names, NixpkgsRef, Overlay, PackageSet, Root, attr_path_text, overlay_list, path_text, quoted,
 };
-pub use facts::{LIBC_NAMES, PackageFacts, Patches, Platforms};
+pub use facts::{LIBC_NAMES, PackageFacts, Patches};
 pub use failure::{EvalFailure, FailureKind};
 pub use instantiate::{Instantiated, Output, Side, SideResult};
 pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};

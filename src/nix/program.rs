@@ -88,7 +88,6 @@ fn settings_files() -> Vec<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Nix {
     pub(super) nix: PathBuf,
-    pub(super) nix_instantiate: PathBuf,
     pub(super) nix_store: PathBuf,
     pub(super) settings: Settings,
     version: OnceLock<Version>,
@@ -111,18 +110,12 @@ impl Nix {
         };
         Ok(Nix {
             nix: find("nix")?,
-            nix_instantiate: find("nix-instantiate")?,
             nix_store: find("nix-store")?,
             settings,
             version: OnceLock::new(),
             watch: None,
             copy: None,
         })
-    }
-
-    /// Returns how Nix is run.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// Returns what decides how Nix evaluates, as lines of text: the program, the options, the settings and the variables that it looks
@@ -230,25 +223,6 @@ impl Nix {
         }
     }
 
-    /// Returns where `<name>` is in Nix's search path.
-    ///
-    /// # Errors
-    /// [`Error::NoNixpkgs`] when there is no such entry.
-    pub fn find_in_search_path(&self, name: &str) -> Result<PathBuf, Error> {
-        let exec = self.evaluating(Exec::new(&self.nix_instantiate)).args(["--find-file", name]);
-        let finished = exec.run()?;
-        let path = String::from_utf8_lossy(&finished.stdout).trim().to_string();
-        if finished.status.success() && !path.is_empty() {
-            return Ok(PathBuf::from(path));
-        }
-        let printed = String::from_utf8_lossy(&finished.stderr);
-        if printed.contains("was not found in the Nix search path") {
-            Err(Error::NoNixpkgs { name: name.to_string() })
-        } else {
-            Err(self.explained(Error::of_command(&exec.program, &finished)))
-        }
-    }
-
     /// Returns the directory that stands for `/` before store paths: `/` itself, or the root of a local store elsewhere
     /// (`--store /dir`); `None` for a store that is not a directory here.
     pub fn store_root(&self) -> Option<PathBuf> {
@@ -274,7 +248,6 @@ impl Nix {
     pub(super) fn for_argument_tests(settings: Settings) -> Nix {
         Nix {
             nix: "nix".into(),
-            nix_instantiate: "nix-instantiate".into(),
             nix_store: "nix-store".into(),
             settings,
             version: OnceLock::new(),

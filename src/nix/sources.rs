@@ -35,8 +35,6 @@ pub struct PackageSource {
     pub drv_path: String,
     /// Its name.
     pub name: String,
-    /// Its version, where it has one.
-    pub version: Option<String>,
     /// `src`, or `srcs`.
     pub sources: Vec<Input>,
     /// `sourceRoot`.
@@ -62,7 +60,6 @@ const QUESTION: &str = "let \
      in builtins.toJSON { \
        drvPath = builtins.unsafeDiscardStringContext d.drvPath; \
        name = d.name; \
-       version = d.version or null; \
        sources = map ref (some (flat (d.srcs or (d.src or [ ])))); \
        sourceRoot = let r = d.sourceRoot or null; in if r == null || r == \"\" then null else builtins.unsafeDiscardStringContext \"${r}\"; \
        patches = map ref (some (flat (d.patches or [ ]))); \

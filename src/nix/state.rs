@@ -189,12 +189,7 @@ enum Planning {
 }
 
 impl BuildState {
-    /// Makes the state before anything happened.
-    pub fn new() -> BuildState {
-        BuildState::default()
-    }
-
-    /// As [`BuildState::new`], for a run in which these derivations are wanted.
+    /// Makes the state before anything happened in a run in which these derivations are wanted.
     pub fn with_goals<'a>(goals: impl IntoIterator<Item = &'a str>) -> BuildState {
         BuildState { goals: goals.into_iter().map(Arc::from).collect(), ..BuildState::default() }
     }
@@ -485,7 +480,7 @@ mod tests {
 
     /// Applies a log with one millisecond between the lines.
     fn replay(log: &[u8]) -> (BuildState, Vec<Change>) {
-        let mut state = BuildState::new();
+        let mut state = BuildState::default();
         let mut changes = Vec::new();
         for (i, line) in log.split_inclusive(|b| *b == b'\n').enumerate() {
             changes.extend(state.apply(&Message::read(line), Duration::from_millis(i as u64)));

@@ -81,36 +81,12 @@ impl Nix {
         self.query("--requisites", paths).map(BTreeSet::from_iter)
     }
 
-    /// Returns the paths that `path` refers to.
-    ///
-    /// # Errors
-    /// As [`Nix::requisites`].
-    pub fn references(&self, path: &str) -> Result<Vec<String>, Error> {
-        self.query("--references", &[path])
-    }
-
-    /// Returns the paths in the store that refer to `path`.
-    ///
-    /// # Errors
-    /// As [`Nix::requisites`].
-    pub fn referrers(&self, path: &str) -> Result<Vec<String>, Error> {
-        self.query("--referrers", &[path])
-    }
-
     /// Returns the output paths of derivations.
     ///
     /// # Errors
     /// As [`Nix::requisites`].
     pub fn outputs<S: AsRef<str>>(&self, drvs: &[S]) -> Result<Vec<String>, Error> {
         self.query("--outputs", drvs)
-    }
-
-    /// Returns the derivation that made a path, where the store knows it.
-    ///
-    /// # Errors
-    /// As [`Nix::requisites`].
-    pub fn deriver(&self, path: &str) -> Result<Option<String>, Error> {
-        Ok(self.query("--deriver", &[path])?.into_iter().next().filter(|p| p != "unknown-deriver"))
     }
 
     fn query<S: AsRef<str>>(&self, what: &str, paths: &[S]) -> Result<Vec<String>, Error> {

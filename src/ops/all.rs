@@ -19,7 +19,7 @@ use crate::base::text::plural;
 use crate::comparison::cache::{Answer, GraphCache, Question};
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
-use crate::nix::{self, Evaluated, Fragment, Nix, Overlay, PackageSet, PoolSettings, Root, Side, attr_path_text};
+use crate::nix::{self, Evaluated, Fragment, Nix, PackageSet, PoolSettings, Root, Side, attr_path_text};
 use crate::ops::{Error, Outcome};
 use crate::targets::engine;
 use crate::targets::{self, Group, Selection};
@@ -341,22 +341,11 @@ fn reached(nix: &Nix, group: &Group, before: &Graph) -> Result<Result<BTreeSet<S
 
 /// Asks Nix for the names that the overlays bind.
 fn bound(nix: &Nix, group: &Group) -> Result<Vec<String>, Error> {
-    let mut list = String::new();
-    for overlay in group.patched.overlays.iter().chain(&group.patched.cross_overlays) {
-        match overlay {
-            Overlay::File(file) => list.push_str(&format!(" (import {})", nix::path_text(file)?)),
-            Overlay::Attribute { file, path } => {
-                list.push_str(&format!(" (import {}).{}", nix::path_text(file)?, attr_path_text(path)));
-            }
-            Overlay::Expression(fragment) => list.push_str(&format!(" ({})", fragment.text())),
-        }
-    }
     let text = format!(
-        "let plain = {}; final = {}; several = o: if builtins.isList o then o else if builtins.isAttrs o && !(o ? __functor) then \
-         builtins.attrValues o else [ o ]; in builtins.foldl' (all: o: all // o final plain) {{ }} (builtins.concatLists (map \
-         several [{list} ]))",
+        "let plain = {}; final = {}; in builtins.foldl' (all: o: all // o final plain) {{ }} {}",
         group.plain.to_nix()?,
-        group.patched.to_nix()?
+        group.patched.to_nix()?,
+        nix::overlay_list(group.patched.overlays.iter().chain(&group.patched.cross_overlays))?
     );
     Ok(nix.attr_names(&Root::Expression(Fragment::parse(text)?), &[])?)
 }

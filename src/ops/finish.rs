@@ -69,7 +69,7 @@ pub struct Patch {
 /// Takes the commits into the queue.
 ///
 /// # Errors
-/// [`QueueError::NotEdited`], [`QueueError::Uncommitted`], [`QueueError::NotLinear`], [`QueueError::Changed`],
+/// [`QueueError::NotEdited`], [`QueueError::Uncommitted`], [`QueueError::Changed`],
 /// [`QueueError::OverlayOrder`]; nothing has changed then.
 pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Error> {
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;

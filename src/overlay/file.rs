@@ -322,10 +322,9 @@ impl OverlayFile {
         }
         let elements = which.iter().map(|e| e.identity().to_string()).collect();
         Ok(Planned {
-            changes: vec![FileChange { path: self.path.clone(), old: self.text.clone(), edits, new }],
+            changes: vec![FileChange { path: self.path.clone(), old: self.text.clone(), new }],
             change: Change::Removed { attr: attr.clone(), elements, binding },
             warnings: Vec::new(),
-            already: false,
             function: *at.place,
         })
     }

@@ -135,7 +135,6 @@ pub(super) fn add(file: &OverlayFile, function: &Function, request: &PatchReques
             changes: Vec::new(),
             change: Change::Nothing { attr: request.attr.clone() },
             warnings,
-            already: true,
             function: *spot.place,
         });
     }
@@ -193,13 +192,8 @@ fn planned(
     } else {
         Change::ChangedKey { attr, how: candidate.how, elements }
     };
-    let changed = FileChange {
-        path: planning.file.path().to_path_buf(),
-        old: planning.text().to_string(),
-        edits: candidate.edits,
-        new,
-    };
-    Planned { changes: vec![changed], change, warnings, already: false, function }
+    let changed = FileChange { path: planning.file.path().to_path_buf(), old: planning.text().to_string(), new };
+    Planned { changes: vec![changed], change, warnings, function }
 }
 
 /// Makes the edits and checks the result. Says whether the inverse gives the old bytes.

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::FnKind;
 use super::layout::Style;
 use crate::base::diagnostic::Warning;
-use crate::base::edit::TextEdits;
 use crate::base::span::Place;
 use crate::syntax::{AttrPath, make};
 
@@ -199,8 +198,6 @@ pub enum PatchAttribute {
     Patches,
     /// `kernelPatches`, an argument of a kernel: `{ name; patch; }` each.
     KernelPatches,
-    /// `extraPatches`, an argument of what `buildUBoot` makes.
-    ExtraPatches,
     /// `cargoPatches`, an argument of `buildRustPackage`: they are applied before the dependencies are fetched too, so
     /// a patch of `Cargo.lock` has to be one.
     CargoPatches {
@@ -257,8 +254,6 @@ pub struct FileChange {
     pub path: PathBuf,
     /// The text that was read.
     pub old: String,
-    /// The edits.
-    pub edits: TextEdits,
     /// The text with the edits made.
     pub new: String,
 }
@@ -304,14 +299,12 @@ pub enum Change {
 /// A verified plan: the new texts, and what they mean.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// The files that change; none when `already` is set.
+    /// The files that change; none when nothing has to be done.
     pub changes: Vec<FileChange>,
     /// What the plan does.
     pub change: Change,
     /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// Nothing has to be done.
-    pub already: bool,
     /// The overlay function.
     pub function: Place,
 }

@@ -98,36 +98,6 @@ pub fn next_number<S: AsRef<str>>(file_names: impl IntoIterator<Item = S>) -> u3
     largest.unwrap_or(0).saturating_add(1)
 }
 
-/// A file that gets another name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rename {
-    /// The name now.
-    pub from: String,
-    /// The name afterwards.
-    pub to: String,
-}
-
-/// Plans the names after a new order: number 1 to n, slugs kept, files that keep their name left out. The renames can
-/// form cycles, so they must be made as one batch (all contents read first).
-///
-/// # Errors
-/// [`Error::BadQueueName`] for a name that is no queue name or that is given twice.
-pub fn renumber<S: AsRef<str>>(wanted: &[S]) -> Result<Vec<Rename>, Error> {
-    let mut seen = std::collections::BTreeSet::new();
-    let mut renames = Vec::new();
-    for (i, name) in wanted.iter().enumerate() {
-        let name = name.as_ref();
-        let bad = || Error::BadQueueName { name: name.to_string() };
-        let parsed = QueueName::parse(name).filter(|_| seen.insert(name)).ok_or_else(bad)?;
-        let number = u32::try_from(i + 1).map_err(|_| bad())?;
-        let to = QueueName { number, slug: parsed.slug }.file_name();
-        if to != name {
-            renames.push(Rename { from: name.to_string(), to });
-        }
-    }
-    Ok(renames)
-}
-
 /// Returns the order in which the patch at `from` stands at `to` (both from 0), the others keeping theirs.
 ///
 /// # Errors
@@ -171,16 +141,6 @@ mod tests {
         assert_eq!(order(names), ["0001-a.patch", "0002-b.patch", "10-c.patch"]);
         assert_eq!(next_number(names), 11);
         assert_eq!(next_number(Vec::<String>::new()), 1);
-    }
-
-    #[test]
-    fn renumbering_leaves_out_what_stays() {
-        let order = moved(&["0001-a.patch", "0002-b.patch", "0003-c.patch"], 2, 1).unwrap();
-        let plan = renumber(&order).unwrap();
-        let pairs: Vec<_> = plan.iter().map(|r| (r.from.as_str(), r.to.as_str())).collect();
-        assert_eq!(pairs, [("0003-c.patch", "0002-c.patch"), ("0002-b.patch", "0003-b.patch")]);
-        assert!(renumber(&["0001-a.patch", "0001-a.patch"]).is_err());
-        assert!(moved(&["0001-a.patch"], 0, 1).is_err());
     }
 
     proptest! {

@@ -23,16 +23,6 @@ pub enum Style {
 }
 
 impl Style {
-    /// Reads the name that `--style` takes.
-    pub fn named(name: &str) -> Option<Style> {
-        match name {
-            "openembedded" => Some(Style::OpenEmbedded),
-            "dep3" => Some(Style::Dep3),
-            "buildroot" => Some(Style::Buildroot),
-            _ => None,
-        }
-    }
-
     /// Finds the convention that most patches of a queue follow; OpenEmbedded's where none says anything.
     pub fn of<'h>(queue: impl IntoIterator<Item = &'h Headers>) -> Style {
         let mut votes = [0, 0, 0];
@@ -218,6 +208,5 @@ mod tests {
         assert_eq!(style(&["Description: x\nForwarded: no\n\n", "text\n"]), Style::Dep3);
         assert_eq!(style(&["Subject: x\n\nUpstream: N/A\n"]), Style::Buildroot);
         assert_eq!(style(&["Subject: x\n\nUpstream-Status: Pending\n", "Forwarded: no\n\n"]), Style::OpenEmbedded);
-        assert_eq!(Style::named("dep3"), Some(Style::Dep3));
     }
 }

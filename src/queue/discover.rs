@@ -395,7 +395,7 @@ pub(crate) fn loaded(spot: &super::choose::Spot<'_>, attr: &AttrPath, dir: &Path
     let is_it = loads && path_literals(text).iter().any(|literal| literal.starts_with('.') && leads(literal));
     let (changes, warnings) = (Vec::new(), Vec::new());
     let change = Change::Nothing { attr: attr.clone() };
-    is_it.then(|| Planned { changes, change, warnings, already: true, function: Place::file(spot.file.path()) })
+    is_it.then(|| Planned { changes, change, warnings, function: Place::file(spot.file.path()) })
 }
 
 /// Says whether the text of `file` names the file `path`, or the folder whose `default.nix` it is.

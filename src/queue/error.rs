@@ -115,14 +115,6 @@ pub enum Error {
         /// The files.
         files: Vec<String>,
     },
-    /// The commits are not a line from the base.
-    #[error("the commits of {} cannot become a queue: {why}", dir.display())]
-    NotLinear {
-        /// The worktree.
-        dir: PathBuf,
-        /// Why.
-        why: String,
-    },
     /// A commit cannot be written as a patch that the build takes.
     #[error("the commit `{subject}` in {} cannot become a patch: {why}", dir.display())]
     NotAPatch {
@@ -350,7 +342,6 @@ impl Coded for Error {
             Error::BeingEdited { .. } => Origin::Here("OV1047"),
             Error::NotEdited { .. } => Origin::Here("OV1048"),
             Error::Uncommitted { .. } => Origin::Here("OV1049"),
-            Error::NotLinear { .. } => Origin::Here("OV1050"),
             Error::OverlayOrder { .. } => Origin::Here("OV1051"),
             Error::Import { .. } => Origin::Here("OV1052"),
             Error::NoSuchPatch { .. } => Origin::Here("OV1053"),
@@ -423,7 +414,6 @@ impl Coded for Error {
             Error::NotEdited { attr, .. } => Some(format!("`overlayctl edit {attr}` begins")),
             Error::Uncommitted { .. } => Some("commit them, or put them away with `git stash`".into()),
             Error::NotAPatch { hint, .. } => hint.clone(),
-            Error::NotLinear { .. } => Some("make a line of them with `git rebase`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
             Error::NoRebase => Some("`overlayctl rebase --to NIXPKGS` begins one".into()),
@@ -458,7 +448,6 @@ impl Coded for Error {
             | Error::Rebasing
             | Error::Unresolved { .. }
             | Error::OverlayOrder { .. }
-            | Error::NotLinear { .. }
             | Error::NotAPatch { .. }
             | Error::NotPatched { .. }
             | Error::Wrapper { .. }

@@ -36,8 +36,6 @@ pub struct Set {
     pub root: Root,
     /// The set without overlays, where overlayctl composes it.
     pub plain: Option<Root>,
-    /// The board that it is for.
-    pub board: Option<String>,
     /// What is built of it, by attribute path.
     pub targets: Vec<Vec<String>>,
 }
@@ -87,7 +85,6 @@ pub fn composed(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<Vec<Set>
         kind: Kind::Composed,
         root: root(&group.patched),
         plain: Some(root(&group.plain)),
-        board,
         targets: group.targets.iter().map(|target| target.attr.names().to_vec()).collect(),
     };
     Ok(groups.into_iter().map(set).collect())
@@ -125,7 +122,7 @@ pub fn of(workspace: &Workspace, nix: &Nix, nixpkgs: Option<&str>) -> Result<Set
 impl Sets {
     fn own(&mut self, name: String, text: &str) -> Result<(), Error> {
         let root = Root::Expression(Fragment::parse(text)?);
-        self.sets.push(Set { name, kind: Kind::Own, root, plain: None, board: None, targets: Vec::new() });
+        self.sets.push(Set { name, kind: Kind::Own, root, plain: None, targets: Vec::new() });
         Ok(())
     }
 }
@@ -208,7 +205,7 @@ fn exported(native: Option<&Root>, flake: &str, at: &str, all: &mut Sets) -> Res
     let Some(native) = native else { return Ok(()) };
     let root = Root::Expression(Fragment::parse(extended(native, &format!("({flake}).{at}"))?)?);
     let kind = Kind::Exported;
-    all.sets.push(Set { name: at.to_string(), kind, root, plain: None, board: None, targets: Vec::new() });
+    all.sets.push(Set { name: at.to_string(), kind, root, plain: None, targets: Vec::new() });
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub(super) fn in_targets<'p>(
         for (result, name) in results.into_iter().zip(names) {
             let Ok(instantiated) = result else { continue };
             let closure = read_closure([instantiated.drv_path.as_str()], &store)?;
-            for text in closure.texts() {
+            for text in closure.values() {
                 for file in named_in(text, &files) {
                     witnessed.0.entry(file.to_path_buf()).or_default().insert(name.to_string());
                 }

@@ -36,9 +36,6 @@ pub fn render(document: &Document) -> String {
             Block::Diff(diff) => push_diff(&mut out, diff),
             Block::Table(table) => push_table(&mut out, table),
             Block::Tree(tree) => push_tree(&mut out, tree, "", ""),
-            Block::Digraph(graph) => {
-                let _ = writeln!(out, "(a graph of {} nodes and {} edges)", graph.nodes.len(), graph.edges.len());
-            }
         }
     }
     out

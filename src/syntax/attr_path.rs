@@ -106,13 +106,6 @@ impl AttrPath {
     pub fn parent(&self) -> Option<AttrPath> {
         AttrPath::from_names(self.names[..self.names.len().saturating_sub(1)].iter().cloned())
     }
-
-    /// Returns the path with `name` after it.
-    pub fn join(&self, name: impl Into<String>) -> AttrPath {
-        let mut names = self.names.clone();
-        names.push(name.into());
-        AttrPath { names }
-    }
 }
 
 impl std::fmt::Display for AttrPath {
@@ -180,7 +173,7 @@ mod tests {
     #[test]
     fn keywords_and_odd_names_are_quoted_when_shown() {
         assert_eq!(AttrPath::single("if").to_string(), "\"if\"");
-        assert_eq!(AttrPath::single("a.b").join("c'-d").to_string(), "\"a.b\".c'-d");
+        assert_eq!(AttrPath::from_names(["a.b", "c'-d"].map(String::from)).unwrap().to_string(), "\"a.b\".c'-d");
     }
 
     proptest! {

@@ -17,14 +17,6 @@ pub enum Error {
         /// Its size.
         bytes: usize,
     },
-    /// The bytes are not UTF-8.
-    #[error("{} is not UTF-8 text: byte {offset} starts no character", path.display())]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// The first wrong byte.
-        offset: usize,
-    },
     /// The text holds a NUL byte.
     #[error("{} holds a NUL byte at offset {offset}", path.display())]
     Nul {
@@ -88,7 +80,6 @@ impl Coded for Error {
     fn origin(&self) -> Origin<'_> {
         match self {
             Error::TooLarge { .. } => Origin::Here("OV0901"),
-            Error::NotUtf8 { .. } => Origin::Here("OV0902"),
             Error::Nul { .. } => Origin::Here("OV0903"),
             Error::ByteOrderMark { .. } => Origin::Here("OV0904"),
             Error::TooDeep { .. } => Origin::Here("OV0905"),
@@ -102,7 +93,6 @@ impl Coded for Error {
             Error::TooLarge { .. } => {
                 "choose another file with --overlay PATH, or create one with --new-overlay".into()
             }
-            Error::NotUtf8 { .. } => "a file encrypted by git-crypt looks like this; unlock it first".into(),
             Error::Nul { .. } => "this is no text file; check the path".into(),
             Error::ByteOrderMark { .. } => "save the file without a byte-order mark".into(),
             Error::TooDeep { .. } => "choose another file with --overlay PATH, or create one with --new-overlay".into(),
@@ -114,7 +104,7 @@ impl Coded for Error {
     fn place(&self) -> Option<Place> {
         match self {
             Error::TooLarge { path, .. } | Error::ByteOrderMark { path } => Some(Place::file(path)),
-            Error::NotUtf8 { path, offset } | Error::Nul { path, offset } => {
+            Error::Nul { path, offset } => {
                 Some(Place { path: path.clone(), span: Some(Span::at(*offset)), line_col: None })
             }
             Error::TooDeep { place, .. } | Error::Unparsable { place, .. } => Some(place.clone()),

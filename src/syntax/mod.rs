@@ -12,4 +12,4 @@ pub mod walk;
 
 pub use attr_path::AttrPath;
 pub use error::Error;
-pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, decode, parse};
+pub use gate::{MAX_BYTES, MAX_DEPTH, Tree, parse};

@@ -2,7 +2,7 @@
 //!
 //! Must not change anything.
 
-use rnix::SyntaxKind::{TOKEN_COMMENT, TOKEN_WHITESPACE};
+use rnix::SyntaxKind::TOKEN_COMMENT;
 use rnix::{SyntaxNode, SyntaxToken, TextRange};
 
 use crate::base::span::Span;
@@ -88,16 +88,6 @@ pub fn comments(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
         }
         node.child_or_token_at_range(range)?.into_token()
     })
-}
-
-/// Says whether a comment stands anywhere within `node`.
-pub fn holds_comment(node: &SyntaxNode) -> bool {
-    node.descendants_with_tokens().any(|t| t.kind() == TOKEN_COMMENT)
-}
-
-/// Says whether a token is space or a comment.
-pub fn is_trivia(token: &SyntaxToken) -> bool {
-    matches!(token.kind(), TOKEN_COMMENT | TOKEN_WHITESPACE)
 }
 
 /// Returns the number of line ends in `text`.

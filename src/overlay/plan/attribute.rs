@@ -39,7 +39,6 @@ pub(super) fn writing<'a>(
     let (method, list_key, cargo) = match attribute_of(key, planning) {
         PatchAttribute::Patches => ("overrideAttrs", "patches", None),
         PatchAttribute::KernelPatches => ("override", "kernelPatches", None),
-        PatchAttribute::ExtraPatches => ("override", "extraPatches", None),
         PatchAttribute::CargoPatches { hash } => ("override", "cargoPatches", Some(CargoHash { attr: hash })),
     };
     Writing {

@@ -58,8 +58,6 @@ impl Limits {
 pub struct Source {
     /// The package's name and version, as nixpkgs has it.
     pub name: String,
-    /// Its version.
-    pub version: Option<String>,
     /// The files in the directory in which patches apply.
     pub tree: MemoryTree,
     /// nixpkgs' own patches, in order: the name and the bytes as GNU patch reads them.
@@ -211,7 +209,6 @@ fn unpack(
     }
     Ok(Source {
         name: facts.name.clone(),
-        version: facts.version.clone(),
         tree: gathered.take_below(&root),
         own_patches,
         fetched,
