@@ -15,11 +15,11 @@ mod support;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::{nix_config, overlayctl, said};
+use support::nixpkgs::{OLD, TODAY, evaluate, nixpkgs};
+use support::{overlayctl, said};
 
 const OVERLAY: &str = "final: prev: { }\n";
 const PATCH: &str = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
@@ -43,54 +43,17 @@ const fn row(attr: &'static str, reached: &'static str, evaluates: &'static str,
     Row { attr, reached, evaluates, siblings, apart: "", codes: "" }
 }
 
-#[rustfmt::skip]
-const TODAY: &[Row] = &[
-    row("zlib", "zlib", "curl", ""),
-    row("qt6.qtbase", "qt6.qtbase qt6Packages.qtbase kdePackages.qtbase", "kdePackages.kate python3Packages.pyside6", "perlPackages.DBI"),
-    row("kdePackages.qtbase", "qt6.qtbase kdePackages.qtbase", "kdePackages.kate", "qt5.qtbase"),
-    row("qt6Packages.qtsvg", "qt6.qtsvg qt6Packages.qtsvg kdePackages.qtsvg", "kdePackages.kate", "qt6.qtbase"),
-    row("kdePackages.kate", "kdePackages.kate", "kdePackages.konsole", "kdePackages.kio qt6.qtbase"),
-    row("libsForQt5.qtbase", "libsForQt5.qtbase qt5.qtbase", "libsForQt5.qtsvg", "qt6.qtbase"),
-    Row { apart: "perl5.pkgs.DBI", ..row("perlPackages.DBI", "perlPackages.DBI", "ikiwiki perlPackages.DBDSQLite", "perlPackages.TextFormat") },
-    row("luaPackages.lpeg", "luaPackages.lpeg lua52Packages.lpeg", "luaPackages.luarocks", "luaPackages.luasocket lua54Packages.lpeg"),
-    row("ocamlPackages.dune_3", "ocamlPackages.dune_3 dune_3 dune", "ocamlPackages.yojson", "ocaml"),
-    row("ocamlPackages.yojson", "ocamlPackages.yojson", "ocamlPackages.merlin", "ocamlPackages.dune_3"),
-    Row { codes: "OV1137", ..row("python312Packages.requests", "python312Packages.requests python3Packages.requests", "python312Packages.pip", "python312Packages.six") },
-    Row { codes: "OV1137", ..row("python3Packages.six", "python3Packages.six python313Packages.six python3.pkgs.six", "python3Packages.python-dateutil", "python3Packages.idna") },
-    row("rubyPackages.nokogiri", "rubyPackages.nokogiri", "rubyPackages.rails", "rubyPackages.json"),
-    Row { apart: "php.extensions.redis", ..row("phpExtensions.redis", "phpExtensions.redis", "php", "phpExtensions.imagick") },
-    row("emacsPackages.magit", "emacsPackages.magit", "emacsPackages.forge", "emacsPackages.dash"),
-    row("vimPlugins.vim-fugitive", "vimPlugins.vim-fugitive", "neovim", "vimPlugins.vim-surround"),
-    row("llvmPackages.libllvm", "llvmPackages.libllvm llvmPackages_21.libllvm llvm", "llvmPackages.clang", "llvmPackages_19.libllvm"),
-    row("llvm", "llvm llvmPackages.llvm", "llvmPackages.clang", "llvmPackages_19.libllvm"),
-    row("linuxPackages.kernel", "linuxPackages.kernel linux", "linuxPackages.cryptodev", "linux_latest"),
-    row("linux_latest", "linux_latest linuxPackages_latest.kernel", "linuxPackages_latest.cryptodev", "linux"),
-    row("linuxPackages.cryptodev", "linuxPackages.cryptodev", "linux", "linuxPackages.kernel"),
-    row("xorg.libX11", "xorg.libX11 libx11", "xorg.libXext", "xorg.libXau"),
-    row("gst_all_1.gstreamer", "gst_all_1.gstreamer", "gst_all_1.gst-plugins-good", "glib"),
-    row("rustc-unwrapped", "rustc-unwrapped rustPackages.rustc-unwrapped rustPackages_1_95.rustc-unwrapped", "rustc cargo", "zlib"),
-    row("clippy", "clippy rustPackages.clippy", "cargo", "rustc-unwrapped"),
-    row("libjpeg", "libjpeg libjpeg_turbo", "libtiff", "libpng"),
-    row("postgresqlPackages.postgis", "postgresqlPackages.postgis", "postgresql", "postgresqlPackages.pgvector"),
-    row("netbsd.compat", "netbsd.compat", "zlib", "zlib"),
-    row("octavePackages.statistics", "octavePackages.statistics", "octave", "octavePackages.struct"),
-    row("tclPackages.tcllib", "tclPackages.tcllib", "tcl", "tclPackages.tclx"),
-    Row { codes: "OV1136", ..row("gcc-unwrapped", "", "zlib", "") },
-];
-
-#[rustfmt::skip]
-const OLD: &[Row] = &[
-    row("zlib", "zlib", "curl", ""),
-    row("python37Packages.six", "python37Packages.six python3Packages.six python3.pkgs.six", "python3Packages.requests", "python27Packages.six"),
-    Row { codes: "OV1131", ..row("perlPackages.DBI", "perlPackages.DBI perl528Packages.DBI", "perlPackages.DBDSQLite", "perlPackages.TextFormat") },
-    row("qt5.qtbase", "qt5.qtbase qt512.qtbase", "qt5.qtsvg", "qt4"),
-    row("xorg.libX11", "xorg.libX11", "xorg.libXext", "xorg.libXau"),
-    row("linux_latest", "linux_latest linuxPackages_latest.kernel", "linuxPackages_latest.perf", "linux"),
-    row("gst_all_1.gstreamer", "gst_all_1.gstreamer", "gst_all_1.gst-plugins-good", "glib"),
-    row("llvm", "llvm llvmPackages.llvm", "clang", "musl"),
-    row("ocamlPackages.yojson", "ocamlPackages.yojson", "ocamlPackages.merlin", "ocamlPackages.dune"),
-    row("libjpeg", "libjpeg libjpeg_turbo", "libtiff", "libpng"),
-];
+/// Returns the rows of a table.
+fn rows(table: &'static str) -> Vec<Row> {
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut cells = line.split('|').map(str::trim);
+            let mut next = || cells.next().unwrap_or_default();
+            Row { attr: next(), reached: next(), evaluates: next(), siblings: next(), apart: next(), codes: next() }
+        })
+        .collect()
+}
 
 /// What is refused: the name, the code, and the name that is offered.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -102,38 +65,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("gnome.gnome-shell", "OV1138", "gnome-shell"),
     ("nosuchpackage", "OV1011", ""),
 ];
-
-fn nixpkgs(variable: &str) -> Option<PathBuf> {
-    let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.join("default.nix").exists()) else {
-        eprintln!("skipped: {variable} names no checkout of nixpkgs");
-        return None;
-    };
-    // Today's needs a newer Nix than the oldest that overlayctl takes.
-    let asked = instantiate(&format!("(import {} {{ config = {{ }}; overlays = [ ]; }}).zlib.name", path.display()));
-    if let Err(why) = asked {
-        eprintln!("skipped: the Nix at hand does not evaluate {variable}: {why}");
-        return None;
-    }
-    Some(path)
-}
-
-/// Evaluates to JSON.
-fn instantiate(expression: &str) -> Result<serde_json::Value, String> {
-    let mut command = Command::new("nix-instantiate");
-    command.env("NIX_CONFIG", nix_config()).args([
-        "--eval",
-        "--strict",
-        "--json",
-        "--read-write-mode",
-        "-E",
-        expression,
-    ]);
-    let output = command.output().map_err(|e| e.to_string())?;
-    let failed = || String::from_utf8_lossy(&output.stderr).into_owned();
-    // On an error Nix closes what it has begun to print: that parses, and is not the answer.
-    let value = output.status.success().then(|| serde_json::from_slice(&output.stdout).ok());
-    value.flatten().ok_or_else(failed)
-}
 
 fn workspace(nixpkgs: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -188,7 +119,7 @@ fn check(nixpkgs: &Path, row: &Row, before: &str) -> Vec<String> {
     let all = |value: &serde_json::Value, wanted: serde_json::Value| {
         value.as_array().is_some_and(|list| list.iter().all(|one| *one == wanted))
     };
-    match instantiate(&expression) {
+    match evaluate(&expression) {
         Ok(value) => {
             let right = all(&value["found"], 1.into())
                 && all(&value["apart"], 0.into())
@@ -216,8 +147,9 @@ fn check(nixpkgs: &Path, row: &Row, before: &str) -> Vec<String> {
     wrong
 }
 
-fn all(variable: &str, rows: &[Row]) {
+fn all(variable: &'static str, table: &'static str) {
     let Some(nixpkgs) = nixpkgs(variable) else { return };
+    let rows = rows(table);
     let only = std::env::var("OVERLAYCTL_ROWS").unwrap_or_default();
     let next = AtomicUsize::new(0);
     let failures: Vec<String> = std::thread::scope(|scope| {
@@ -239,18 +171,18 @@ fn all(variable: &str, rows: &[Row]) {
 
 #[test]
 fn sets_of_today_keep_what_they_had() {
-    all("OVERLAYCTL_NIXPKGS", TODAY);
+    all(TODAY, include_str!("nixpkgs_sets/today.txt"));
 }
 
 #[test]
 fn sets_of_19_09_keep_what_they_had() {
-    all("OVERLAYCTL_NIXPKGS_1909", OLD);
+    all(OLD, include_str!("nixpkgs_sets/19_09.txt"));
 }
 
 /// What the overlay does already is gone along with where it has an effect, and only there.
 #[test]
 fn overlays_that_bind_the_set_already_are_gone_along_with() {
-    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     let six =
         row("python3Packages.six", "python3Packages.six python312Packages.six", "python3Packages.python-dateutil", "");
     let qtbase = row("qt6.qtbase", "qt6.qtbase kdePackages.qtbase", "kdePackages.kate python3Packages.pyside6", "");
@@ -268,7 +200,7 @@ fn overlays_that_bind_the_set_already_are_gone_along_with() {
 
 #[test]
 fn what_cannot_be_patched_is_refused_with_what_can() {
-    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     let dir = workspace(&nixpkgs);
     for (attr, code, instead) in REFUSED {
         let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
@@ -285,7 +217,7 @@ fn what_cannot_be_patched_is_refused_with_what_can() {
 
 #[test]
 fn a_package_for_boards_is_asked_for_on_one() {
-    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     let dir = workspace(&nixpkgs);
     let output = overlayctl(dir.path()).args(["patch", "linux_rpi4", "fix.patch"]).output().unwrap();
     let text = said(&output);
@@ -297,7 +229,7 @@ fn a_package_for_boards_is_asked_for_on_one() {
         nixpkgs.display(),
         overlay.display()
     );
-    let kernel = instantiate(&expression);
+    let kernel = evaluate(&expression);
     let listed = fs::read_to_string(&overlay).unwrap();
     assert!(listed.contains("kernelPatches"), "{listed}");
     // Where the kernel does not show its list, that it evaluates is what can be said.
@@ -307,7 +239,7 @@ fn a_package_for_boards_is_asked_for_on_one() {
 /// A lock file in a patch: what is to be set beside it, said as Nix says it.
 #[test]
 fn what_is_said_of_a_lock_file_changes_the_dependencies() {
-    let Some(nixpkgs) = nixpkgs("OVERLAYCTL_NIXPKGS") else { return };
+    let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     for (attr, lock, deps, beside) in [
         ("gh", "go.sum", "goModules", "vendorHash = final.lib.fakeHash;"),
         ("basedpyright", "package-lock.json", "npmDeps", "npmDeps = old.npmDeps.overrideAttrs"),
@@ -332,6 +264,6 @@ fn what_is_said_of_a_lock_file_changes_the_dependencies() {
             nixpkgs.display(),
             overlay.display()
         );
-        assert_eq!(instantiate(&expression), Ok(serde_json::json!([true, true, true])), "{attr}: {text}");
+        assert_eq!(evaluate(&expression), Ok(serde_json::json!([true, true, true])), "{attr}: {text}");
     }
 }

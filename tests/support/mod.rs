@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod nixpkgs;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
