@@ -22,6 +22,8 @@ use overlayctl::verify::Verdict;
 
 #[path = "verify_seeds/right.rs"]
 mod right;
+#[path = "verify_seeds/stranger.rs"]
+mod stranger;
 #[path = "verify_seeds/wrong.rs"]
 mod wrong;
 
@@ -57,6 +59,8 @@ pub(crate) struct Seed {
     pub(crate) files: Vec<(String, String)>,
     pub(crate) run: Option<RunCheck>,
     pub(crate) replay: bool,
+    /// How many leading directories the names in the patches have.
+    pub(crate) level: u8,
     pub(crate) after: After,
 }
 
@@ -87,6 +91,7 @@ impl Seed {
             files: Vec::new(),
             run: None,
             replay: false,
+            level: 1,
             after: After::Nothing,
         }
     }
@@ -180,7 +185,13 @@ fn workspace(seed: &Seed) -> tempfile::TempDir {
         }
         let name = format!("{:04}-change.patch", at + 1);
         let header = format!("Subject: [PATCH] change {}\n\n---\n", at + 1);
-        let diff = Command::new("diff").args(["-urN", "a", "b"]).current_dir(root).output().unwrap();
+        let (a, b) = match seed.level {
+            0 => ("", ""),
+            1 => ("a/", "b/"),
+            _ => ("a/x/", "b/x/"),
+        };
+        let renamed = format!("diff -urN a b | sed -e '/^diff /d' -e 's#^--- a/#--- {a}#' -e 's#^+++ b/#+++ {b}#'");
+        let diff = Command::new("sh").args(["-c", &renamed]).current_dir(root).output().unwrap();
         fs::write(queue.join(&name), [header.as_bytes(), &diff.stdout].concat()).unwrap();
         names.push(format!("../patches/{}/{name}", seed.attr));
         command(root, "rm -rf before && mv b before");
@@ -200,6 +211,12 @@ fn workspace(seed: &Seed) -> tempfile::TempDir {
     }
     for (file, what, by) in &seed.edits {
         replace(&root.join("nixpkgs").join(file), what, by);
+    }
+    // A package that bundles the library's source is another one than one that does not.
+    let set = root.join("nixpkgs/packages.nix");
+    let text = fs::read_to_string(&set).unwrap();
+    if !text.contains("$vendored") {
+        fs::write(&set, text.replace("vendored = ./src;", "")).unwrap();
     }
     dir
 }
@@ -290,7 +307,7 @@ fn every_seed_ends_as_it_should() {
         }
     }
     let asked = std::env::var("OVERLAYCTL_SEEDS").unwrap_or_default();
-    let all: Vec<Seed> = right::seeds().into_iter().chain(wrong::seeds()).collect();
+    let all = [right::seeds(), wrong::seeds(), stranger::seeds()].concat();
     let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
     all.iter().for_each(|seed| *by_name.entry(&seed.name).or_default() += 1);
     assert!(by_name.values().all(|count| *count == 1), "two seeds of one name: {by_name:?}");

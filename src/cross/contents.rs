@@ -18,7 +18,7 @@ mod image;
 mod unit;
 
 use image::{Image, Pattern};
-use unit::{Kind, Object, Unit};
+use unit::{Code, Kind, Object, Unit};
 
 /// The answer for one library and one program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -89,6 +89,8 @@ pub struct Library {
     objects: Vec<Object>,
     /// The functions that it exports, where it is a shared library.
     exports: Vec<String>,
+    /// Pieces of its code, where it is a shared library, that it has without the patch only.
+    code: Code,
 }
 
 impl Library {
@@ -101,7 +103,8 @@ impl Library {
             return Ok(Err(unknown("the library is no archive")));
         };
         let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
-        let library = Library { old: units(&old), new: units(&objects), objects, exports: Vec::new() };
+        let library =
+            Library { old: units(&old), new: units(&objects), objects, exports: Vec::new(), code: Code::default() };
         if library.old.is_empty() || library.new.is_empty() {
             let why = "the archive holds no machine code (a thin archive, or link-time optimisation)";
             return Ok(Err(unknown(why)));
@@ -127,7 +130,8 @@ impl Library {
         let all = old.clone();
         only_here(&mut old, &new, after);
         only_here(&mut new, &all, before);
-        Some(Library { old, new, objects: Vec::new(), exports: unit::exports(after) })
+        let code = Code::of_one(before, after);
+        Some(Library { old, new, objects: Vec::new(), exports: unit::exports(after), code })
     }
 
     fn changed(self, why: &str) -> Result<Library, Contents> {
@@ -144,22 +148,45 @@ impl Library {
     /// # Errors
     /// [`Error::Elf`] when its header is damaged.
     pub fn look(&self, program: &[u8]) -> Result<Contents, Error> {
+        if archive::members(program).ok().flatten().is_some() {
+            return Ok(self.compare(&Image::of_archive(program), false));
+        }
         let Some(elf) = Elf::read(program)? else { return Ok(unknown("it is no ELF file")) };
         let mut machines = self.new.iter().map(|u| u.machine).peekable();
         if machines.peek().is_some() && machines.all(|machine| machine != elf.machine.number) {
             return Ok(unknown("the library is for another processor"));
         }
+        let mut result = self.compare(&Image::new(program), elf.is_static());
+        if result.verdict == Verdict::Unknown && !elf.is_static() && !result.copy {
+            result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+        }
+        Ok(result)
+    }
+
+    /// Says which version is in bytes without a header, as of a firmware.
+    pub fn look_at_raw(&self, bytes: &[u8]) -> Contents {
+        self.compare(&Image::whole(bytes), false)
+    }
+
+    /// Says whether a program or library calls what a shared library exports.
+    pub fn is_called_by(&self, program: &[u8]) -> bool {
+        use object::{Object as _, ObjectSymbol as _};
+        let Ok(file) = object::File::parse(program) else { return false };
+        let mut called = file.dynamic_symbols().filter(|s| s.is_undefined()).filter_map(|s| s.name().ok());
+        called.any(|name| self.exports.iter().any(|export| export == name))
+    }
+
+    fn compare(&self, image: &Image<'_>, is_static: bool) -> Contents {
         let changes = Changes::between(&self.old, &self.new);
-        let image = Image::new(program);
         let mut evidence = Vec::new();
         for change in changes.parts.iter().take(MAX_CHANGED) {
-            change.look(&image, &mut evidence);
+            change.look(image, &mut evidence);
         }
         // Only a static program holds what starts it.
-        let basis = if elf.is_static() { always_linked(&self.objects) } else { HashSet::new() };
-        let (question, asked) = Question::choose(&changes.unchanged, &image, &basis);
-        let same = asked.iter().filter(|u| u.pattern.find_in(&image).is_some()).count();
-        let held = Held::of(self, &changes.unchanged, &image);
+        let basis = if is_static { always_linked(&self.objects) } else { HashSet::new() };
+        let (question, asked) = Question::choose(&changes.unchanged, image, &basis);
+        let same = asked.iter().filter(|u| u.pattern.find_in(image).is_some()).count();
+        let held = Held::of(self, &changes.unchanged, image);
         // A short text alone is no sign of the library: others say `out of memory` as well.
         if same == 0 && !held.says_copy() {
             evidence.retain(|e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT);
@@ -173,11 +200,21 @@ impl Library {
             same,
             copy: false,
         };
-        conclude(&mut result, question, &held, elf.is_static());
-        if result.verdict == Verdict::Unknown && !elf.is_static() && !result.copy {
-            result.why.push_str("; it is linked dynamically, so look at the shared libraries that it loads");
+        conclude(&mut result, question, &held, is_static);
+        if result.verdict == Verdict::Unknown
+            && let Some(name) = self.code.found_in(image)
+        {
+            result.copy = true;
+            result.why = format!("it holds code of `{name}` as it is without the patch");
         }
-        Ok(result)
+        result
+    }
+}
+
+impl Contents {
+    /// What holds something without the patch, other than code.
+    pub fn unpatched(why: String) -> Contents {
+        Contents { verdict: Verdict::Unpatched, ..unknown(&why) }
     }
 }
 
@@ -388,7 +425,8 @@ impl Question {
     fn says_linked(self, asked: usize, same: usize) -> bool {
         match self {
             Question::Named | Question::Basis => same * 3 >= asked * 2 && same > 0,
-            Question::Largest => same >= 3,
+            // Of a small library there are not more.
+            Question::Largest => same >= 3 || same >= 2 && same * 3 >= asked * 2,
         }
     }
 }

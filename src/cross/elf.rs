@@ -12,9 +12,11 @@ use serde::Serialize;
 use super::error::Error;
 
 mod abi;
+mod essence;
 mod machine;
 
 pub use abi::{FloatAbi, MipsAbi, Ppc64Abi};
+pub use essence::essence;
 pub use machine::Machine;
 
 /// The width of addresses: `EI_CLASS`.

@@ -229,15 +229,6 @@ impl Case<'_, '_> {
     }
 }
 
-impl Answer {
-    fn maybe_command(self, command: Option<String>) -> Answer {
-        match command {
-            Some(command) => self.command(command),
-            None => self,
-        }
-    }
-}
-
 /// Returns the package of a target's path, without the sets in front.
 fn target_name(target: &AttrPath) -> AttrPath {
     let sets = crate::verify::asked::set_of(target).len();

@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use memchr::memmem;
+
 use super::asked::shell_word;
 use super::derivation::Members;
 use super::effect::{self, Difference, Effect};
 use super::files;
 use super::finding::{Answer, Cause};
-use super::variant::{Change, Replacement, Variant};
-use super::{Case, Error};
+use super::packed::{Piece, pieces};
+use super::{AttrPath, Case, Error};
 use crate::base::fs;
 use crate::base::store_path;
 use crate::base::text::plural;
@@ -34,6 +36,10 @@ pub(super) struct Known {
     libraries: Vec<(String, bool, Library)>,
     /// Those that differ and say nothing, with the reason.
     mute: Vec<String>,
+    /// Texts that differ (scripts, settings, headers): the file, and what it is without the patches.
+    texts: Vec<(String, Vec<u8>)>,
+    /// What stands between quotes in headers without the patches only: the file, and the text.
+    literals: Vec<(String, Vec<u8>)>,
 }
 
 /// What is known of derivations, for all targets of a run.
@@ -45,6 +51,16 @@ struct Found<'k> {
     is_static: bool,
     library: &'k str,
     contents: Contents,
+}
+
+/// What a search came upon.
+#[derive(Default)]
+struct Searched<'k> {
+    found: Vec<Found<'k>>,
+    /// Files that were not looked into, and what they are.
+    closed: Vec<String>,
+    /// Whether something of the target calls what a library of the package exports.
+    imported: bool,
 }
 
 /// Judges the level.
@@ -81,6 +97,15 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
     }
     let shown = all.iter().map(|known| says(known)).collect::<Vec<_>>().join("; ");
     let evidence: Vec<String> = all.iter().flat_map(|known| lines(known)).collect();
+    if let Some((file, is_copy)) = code_unseen(case, &all)
+        && !(is_copy && target_without(case, &all)?.is_ok_and(|files| !files.is_empty()))
+    {
+        let why = format!("{shown}, and nothing of that is compiled: of the change to {file} nothing was seen");
+        return Ok(Answer::unknown(why)
+            .hint(format!("look whether {file} is compiled for this platform, or put back before the build"))
+            .maybe_command(all.first().map(|known| known.effect.by_hand()))
+            .evidence(evidence));
+    }
     if board.is_empty() {
         return Ok(Answer::ok(format!("{shown}; it runs on the build machine only")).evidence(evidence));
     }
@@ -89,13 +114,16 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
         .patched
         .iter()
         .chain(&members.exempt)
-        .flat_map(|id| after.node(*id).outputs().map(|(_, path)| path.to_string()))
+        .copied()
+        .chain(ids.iter().filter_map(|id| user_of_source(case, *id)))
+        .flat_map(|id| after.node(id).outputs().map(|(_, path)| path.to_string()))
         .collect();
     let closure = case.nix.requisites(&outputs)?;
-    let found = search(case, &all, closure.iter().filter(|path| !own.contains(*path)))?;
+    let searched = search(case, &all, closure.iter().filter(|path| !own.contains(*path)))?;
     let loads = closure.iter().any(|path| own.contains(path));
-    let answer = conclude(case, members, &all, &found, &shown, loads)?;
-    Ok(answer.evidence(evidence).evidence(found.iter().flat_map(|f| parts(f))))
+    let answer = conclude(case, members, &all, &searched, &shown, loads)?;
+    let closed = searched.closed.iter().map(|what| format!("not looked into: {what}"));
+    Ok(answer.evidence(evidence).evidence(searched.found.iter().flat_map(|f| parts(f))).evidence(closed))
 }
 
 /// Compares a derivation with what it is without its patches, once for all targets.
@@ -104,9 +132,17 @@ fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Rc<Result<Known, Answer>>, 
     if let Some(known) = case.comparisons.get(&key) {
         return Ok(known.clone());
     }
-    let name = case.delta.after().node(id).name().to_string();
+    let after = case.delta.after();
     let known = match effect::of(case, id)? {
-        Ok(effect) => Ok(libraries(name, effect)?),
+        // What a patched source changes is seen in what is built of it.
+        Ok(Effect { plain: Some(plain), .. }) if user_of_source(case, id).is_some() => {
+            let user = user_of_source(case, id).unwrap_or(id);
+            match effect::of_user(case, user, id, plain)? {
+                Ok(effect) => Ok(libraries(after.node(user).name().to_string(), effect)?),
+                Err(answer) => Err(answer),
+            }
+        }
+        Ok(effect) => Ok(libraries(after.node(id).name().to_string(), effect)?),
         Err(answer) => Err(answer),
     };
     let known = Rc::new(known);
@@ -114,11 +150,34 @@ fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Rc<Result<Known, Answer>>, 
     Ok(known)
 }
 
+/// Returns what the target needs that has the derivation for its source.
+fn user_of_source(case: &Case<'_, '_>, id: NodeId) -> Option<NodeId> {
+    let after = case.delta.after();
+    let is_source = |user: NodeId| {
+        after
+            .node(id)
+            .outputs()
+            .any(|(_, path)| !path.is_empty() && after.node(user).sources().any(|source| source == path))
+    };
+    case.needs.ids().find(|user| is_source(*user))
+}
+
 fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
-    let mut known = Known { name, effect, libraries: Vec::new(), mute: Vec::new() };
+    let mut known =
+        Known { name, effect, libraries: Vec::new(), mute: Vec::new(), texts: Vec::new(), literals: Vec::new() };
     for difference in &known.effect.differences {
         let (Some(old), Some(new)) = (&difference.old, &difference.new) else { continue };
         let (old, new) = (fs::read(old)?, fs::read(new)?);
+        if !is_binary(&old) {
+            if is_header(&difference.file) {
+                let gone = quoted(&old).filter(|text| memmem::find(&new, text).is_none());
+                known.literals.extend(gone.map(|text| (difference.file.clone(), text.to_vec())));
+            }
+            if old.len() >= MIN_COPY {
+                known.texts.push((difference.file.clone(), old));
+            }
+            continue;
+        }
         let is_archive = new.starts_with(b"!<arch>\n");
         if !is_archive {
             known
@@ -132,6 +191,60 @@ fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
         }
     }
     Ok(known)
+}
+
+/// The largest file without a header that is searched for code.
+const MAX_RAW: usize = 1 << 26;
+
+/// The smallest text that is a copy of another, and the shortest between quotes.
+const MIN_COPY: usize = 24;
+const MIN_QUOTED: usize = 20;
+
+fn is_binary(bytes: &[u8]) -> bool {
+    memchr::memchr(0, bytes.get(..8192).unwrap_or(bytes)).is_some()
+}
+
+fn is_header(file: &str) -> bool {
+    matches!(extension(file), "h" | "hh" | "hpp" | "hxx" | "H" | "inc" | "ipp" | "tcc")
+}
+
+/// Says whether a file of a source is one that is compiled, and not for a test or a manual.
+fn is_compiled(file: &str) -> bool {
+    const ENDS: [&str; 20] = [
+        "c", "cc", "cpp", "cxx", "C", "S", "s", "asm", "rs", "go", "f", "f90", "m", "mm", "d", "adb", "zig", "hs",
+        "ml", "vala",
+    ];
+    let aside = |part: &str| {
+        let part = part.to_ascii_lowercase();
+        ["test", "doc", "example", "sample", "bench", "fuzz", "demo", "contrib"].iter().any(|word| part.contains(word))
+    };
+    ENDS.contains(&extension(file)) && !file.split('/').any(aside)
+}
+
+fn extension(file: &str) -> &str {
+    file.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, end)| end)
+}
+
+fn quoted(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split(|b| *b == b'\n');
+    let texts = lines.flat_map(|line| line.split(|b| *b == b'"').skip(1).step_by(2));
+    texts.filter(|text| text.len() >= MIN_QUOTED && !text.contains(&b'\\'))
+}
+
+/// Names the first compiled file that the patches change, where nothing that differs can have been compiled, and says whether what differs
+/// is a copy of such a file.
+fn code_unseen(case: &Case<'_, '_>, all: &[&Known]) -> Option<(String, bool)> {
+    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
+    let sources: Vec<String> = patches.flat_map(changed_files).filter(|file| is_compiled(file)).collect();
+    let first = sources.first()?.clone();
+    let differences = || all.iter().flat_map(|known| &known.effect.differences);
+    let text = |path: Option<&std::path::PathBuf>| path.is_none_or(|path| fs::read(path).is_ok_and(|b| !is_binary(&b)));
+    if !differences().all(|d| text(d.old.as_ref()) && text(d.new.as_ref())) {
+        return None;
+    }
+    let name = |file: &str| file.rsplit('/').next().unwrap_or_default().to_string();
+    let copy = sources.iter().find(|source| differences().any(|d| name(&d.file) == name(source)));
+    Some((copy.unwrap_or(&first).clone(), copy.is_some()))
 }
 
 /// Says which patches change nothing, where there are such: in each variant of the package.
@@ -199,36 +312,113 @@ fn parts(found: &Found<'_>) -> Vec<String> {
     lines
 }
 
-/// Searches every program and library of these store paths for the libraries.
+/// Searches every program, library, archive and image of these store paths for the libraries and texts.
 fn search<'k, 'p>(
     case: &mut Case<'_, '_>,
     all: &[&'k Known],
     paths: impl Iterator<Item = &'p String>,
-) -> Result<Vec<Found<'k>>, Error> {
-    let mut found = Vec::new();
+) -> Result<Searched<'k>, Error> {
+    let outputs = case.built_outputs();
+    let mut searched = Searched::default();
     for path in paths {
-        for file in files::below(case.nix, path).into_iter().filter(files::StoreFile::is_elf) {
-            let bytes = fs::read(&file.real)?;
-            // What cannot be read is the matter of the level program.
-            let Ok(Some(elf)) = Elf::read(&bytes) else { continue };
-            if !matches!(elf.kind, Kind::Executable | Kind::Pie | Kind::Shared) {
+        for file in files::below(case.nix, path) {
+            if !is_looked_at(&file, all) {
                 continue;
             }
-            for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
-                let contents = library.look(&bytes)?;
-                // That a shared library is not in a program is as it should be.
-                if *is_archive || !contents.evidence.is_empty() || contents.copy {
-                    found.push(Found {
-                        program: file.path.clone(),
-                        is_static: elf.is_static(),
-                        library: name,
-                        contents,
-                    });
+            let bytes = fs::read(&file.real)?;
+            let mut failure = None;
+            pieces(&bytes, &mut |piece| match piece {
+                Piece::Code(code) => {
+                    let of_target = outputs.contains(path);
+                    failure = look(all, &file.path, code, of_target, &mut searched).err().or(failure.take());
                 }
+                Piece::Data(data) => {
+                    if outputs.contains(path) && is_binary(data) && data.len() <= MAX_RAW {
+                        raw(all, &file.path, data, &mut searched);
+                    }
+                    // A file that is a text is a copy when it is the same; what is packed holds its files whole.
+                    let whole = data.len() == bytes.len() && !is_binary(data);
+                    for (name, old) in all.iter().flat_map(|known| &known.texts) {
+                        if if whole { is_same_text(data, old) } else { memmem::find(data, old).is_some() } {
+                            searched.found.push(unpatched(&file.path, name, format!("it is {name} without the patch")));
+                        }
+                    }
+                }
+                Piece::Closed(what) => searched.closed.push(format!("{}: {what}", file.path)),
+            });
+            if let Some(error) = failure {
+                return Err(error);
             }
         }
     }
-    Ok(found)
+    Ok(searched)
+}
+
+/// Looks at one program, library, object or archive.
+fn look<'k>(
+    all: &[&'k Known],
+    path: &str,
+    code: &[u8],
+    of_target: bool,
+    searched: &mut Searched<'k>,
+) -> Result<(), Error> {
+    // What cannot be read is the matter of the level program.
+    let elf = Elf::read(code).ok().flatten();
+    if elf.as_ref().is_some_and(|elf| matches!(elf.kind, Kind::Core | Kind::Other)) {
+        return Ok(());
+    }
+    let linked = elf.as_ref().is_some_and(|elf| elf.kind != Kind::Relocatable);
+    for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
+        searched.imported |= of_target && library.is_called_by(code);
+        let Ok(contents) = library.look(code) else { continue };
+        // That a shared library is not in a program is as it should be.
+        if *is_archive && linked || !contents.evidence.is_empty() || contents.copy {
+            let is_static = elf.as_ref().is_some_and(Elf::is_static);
+            searched.found.push(Found { program: path.to_string(), is_static, library: name, contents });
+        }
+    }
+    for (name, text) in all.iter().flat_map(|known| &known.literals) {
+        if memmem::find(code, text).is_some() {
+            let why =
+                format!("it holds `{}`, which is in {name} without the patch only", String::from_utf8_lossy(text));
+            searched.found.push(unpatched(path, name, why));
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what has no header: code of a firmware, an image.
+fn raw<'k>(all: &[&'k Known], path: &str, data: &[u8], searched: &mut Searched<'k>) {
+    for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
+        let contents = library.look_at_raw(data);
+        if *is_archive && !contents.evidence.is_empty() {
+            searched.found.push(Found { program: path.to_string(), is_static: false, library: name, contents });
+        }
+    }
+}
+
+fn unpatched<'k>(path: &str, library: &'k str, why: String) -> Found<'k> {
+    Found { program: path.to_string(), is_static: false, library, contents: Contents::unpatched(why) }
+}
+
+/// Says whether a file can be or hold a copy of something.
+fn is_looked_at(file: &files::StoreFile, all: &[&Known]) -> bool {
+    let len = file.real.metadata().map_or(0, |metadata| metadata.len());
+    // A script carries an interpreter of its own in its first line, or what it unpacks.
+    let size = |text: &[u8]| len.abs_diff(text.len() as u64) <= if file.head.starts_with(b"#!") { 256 } else { 0 };
+    is_binary(&file.head)
+        || file.head.starts_with(b"!<arch>\n")
+        || file.head.starts_with(b"#!") && len > file.head.len() as u64
+        || all.iter().flat_map(|known| &known.texts).any(|(_, text)| size(text))
+}
+
+/// Says whether two texts are the same but for the interpreter in the first line.
+fn is_same_text(a: &[u8], b: &[u8]) -> bool {
+    fn rest(text: &[u8]) -> &[u8] {
+        let end = memchr::memchr(b'\n', text).filter(|_| text.starts_with(b"#!")).unwrap_or(0);
+        text.get(end..).unwrap_or_default()
+    }
+    rest(a) == rest(b)
 }
 
 fn short(path: &str) -> &str {
@@ -246,10 +436,11 @@ fn conclude(
     case: &mut Case<'_, '_>,
     members: &Members,
     all: &[&Known],
-    found: &[Found<'_>],
+    searched: &Searched<'_>,
     shown: &str,
     loads: bool,
 ) -> Result<Answer, Error> {
+    let found = searched.found.as_slice();
     let package = case.package.attr.clone();
     let of = |verdict: Verdict| found.iter().find(|f| f.contents.verdict == verdict);
     if let Some(found) = of(Verdict::Unpatched).or(of(Verdict::Mixed)) {
@@ -260,7 +451,7 @@ fn conclude(
         };
         return Ok(Answer::failed(
             Cause::AnotherCopyLinked,
-            format!("{} is linked with another copy of {package}: {}", short(&found.program), found.contents.why),
+            format!("{} holds another copy of {package}: {}", short(&found.program), found.contents.why),
         )
         .hint(hint)
         .command(bytes_by_hand(found, false)));
@@ -272,28 +463,48 @@ fn conclude(
     let is_seen = |f: &Found<'_>| {
         found.iter().any(|o| o.program == f.program && matches!(o.contents.verdict, Verdict::Patched | Verdict::Unused))
     };
-    let unseen = found.iter().find(|f| f.is_static && f.contents.verdict == Verdict::Unknown && !is_seen(f));
+    let unseen = found.iter().filter(|f| f.is_static && f.contents.verdict == Verdict::Unknown && !is_seen(f));
     let mute = all.iter().flat_map(|known| &known.mute).find(|why| why.contains(".a: "));
-    let undecided = copies.iter().find(|f| !is_seen(f)).copied().or(unseen.filter(|_| patched.is_empty()));
-    if undecided.is_some() || (mute.is_some() && patched.is_empty() && !loads) {
-        let why = match (undecided, mute) {
-            (Some(found), _) => format!("{}: {}", short(&found.program), found.contents.why),
-            (None, why) => why.cloned().unwrap_or_default(),
-        };
-        let differs = target_without(case, all)?;
-        return Ok(match differs {
-            Ok(Some(files)) if copies.iter().all(|f| f.is_static) => Answer::ok(format!(
-                "{shown}; the target, linked with the package without its patches, differs in {files}"
-            ))
-            .command(by_hand),
-            Ok(None) if copies.is_empty() && undecided.is_some() => {
-                Answer::ok(format!("{shown}; the target holds nothing of that")).command(by_hand)
+    let vendored = vendored(case, members);
+    let mut undecided: Vec<&Found<'_>> = copies.iter().filter(|f| !is_seen(f)).copied().collect();
+    if patched.is_empty() || vendored.is_some() {
+        undecided.extend(unseen);
+    }
+    if !undecided.is_empty() || (mute.is_some() && patched.is_empty() && !loads) {
+        // A file that is another one with the unpatched package has what it has from there.
+        let (why, rest) = match target_without(case, all)? {
+            Ok(files) => {
+                let from_package = |f: &&Found<'_>| files.iter().any(|file| file == short(&f.program));
+                let rest: Vec<&Found<'_>> = undecided.iter().filter(|f| !from_package(f)).copied().collect();
+                if rest.is_empty() && !files.is_empty() {
+                    let files = files.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+                    let why =
+                        format!("{shown}; the target, made with the package without its patches, differs in {files}");
+                    return Ok(Answer::ok(why).command(by_hand));
+                }
+                (None, rest)
             }
-            Ok(_) => Answer::unknown(format!("{why}; whether that copy is the patched one could not be told"))
-                .hint("name the file's own build among the targets, or show by --run --expect what it does")
-                .command(by_hand),
-            Err(answer) => Answer::unknown(format!("{why}; {}", answer.why)).maybe(answer.hint, answer.command),
-        });
+            Err(answer) => (Some(answer), undecided),
+        };
+        let doubt = rest
+            .iter()
+            .find(|f| f.contents.copy || why.is_some())
+            .map(|f| format!("{}: {}", short(&f.program), f.contents.why));
+        if let Some(doubt) = doubt.or(mute.filter(|_| rest.is_empty()).cloned()) {
+            return Ok(match why {
+                Some(answer) => Answer::unknown(format!("{doubt}; {}", answer.why))
+                    .maybe(answer.hint, answer.command.or(Some(by_hand))),
+                None => Answer::unknown(format!("{doubt}; whether that copy is the patched one could not be told"))
+                    .hint("name the file's own build among the targets, or show by --run --expect what it does")
+                    .command(by_hand),
+            });
+        }
+        if let Some(file) = &vendored {
+            return Ok(not_told(file, &package, by_hand));
+        }
+        if patched.is_empty() {
+            return Ok(Answer::ok(format!("{shown}; the target holds nothing of that")).command(by_hand));
+        }
     }
     if let Some(first) = patched.first() {
         let why = match patched.iter().map(|f| &f.program).collect::<BTreeSet<_>>().len() {
@@ -301,6 +512,15 @@ fn conclude(
             many => format!("the patched code of {} is in {}", first.library, plural(many, "program")),
         };
         return Ok(Answer::ok(why).command(bytes_by_hand(first, true)));
+    }
+    if let Some(what) = searched.closed.first().filter(|_| !loads) {
+        let path = what.split(": ").next().unwrap_or_default();
+        return Ok(Answer::unknown(format!("{shown}; {what}, which was not looked into"))
+            .hint("name what is in the image among the targets, or unpack it and look")
+            .command(format!("file {}", shell_word(path))));
+    }
+    if let Some(file) = vendored.filter(|_| !(loads && searched.imported)) {
+        return Ok(not_told(&file, &package, by_hand));
     }
     if loads {
         return Ok(Answer::ok(format!("{shown}, which the target has in its closure")).command(by_hand));
@@ -312,9 +532,48 @@ fn conclude(
     Ok(Answer::ok(format!("{shown}; none of that is in a program of the target")).command(by_hand))
 }
 
-/// Builds the target with the package without its patches and compares: the files that differ, `None` when none does; an answer
-/// where that is not to be had.
-fn target_without(case: &mut Case<'_, '_>, all: &[&Known]) -> Result<Result<Option<String>, Answer>, Error> {
+fn not_told(file: &str, package: &AttrPath, by_hand: String) -> Answer {
+    Answer::unknown(format!(
+        "a source of the target holds {file} of {package} without the patch, and whether that is built into it could not be told"
+    ))
+    .hint(format!("look whether it is built with its own copy or with {package}; --run --expect shows what it does"))
+    .command(by_hand)
+}
+
+/// The most packages whose sources are looked at for a copy.
+const MAX_USERS: usize = 16;
+
+/// Returns the file of the package that the sources of the target, or of what else uses the package, hold a copy of, without the patch.
+fn vendored(case: &mut Case<'_, '_>, members: &Members) -> Option<String> {
+    let after = case.delta.after();
+    let is_user = |id: &NodeId| after.inputs(*id).iter().any(|input| members.patched.contains(input));
+    let users: Vec<NodeId> = case
+        .needs
+        .ids()
+        .filter(|id| !members.patched.contains(id) && case.runs_on_board(*id))
+        .filter(|id| *id == case.needs.target() || is_user(id))
+        .take(MAX_USERS)
+        .collect();
+    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
+    let changed: BTreeSet<String> =
+        patches.flat_map(changed_files).filter(|file| is_compiled(file) || is_header(file)).collect();
+    if changed.is_empty() {
+        return None;
+    }
+    let before = super::source::unpatched(case, *members.patched.first()?)?;
+    let wanted: Vec<(&String, &[u8])> = changed
+        .iter()
+        .filter_map(|file| Some((file, &*before.get(file)?.bytes)))
+        .filter(|(_, bytes)| bytes.len() >= MIN_COPY)
+        .collect();
+    users.iter().flat_map(|id| super::source::trees(case, *id)).find_map(|tree| {
+        let mut files = tree.iter().map(|(_, file)| &*file.bytes);
+        files.find_map(|bytes| wanted.iter().find(|(_, wanted)| *wanted == bytes)).map(|(file, _)| (*file).clone())
+    })
+}
+
+/// Builds the target with the package without its patches and compares: the files that differ; an answer where that is not to be had.
+fn target_without(case: &mut Case<'_, '_>, all: &[&Known]) -> Result<Result<Vec<String>, Answer>, Error> {
     let after = case.delta.after();
     let root = case.needs.target();
     let direct = after.inputs(root).iter().find_map(|id| {
@@ -324,28 +583,8 @@ fn target_without(case: &mut Case<'_, '_>, all: &[&Known]) -> Result<Result<Opti
     let Some((id, plain)) = direct else {
         return Ok(Err(Answer::unknown("the target takes it by way of other packages, which would all be built anew")));
     };
-    let paths = pairs(&plain, after.node(id).outputs());
-    let input = Replacement { drv_path: after.node(id).drv_path().to_string(), by: plain, paths: paths.clone() };
-    let change = Change { input: Some(input), ..Change::default() };
-    let what = format!("with {} without its patches", case.package.attr);
-    let variant = match effect::variant(case, root, after.node(root).drv_path(), &what, &change)? {
-        Ok(variant) => variant,
-        Err(answer) => return Ok(Err(answer)),
-    };
-    let outputs: Vec<(String, String)> =
-        after.node(root).outputs().map(|(n, p)| (n.to_string(), p.to_string())).collect();
-    let (differences, _) = effect::differences(case.nix, &variant.outputs, &outputs, &paths);
-    let files: Vec<String> = differences.into_iter().map(|d| d.file).collect();
-    Ok(Ok((!files.is_empty()).then(|| files.iter().take(3).cloned().collect::<Vec<_>>().join(", "))))
-}
-
-fn pairs<'n>(plain: &Variant, outputs: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<(String, String)> {
-    outputs
-        .filter_map(|(name, path)| {
-            let (_, other) = plain.outputs.iter().find(|(n, _)| n == name)?;
-            Some((path.to_string(), other.clone()))
-        })
-        .collect()
+    let effect = effect::of_user(case, root, id, plain)?;
+    Ok(effect.map(|effect| effect.differences.into_iter().map(|d| d.file).collect()))
 }
 
 impl Effect {

@@ -12,8 +12,9 @@ use memchr::memmem;
 use super::Case;
 use super::files;
 use super::finding::Answer;
-use super::variant::{Change, Variant};
+use super::variant::{Change, Replacement, Variant, differ_in_patches_only};
 use crate::base::{fs, store_path};
+use crate::cross::elf::essence;
 use crate::cross::{Elf, archive};
 use crate::graph::NodeId;
 use crate::nix::{BuildRequest, BuildSettings, Goal, Nix};
@@ -74,18 +75,45 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
     if differences.is_empty() {
         return Ok(Ok(effect(differences, names(&own))));
     }
+    // A patch file that is installed is there because it is named, not because it was applied.
+    differences.retain(|d| !own.iter().filter_map(|path| hash_part(path)).any(|hash| d.file.contains(hash)));
+    if differences.is_empty() {
+        return Ok(Ok(effect(differences, names(&own))));
+    }
     let unexplained = unexplained(case.nix, &own, &differences);
-    if unexplained.is_empty() || !case.may_build {
+    if unexplained.is_empty() {
         return Ok(Ok(effect(differences, Vec::new())));
     }
-    // What differs between two builds of the same is no effect of a patch.
-    let again = Change { set: [("overlayctlAgain", "1".to_string())].into(), ..Change::default() };
-    let noise = match variant(case, id, &plain.drv_path, "once more without its patches", &again)? {
-        Ok(again) => self::differences(case.nix, &plain.outputs, &again.outputs, &[]).0,
+    // What differs between two builds of the same, and what differs for a patch that says nothing, is no effect of a patch. Not every
+    // patchPhase takes such a one.
+    let nothing = Change { emptied: own.clone(), ..Change::default() };
+    let what = "with patches that change nothing";
+    let control = match variant(case, id, case.delta.after().node(id).drv_path(), what, &nothing)? {
+        Ok(control) => Ok(control),
+        Err(_) => {
+            let again = Change { set: [("overlayctlAgain", "1".to_string())].into(), ..Change::default() };
+            variant(case, id, &plain.drv_path, "once more without its patches", &again)?
+        }
+    };
+    let noise = match control {
+        Ok(control) => self::differences(case.nix, &plain.outputs, &control.outputs, &[]).0,
         Err(answer) => return Ok(Err(answer)),
     };
-    let noise: BTreeSet<String> = noise.into_iter().map(|d| d.file).collect();
-    differences.retain(|d| !noise.contains(&d.file));
+    let noise: BTreeMap<String, Difference> = noise.into_iter().map(|d| (d.file.clone(), d)).collect();
+    let mut blurred = None;
+    differences.retain(|d| match noise.get(&d.file).map(|noise| beyond(d, noise)) {
+        Some(None) => {
+            blurred.get_or_insert(d.file.clone());
+            false
+        }
+        Some(Some(more)) => more,
+        None => true,
+    });
+    if let Some(file) = blurred.filter(|_| differences.is_empty()) {
+        let why =
+            format!("{name} was not compared with itself without its patches: {file} is another one in every build");
+        return Ok(Err(Answer::unknown(why).hint("show by --run --expect what the program does")));
+    }
     if own.len() == 1 || differences.is_empty() {
         let idle = if differences.is_empty() { names(&own) } else { Vec::new() };
         return Ok(Ok(effect(differences, idle)));
@@ -100,11 +128,46 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
             (Ok(before), Ok(with)) => (before, with),
             (Err(answer), _) | (_, Err(answer)) => return Ok(Err(answer)),
         };
-        if self::differences(case.nix, &before, &with, &[]).0.iter().all(|d| noise.contains(&d.file)) {
+        if self::differences(case.nix, &before, &with, &[]).0.iter().all(|d| noise.contains_key(&d.file)) {
             without_effect.push(store_path::name(&path).to_string());
         }
     }
     Ok(Ok(effect(differences, without_effect)))
+}
+
+/// Compares `user`, which is built of what the patched derivation `id` makes, with what it is where that is without its patches.
+pub(super) fn of_user(
+    case: &mut Case<'_, '_>,
+    user: NodeId,
+    id: NodeId,
+    plain: Variant,
+) -> Result<Result<Effect, Answer>, Error> {
+    let after = case.delta.after();
+    let paths = pairs(&plain, after.node(id).outputs());
+    let what = format!("of {} without its patches", after.node(id).name());
+    let input = Replacement { drv_path: after.node(id).drv_path().to_string(), by: plain, paths: paths.clone() };
+    let change = Change { input: Some(input), ..Change::default() };
+    let drv_path = after.node(user).drv_path();
+    let variant = match variant(case, user, drv_path, &what, &change)? {
+        Ok(variant) => variant,
+        Err(answer) => return Ok(Err(answer)),
+    };
+    let outputs: Vec<(String, String)> =
+        after.node(user).outputs().map(|(n, p)| (n.to_string(), p.to_string())).collect();
+    let (differences, compared) = differences(case.nix, &variant.outputs, &outputs, &paths);
+    let idle = if differences.is_empty() { case.own_patches(id) } else { Vec::new() };
+    let without_effect = idle.iter().map(|path| store_path::name(path).to_string()).collect();
+    Ok(Ok(Effect { differences, plain: Some(variant), without_effect, compared }))
+}
+
+/// Pairs the outputs of a derivation with those of what stands for it.
+fn pairs<'n>(plain: &Variant, outputs: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<(String, String)> {
+    outputs
+        .filter_map(|(name, path)| {
+            let (_, other) = plain.outputs.iter().find(|(n, _)| n == name)?;
+            Some((path.to_string(), other.clone()))
+        })
+        .collect()
 }
 
 /// Returns the outputs of a package with the first `count` of its patches.
@@ -139,7 +202,8 @@ fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<V
         };
         // Its patches may be derivations of their own: fetched ones.
         let new: BTreeSet<String> = made(after, id).into_iter().filter(|path| !own.contains(path)).collect();
-        if made(before, old) == new {
+        let drv_path = before.node(old).drv_path();
+        if made(before, old) == new && differ_in_patches_only(case.nix, drv_path, after.node(id).drv_path(), own) {
             let node = before.node(old);
             let outputs: Vec<(String, String)> = node.outputs().map(|(n, p)| (n.to_string(), p.to_string())).collect();
             let variant = Variant { drv_path: node.drv_path().to_string(), outputs };
@@ -259,6 +323,25 @@ pub(super) fn differences(
     (found, compared)
 }
 
+/// Says whether a file differs in more than what is another one in every build of the same; `None` where that cannot be told.
+fn beyond(difference: &Difference, noise: &Difference) -> Option<bool> {
+    let read = |path: &Option<PathBuf>| path.as_deref().and_then(|path| fs::read(path).ok());
+    let (Some(old), Some(new), Some(again)) = (read(&difference.old), read(&difference.new), read(&noise.new)) else {
+        return Some(false);
+    };
+    let is_text = memchr::memchr(0, &new).is_none();
+    let (old, new, again) = (neutral(opened(old), &[]), neutral(opened(new), &[]), neutral(opened(again), &[]));
+    if old.len() != again.len() {
+        return is_text.then_some(false);
+    }
+    if old.len() != new.len() {
+        return Some(!is_text);
+    }
+    let more = (0..old.len()).any(|at| old.get(at) == again.get(at) && old.get(at) != new.get(at));
+    // Bytes that happened to be the same twice are few.
+    Some(more && !is_text)
+}
+
 fn hash_part(path: &str) -> Option<&str> {
     path.rsplit('/').next()?.get(..32)
 }
@@ -315,7 +398,12 @@ fn neutral(mut bytes: Vec<u8>, hashes: &[(&str, &str)]) -> Vec<u8> {
     });
     let sides = hashes.iter().flat_map(|(old, new)| [old.as_bytes(), new.as_bytes()]);
     let ids = build_id.iter().map(Vec::as_slice).filter(|id| id.len() >= 8);
-    for pattern in sides.chain(ids).collect::<Vec<_>>() {
+    let patterns: Vec<&[u8]> = sides.chain(ids).collect();
+    // Lines of the source move with every line that is added: what a debugger reads is nothing that runs.
+    if let Some(essence) = essence(&bytes) {
+        bytes = essence;
+    }
+    for pattern in patterns {
         let places: Vec<usize> = memmem::find_iter(&bytes, pattern).collect();
         for at in places {
             if let Some(place) = bytes.get_mut(at..at + pattern.len()) {
@@ -337,11 +425,13 @@ fn unexplained(nix: &Nix, own: &[String], differences: &[Difference]) -> Vec<Str
         return own.to_vec();
     }
     let read = |path: &Option<PathBuf>| path.as_deref().and_then(|p| fs::read(p).ok()).unwrap_or_default();
-    let pairs: Vec<(Vec<u8>, Vec<u8>)> = differences.iter().map(|d| (read(&d.old), read(&d.new))).collect();
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = differences.iter().map(|d| (read(&d.old), read(&d.new))).collect();
     let traces: Vec<Traces> = own
         .iter()
         .map(|p| nix.physical(p).and_then(|real| fs::read(&real).ok()).map_or_else(Traces::default, |b| Traces::of(&b)))
         .collect();
+    // A copy of the patch itself, installed beside the program, is no trace of what it does.
+    pairs.retain(|(_, new)| !traces.iter().any(|patch| patch.is_in(new)));
     let is_left = |(at, path): (usize, &String)| -> Option<String> {
         let mine = traces.get(at)?;
         let others = || traces.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t);
@@ -378,6 +468,8 @@ fn is_made_of(member: &str, stem: &str) -> bool {
 struct Traces {
     /// Lines and texts between quotes that it adds.
     texts: BTreeSet<Vec<u8>>,
+    /// The lines that it adds, as they stand in the patch.
+    lines: BTreeSet<Vec<u8>>,
     /// The names, without their ends, of the files that it changes.
     stems: BTreeSet<String>,
 }
@@ -394,14 +486,23 @@ impl Traces {
             traces.stems.extend(name.split('.').next().filter(|stem| stem.len() > 1).map(str::to_string));
         }
         let added = patch.split(|b| *b == b'\n').filter(|line| line.starts_with(b"+") && !line.starts_with(b"+++"));
-        for line in added.filter_map(|line| line.get(1..)) {
-            let line = line.trim_ascii();
+        for line in added {
+            let whole = line;
+            let line = line.get(1..).unwrap_or_default().trim_ascii();
+            if line.len() >= MIN_TRACE {
+                traces.lines.insert([b"\n", whole].concat());
+            }
             let quoted = line.split(|b| *b == b'"').skip(1).step_by(2).filter(|text| !text.contains(&b'\\'));
             traces
                 .texts
                 .extend(std::iter::once(line).chain(quoted).filter(|t| t.len() >= MIN_TRACE).map(<[u8]>::to_vec));
         }
         traces
+    }
+
+    /// Says whether a file holds the patch as such.
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        self.lines.iter().any(|line| memmem::find(bytes, line).is_some())
     }
 }
 

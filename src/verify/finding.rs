@@ -195,6 +195,11 @@ impl Answer {
         self
     }
 
+    pub(super) fn maybe_command(mut self, command: Option<String>) -> Answer {
+        self.command = command.or(self.command);
+        self
+    }
+
     pub(super) fn maybe(mut self, hint: Option<String>, command: Option<String>) -> Answer {
         (self.hint, self.command) = (hint, command);
         self

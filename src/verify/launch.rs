@@ -1,6 +1,7 @@
 //! Starting a program of a target that is built, through an emulator when its machine is not this one.
 
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::base::process::{Exec, find_program};
@@ -17,17 +18,17 @@ pub(crate) fn exec(command: &[String]) -> Exec {
 }
 
 /// Returns an exit status as shells do: 128 and the number for a signal.
-pub(crate) fn code(status: std::process::ExitStatus) -> i32 {
+pub(crate) fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-/// Runs a command to its end and returns its status and all that it printed; it may take `limit`.
-pub(crate) fn captured(command: &[String], limit: Duration) -> Result<(i32, String), Error> {
+/// Runs a command to its end and returns how it ended and all that it printed; it may take `limit`.
+pub(crate) fn captured(command: &[String], limit: Duration) -> Result<(ExitStatus, String), Error> {
     let finished = exec(command).limit(limit).run().map_err(crate::nix::Error::from)?;
     let mut printed = String::from_utf8_lossy(&finished.stdout).into_owned();
     printed.push_str(&String::from_utf8_lossy(&finished.stderr));
-    Ok((code(finished.status), printed))
+    Ok((finished.status, printed))
 }
 
 /// A program of a target.

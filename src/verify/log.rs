@@ -23,18 +23,23 @@ pub(super) enum Said {
     Nothing,
 }
 
-/// What `patch` says of a patch, or a part of it, that it does not apply.
-const REFUSALS: [&str; 9] = [
-    " FAILED",
-    "saving rejects",
-    "Reversed (or previously applied) patch detected",
-    "can't find file to patch",
-    "hunk ignored",
-    "hunks ignored",
-    "malformed patch",
-    "Only garbage was found",
-    "Skipping patch",
-];
+/// Says whether a line is what `patch`, or `git apply`, says of a patch or a part of it that does not apply. Other words of a build,
+/// `0 tests FAILED`, are none.
+fn is_refusal(line: &str) -> bool {
+    const STARTS: [&str; 7] = [
+        "Reversed (or previously applied) patch detected",
+        "Unreversed patch detected",
+        "can't find file to patch",
+        "patch: ****",
+        "Skipping patch",
+        "No file to patch",
+        "error: patch failed:",
+    ];
+    let of_hunks = || line.contains(" out of ") && line.contains(" hunk");
+    STARTS.iter().any(|start| line.starts_with(start))
+        || line.contains("unk #") && line.contains(" FAILED at ")
+        || of_hunks() && [" FAILED", " ignored"].iter().any(|end| line.contains(end))
+}
 
 /// Reads from a log what became of the patch at `path`.
 ///
@@ -48,7 +53,7 @@ pub(super) fn said(log: &str, path: &str) -> Said {
         ["applying patch ", "configuring", "no configure script", "building", "@nix ", "Running phase: "];
     let own: Vec<&str> =
         lines.map(str::trim).take_while(|l| !PHASES.iter().any(|phase| l.starts_with(phase))).collect();
-    if let Some(line) = own.iter().find(|line| REFUSALS.iter().any(|refusal| line.contains(refusal))) {
+    if let Some(line) = own.iter().find(|line| is_refusal(line)) {
         return Said::Refused((*line).to_string());
     }
     if !own.iter().any(|line| line.starts_with("patching file ") || line.starts_with("patching symbolic link ")) {
@@ -211,10 +216,13 @@ mod tests {
             "patching file x.c\nReversed (or previously applied) patch detected!  Skipping patch.\n1 out of 1 hunk ignored",
             "can't find file to patch at input line 3",
             "patch: **** malformed patch at line 7",
+            "patching file x.c\npatch: hunk #1 FAILED at 3",
+            "error: patch failed: x.c:3\nerror: x.c: patch does not apply",
         ] {
             assert!(matches!(said_of(line), Said::Refused(_)), "{line}");
         }
         assert_eq!(said_of("patching file x.c"), Said::Applied(vec![]));
+        assert_eq!(said_of("patching file x.c\n3 tests, 0 FAILED\nsaving rejects is off"), Said::Applied(vec![]));
         assert_eq!(said_of("something else"), Said::Silent);
     }
 }

@@ -32,6 +32,7 @@ pub(crate) mod files;
 mod finding;
 pub(crate) mod launch;
 mod log;
+mod packed;
 mod program;
 mod running;
 mod source;

@@ -138,6 +138,7 @@ fn look(
         return;
     }
     if !file.is_elf() && !is_archive && !other_format {
+        look_at_stray(wanted, file, seen);
         return;
     }
     let bytes = match fs::read(&file.real) {
@@ -249,27 +250,72 @@ fn look_at_start(request: &Request<'_>, closure: &BTreeSet<String>, file: &Store
     let interpreter = &script.interpreter;
     let wrong = |why: &str| format!("{}: its interpreter {interpreter} {why}", file.path);
     if interpreter.starts_with(store_path::STORE_DIR) {
-        let is_there = request.nix.physical(interpreter).is_some_and(|real| real.exists());
-        if !in_closure(closure, interpreter) {
-            seen.wrong.push(wrong("is not in the closure"));
-        } else if !is_there {
-            seen.wrong.push(wrong("is not there"));
+        let metadata = request.nix.physical(interpreter).and_then(|real| real.metadata().ok());
+        match metadata {
+            _ if !in_closure(closure, interpreter) => seen.wrong.push(wrong("is not in the closure")),
+            None => seen.wrong.push(wrong("is not there")),
+            Some(metadata) if !metadata.is_file() || !files::is_executable(&metadata) => {
+                seen.wrong.push(wrong("is no program"));
+            }
+            Some(_) => {}
         }
     } else if !matches!(interpreter.as_str(), "/bin/sh" | "/usr/bin/env") {
         seen.wrong.push(wrong("is no path of the store: a board need not have it"));
+    }
+    if let Some(name) = script.through_env().filter(|name| *name != "sh" && file.in_bin()) {
+        let there = |path: &String| request.nix.physical(path).is_some_and(|real| real.join("bin").join(name).exists());
+        if name.contains('/') && !in_closure(closure, name) || !name.contains('/') && !closure.iter().any(there) {
+            seen.wrong
+                .push(format!("{}: its interpreter {name}, which `env` looks for, is not in the closure", file.path));
+        }
     }
     seen.notes.push(format!("{}: a script for {interpreter}", file.path));
     true
 }
 
-/// Looks for links among the programs that lead to nothing.
+/// Looks at a file among the programs that is none by its first bytes.
+fn look_at_stray(wanted: &Expected, file: &StoreFile, seen: &mut Seen) {
+    let below = file.path.split('/').nth(4).unwrap_or_default();
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    if file.head.is_empty() && below.starts_with("lib") && name.contains(".so") {
+        seen.wrong.push(format!("{}: an empty library", file.path));
+    }
+    if !file.executable || !matches!(below, "bin" | "sbin") || matches!(wanted, Expected::Format(_)) {
+        return;
+    }
+    let printable = |text: &str| text.chars().all(|c| !c.is_control() || c.is_whitespace() || c == '\x1b');
+    // The first bytes can end within a character.
+    let text = match std::str::from_utf8(&file.head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_some() => "\0",
+        Err(error) => std::str::from_utf8(file.head.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or("\0"),
+    };
+    match printable(text) {
+        true => seen.notes.push(format!("{}: a text without a first line that says what starts it", file.path)),
+        false => seen.wrong.push(format!("{}: it begins as no program does", file.path)),
+    }
+}
+
+/// Looks for links among the programs and libraries that lead to nothing, or out of the store.
 fn dangling(request: &Request<'_>, output: &str, seen: &mut Seen) {
     // Below another root a link to a path of the store leads out of it.
     let Some(real) = request.nix.physical(output).filter(|real| real.as_os_str() == output) else { return };
     for (below, metadata) in files::walk(&real) {
-        let in_bin = below.starts_with("bin") || below.starts_with("sbin");
-        if in_bin && metadata.is_symlink() && !real.join(&below).exists() {
-            seen.wrong.push(format!("{output}/{}: a link to nothing", below.display()));
+        let in_bin = ["bin", "sbin", "libexec"].iter().any(|dir| below.starts_with(dir));
+        let is_library = || {
+            let name = below.file_name().unwrap_or_default().to_string_lossy();
+            ["lib", "lib32", "lib64"].iter().any(|dir| below.starts_with(dir)) && name.contains(".so")
+        };
+        if !metadata.is_symlink() || !in_bin && !is_library() {
+            continue;
+        }
+        let file = || format!("{output}/{}", below.display());
+        match real.join(&below).canonicalize() {
+            Err(_) => seen.wrong.push(format!("{}: a link to nothing", file())),
+            Ok(end) if !end.starts_with(store_path::STORE_DIR) => {
+                seen.wrong.push(format!("{}: a link that leads out of the store, to {}", file(), end.display()));
+            }
+            Ok(_) => {}
         }
     }
 }

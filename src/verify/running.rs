@@ -1,5 +1,6 @@
 //! The last level: the program is run and prints what it should.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use crate::base::process::strip_controls;
@@ -55,14 +56,16 @@ pub(super) fn judge(
     };
     let printed = strip_controls(&printed);
     let lines: Vec<String> = printed.lines().take(LINES).map(|line| format!("printed: {line}")).collect();
-    // A shell says 128 and the number for a signal, and so does what started it here.
-    let ended = match status {
-        0..=128 => format!("ended with status {status}"),
-        signal => format!("was ended by signal {}", signal - 128),
+    let (signal, status) = (status.signal(), run::code(status));
+    let ended = match signal {
+        None => format!("ended with status {status}"),
+        Some(signal) => format!("was ended by signal {signal}"),
     };
     let first = printed.lines().next().unwrap_or("nothing");
     let wrong = |why: String| Answer::failed(Cause::WrongOutput, why);
     let answer = match &check.expect {
+        // A signal is no status, whatever number shells make of it.
+        _ if signal.is_some() => wrong(format!("it {ended}, after printing {first}")),
         _ if status != check.exit => {
             wrong(format!("it {ended} instead of status {}, after printing {first}", check.exit))
                 .hint("--exit N says with what status it has to end")

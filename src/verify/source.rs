@@ -3,7 +3,7 @@
 //! What `patch` said in the build log decides where there is one; else the source is unpacked in memory and the derivation's
 //! patches are applied to it, in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::progress::Progress;
 use crate::base::text::plural;
@@ -12,7 +12,7 @@ use crate::config::Workspace;
 use crate::graph::NodeId;
 use crate::nix::{Building, Expected};
 use crate::overlay::AttrPath;
-use crate::patch::{self, FileOutcome, Flags, HunkOutcome, HunkState, Options, PatchFile, Verdict as Fit};
+use crate::patch::{self, FileOutcome, Flags, HunkOutcome, HunkState, MemoryTree, Options, PatchFile, Verdict as Fit};
 use crate::queue::applying;
 use crate::queue::source::{self, Limits, Source, read};
 use crate::verify::Case;
@@ -56,19 +56,72 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
     let board = members.patched.iter().copied().find(|id| case.runs_on_board(*id));
     let id = board.or(members.patched.first().copied()).unwrap_or_default();
     if case.replay {
-        return by_replay(case, id);
+        return by_replay(case, id, touched_until(case, id).unwrap_or(Until::Patched));
     }
     // What can put a file back is looked at in any case; that it could not be is no answer.
-    if case.may_build && hooks_touch(case, id) {
-        let answer = by_replay(case, id)?;
+    if let Some(until) = case.may_build.then(|| touched_until(case, id)).flatten() {
+        let answer = by_replay(case, id, until)?;
         if answer.verdict == Verdict::Failed {
             return Ok(answer);
+        }
+        // A phase of the package's own can say anything in the log.
+        if variable_of(case, id, "patchPhase").is_some() {
+            let applied = by_source(case, id)?;
+            return Ok(match (answer.verdict, applied.verdict) {
+                (Verdict::Ok, Verdict::Failed) if answer.cause == applied.cause => answer,
+                (_, Verdict::Failed | Verdict::Ok) => applied,
+                _ => answer,
+            });
         }
     }
     match by_log(case, logs) {
         Some(answer) => Ok(answer),
         None => by_source(case, id),
     }
+}
+
+/// How far a replay goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    /// Up to the patches, and what runs right after them.
+    Patched,
+    /// Up to the build.
+    Configured,
+    /// Up to what is installed.
+    Built,
+}
+
+/// Returns the source of a patched derivation as it is before the patches; `None` where it cannot be had.
+pub(super) fn unpatched(case: &mut Case<'_, '_>, id: NodeId) -> Option<MemoryTree> {
+    let node = case.delta.after().node(id);
+    let there = |path: &str| case.nix.physical(path).is_some_and(|real| real.exists());
+    if !case.may_build && !node.sources().all(there) {
+        return None;
+    }
+    let source = case.sources.get(&case.package.attr, case.expected, case.progress).as_ref().ok()?;
+    if node.sources().any(|path| source.from.iter().any(|from| from == path)) {
+        return Some(source.tree.clone());
+    }
+    own_source(case, id)
+}
+
+/// Returns the source of a derivation that is one path in the store.
+fn own_source(case: &Case<'_, '_>, id: NodeId) -> Option<MemoryTree> {
+    let mut sources = case.delta.after().node(id).sources();
+    let (one, None) = (sources.next()?, sources.next()) else { return None };
+    read(&case.nix.physical(one)?, &Limits::default()).ok()
+}
+
+/// Returns what a derivation is made of, as far as it is in the store: directories and archives.
+pub(super) fn trees(case: &Case<'_, '_>, id: NodeId) -> impl Iterator<Item = MemoryTree> {
+    let node = case.delta.after().node(id);
+    let mut paths: BTreeSet<String> = node.sources().map(str::to_string).collect();
+    let bytes = case.nix.physical(node.drv_path()).and_then(|real| fs::read(&real).ok()).unwrap_or_default();
+    if let Ok(derivation) = crate::drv::parse(&bytes) {
+        paths.extend(derivation.sources.iter().map(|path| path.to_string()));
+    }
+    let real: Vec<_> = paths.iter().filter_map(|path| case.nix.physical(path)).collect();
+    real.into_iter().filter_map(|real| read(&real, &Limits::default()).ok())
 }
 
 /// Returns a variable of a derivation's environment.
@@ -88,17 +141,47 @@ fn variable_of(case: &Case<'_, '_>, id: NodeId, variable: &str) -> Option<String
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// Says whether what runs around the patches speaks of a file that they change, or of the source as a whole.
-fn hooks_touch(case: &Case<'_, '_>, id: NodeId) -> bool {
-    let hooks: Vec<String> = ["patchPhase", "prePatch", "postPatch", "preConfigure"]
-        .into_iter()
-        .filter_map(|hook| variable_of(case, id, hook))
-        .collect();
+impl Until {
+    fn what(self) -> &'static str {
+        match self {
+            Until::Patched => "up to its patches",
+            Until::Configured => "up to its build",
+            Until::Built => "up to its installation",
+        }
+    }
+}
+
+/// Says how far one has to look: to the last phase of the package's own that speaks of a file that the patches change, or of the source
+/// as a whole. Every build speaks of its files, so there only what can write one counts.
+fn touched_until(case: &Case<'_, '_>, id: NodeId) -> Option<Until> {
     let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
     let files: Vec<String> = patches.flat_map(super::contents::changed_files).collect();
-    let names = files.iter().map(|file| file.rsplit('/').next().unwrap_or(file));
-    let words: Vec<&str> = names.chain(["$src", "${src", "$patches", "unpackPhase"]).collect();
-    hooks.iter().any(|hook| words.iter().any(|word| hook.contains(word)))
+    let names: BTreeSet<&str> = files.iter().map(|file| file.rsplit('/').next().unwrap_or(file)).collect();
+    let sources: Vec<&str> = case.delta.after().node(id).sources().collect();
+    let whole = |text: &str| ["$src", "${src", "unpackPhase"].iter().chain(&sources).any(|word| text.contains(word));
+    let writes = |text: &str| {
+        let commands = text.split(['\n', ';', '|', '&']).map(str::trim);
+        let is_writing = |command: &str| {
+            command.contains('>')
+                || ["cp ", "mv ", "sed -i", "install ", "ln ", "tee ", "patch ", "git ", "perl -", "rm "]
+                    .iter()
+                    .any(|word| command.starts_with(word))
+        };
+        let mut writing = commands.filter(|command| is_writing(command));
+        writing.any(|command| names.iter().any(|name| command.contains(name)) || command.contains("patch -R"))
+    };
+    let of = |phases: &[&str]| phases.iter().filter_map(|phase| variable_of(case, id, phase)).collect::<Vec<String>>();
+    if of(&["buildPhase", "postBuild"]).iter().any(|text| whole(text) || writes(text)) {
+        return Some(Until::Built);
+    }
+    let names_one = |text: &String| names.iter().any(|name| text.contains(name)) || whole(text);
+    if of(&["configurePhase", "postConfigure", "preBuild"]).iter().any(names_one) {
+        return Some(Until::Configured);
+    }
+    let patching = of(&["patchPhase"]);
+    let around = of(&["prePatch", "postPatch", "preConfigure"]);
+    (!patching.is_empty() || around.iter().any(|text| names_one(text) || text.contains("$patches")))
+        .then_some(Until::Patched)
 }
 
 /// Ends a build after its patches and keeps what there is then.
@@ -106,7 +189,7 @@ const CAPTURE: &str = "mkdir -p \"$out\" && cp -a . \"$out/\" && exit 0";
 
 /// Judges by what the derivation's own `unpackPhase` and `patchPhase` leave: every patch can be taken out of that again, the last
 /// first.
-fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
+fn by_replay(case: &mut Case<'_, '_>, id: NodeId, until: Until) -> Result<Answer, Error> {
     let node = case.delta.after().node(id);
     let (drv_path, name) = (node.drv_path(), node.name());
     let text = |variable: &str| variable_of(case, id, variable);
@@ -116,14 +199,26 @@ fn by_replay(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
         )));
     }
     let Flags { strip, directory } = Flags::read(text("patchFlags").as_deref());
-    let later = ["preBuild", "buildPhase", "preInstall", "installPhase"];
-    let mut set: BTreeMap<&str, String> = later.into_iter().map(|phase| (phase, CAPTURE.to_string())).collect();
-    // Where the phase is replaced its hook is not run by the builder.
-    let before = text("preConfigure").unwrap_or_default();
-    set.extend(["preConfigure", "configurePhase"].map(|phase| (phase, format!("{before}\n{CAPTURE}"))));
-    let change =
-        Change { set, unset: vec!["dontConfigure", "dontBuild", "dontInstall"], only_out: true, ..Change::default() };
-    let replayed = match effect::variant(case, id, drv_path, "up to its patches", &change)? {
+    // Where a phase is replaced its hook is not run by the builder, so the capture begins with it.
+    let (hook, first, later): (&str, &[&'static str], &[&'static str]) = match until {
+        Until::Patched => (
+            "preConfigure",
+            &["preConfigure", "configurePhase"],
+            &["preBuild", "buildPhase", "preInstall", "installPhase"],
+        ),
+        Until::Configured => ("preBuild", &["preBuild", "buildPhase"], &["preInstall", "installPhase"]),
+        Until::Built => ("", &["preInstall", "installPhase"], &[]),
+    };
+    let before = text(hook).unwrap_or_default();
+    let mut set: BTreeMap<&str, String> = later.iter().map(|phase| (*phase, CAPTURE.to_string())).collect();
+    set.extend(first.iter().map(|phase| (*phase, format!("{before}\n{CAPTURE}"))));
+    let unset = match until {
+        Until::Patched => vec!["dontConfigure", "dontBuild", "dontInstall"],
+        Until::Configured => vec!["dontBuild", "dontInstall"],
+        Until::Built => vec!["dontInstall"],
+    };
+    let change = Change { set, unset, only_out: true, ..Change::default() };
+    let replayed = match effect::variant(case, id, drv_path, until.what(), &change)? {
         Ok(variant) => variant,
         Err(answer) => return Ok(answer),
     };
@@ -218,6 +313,7 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
             .hint("leave --no-build out, and it is fetched for that"));
     }
     let own = case.own_patches(id);
+    let own_source = own_source(case, id);
     let source = match case.sources.get(&case.package.attr, case.expected, case.progress) {
         Ok(source) => source,
         Err(why) => return Ok(Answer::unknown(format!("the source cannot be had: {why}"))),
@@ -227,11 +323,7 @@ fn by_source(case: &mut Case<'_, '_>, id: NodeId) -> Result<Answer, Error> {
     if !node.sources().any(|path| from.iter().any(|from| from == path)) {
         // A source that is a directory of the workspace is known by its copy in the store.
         from = node.sources().map(str::to_string).collect();
-        let own = match from.as_slice() {
-            [one] => case.nix.physical(one).and_then(|real| read(&real, &Limits::default()).ok()),
-            _ => None,
-        };
-        match own {
+        match own_source {
             Some(own) => tree = own,
             None => {
                 return Ok(Answer::unknown(format!("{name} is made of another source than `{}`", case.package.attr)));

@@ -25,6 +25,8 @@ pub(super) struct Variant {
 pub(super) struct Change {
     /// Patches, by their store paths, that it goes without.
     pub(super) without: Vec<String>,
+    /// Patches, by their store paths, in whose place an empty file of the same name stands.
+    pub(super) emptied: Vec<String>,
     /// Variables that are set.
     pub(super) set: BTreeMap<&'static str, String>,
     /// Variables that are taken out.
@@ -53,7 +55,10 @@ pub(super) struct Maker {
 }
 
 /// `derivation` itself; the strings' contexts, which a text does not have, are put on the builder.
-const EXPRESSION: &str = "let d = derivation (j.env // { inherit (j) name system args outputs; \
+const EXPRESSION: &str = "let empty = map (p: builtins.toFile (baseNameOf p) \"\") j.emptied; \
+    swap = l: if builtins.isList l then map swap l else builtins.replaceStrings j.emptied empty l; \
+    env = j.env // (if j.emptied == [ ] then { } else { patches = swap j.env.patches; }); \
+    d = derivation (env // { inherit (j) name system args outputs; \
     builder = builtins.appendContext j.builder j.context; }); in \
     builtins.unsafeDiscardStringContext (builtins.toJSON { drv = d.drvPath; outputs = map (o: [ o d.${o}.outPath ]) j.outputs; })";
 
@@ -161,7 +166,27 @@ fn describe(derivation: &Derivation<'_>, change: &Change) -> Option<Value> {
         "builder": text(&derivation.builder)?,
         "context": context,
         "env": env,
+        "emptied": change.emptied,
     }))
+}
+
+/// Says whether two derivations are the same but for what they are made of, as far as that is a derivation or an output of one, and
+/// for these patches, which the second one alone has.
+pub(super) fn differ_in_patches_only(nix: &Nix, without: &str, with: &str, patches: &[String]) -> bool {
+    let described = |drv_path: &str| -> Option<Value> {
+        let bytes = fs::read(&nix.physical(drv_path)?).ok()?;
+        let change = Change { without: patches.to_vec(), ..Change::default() };
+        let mut value = describe(&drv::parse(&bytes).ok()?, &change)?;
+        let context = value.get_mut("context").and_then(Value::as_object_mut)?;
+        context.retain(|path, _| !path.ends_with(".drv") && !patches.contains(path));
+        let env = value.get_mut("env").and_then(Value::as_object_mut)?;
+        // No list of patches is an empty one.
+        if env.get("patches").is_some_and(|list| list == "" || list == &json!([])) {
+            env.remove("patches");
+        }
+        Some(value)
+    };
+    matches!((described(without), described(with)), (Some(a), Some(b)) if a == b)
 }
 
 fn replace(value: &mut Value, paths: &[(String, String)]) {
@@ -198,6 +223,7 @@ mod tests {
         let by = Variant { drv_path: "/nix/store/new.drv".into(), outputs: vec![] };
         let change = Change {
             without: vec!["/nix/store/x-2.patch".into()],
+            emptied: Vec::new(),
             set: [("buildPhase", "true".to_string())].into(),
             unset: vec!["dontPatch"],
             only_out: true,

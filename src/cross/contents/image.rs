@@ -16,9 +16,30 @@ pub(super) struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
+    /// Takes an archive whole, with the functions that its table of symbols names.
+    pub(super) fn of_archive(bytes: &'data [u8]) -> Image<'data> {
+        let symbols = || {
+            let archive = object::read::archive::ArchiveFile::parse(bytes).ok()?;
+            let symbols = archive.symbols().ok()??;
+            Some(symbols.filter_map(|s| std::str::from_utf8(s.ok()?.name()).ok()).collect::<HashSet<_>>())
+        };
+        let symbols = symbols().filter(|names| !names.is_empty());
+        Image { segments: vec![(0, bytes)], symbols, exported_only: false }
+    }
+
+    /// Takes all bytes.
+    pub(super) fn whole(bytes: &'data [u8]) -> Image<'data> {
+        Image { segments: vec![(0, bytes)], symbols: None, exported_only: false }
+    }
+
+    /// Returns what is loaded.
+    pub(super) fn data(&self) -> impl Iterator<Item = &'data [u8]> {
+        self.segments.iter().map(|(_, data)| *data)
+    }
+
     /// Takes the loaded segments; a program whose headers cannot be read is taken whole.
     pub(super) fn new(program: &'data [u8]) -> Image<'data> {
-        let whole = || Image { segments: vec![(0, program)], symbols: None, exported_only: false };
+        let whole = || Image::whole(program);
         let Ok(file) = object::File::parse(program) else { return whole() };
         let segments: Vec<_> = file.segments().filter_map(|s| Some((s.file_range().0, s.data().ok()?))).collect();
         if segments.is_empty() {

@@ -1,5 +1,8 @@
 //! The parts of an object file that can be recognised in a program: functions, variables, texts.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use fixedbitset::FixedBitSet;
 use object::elf as raw;
 use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
 
@@ -80,6 +83,70 @@ pub(super) fn exports(bytes: &[u8]) -> Vec<String> {
     let functions = file.dynamic_symbols().filter(|s| s.is_definition() && s.kind() == SymbolKind::Text);
     let names = functions.filter_map(|s| s.name().ok()).filter(|name| !matches!(*name, "_init" | "_fini"));
     names.map(str::to_string).collect()
+}
+
+/// Pieces of functions that one shared library has and another has not: those that hold no address stand wherever the function is
+/// compiled alike.
+#[derive(Debug, Default)]
+pub(super) struct Code {
+    pieces: HashMap<Vec<u8>, String>,
+    /// Which two bytes pieces begin with.
+    starts: FixedBitSet,
+}
+
+/// How long a piece of code is: the beginnings and ends of functions are shorter.
+const PIECE: usize = 32;
+/// The most pieces that are looked for.
+const MAX_PIECES: usize = 400;
+
+impl Code {
+    /// Takes pieces of the functions of `one` that are not in `other`.
+    pub(super) fn of_one(one: &[u8], other: &[u8]) -> Code {
+        let (ours, theirs) = (functions(one), functions(other));
+        let mut changed: Vec<(&String, &&[u8])> =
+            ours.iter().filter(|(name, data)| theirs.get(*name).is_none_or(|their| their != *data)).collect();
+        // One of another length is changed for certain; where the length is the same it may be an address.
+        changed.sort_by_key(|(name, data)| theirs.get(*name).is_some_and(|their| their.len() == data.len()));
+        let pieces = changed.iter().flat_map(|(name, data)| data.chunks_exact(PIECE).map(move |piece| (*name, piece)));
+        let telling = |piece: &[u8]| piece.iter().collect::<HashSet<_>>().len() >= PIECE / 3;
+        let pieces: HashMap<Vec<u8>, String> = pieces
+            .filter(|(_, piece)| telling(piece))
+            .take(MAX_PIECES)
+            .filter(|(_, piece)| memchr::memmem::find(other, piece).is_none())
+            .map(|(name, piece)| (piece.to_vec(), name.clone()))
+            .collect();
+        let mut starts = FixedBitSet::with_capacity(1 << 16);
+        pieces.keys().filter_map(|piece| start(piece)).for_each(|start| starts.insert(start));
+        Code { pieces, starts }
+    }
+
+    /// Returns the function of which a piece stands in a program.
+    pub(super) fn found_in(&self, image: &super::Image<'_>) -> Option<&str> {
+        if self.pieces.is_empty() {
+            return None;
+        }
+        let mut windows = image.data().flat_map(|data| data.windows(PIECE));
+        let is_candidate = |window: &&[u8]| start(window).is_some_and(|start| self.starts.contains(start));
+        windows
+            .find_map(|window| Some(window).filter(is_candidate).and_then(|w| self.pieces.get(w)))
+            .map(String::as_str)
+    }
+}
+
+fn start(piece: &[u8]) -> Option<usize> {
+    piece.first_chunk().map(|two| usize::from(u16::from_le_bytes(*two)))
+}
+
+/// Returns the functions of a shared library that have a name.
+fn functions(bytes: &[u8]) -> BTreeMap<String, &[u8]> {
+    let Ok(file) = object::File::parse(bytes) else { return BTreeMap::new() };
+    let function = |s: object::Symbol<'_, '_>| {
+        let wanted = s.is_definition() && s.kind() == SymbolKind::Text;
+        let section = s.section_index().filter(|_| wanted).and_then(|index| file.section_by_index(index).ok())?;
+        let data = section.data_range(s.address(), s.size()).ok().flatten()?;
+        Some((s.name().ok()?.to_string(), data))
+    };
+    file.symbols().chain(file.dynamic_symbols()).filter_map(function).collect()
 }
 
 /// The shortest text that is looked for, its end included: shorter ones stand in any program.

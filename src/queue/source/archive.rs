@@ -5,7 +5,7 @@
 //! the limits is refused when the limit is reached, not after. Must not write anything.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, Read, Seek as _};
 use std::path::Path;
 
 use crate::patch::{EXECUTABLE, REGULAR};
@@ -75,19 +75,49 @@ pub(crate) fn unpack(path: &Path, limits: &Limits, into: &mut Gathered) -> Resul
         return Err(Error::Unpack { path: path.to_path_buf(), why: "it is no archive that overlayctl knows".into() });
     };
     let file = BufReader::with_capacity(1 << 17, file);
+    match packing {
+        Packing::Zip => unzip(file, path, limits, into),
+        packing => untar(unpacker(packing, file).map_err(fail)?, path, limits, into),
+    }
+}
+
+/// Returns what takes the compression off; a tar, and a zip, have none around them.
+fn unpacker<'r>(packing: Packing, file: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
     // A dictionary above 1 GiB is not what anyone packs sources with.
     const MEMORY_KIB: u32 = 1 << 20;
-    let stream: Box<dyn Read> = match packing {
-        Packing::Zip => return unzip(file, path, limits, into),
-        Packing::Tar => Box::new(file),
+    Ok(match packing {
+        Packing::Tar | Packing::Zip => Box::new(file),
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
         Packing::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
         Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(file, true, MEMORY_KIB)),
         Packing::Lzip => Box::new(lzma_rust2::LzipReader::new(file)),
-        Packing::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(file, MEMORY_KIB, None).map_err(fail)?),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(fail)?),
+        Packing::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(file, MEMORY_KIB, None)?),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
+    })
+}
+
+/// Returns what is packed in `bytes`, not more than `most` of it: what was compressed, or the files of a zip. `None` for what is not
+/// packed, a tar among it, and for what cannot be unpacked.
+pub(crate) fn opened(bytes: &[u8], most: u64) -> Option<Vec<Vec<u8>>> {
+    let packing = packing(bytes.get(..512).unwrap_or(bytes)).filter(|packing| *packing != Packing::Tar)?;
+    let read = |reader: &mut dyn Read, most: u64| {
+        let mut text = Vec::new();
+        // What comes before an error is there: a program can be followed by something else.
+        let _ = reader.take(most).read_to_end(&mut text);
+        text
     };
-    untar(stream, path, limits, into)
+    if packing != Packing::Zip {
+        let text = read(&mut unpacker(packing, bytes).ok()?, most);
+        return (!text.is_empty()).then(|| vec![text]);
+    }
+    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes)).ok()?;
+    let (mut files, mut left) = (Vec::new(), most);
+    for i in 0..archive.len() {
+        let file = read(&mut archive.by_index(i).ok()?, left);
+        left = left.saturating_sub(file.len() as u64);
+        files.push(file);
+    }
+    Some(files)
 }
 
 /// The message with which [`Counted`] ends.
