@@ -36,5 +36,6 @@ macro_rules! groups {
 }
 
 groups!(
-    listed, custom, cross, board, nixos, home, flake, parts, pinned, files, loader, link, foreign, guard, text, scope
+    listed, custom, cross, board, nixos, home, flake, parts, pinned, files, loader, link, foreign, guard, text, scope,
+    odd
 );

@@ -5,6 +5,7 @@ use crate::comparison::Error;
 use crate::config::Workspace;
 use crate::overlay::{self, AttrPath};
 use crate::queue::copy::Copy;
+use crate::queue::model::{Asking, Model};
 
 /// What the workspace as it is is compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,21 +35,29 @@ impl Baseline {
     ///
     /// # Errors
     /// Those of git, of copying, and of taking the patches off; [`crate::queue::Error::NotPatched`].
-    pub(crate) fn copy(&self, workspace: &Workspace, own_code: bool) -> Result<Option<Copy>, Error> {
+    pub(crate) fn copy(
+        &self,
+        workspace: &Workspace,
+        own_code: bool,
+        nixpkgs: Option<&str>,
+    ) -> Result<Option<Copy>, Error> {
+        let model = || Model::read(workspace, Asking { nixpkgs, offline: false });
         Ok(match self {
             Baseline::Unpatched if !own_code => None,
             // Where nothing is patched the other side is the workspace itself.
-            Baseline::Unpatched => match Copy::without(workspace, None)? {
+            Baseline::Unpatched => match Copy::without(workspace, None, &model()?)? {
                 Some(copy) => Some(copy),
                 None => Some(Copy::with(workspace, &[], &[])?),
             },
             Baseline::Revision(revision) => Some(Copy::at_revision(workspace, revision)?),
             Baseline::WithoutPackage(attr) => {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
-                match Copy::without(workspace, Some(&attr))? {
+                let model = model()?;
+                match Copy::without(workspace, Some(&attr), &model)? {
                     Some(copy) => Some(copy),
                     None => {
-                        return Err(crate::queue::Error::NotPatched { attr, patch: None, patched: Vec::new() }.into());
+                        let patched = model.packages.iter().map(|package| package.attr.to_string()).collect();
+                        return Err(crate::queue::Error::NotPatched { attr, patch: None, patched }.into());
                     }
                 }
             }

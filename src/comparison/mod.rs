@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod cache;
 pub mod error;
+mod left_out;
 pub mod sites;
 pub mod unreached;
 
@@ -94,7 +95,7 @@ pub(crate) fn of_sides(
     let (own, rest) = own::split(workspace, selection)?;
     let groups = rest.as_ref().map_or(Ok(Vec::new()), |rest| targets::resolve(workspace, rest))?;
     // Kept until both sides are evaluated.
-    let copy = baseline.copy(workspace, !own.is_empty())?;
+    let copy = baseline.copy(workspace, !own.is_empty(), selection.nixpkgs.as_deref())?;
     let baselines: Vec<PackageSet> = match (&copy, &rest) {
         (Some(copy), Some(rest)) if *baseline != Baseline::Unpatched => {
             let groups = targets::resolve_with(workspace, &copy.workspace, rest)?;
@@ -205,6 +206,9 @@ pub(crate) fn of_sides(
         || Graph::read(&after, &store),
     );
     let (before, after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
+    if let Some(copy) = &copy {
+        warnings.extend(left_out::told(&copy.beside, &before, &after, &store)?);
+    }
     Ok(Comparison { targets: compared, before, after, failures, warnings })
 }
 

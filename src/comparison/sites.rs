@@ -64,7 +64,7 @@ fn find(
         });
     }
     let copy = match baseline {
-        Some(baseline) => baseline.copy(workspace, !own.is_empty())?,
+        Some(baseline) => baseline.copy(workspace, !own.is_empty(), selection.nixpkgs.as_deref())?,
         None => None,
     };
     let places: BTreeSet<&Place> = own.iter().map(|own| &own.place).collect();

@@ -4,8 +4,9 @@
 //! not know which package a list is for.
 
 use rnix::SyntaxKind::{NODE_LIST, TOKEN_PATH_ABS, TOKEN_PATH_REL, TOKEN_STRING_CONTENT};
+use rnix::SyntaxKind::{TOKEN_COMMENT, TOKEN_WHITESPACE};
 use rnix::ast::{self, Expr};
-use rnix::{NodeOrToken, SyntaxToken};
+use rnix::{NodeOrToken, SyntaxNode, SyntaxToken};
 use rowan::ast::AstNode;
 
 use super::ast::{span, written_path};
@@ -28,6 +29,20 @@ pub struct Slot {
     pub name: Option<Span>,
     /// Whether it is nothing but the path.
     pub plain: bool,
+    /// Its span with the comments that belong to it: right above it, and behind it on its line.
+    pub whole: Span,
+    /// Whether only space stands before `whole` on its line.
+    pub starts_line: bool,
+    /// Whether it is the last of its line, and no other element is on it.
+    pub ends_line: bool,
+}
+
+impl Slot {
+    /// Says whether what stands at another place of a list can stand here with its comments: they would belong to it again.
+    pub fn takes(&self, other: &Slot) -> bool {
+        let (above, behind) = (other.whole.start < other.span.start, other.whole.end > other.span.end);
+        (!above || self.starts_line && self.ends_line) && (!behind || self.ends_line)
+    }
 }
 
 impl OverlayFile {
@@ -73,13 +88,52 @@ impl OverlayFile {
 
     fn slot(&self, whole: &Expr, name: Option<Span>) -> Slot {
         let list = whole.syntax().parent().filter(|up| up.kind() == NODE_LIST);
+        let own = span(whole);
+        let (with_comments, starts_line, ends_line) = match &list {
+            Some(_) => self.with_comments(whole.syntax()),
+            None => (own, false, false),
+        };
         Slot {
             element: self.element(whole, false),
-            span: span(whole),
+            span: own,
             list: list.map(|list| trivia::span(&list)),
             name,
             plain: !matches!(whole, Expr::AttrSet(_)),
+            whole: with_comments,
+            starts_line,
+            ends_line,
         }
+    }
+
+    /// The span of an element of a list with the comments that belong to it, whether it begins its line, and whether it ends it. What
+    /// stands beside several elements of a line belongs to the line.
+    fn with_comments(&self, item: &SyntaxNode) -> (Span, bool, bool) {
+        let text = self.text();
+        let mut whole = trivia::span(item);
+        let line_end = |at: usize| text[at..].find('\n').map(|end| at + end);
+        let line_start = text[..whole.start].rfind('\n').map_or(0, |at| at + 1);
+        let beside = item.prev_sibling().is_some_and(|other| trivia::span(&other).end > line_start)
+            || item
+                .next_sibling()
+                .is_some_and(|other| line_end(whole.end).is_none_or(|end| trivia::span(&other).start < end));
+        if beside {
+            return (whole, false, false);
+        }
+        whole.end = trivia::after_inline_comment(text, whole.end);
+        let mut above = item.prev_sibling_or_token();
+        while let Some(NodeOrToken::Token(token)) = &above {
+            let start = trivia::token_span(token).start;
+            match token.kind() {
+                TOKEN_WHITESPACE if trivia::lines_in(token.text()) == 1 => {}
+                TOKEN_COMMENT if trivia::starts_line(text, start) && trivia::starts_line(text, whole.start) => {
+                    whole.start = start;
+                }
+                _ => break,
+            }
+            above = token.prev_sibling_or_token();
+        }
+        let ends = line_end(whole.end).is_some_and(|end| text[whole.end..end].trim().is_empty());
+        (whole, trivia::starts_line(text, whole.start), ends)
     }
 }
 

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Error;
 use super::discover::Standing;
 use super::model::{InEffect, Model, Patch, PatchedPackage, Reach, Stages, not_asked, shown};
 use super::sets::{self, Kind, Set};
-use super::{Error, witness};
+use super::witness::{self, Witnessed};
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
 use crate::nix::{Effect, EffectQuestion, Has, Nix};
@@ -41,7 +42,9 @@ impl Model {
         let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
         let questions: Vec<EffectQuestion> = sets.sets.iter().map(|set| question(set, &attrs)).collect();
         let effects = nix.effects(&questions)?;
-        let witnessed = witness::in_targets(&nix, &sets.targets, self.patches())?;
+        let unused: Vec<PathBuf> = self.unused.iter().filter_map(|path| super::unlinked(path).ok()).collect();
+        let files = self.patches().chain(unused.iter().map(PathBuf::as_path));
+        let witnessed = witness::in_targets(&nix, &sets.targets, files)?;
         let root = workspace.root().canonicalize().unwrap_or_default();
         for package in &mut self.packages {
             let names = package.attr.names().to_vec();
@@ -75,6 +78,7 @@ impl Model {
             }
         }
         self.add_unplaced(workspace, &nix, &sets.sets, &effects, &root)?;
+        self.add_witnessed(workspace, &witnessed);
         Ok(true)
     }
 
@@ -133,12 +137,35 @@ impl Model {
             match package.patches.iter_mut().find(|patch| patch.real.as_ref() == Some(&real)) {
                 Some(patch) if set.kind != Kind::Exported => patch.reach.sets.push(set.name.clone()),
                 Some(_) => {}
-                None => package.patches.push(unplaced(workspace, named, real.clone(), set)),
+                None if set.kind == Kind::Exported => {
+                    package.patches.push(unplaced(workspace, named, real.clone(), InEffect::Exported, Vec::new()));
+                }
+                None => {
+                    let sets = vec![set.name.clone()];
+                    package.patches.push(unplaced(workspace, named, real.clone(), InEffect::Yes, sets));
+                }
             }
             self.unused.retain(|unused| !super::unlinked(unused).is_ok_and(|unused| unused == real));
         }
         self.packages.retain(|package| !package.patches.is_empty());
         Ok(())
+    }
+
+    /// Adds the files of queues that no text names and derivations of the user's own targets do, as patches of the packages in whose
+    /// queues they are.
+    fn add_witnessed(&mut self, workspace: &Workspace, witnessed: &Witnessed) {
+        for path in std::mem::take(&mut self.unused) {
+            let attr = path.parent().and_then(Path::file_name).and_then(|dir| super::attr_of_dir(dir.to_str()?));
+            let real = super::unlinked(&path).ok();
+            let sets = real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
+            match (attr, real) {
+                (Some(attr), Some(real)) if !sets.is_empty() => {
+                    let patch = unplaced(workspace, &path.display().to_string(), real, InEffect::Yes, sets);
+                    self.package(&attr).patches.push(patch);
+                }
+                _ => self.unused.push(path),
+            }
+        }
     }
 }
 
@@ -297,8 +324,7 @@ fn own_file(named: &str, root: &Path) -> Option<PathBuf> {
     }
 }
 
-fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Patch {
-    let in_effect = if set.kind == Kind::Exported { InEffect::Exported } else { InEffect::Yes };
+fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, in_effect: InEffect, sets: Vec<String>) -> Patch {
     Patch {
         element: named.to_string(),
         path: Some(shown(workspace, real.clone())),
@@ -310,12 +336,7 @@ fn unplaced(workspace: &Workspace, named: &str, real: PathBuf, set: &Set) -> Pat
         standing: None,
         in_flake: true,
         ours: true,
-        reach: Reach {
-            in_effect,
-            sets: if in_effect == InEffect::Yes { vec![set.name.clone()] } else { Vec::new() },
-            stages: None,
-            why: None,
-        },
+        reach: Reach { in_effect, sets, stages: None, why: None },
     }
 }
 

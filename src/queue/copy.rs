@@ -2,24 +2,36 @@
 //!
 //! Must not write outside the temporary directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::Error;
-use super::discover::{Disk, Overlays};
+use super::discover::{Disk, Overlays, on_disk};
+use super::model::Model;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, Select};
+use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, PatchedPackage, Select};
 
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
 pub struct Copy {
     /// The copy.
     pub workspace: Workspace,
+    /// What else than patches of one package it is without.
+    pub beside: Beside,
     dir: TempDir,
+}
+
+/// What a copy of a workspace without the patches of a package lacks beside these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Patch files that are empty in it, since what gives them to the package could not be taken out: whatever has them differs.
+    pub emptied: BTreeSet<PathBuf>,
+    /// Other packages that have patches of the same list.
+    pub packages: Vec<AttrPath>,
 }
 
 /// The most entries that a directory beside the workspace may have to be linked to.
@@ -39,7 +51,7 @@ impl Copy {
     }
 
     fn at(root: &Path, dir: TempDir) -> Result<Copy, Error> {
-        Ok(Copy { workspace: Workspace::open(Some(root))?, dir })
+        Ok(Copy { workspace: Workspace::open(Some(root))?, beside: Beside::default(), dir })
     }
 
     /// Checks out the workspace as it was at a revision.
@@ -137,37 +149,73 @@ impl Copy {
 
     /// Makes the workspace as it would be without the patches of a package, or of every package; `None` where it has none.
     ///
+    /// What the text of an overlay names is taken out of it. Where it does not show what gives a patch to a package (`mapAttrs`, a
+    /// loader), or cannot do without, the file of the patch is empty instead: what has it differs as well.
+    ///
     /// # Errors
     /// As [`Copy::with`], and those of the overlay room.
-    pub fn without(workspace: &Workspace, attr: Option<&AttrPath>) -> Result<Option<Copy>, Error> {
+    pub fn without(workspace: &Workspace, attr: Option<&AttrPath>, model: &Model) -> Result<Option<Copy>, Error> {
         let mut texts = Texts::default();
-        for found in Overlays::read(workspace, None)?.files() {
+        let is_meant = |package: &AttrPath| attr.is_none_or(|attr| package == attr);
+        let unplaced = model.packages.iter().filter(|package| is_meant(&package.attr));
+        let unplaced = unplaced.flat_map(|package| &package.patches).filter(|patch| patch.place.is_none());
+        let mut emptied: BTreeSet<PathBuf> = unplaced.filter_map(|patch| patch.real.clone()).collect();
+        // Nobody was seen to use these; if somebody does, it shows.
+        let queue = attr.map(|attr| super::dir(workspace, attr));
+        let unused = model.unused.iter().filter(|path| queue.as_ref().is_none_or(|dir| path.starts_with(dir)));
+        emptied.extend(unused.filter_map(|path| super::unlinked(path).ok()));
+        let overlays = Overlays::read(workspace, None)?;
+        for found in overlays.files() {
             let path = found.file.path();
+            let mut kept: Vec<(AttrPath, Vec<PatchElement>)> = Vec::new();
             // Each removal moves what stands behind it, so the text is read again.
             loop {
                 let file = OverlayFile::parse(path, texts.read(path).unwrap_or_else(|| found.file.text().to_string()))?;
-                let mut patched =
-                    file.patched_packages().into_iter().filter(|p| attr.is_none_or(|attr| p.attr == *attr));
-                let Some(package) = patched.find(|package| !package.elements.is_empty()) else { break };
+                let patched =
+                    file.patched_packages().into_iter().filter(|p| is_meant(&p.attr) && !p.elements.is_empty());
+                let mut patched = patched.map(|p| (p.elements.iter().map(super::named).collect::<Vec<_>>(), p));
+                let Some((which, package)) =
+                    patched.find(|(which, p)| !kept.iter().any(|(attr, kept)| *attr == p.attr && kept == which))
+                else {
+                    break;
+                };
                 let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
-                let which: Vec<PatchElement> = package.elements.iter().map(super::named).collect();
-                let planned = file.remove_patches(&texts, select, &package.attr, &which)?;
+                let planned = file.remove_patches(&texts, select, &package.attr, &which);
                 let mut changed = false;
-                for change in planned.changes {
+                for change in planned.as_ref().map_or(&[][..], |planned| &planned.changes) {
                     changed |= change.new != change.old;
-                    texts.0.insert(change.path, change.new);
+                    texts.0.insert(change.path.clone(), change.new.clone());
                 }
                 if !changed {
-                    break;
+                    let files = package.elements.iter().map(|element| on_disk(element, path));
+                    match (files.collect::<Option<Vec<_>>>(), planned) {
+                        (Some(files), _) => emptied.extend(files),
+                        (None, Err(error)) => return Err(error.into()),
+                        (None, Ok(_)) => {}
+                    }
+                    kept.push((package.attr, which));
                 }
             }
         }
-        if texts.0.is_empty() {
+        if texts.0.is_empty() && emptied.is_empty() {
             return Ok(None);
         }
+        let mut packages = Vec::new();
+        for (found, package) in overlays.patched().filter(|(_, package)| !is_meant(&package.attr)) {
+            let Some(text) = texts.0.get(found.file.path()) else { continue };
+            let left = OverlayFile::parse(found.file.path(), text.clone())?.patched_packages();
+            let count = |all: &[PatchedPackage]| -> usize {
+                all.iter().filter(|p| p.attr == package.attr).map(|p| p.elements.len()).sum()
+            };
+            if count(&left) < count(&found.file.patched_packages()) && !packages.contains(&package.attr) {
+                packages.push(package.attr);
+            }
+        }
+        let texts = texts.0.into_iter().map(|(path, text)| (path, text.into_bytes()));
         let written: Vec<(PathBuf, Vec<u8>)> =
-            texts.0.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        Copy::with(workspace, &written, &[]).map(Some)
+            texts.chain(emptied.iter().map(|file| (file.clone(), Vec::new()))).collect();
+        let beside = Beside { emptied, packages };
+        Ok(Some(Copy { beside, ..Copy::with(workspace, &written, &[])? }))
     }
 }
 

@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::discover::{Disk, Overlays, base_of, below_self, file_names, on_disk};
+use super::discover::{Disk, Overlays, Standing, base_of, below_self, file_names, on_disk};
 use super::model::{Asking, InEffect, Model};
 use super::rewrite::{Wanted, element};
-use super::series::{Bound, Series};
+use super::series::{Bound, Entry, Series};
 use super::{Error, aliases};
-use crate::base::edit::{EditError, TextEdits};
+use crate::base::edit::TextEdits;
 use crate::base::fs::collapsed;
 use crate::base::span::{Place, Span};
 use crate::config::Workspace;
@@ -38,8 +38,9 @@ struct Stay<'a> {
 
 impl Stay<'_> {
     /// Returns the edits that give the places of a text their new names and order. Within a list the elements change places; where
-    /// the queue is spread over lists of one function, each file in one of them, so they do among these.
-    fn arranged(&self, file: &OverlayFile, slots: &[(Slot, usize)]) -> Result<TextEdits, EditError> {
+    /// the queue is spread over lists of one function, each file in one of them, so they do among these. The comments of an element go
+    /// with it.
+    fn arranged(&self, file: &OverlayFile, slots: &[(Slot, usize)]) -> Result<TextEdits, String> {
         let stays = |(_, old): &&(Slot, usize)| self.place.get(*old).copied().flatten().is_some();
         let slots: Vec<&(Slot, usize)> = slots.iter().filter(stays).collect();
         let to = |(_, old): &(Slot, usize)| self.place.get(*old).copied().flatten().unwrap_or_default();
@@ -73,21 +74,30 @@ impl Stay<'_> {
                 group.iter().zip(sorted).for_each(|(i, source)| from[*i] = source);
             }
         }
+        let text = file.text();
+        let name = |source: &(Slot, usize)| {
+            self.new.get(to(source)).and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy()
+        };
         let mut edits = TextEdits::new();
         for (i, (slot, _)) in slots.iter().enumerate() {
             let source = slots[from[i]];
-            let new = self.new.get(to(source)).and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
-            let text = file.text();
-            match (from[i] == i, source.0.name) {
-                (true, Some(name)) if text[name.range()] != *new => edits.replace(name, new)?,
-                (true, _) => {}
-                (false, Some(name)) => {
-                    let whole = source.0.span;
-                    let element = format!("{}{new}{}", &text[whole.start..name.start], &text[name.end..whole.end]);
-                    edits.replace(slot.span, element)?;
+            let (new, whole) = (name(source), source.0.whole);
+            let done = match (from[i] == i, source.0.name) {
+                (true, Some(name)) if text[name.range()] != *new => edits.replace(name, new),
+                (true, _) => Ok(()),
+                (false, _) if !slot.takes(&source.0) => {
+                    return Err(format!(
+                        "the comment at {} would be torn from it: put each patch of the list on a line of its own",
+                        source.0.element.text
+                    ));
                 }
-                (false, None) => edits.replace(slot.span, &text[source.0.span.range()])?,
-            }
+                (false, Some(name)) => {
+                    let element = format!("{}{new}{}", &text[whole.start..name.start], &text[name.end..whole.end]);
+                    edits.replace(slot.whole, element)
+                }
+                (false, None) => edits.replace(slot.whole, &text[whole.range()]),
+            };
+            done.map_err(|error| error.to_string())?;
         }
         Ok(edits)
     }
@@ -200,6 +210,91 @@ fn live(workspace: &Workspace, how: Asking<'_>, series: &Series) -> Result<Optio
     Ok(model.asked.then(|| in_effect.filter_map(|patch| patch.function.clone()).collect()))
 }
 
+/// Two patches that should change places and stand in two overlays: what is applied first there is decided by the overlays alone.
+#[derive(Debug)]
+pub(super) struct Crossing {
+    /// Which they are, and where.
+    pub why: String,
+    pub place: Place,
+    /// Whether the text shows that both overlays are applied to one package set.
+    pub certain: bool,
+}
+
+/// Finds patches that change places from one overlay to another: the texts cannot follow there.
+pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) -> Result<Option<Crossing>, Error> {
+    let stays = |entry: &Entry| wanted.iter().position(|w| w.from.as_ref() == Some(&entry.path));
+    let place: Vec<Option<usize>> = series.patches.iter().map(stays).collect();
+    if place.iter().flatten().is_sorted() {
+        return Ok(None);
+    }
+    let files: Vec<PathBuf> = series.patches.iter().map(|e| super::unlinked(&e.path)).collect::<Result<_, _>>()?;
+    // The overlays that name each: how they are applied, and the function.
+    let mut homes: Vec<Vec<Home<'_>>> = vec![Vec::new(); files.len()];
+    for (found, package) in overlays.patched().filter(|(_, package)| package.attr == series.attr) {
+        for element in &package.elements {
+            let named = on_disk(element, found.file.path());
+            let at = files.iter().position(|file| Some(file) == named.as_ref());
+            let home = Home {
+                standing: &found.standing,
+                function: package.function.clone(),
+                conditional: element.conditional,
+            };
+            let known = at.and_then(|at| homes.get_mut(at)).filter(|homes| !homes.contains(&home));
+            known.into_iter().for_each(|homes| homes.push(home.clone()));
+        }
+    }
+    let mut crossing: Option<Crossing> = None;
+    for (first, here) in homes.iter().enumerate() {
+        let later = |(at, _): &(usize, &Vec<Home<'_>>)| *at > first && place.get(first) > place.get(*at);
+        for (second, there) in homes.iter().enumerate().filter(later) {
+            let pairs = here.iter().flat_map(|one| there.iter().map(move |other| (one, other)));
+            for (one, other) in pairs.filter(|(one, other)| !there.contains(one) && !here.contains(other)) {
+                let Some(certain) = one.applies_with(other) else { continue };
+                if crossing.as_ref().is_some_and(|known| known.certain || !certain) {
+                    continue;
+                }
+                let name = |at: usize| series.patches.get(at).map(Entry::name).unwrap_or_default();
+                let why = format!(
+                    "{} stands at {} and {} at {}: which of two overlays comes first is not decided in them",
+                    name(first),
+                    one.function,
+                    name(second),
+                    other.function
+                );
+                crossing = Some(Crossing { why, place: other.function.clone(), certain });
+            }
+        }
+    }
+    Ok(crossing)
+}
+
+/// An overlay function that names a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Home<'a> {
+    standing: &'a Standing,
+    function: Place,
+    conditional: bool,
+}
+
+impl Home<'_> {
+    /// Says whether two are applied to one package set, going by the text: for certain, or maybe; `None` where they are not.
+    fn applies_with(&self, other: &Home<'_>) -> Option<bool> {
+        match (self.standing, other.standing) {
+            // The same function is followed in its text.
+            _ if self.function == other.function => None,
+            (Standing::TargetStage(Some(a)), Standing::TargetStage(Some(b)))
+                if !a.iter().any(|board| b.contains(board)) =>
+            {
+                None
+            }
+            (Standing::Listed | Standing::TargetStage(_), Standing::Listed | Standing::TargetStage(_)) => {
+                Some(self.function.path != other.function.path && !self.conditional && !other.conditional)
+            }
+            _ => Some(false),
+        }
+    }
+}
+
 /// Brings the texts from the old files of a queue to the new ones; what else is in them keeps its place. Every place that names an old
 /// file follows: that of another name of the package, or of another board.
 pub(super) fn follow(
@@ -221,7 +316,7 @@ pub(super) fn follow(
     let refuse = |why: String, place: Place| Error::OverlayOrder { attr: series.attr.clone(), why, place };
     let mut sheets: Vec<Sheet> = Vec::new();
     for (file, slots) in overlays.slots(workspace, &old) {
-        let edits = stay.arranged(&file, &slots).map_err(|e| refuse(e.to_string(), Place::file(file.path())))?;
+        let edits = stay.arranged(&file, &slots).map_err(|why| refuse(why, Place::file(file.path())))?;
         let text = edits.apply(file.text()).map_err(|e| refuse(e.to_string(), Place::file(file.path())))?;
         let before = file.text().to_string();
         sheets.push(Sheet { file: OverlayFile::parse(file.path(), text)?, before, edits });
@@ -319,4 +414,113 @@ pub(super) fn follow(
             new: sheet.file.text().to_string(),
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Puts the patches of a list into another order by the text of the overlay; `order` has the old place of each.
+    fn reordered(text: &str, order: &[usize]) -> Result<String, String> {
+        let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
+        let found = |name: &str| text.match_indices(name).next().map_or(usize::MAX, |(at, _)| at);
+        let mut names: Vec<String> = (0..order.len()).map(|i| format!("{i}.patch")).collect();
+        names.sort_by_key(|name| found(name));
+        let number = |slot: Slot| {
+            let at = names.iter().position(|name| slot.element.text.contains(name.as_str())).unwrap();
+            (slot, at)
+        };
+        let slots: Vec<(Slot, usize)> = file.slots(&names).into_iter().map(number).collect();
+        let place = (0..order.len()).map(|old| order.iter().position(|at| *at == old)).collect();
+        let new: Vec<PathBuf> = order.iter().map(|old| PathBuf::from(&names[*old])).collect();
+        let edits = Stay { place, new: &new, reorders: !order.is_sorted() }.arranged(&file, &slots)?;
+        Ok(edits.apply(text).unwrap())
+    }
+
+    fn list(items: &str) -> String {
+        format!("final: prev: {{\n  a = prev.a.overrideAttrs (o: {{\n    patches = [{items}];\n  }});\n}}\n")
+    }
+
+    #[test]
+    fn a_comment_goes_with_its_patch() {
+        let text = list(
+            "\n      # The list.\n\n      # Why 0.\n      # More.\n      ./0.patch # till 2\n      ./1.patch\n      \
+             /* Why\n         2. */\n      ./2.patch\n    ",
+        );
+        let moved = list(
+            "\n      # The list.\n\n      /* Why\n         2. */\n      ./2.patch\n      # Why 0.\n      # More.\n      \
+             ./0.patch # till 2\n      ./1.patch\n    ",
+        );
+        assert_eq!(reordered(&text, &[2, 0, 1]).unwrap(), moved);
+        assert_eq!(reordered(&moved, &[1, 2, 0]).unwrap(), text);
+    }
+
+    #[test]
+    fn what_stands_beside_several_patches_is_of_the_line() {
+        let text = list(" # all\n      ./0.patch ./1.patch # both\n    ");
+        assert_eq!(reordered(&text, &[1, 0]).unwrap(), list(" # all\n      ./1.patch ./0.patch # both\n    "));
+    }
+
+    #[test]
+    fn a_comment_is_not_torn_from_its_patch() {
+        let text = list(" ./0.patch\n      # Why 1.\n      ./1.patch\n    ");
+        let refused = reordered(&text, &[1, 0]).unwrap_err();
+        assert!(refused.contains("./1.patch") && refused.contains("line of its own"), "{refused}");
+    }
+
+    /// An element with what may stand around it.
+    fn item() -> impl Strategy<Value = (String, String, String)> {
+        let above = prop_oneof![
+            4 => Just("\n      "),
+            2 => Just("\n      # One.\n      "),
+            1 => Just("\n      # One.\n   # Two.\n      "),
+            1 => Just("\n\n      # Far.\n\n      "),
+            1 => Just("\n\n      # Far.\n\n      /* Near\n\n near. */\n      "),
+            1 => Just("\r\n\t# Tab.\r\n\t"),
+            1 => Just(" "),
+            1 => Just(" /* within */ "),
+        ];
+        let form = prop_oneof![Just("./N"), Just("(./. + \"/N\")"), Just("\"${self}/N\"")];
+        let behind = prop_oneof![3 => Just(""), 1 => Just(" # behind"), 1 => Just(" /* behind */")];
+        (above, form, behind).prop_map(|(a, f, b)| (a.to_string(), f.to_string(), b.to_string()))
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_keeps_the_comments_and_comes_back(
+            items in prop::collection::vec(item(), 1..6),
+            order in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(),
+        ) {
+            let mut text = String::new();
+            for (i, (above, form, behind)) in items.iter().enumerate() {
+                // A comment up to the end of the line would swallow what follows on it.
+                let above = match text.rsplit('\n').next() {
+                    Some(line) if line.contains('#') && !above.contains('\n') => "\n      ",
+                    _ => above,
+                };
+                text.push_str(&format!("{above}{}{behind}", form.replace('N', &format!("{i}.patch"))));
+            }
+            text.push_str("\n    ");
+            let text = list(&text);
+            let order: Vec<usize> = order.into_iter().filter(|at| *at < items.len()).collect();
+            // A list that refuses is left alone.
+            if let Ok(moved) = reordered(&text, &order) {
+                let shown: Vec<usize> = moved.match_indices(".patch").filter_map(|(at, _)| moved[..at].chars().last()?.to_digit(10)).map(|n| n as usize).collect();
+                prop_assert_eq!(&shown, &order);
+                prop_assert_eq!(moved.matches("behind").count(), text.matches("behind").count());
+                let comments = |text: &str| {
+                    let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
+                    let names: Vec<String> = (0..items.len()).map(|i| format!("{i}.patch")).collect();
+                    let mut all: Vec<String> = file.slots(&names).iter().map(|slot| text[slot.whole.range()].to_string()).collect();
+                    all.sort();
+                    all
+                };
+                prop_assert_eq!(comments(&moved), comments(&text));
+                let back: Vec<usize> = (0..order.len()).map(|old| order.iter().position(|at| *at == old).unwrap()).collect();
+                prop_assert_eq!(reordered(&moved, &back), Ok(text));
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::patch::queue::QueueName;
 use crate::queue::choose::{self, Spot};
 use crate::queue::discover::{self, Choice, Disk, Overlays};
 use crate::queue::facts;
-use crate::queue::follow::follow;
+use crate::queue::follow::{Crossing, crossing, follow};
 use crate::queue::model::Asking;
 use crate::queue::series::Series;
 use crate::queue::trial::{self, Trial};
@@ -54,6 +54,8 @@ pub struct Rewrite {
     files: Vec<(PathBuf, Vec<u8>)>,
     /// The folders of queues that end up empty.
     emptied: Vec<PathBuf>,
+    /// Patches that change places from one overlay to another.
+    crossing: Option<(AttrPath, Crossing)>,
 }
 
 /// What becomes of the patch files of a package.
@@ -101,6 +103,7 @@ impl Rewrite {
             moves: Vec::new(),
             files: Vec::new(),
             emptied: Vec::new(),
+            crossing: None,
         }
     }
 
@@ -109,7 +112,11 @@ impl Rewrite {
     /// # Errors
     /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
     fn tried(mut self, workspace: &Workspace, how: Asking<'_>) -> Result<Rewrite, Error> {
-        if how.offline || self.changes.is_empty() {
+        if self.changes.is_empty() {
+            return Ok(self);
+        }
+        if how.offline {
+            self.by_text()?;
             return Ok(self);
         }
         let mut attrs: Vec<AttrPath> = self.moves.iter().map(|moves| moves.attr.clone()).collect();
@@ -122,6 +129,7 @@ impl Rewrite {
             Ok(trial) => trial,
             Err(why) => {
                 self.warnings.extend(attrs.first().map(|attr| choose::not_tried(attr, &why)));
+                self.by_text()?;
                 return Ok(self);
             }
         };
@@ -150,6 +158,26 @@ impl Rewrite {
         warnings.retain(|warning| !self.warnings.contains(warning));
         self.warnings.extend(warnings);
         Ok(self)
+    }
+
+    /// Says what the text shows of the order in which the patches would be applied, where that is not evaluated.
+    ///
+    /// # Errors
+    /// [`Error::OverlayOrder`] where it would not be the wanted one.
+    fn by_text(&mut self) -> Result<(), Error> {
+        match self.crossing.take() {
+            Some((attr, Crossing { why, place, certain: true })) => Err(Error::OverlayOrder { attr, why, place }),
+            Some((attr, Crossing { why, place, .. })) => {
+                self.warnings.push(Warning {
+                    code: "OV1172",
+                    message: format!("the order of the patches of `{attr}` may not be the wanted one: {why}"),
+                    place: Some(place),
+                    hint: Some("without --offline Nix is asked for the order in which they are applied".into()),
+                });
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the files as they would be.
@@ -205,6 +233,7 @@ impl Together {
         self.all.warnings.extend(one.warnings);
         self.all.removed.extend(one.removed);
         self.all.emptied.extend(one.emptied);
+        self.all.crossing = self.all.crossing.take().or(one.crossing);
         Ok(())
     }
 
@@ -267,6 +296,7 @@ fn draft(
         moves: vec![Moves::of(series, wanted, &paths)],
         files: paths.iter().cloned().zip(wanted.iter().map(|wanted| wanted.bytes.clone())).collect(),
         emptied: if paths.is_empty() { vec![series.dir.clone()] } else { Vec::new() },
+        crossing: crossing(overlays, series, wanted)?.map(|crossing| (series.attr.clone(), crossing)),
         ..Rewrite::new(workspace)
     };
     for (wanted, path) in wanted.iter().zip(&paths) {
@@ -522,5 +552,47 @@ mod tests {
             assert_eq!(fs::read_text(&at(edited)).unwrap(), text);
             assert!(at("patches/a/0001-x.patch").is_file() && !at("patches/a/0001-y.patch").exists());
         }
+    }
+
+    /// Swaps two patches offline, each named by an overlay of its own in a workspace with these settings.
+    fn swapped(settings: &str, guard: &str) -> Result<Vec<&'static str>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(&at("overlayctl.toml"), settings.as_bytes()).unwrap();
+        for (overlay, name) in [("a.nix", "0001-x"), ("b.nix", "0002-y")] {
+            let list = format!("{guard}[ ./patches/a/{name}.patch ]");
+            let text =
+                format!("final: prev: {{ a = prev.a.overrideAttrs (o: {{ patches = o.patches ++ {list}; }}); }}");
+            fs::write(&at(overlay), text.as_bytes()).unwrap();
+            let patch = format!("--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-1\n+2\n");
+            fs::write(&at(&format!("patches/a/{name}.patch")), patch.as_bytes()).unwrap();
+        }
+        let workspace = Workspace::open(Some(dir.path())).unwrap();
+        let overlays = Overlays::read(&workspace, None).unwrap();
+        let series = overlays.queue(&workspace, &AttrPath::single("a")).unwrap();
+        let mut swapped = keep(&series);
+        swapped.reverse();
+        let how = Asking { nixpkgs: None, offline: true };
+        let planned = plan(&workspace, &overlays, &series, &swapped, how, Binding::AsItIs);
+        let planned = planned.map_err(|error| format!("{}: {error}", crate::base::diagnostic::Coded::code(&error)))?;
+        assert_eq!(planned.paths, [at("patches/a/0001-y.patch"), at("patches/a/0002-x.patch")]);
+        Ok(planned.warnings.iter().map(|warning| warning.code).collect())
+    }
+
+    #[test]
+    fn offline_two_overlays_that_both_apply_keep_their_order() {
+        let listed = "overlays = [\"a.nix\", \"b.nix\"]\n";
+        let both = "[boards.p]\nplatform = \"x\"\npackages = [\"a\"]\ncross-overlays = [\"a.nix\", \"b.nix\"]\n";
+        for settings in [listed, both, "overlays = [\"a.nix\"]\ncross-overlays = [\"b.nix\"]\n"] {
+            let refused = swapped(settings, "").unwrap_err();
+            assert!(refused.starts_with("OV1051") && refused.contains("b.nix"), "{refused}");
+        }
+        // Under a condition, or where only the user's own code could apply them, the text does not tell.
+        assert_eq!(swapped(listed, "final.lib.optionals final.stdenv.isLinux ").unwrap(), ["OV1172"]);
+        assert_eq!(swapped("overlays = []\n", "").unwrap(), ["OV1172"]);
+        // No board has both.
+        let apart = "[boards.p]\nplatform = \"x\"\npackages = [\"a\"]\ncross-overlays = [\"a.nix\"]\n\
+                     [boards.q]\nplatform = \"y\"\npackages = [\"a\"]\ncross-overlays = [\"b.nix\"]\n";
+        assert_eq!(swapped(apart, "").unwrap(), [""; 0]);
     }
 }

@@ -99,15 +99,53 @@ pub fn in_closures(
     derivations: &[String],
     names: &BTreeSet<String>,
 ) -> Result<BTreeSet<(String, String)>, String> {
+    let drvs = closure(scene, expect, derivations)?;
+    let of = |drv: String| named(Path::new(&drv), names).into_iter().map(move |name| (name, drv.clone()));
+    Ok(drvs.into_iter().flat_map(of).collect())
+}
+
+/// Returns the derivations in the closures of some.
+fn closure(scene: &Scene, expect: &Expect, derivations: &[String]) -> Result<Vec<String>, String> {
     if derivations.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Vec::new());
     }
     let list: String = derivations.iter().map(|nix| format!(" ({nix})")).collect();
     let text = nix(scene, "nix-instantiate", &["-E", &format!("{}[{list} ]", scope(scene, expect))])?;
     let roots: Vec<&str> = text.lines().collect();
     let closure = nix(scene, "nix-store", &[&["-qR"], roots.as_slice()].concat())?;
-    let drvs = closure.lines().filter(|line| line.ends_with(".drv"));
-    Ok(drvs.flat_map(|drv| named(Path::new(drv), names).into_iter().map(|name| (name, drv.to_owned()))).collect())
+    Ok(closure.lines().filter(|line| line.ends_with(".drv")).map(str::to_owned).collect())
+}
+
+/// Returns the derivations in closures that have one of these patches, and those that need one that has.
+pub fn rebuilt_by(
+    scene: &Scene,
+    expect: &Expect,
+    derivations: &[String],
+    names: &BTreeSet<String>,
+    is_its: &dyn Fn(&str, &str) -> bool,
+) -> Result<BTreeSet<String>, String> {
+    let mut rebuilt = BTreeSet::new();
+    let mut others = Vec::new();
+    for drv in closure(scene, expect, derivations)? {
+        match named(Path::new(&drv), names).iter().any(|name| is_its(name, &drv)) {
+            true => drop(rebuilt.insert(drv)),
+            false => others.push((fs::read_to_string(&drv).map_err(|e| e.to_string())?, drv)),
+        }
+    }
+    loop {
+        let before = rebuilt.len();
+        others.retain(|(text, drv)| {
+            // What has a fixed output keeps it, whatever made it.
+            let needs = !text.contains("\"outputHash\"") && rebuilt.iter().any(|one| text.contains(one.as_str()));
+            if needs {
+                rebuilt.insert(drv.clone());
+            }
+            !needs
+        });
+        if rebuilt.len() == before {
+            return Ok(rebuilt);
+        }
+    }
 }
 
 /// Returns which of the names the text of a derivation has.

@@ -22,6 +22,7 @@ pub fn check(scene: &Scene, expect: &Expect, report: &mut Report) {
     boards(scene, expect, report);
     for ask in &expect.ask {
         reach(scene, expect, ask, report);
+        alone(scene, expect, ask, report);
     }
 }
 
@@ -201,6 +202,37 @@ fn boards(scene: &Scene, expect: &Expect, report: &mut Report) {
             &on_it,
             &first_names(expect, &board["patched"]),
         );
+    }
+}
+
+/// What `impact ATTR` says of each package that the shape patches: all that has one of its patches, and all that needs that.
+fn alone(scene: &Scene, expect: &Expect, ask: &super::expect::Ask, report: &mut Report) {
+    let attrs: BTreeSet<&str> = expect.patch.iter().filter(|p| !p.broken).map(Patch::attr).collect();
+    for attr in attrs {
+        let own: BTreeSet<String> =
+            expect.patch.iter().filter(|p| p.attr() == attr).map(|p| file_name(&p.path)).collect();
+        let others: BTreeSet<String> =
+            expect.patch.iter().filter(|p| p.attr() != attr).map(|p| file_name(&p.path)).collect();
+        let mut line: Vec<&str> = vec!["impact", attr, "--json"];
+        line.extend(ask.args.iter().map(String::as_str));
+        line.extend(ask.targets.iter().flat_map(|target| ["--target", target]));
+        let Some(answer) = report.json(scene, &line, &[0]) else { continue };
+        // A file that another package has too is told by the package, unless it is said that all is counted.
+        let says_all =
+            each(&answer["warnings"]).any(|warning| warning["code"] == "OV1170" || warning["code"] == "OV1173");
+        let package = format!("-{}-", attr.rsplit('.').next().unwrap_or(attr));
+        let is_its = |name: &str, drv: &str| says_all || !others.contains(name) || drv.contains(&package);
+        let any = |_: &str, _: &str| true;
+        let mut wanted = oracle::rebuilt_by(scene, expect, &ask.nix, &own, &is_its);
+        // Another name of a package, which the derivation does not have.
+        if wanted.as_ref().is_ok_and(BTreeSet::is_empty) {
+            wanted = oracle::rebuilt_by(scene, expect, &ask.nix, &own, &any);
+        }
+        let found = each(&answer["rebuild"]).filter_map(|one| one["drvPath"].as_str().map(str::to_owned)).collect();
+        match wanted {
+            Ok(wanted) => report.same("impact ATTR: rebuilt", &line.join(" "), &wanted, &found),
+            Err(error) => report.fail("nix: does not evaluate", "nix-store", "the closures", error),
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+builtins.attrValues (import ./all.nix)

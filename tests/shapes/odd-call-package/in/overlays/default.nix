@@ -1,0 +1,3 @@
+final: prev: {
+  zlib = final.callPackage ../pkgs/zlib.nix { inherit (prev) zlib; };
+}

@@ -1,0 +1,7 @@
+{ zlib }:
+
+zlib.overrideAttrs (old: {
+  patches = (old.patches or [ ]) ++ [
+    ../patches/zlib/0001-zlib-a.patch
+  ];
+})

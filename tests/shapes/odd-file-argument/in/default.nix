@@ -1,0 +1,4 @@
+{ pkgs ? import ../nixpkgs { overlays = [ (import ./overlay.nix) ]; } }:
+{
+  inherit (pkgs) curl;
+}

@@ -1,0 +1,3 @@
+{ lib }: {
+  patched = package: patches: package.overrideAttrs (old: { patches = (old.patches or [ ]) ++ patches; });
+}

@@ -1,0 +1,3 @@
+final: prev: {
+  inherit (import ./fixes.nix final prev) zlib curl;
+}

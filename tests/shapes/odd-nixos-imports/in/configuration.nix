@@ -1,0 +1,6 @@
+{ pkgs, ... }:
+{
+  imports = [ ./modules/base.nix ];
+  networking.hostName = "pi";
+  environment.systemPackages = [ pkgs.curl ];
+}

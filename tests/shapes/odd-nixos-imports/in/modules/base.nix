@@ -1,0 +1,4 @@
+{ lib, ... }:
+{
+  imports = [ ./overlays.nix ];
+}

@@ -1,0 +1,7 @@
+let
+  pkgs = import ../nixpkgs { };
+  patched = pkgs.extend (import ./overlay.nix);
+in
+{
+  inherit (patched) curl;
+}
