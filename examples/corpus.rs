@@ -119,7 +119,7 @@ impl Run<'_> {
             Ok(planned) => planned,
             Err(e) => return Outcome::Refused(e.code(), e.to_string()),
         };
-        if planned.already {
+        if planned.changes.is_empty() {
             return self.damage(&name, "a first run finds nothing to do");
         }
         let Some(change) = planned.changes.first() else { return self.damage(&name, "no change") };
@@ -162,7 +162,7 @@ impl Run<'_> {
             };
         }
         match edited.add_patches(&self.files, select, &request) {
-            Ok(again) if again.already => {}
+            Ok(again) if again.changes.is_empty() => {}
             Ok(_) => return self.damage(&name, "a second run would change the file again"),
             Err(e) => return self.damage(&name, &format!("a second run is refused: {e}")),
         }
@@ -540,7 +540,13 @@ fn main() -> ExitCode {
                 let refused = tally(&mut into, &row.class, &attr, !wrong, &mut failures);
                 if refused.is_some_and(|(code, why)| code == "OV0107" && why.contains("` is a set")) {
                     let mut ignored = Vec::new();
-                    tally(&mut [&mut within], &row.class, &attr.join(PROBE), true, &mut ignored);
+                    tally(
+                        &mut [&mut within],
+                        &row.class,
+                        &AttrPath::parse(&format!("{attr}.{PROBE}")).expect("names and a name"),
+                        true,
+                        &mut ignored,
+                    );
                     if verbose {
                         failures.extend(ignored);
                     }

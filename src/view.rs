@@ -31,16 +31,18 @@ pub enum Role {
     Command,
 }
 
+impl Role {
+    /// Makes a line that begins with a piece of this role.
+    pub fn text(self, text: impl Into<String>) -> Text {
+        Text(vec![(self, text.into())])
+    }
+}
+
 /// A line of text in pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(pub Vec<(Role, String)>);
 
 impl Text {
-    /// Makes an empty line.
-    pub fn new() -> Text {
-        Text::default()
-    }
-
     /// Adds a piece.
     #[must_use]
     pub fn with(mut self, role: Role, text: impl Into<String>) -> Text {
@@ -60,15 +62,9 @@ impl Text {
     }
 }
 
-impl From<&str> for Text {
-    fn from(text: &str) -> Text {
-        Text::new().plain(text)
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Text {
-        Text::new().plain(text)
+impl<T: Into<String>> From<T> for Text {
+    fn from(text: T) -> Text {
+        Role::Plain.text(text)
     }
 }
 
@@ -79,6 +75,13 @@ pub struct Table {
     pub header: Vec<String>,
     /// The rows.
     pub rows: Vec<Vec<Text>>,
+}
+
+impl Table {
+    /// Makes one without rows.
+    pub fn new<'t>(header: impl IntoIterator<Item = &'t str>) -> Table {
+        Table { header: header.into_iter().map(str::to_string).collect(), rows: Vec::new() }
+    }
 }
 
 /// A tree: a label and what hangs below it.
@@ -139,7 +142,7 @@ impl Document {
 
     /// Adds a heading.
     pub fn heading(&mut self, text: impl Into<String>) {
-        self.line(Text::new().with(Role::Heading, text));
+        self.line(Role::Heading.text(text));
     }
 
     /// Adds all of another document.

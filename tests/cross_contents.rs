@@ -158,7 +158,7 @@ impl Bench {
     }
 }
 
-fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, Error> {
+fn contents(before: &[u8], after: &[u8], program: &[u8]) -> Result<Contents, overlayctl::cross::Error> {
     Library::archive(before, after)?.map_or_else(Ok, |library| library.look(program))
 }
 

@@ -17,6 +17,18 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// Shortens a name in its middle: what a derivation is stands at the front, version and platform at the end.
+pub fn shorten(name: &str, most: usize) -> String {
+    let count = name.chars().count();
+    if count <= most || most < 3 {
+        return name.to_string();
+    }
+    let tail = (most - 1) / 3;
+    let head: String = name.chars().take(most - 1 - tail).collect();
+    let end: String = name.chars().skip(count - tail).collect();
+    format!("{head}…{end}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::fs;
@@ -22,7 +23,7 @@ pub fn state_dir() -> Option<PathBuf> {
 
 /// Returns the SHA-256 of some bytes in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// Returns a text that stands for one directory on this machine: its path, its file system and inode, the machine.
@@ -41,7 +42,7 @@ pub fn place_of(dir: &Path) -> std::io::Result<String> {
 
 /// Returns a mark on `message` that nobody without the user's secret can make; `None` where no secret can be kept.
 pub fn mark(message: &[u8]) -> Option<String> {
-    Some(hex(&hmac(&secret()?, message)))
+    Some(HEXLOWER.encode(&hmac(&secret()?, message)))
 }
 
 /// HMAC (RFC 2104) with SHA-256 and a key of 32 bytes.
@@ -49,10 +50,6 @@ fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     let padded = |with: u8| -> [u8; 64] { std::array::from_fn(|i| key.get(i).copied().unwrap_or(0) ^ with) };
     let inner = Sha256::new().chain_update(padded(0x36)).chain_update(message).finalize();
     Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Tests leave nothing in the home of who runs them.
@@ -93,7 +90,7 @@ mod tests {
     #[test]
     fn the_mark_is_hmac_sha_256() {
         // What `openssl dgst -sha256 -mac HMAC -macopt hexkey:0b...0b` (32 bytes) says of "Hi There".
-        let mark = hex(&hmac(&[0x0b; 32], b"Hi There"));
+        let mark = HEXLOWER.encode(&hmac(&[0x0b; 32], b"Hi There"));
         assert_eq!(mark, OPENSSL);
     }
 

@@ -60,61 +60,56 @@ fn acts(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// For the tests of what renders: no character is left that a terminal acts on, but line ends, tabs of sources and our own styles.
 #[cfg(test)]
-pub(crate) fn assert_safe(rendered: &str) {
-    let mut rest = rendered;
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
-        assert!(!before.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
-        let style = after.strip_prefix('[').and_then(|style| style.split_once('m'));
-        let Some((numbers, after)) = style else { panic!("no style of ours: {rendered:?}") };
-        assert!(numbers.bytes().all(|b| b.is_ascii_digit() || b == b';'), "{rendered:?}");
-        rest = after;
-    }
-    assert!(!rest.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
-}
-
-/// For the tests of what renders: text with all that a terminal acts on.
-#[cfg(test)]
-pub(crate) fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
-    let bits = proptest::sample::select(vec![
-        "\u{1b}]0;title\u{7}",
-        "\u{1b}[2J\u{1b}[31m",
-        "\u{9b}31m",
-        "\u{9d}8;;http://x\u{9c}",
-        "\r",
-        "\n",
-        "\u{7}",
-        "\u{8}",
-        "\t",
-        "\u{7f}",
-        "\u{202e}",
-        "\u{2066}",
-        "\u{200f}",
-        "\u{61c}",
-        "\u{2028}",
-        "\0",
-        "日本",
-        "musl-1.2",
-        " ",
-        "é",
-        "\"",
-        "\\",
-        "---",
-        "+++",
-    ]);
-    let piece = proptest::prop_oneof![bits.prop_map(str::to_string), proptest::arbitrary::any::<String>()];
-    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
-}
-
-#[cfg(test)]
-use proptest::strategy::Strategy as _;
-
-#[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// For the tests of what renders: no character is left that a terminal acts on, but line ends, tabs of sources and our own styles.
+    pub fn assert_safe(rendered: &str) {
+        let mut rest = rendered;
+        while let Some((before, after)) = rest.split_once('\u{1b}') {
+            assert!(!before.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
+            let style = after.strip_prefix('[').and_then(|style| style.split_once('m'));
+            let Some((numbers, after)) = style else { panic!("no style of ours: {rendered:?}") };
+            assert!(numbers.bytes().all(|b| b.is_ascii_digit() || b == b';'), "{rendered:?}");
+            rest = after;
+        }
+        assert!(!rest.contains(|c| acts(c) && !matches!(c, '\n' | '\t')), "{rendered:?}");
+    }
+
+    /// For the tests of what renders: text with all that a terminal acts on.
+    pub fn hostile() -> impl Strategy<Value = String> {
+        let bits = prop::sample::select(vec![
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}[2J\u{1b}[31m",
+            "\u{9b}31m",
+            "\u{9d}8;;http://x\u{9c}",
+            "\r",
+            "\n",
+            "\u{7}",
+            "\u{8}",
+            "\t",
+            "\u{7f}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200f}",
+            "\u{61c}",
+            "\u{2028}",
+            "\0",
+            "日本",
+            "musl-1.2",
+            " ",
+            "é",
+            "\"",
+            "\\",
+            "---",
+            "+++",
+        ]);
+        let piece = prop_oneof![bits.prop_map(str::to_string), any::<String>()];
+        prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+    }
 
     #[test]
     fn what_a_terminal_acts_on_is_shown() {

@@ -181,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_of_a_failure_is_left_for_the_terminal(
-            texts in [visible::hostile(), visible::hostile(), visible::hostile(), visible::hostile(), visible::hostile()],
+            texts in [visible::tests::hostile(), visible::tests::hostile(), visible::tests::hostile(), visible::tests::hostile(), visible::tests::hostile()],
             column in 1usize..40,
             length in 0usize..40,
             has_line in any::<bool>(),
@@ -200,9 +200,9 @@ mod tests {
                 causes: vec![message.clone()],
                 ..Failure::usage(message.clone(), hint.clone())
             };
-            visible::assert_safe(&failure.render(true));
+            visible::tests::assert_safe(&failure.render(true));
             let warning = Warning { code: "OV0001", message, place: Some(place), hint: Some(hint) };
-            visible::assert_safe(&render_warning(&warning));
+            visible::tests::assert_safe(&render_warning(&warning));
         }
     }
 

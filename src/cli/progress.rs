@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::base::progress::{Picture, Progress, Running, Step, machine};
-use crate::base::text::duration;
+use crate::base::text::{duration, shorten};
 use crate::base::visible;
 
 /// How often something is said on no terminal while nothing happens.
@@ -212,18 +212,6 @@ fn head(now: &Picture) -> String {
         None => {}
     }
     head
-}
-
-/// Shortens a name in its middle: what a derivation is stands at the front, version and platform at the end.
-fn shorten(name: &str, most: usize) -> String {
-    let count = name.chars().count();
-    if count <= most || most < 3 {
-        return name.to_string();
-    }
-    let tail = (most - 1) / 3;
-    let head: String = name.chars().take(most - 1 - tail).collect();
-    let end: String = name.chars().skip(count - tail).collect();
-    format!("{head}…{end}")
 }
 
 /// Returns the chain in one line of at most `width` columns: where it stands and the target always, of the rest what fits.

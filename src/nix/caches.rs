@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::build::BuildRequest;
 use super::error::Error;
 use super::program::Nix;
-use super::store::setting;
+use super::store::{path_infos, setting};
 use crate::base::process::Exec;
 
 /// How many paths go into one call.
@@ -88,20 +88,8 @@ fn read_caches(answer: &[u8]) -> Option<Vec<String>> {
     value.is_object().then(|| of("substituters"))
 }
 
-/// Reads the shapes of `nix path-info --json`: a list (2.8), an object by path (2.19), one inside (newer).
 fn read(cache: &str, answer: &[u8]) -> Vec<(String, CachedPath)> {
-    let Ok(value) = serde_json::from_slice::<Value>(answer) else { return Vec::new() };
-    let store = value.get("storeDir").and_then(Value::as_str).unwrap_or(crate::base::store_path::STORE_DIR);
-    let entries: Vec<(String, &Value)> = match (&value, value.get("info").unwrap_or(&value)) {
-        (Value::Array(list), _) => {
-            list.iter().filter_map(|v| Some((v.get("path")?.as_str()?.to_string(), v))).collect()
-        }
-        (_, Value::Object(map)) => map
-            .iter()
-            .map(|(key, v)| (if key.starts_with('/') { key.clone() } else { format!("{store}/{key}") }, v))
-            .collect(),
-        _ => Vec::new(),
-    };
+    let entries = path_infos(answer).unwrap_or_default();
     let there = entries.into_iter().filter(|(_, v)| v.get("narHash").is_some());
     there
         .map(|(path, v)| {

@@ -13,7 +13,7 @@ use super::expression::{Names, Root, attr_path_text, path_text, quoted};
 use super::failure::EvalFailure;
 use super::instantiate::below_root;
 use super::program::Nix;
-use super::server::EvalServer;
+use super::server::{EvalServer, read_json};
 
 /// What is asked of one package set.
 #[derive(Debug, Clone)]
@@ -117,12 +117,7 @@ impl Nix {
         let mut answers = answers.into_iter();
         for attr in attrs {
             let answer = match answers.next() {
-                Some(Ok(text)) => Ok(serde_json::from_str(&text).map_err(|e| Error::Garbage {
-                    program: "nix repl".into(),
-                    reason: e.to_string(),
-                    answer: text.clone(),
-                })?),
-                Some(Err(failure)) => Err(failure),
+                Some(answer) => answer.map_or_else(|failure| Ok(Err(failure)), |text| read_json(&text).map(Ok))?,
                 None => continue,
             };
             effect.packages.push((attr, answer));

@@ -197,9 +197,7 @@ impl Error {
         if let Some(error) = Error::of_store(&printed, &message) {
             return error;
         }
-        let program =
-            program.file_name().map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned());
-        Error::Failed { program, message, printed }
+        Error::Failed { program: program_name(program), message, printed }
     }
 
     /// Makes the error of an evaluator that ended: often it says why.
@@ -366,9 +364,7 @@ impl Coded for Error {
 
 /// Returns the name of a program for messages.
 pub(super) fn program_name(program: &Path) -> String {
-    PathBuf::from(program)
-        .file_name()
-        .map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned())
+    program.file_name().map_or_else(|| program.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::expression::{Names, Root, attr_path_text, quoted};
 use super::failure::{EvalFailure, FailureKind};
 use super::program::Nix;
-use super::server::{EvalServer, lost_failure};
+use super::server::{EvalServer, lost_failure, read_json};
 
 /// A package set (or another root) and what is wanted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,9 @@ pub struct Output {
     pub path: String,
 }
 
+/// What an evaluator says to one question.
+pub(super) type Answered = Result<String, EvalFailure>;
+
 /// What came of one side: one result for each target, in their order.
 pub type SideResult = Vec<Result<Instantiated, EvalFailure>>;
 
@@ -79,31 +82,46 @@ impl Nix {
     }
 
     fn instantiate_side(&self, side: &Side) -> Result<SideResult, Error> {
-        let root = side.root.to_nix()?;
-        let mut results: SideResult = Vec::with_capacity(side.targets.len());
-        while results.len() < side.targets.len() {
-            let mut server = self.eval_server()?;
-            bind_root(&mut server, &root, &side.name).map_err(|e| self.explained(e))?;
-            let rest = side.targets.get(results.len()..).unwrap_or_default();
-            let questions: Vec<String> = rest.iter().map(|target| derivation_question(target)).collect();
-            let batch = server.ask(&questions)?;
-            let before = results.len();
-            for (target, answer) in rest.iter().zip(batch.answers) {
-                match answer {
-                    Some(Ok(text)) => results.push(read_derivation(&text)?),
-                    Some(Err(failure)) => results.push(Err(self.with_near_names(&mut server, target, failure))),
-                    None => break,
-                }
+        let questions: Vec<String> = side.targets.iter().map(|target| derivation_question(target)).collect();
+        self.ask_each(&side.root.to_nix()?, &side.name, &questions, |server, at, answer| match answer {
+            Ok(text) => read_derivation(&text),
+            Err(failure) => {
+                let target = side.targets.get(at).map(Vec::as_slice).unwrap_or_default();
+                Ok(Err(self.with_near_names(server, target, failure)))
             }
-            if let Some((lost, culprit)) = batch.lost {
-                server.doubt("an evaluator was lost");
-                // The target at which the evaluator was lost gets that as its failure; the rest gets a new evaluator.
-                if culprit.is_none() && results.len() == before {
-                    return Err(self.explained(server.lost_error(lost)));
+        })
+    }
+
+    /// Asks all `questions` about a root, and reads each answer with the number of its question. The question at which an evaluator is
+    /// lost gets that as its failure; the rest gets a new evaluator.
+    pub(super) fn ask_each<T>(
+        &self,
+        root: &str,
+        what: &str,
+        questions: &[String],
+        mut read: impl FnMut(&mut EvalServer, usize, Answered) -> Result<Result<T, EvalFailure>, Error>,
+    ) -> Result<Vec<Result<T, EvalFailure>>, Error> {
+        let mut results = Vec::with_capacity(questions.len());
+        while let Some(rest) = questions.get(results.len()..).filter(|rest| !rest.is_empty()) {
+            let mut server = self.eval_server()?;
+            bind_root(&mut server, root, what).map_err(|e| self.explained(e))?;
+            let batch = server.ask(rest)?;
+            let before = results.len();
+            for answer in batch.answers.into_iter().map_while(|answer| answer) {
+                results.push(read(&mut server, results.len(), answer)?);
+            }
+            match batch.lost {
+                Some((lost, culprit)) => {
+                    server.doubt("an evaluator was lost");
+                    if culprit.is_none() && results.len() == before {
+                        return Err(self.explained(server.lost_error(lost)));
+                    }
+                    if results.len() < questions.len() {
+                        results.push(Err(lost_failure(&lost)));
+                    }
                 }
-                if results.len() < side.targets.len() {
-                    results.push(Err(lost_failure(&lost)));
-                }
+                None if results.len() == before => return Err(Error::no_answer("nix repl", what)),
+                None => {}
             }
         }
         Ok(results)
@@ -198,12 +216,7 @@ fn read_derivation(answer: &str) -> Result<Result<Instantiated, EvalFailure>, Er
             "",
         )));
     }
-    let answered: Answer = serde_json::from_str(answer).map_err(|e| Error::Garbage {
-        program: "nix repl".into(),
-        reason: e.to_string(),
-        answer: answer.to_string(),
-    })?;
-    let Answer { drv, result, name, system, outputs } = answered;
+    let Answer { drv, result, name, system, outputs } = read_json(answer)?;
     Ok(Ok(Instantiated { drv_path: drv, out_path: result, name, system, outputs }))
 }
 

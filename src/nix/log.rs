@@ -220,7 +220,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::path::PathBuf;

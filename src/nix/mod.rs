@@ -63,6 +63,6 @@ pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
-pub use store::{DryRun, PathInfo};
+pub use store::DryRun;
 pub use survey::{Cargo, Kept, Name, Refetch, Removed, SetWay, Survey, TargetLibc, Vendored, Way};
 pub use unbuilt::{Building, Expected, Unbuilt};

@@ -243,23 +243,22 @@ impl Nix {
 }
 
 #[cfg(test)]
-impl Nix {
-    /// Makes one whose argument vectors can be looked at; it cannot be started.
-    pub(super) fn for_argument_tests(settings: Settings) -> Nix {
-        Nix {
-            nix: "nix".into(),
-            nix_store: "nix-store".into(),
-            settings,
-            version: OnceLock::new(),
-            watch: None,
-            copy: None,
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Nix {
+        /// Makes one whose argument vectors can be looked at; it cannot be started.
+        pub(in crate::nix) fn for_argument_tests(settings: Settings) -> Nix {
+            Nix {
+                nix: "nix".into(),
+                nix_store: "nix-store".into(),
+                settings,
+                version: OnceLock::new(),
+                watch: None,
+                copy: None,
+            }
+        }
+    }
 
     #[test]
     fn versions_of_every_flavour() {

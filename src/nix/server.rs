@@ -225,10 +225,7 @@ impl EvalServer {
     pub fn eval_json(&mut self, expression: &str) -> Result<Result<serde_json::Value, EvalFailure>, Error> {
         match self.eval_string(&format!("builtins.toJSON ({expression})"))? {
             Err(failure) => Ok(Err(failure)),
-            Ok(text) => match serde_json::from_str(&text) {
-                Ok(value) => Ok(Ok(value)),
-                Err(e) => Err(Error::Garbage { program: "nix repl".into(), reason: e.to_string(), answer: text }),
-            },
+            Ok(text) => read_json(&text).map(Ok),
         }
     }
 
@@ -358,6 +355,15 @@ impl Drop for EvalServer {
         // It has nothing to put in order: what it instantiated is in the store already.
         self.running.kill();
     }
+}
+
+/// Reads an answer that is JSON.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, Error> {
+    serde_json::from_str(answer).map_err(|e| Error::Garbage {
+        program: "nix repl".into(),
+        reason: e.to_string(),
+        answer: answer.to_string(),
+    })
 }
 
 /// Makes the failure of a question at which a server was lost.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::expression::{Names, Root};
 use super::failure::EvalFailure;
-use super::instantiate::{below_root, bind_root};
+use super::instantiate::below_root;
 use super::program::Nix;
-use super::server::lost_failure;
+use super::server::read_json;
 use crate::base::store_path::STORE_DIR;
 
 /// A file or directory that a build takes.
@@ -91,45 +91,10 @@ impl Nix {
     }
 
     fn sources_now(&self, root: &Root, paths: &[Names]) -> Result<Vec<Result<PackageSource, EvalFailure>>, Error> {
-        let mut results = Vec::with_capacity(paths.len());
-        while let Some(rest) = paths.get(results.len()..).filter(|rest| !rest.is_empty()) {
-            let mut server = self.eval_server()?;
-            bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;
-            let questions: Vec<String> =
-                rest.iter().map(|path| format!("let d = {}; in {QUESTION}", below_root(path))).collect();
-            let batch = server.ask(&questions)?;
-            let before = results.len();
-            for answer in batch.answers {
-                match answer {
-                    Some(Ok(text)) => results.push(Ok(serde_json::from_str(&text).map_err(|e| Error::Garbage {
-                        program: "nix repl".into(),
-                        reason: e.to_string(),
-                        answer: text,
-                    })?)),
-                    Some(Err(failure)) => results.push(Err(failure)),
-                    None => break,
-                }
-            }
-            match batch.lost {
-                // The package at which the evaluator was lost gets that as its failure; the rest gets a new evaluator.
-                Some((lost, culprit)) => {
-                    if culprit.is_none() && results.len() == before {
-                        return Err(self.explained(server.lost_error(lost)));
-                    }
-                    if results.len() < paths.len() {
-                        results.push(Err(lost_failure(&lost)));
-                    }
-                }
-                None if results.len() == before => {
-                    return Err(Error::Garbage {
-                        program: "nix repl".into(),
-                        reason: "it gave no answer".into(),
-                        answer: String::new(),
-                    });
-                }
-                None => {}
-            }
-        }
-        Ok(results)
+        let questions: Vec<String> =
+            paths.iter().map(|path| format!("let d = {}; in {QUESTION}", below_root(path))).collect();
+        self.ask_each(&root.to_nix()?, "the package set", &questions, |_, _, answer| {
+            answer.map_or_else(|failure| Ok(Err(failure)), |text| read_json(&text).map(Ok))
+        })
     }
 }

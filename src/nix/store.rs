@@ -8,8 +8,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::error::{Error, program_name};
 use super::program::Nix;
 use crate::base::process::{Exec, Stream, strip_controls};
@@ -18,41 +16,16 @@ use crate::base::process::{Exec, Stream, strip_controls};
 const PATHS_A_CALL: usize = 2000;
 
 /// What a build would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DryRun {
     /// The derivations that would be built.
     pub will_build: Vec<String>,
     /// The paths that would be fetched.
     pub will_fetch: Vec<String>,
     /// How much would be downloaded, as Nix says it (`1.23 MiB`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub download: Option<String>,
-    /// How much that is unpacked, as Nix says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unpacked: Option<String>,
-    /// Paths that Nix does not know how to get.
-    pub unknown: Vec<String>,
     /// Warnings, of caches that do not answer for example.
     pub warnings: Vec<String>,
-}
-
-/// What the store knows of a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PathInfo {
-    /// The path.
-    pub path: String,
-    /// Its size as an archive, in bytes.
-    pub nar_size: u64,
-    /// The hash of that archive, as Nix writes it.
-    pub nar_hash: String,
-    /// The paths that it refers to.
-    pub references: Vec<String>,
-    /// The derivation that made it.
-    pub deriver: Option<String>,
-    /// Signatures.
-    pub signatures: Vec<String>,
 }
 
 impl Nix {
@@ -167,22 +140,22 @@ impl Nix {
         Ok(())
     }
 
-    /// Returns what the store knows of `paths`; those that it does not have are left out.
+    /// Returns the paths that each of `paths` refers to; those that the store does not have are left out.
     ///
     /// # Errors
     /// [`Error::Garbage`] when the answer has none of the known shapes.
-    pub fn path_info<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeMap<String, PathInfo>, Error> {
+    pub fn references<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeMap<String, Vec<String>>, Error> {
         let mut all = BTreeMap::new();
         let valid: Vec<String> = self.valid(paths)?.into_iter().collect();
         for some in valid.chunks(PATHS_A_CALL) {
             let exec = self.with_options(Exec::new(&self.nix).args(["path-info", "--json"])).args(some);
             let answer = self.output(&exec)?.stdout;
-            let infos = read_path_info(&answer).ok_or_else(|| Error::Garbage {
+            let infos = path_infos(&answer).ok_or_else(|| Error::Garbage {
                 program: format!("{} path-info --json", program_name(&self.nix)),
                 reason: "no list of paths".into(),
                 answer: String::from_utf8_lossy(&answer).chars().take(2000).collect(),
             })?;
-            all.extend(infos.into_iter().map(|info| (info.path.clone(), info)));
+            all.extend(infos.into_iter().map(|(path, info)| (path, references_in(&info))));
         }
         Ok(all)
     }
@@ -207,7 +180,6 @@ impl DryRun {
                 match list {
                     1 => dry.will_build.push(path.to_string()),
                     2 => dry.will_fetch.push(path.to_string()),
-                    3 => dry.unknown.push(path.to_string()),
                     _ => {}
                 }
                 continue;
@@ -220,15 +192,7 @@ impl DryRun {
                 // `these 3 paths will be fetched (1.23 MiB download, 5.67 MiB unpacked):`
                 let inner =
                     line.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("", |(inner, _)| inner);
-                for part in inner.split(", ") {
-                    if let Some(size) = part.strip_suffix(" download") {
-                        dry.download = Some(size.to_string());
-                    } else if let Some(size) = part.strip_suffix(" unpacked") {
-                        dry.unpacked = Some(size.to_string());
-                    }
-                }
-            } else if line.contains("don't know how to build") {
-                list = 3;
+                dry.download = inner.split(", ").find_map(|part| part.strip_suffix(" download")).map(str::to_string);
             } else if line.starts_with("warning:") {
                 dry.warnings.push(line.trim_start_matches("warning:").trim().to_string());
             }
@@ -239,30 +203,21 @@ impl DryRun {
 
 /// Reads the three shapes of `nix path-info --json`: a list (2.8), an object by path (2.19), and one inside (2.34's newer
 /// format).
-fn read_path_info(answer: &[u8]) -> Option<Vec<PathInfo>> {
-    let value: serde_json::Value = serde_json::from_slice(answer).ok()?;
-    if let Some(list) = value.as_array() {
-        return Some(list.iter().filter_map(|v| one_path_info(v.get("path")?.as_str()?, v)).collect());
+pub(super) fn path_infos(answer: &[u8]) -> Option<Vec<(String, serde_json::Value)>> {
+    let mut value: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    if let Some(list) = value.as_array_mut() {
+        let named = |v: &mut serde_json::Value| Some((v.get("path")?.as_str()?.to_string(), v.take()));
+        return Some(list.iter_mut().filter_map(named).collect());
     }
-    let object = value.get("info").unwrap_or(&value).as_object()?;
     let store = value.get("storeDir").and_then(|s| s.as_str()).unwrap_or(crate::base::store_path::STORE_DIR);
+    let object = value.get("info").unwrap_or(&value).as_object()?;
     let path = |key: &str| if key.starts_with('/') { key.to_string() } else { format!("{store}/{key}") };
-    Some(object.iter().filter_map(|(key, v)| one_path_info(&path(key), v)).collect())
+    Some(object.iter().map(|(key, v)| (path(key), v.clone())).collect())
 }
 
-fn one_path_info(path: &str, value: &serde_json::Value) -> Option<PathInfo> {
-    let texts = |name: &str| -> Vec<String> {
-        let items = value.get(name).and_then(|v| v.as_array());
-        items.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_string).collect()
-    };
-    Some(PathInfo {
-        path: path.to_string(),
-        nar_size: value.get("narSize")?.as_u64()?,
-        nar_hash: value.get("narHash").and_then(|v| v.as_str()).unwrap_or_default().to_string(),
-        references: texts("references"),
-        deriver: value.get("deriver").and_then(|v| v.as_str()).map(str::to_string),
-        signatures: texts("signatures"),
-    })
+fn references_in(info: &serde_json::Value) -> Vec<String> {
+    let items = info.get("references").and_then(|v| v.as_array());
+    items.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_string).collect()
 }
 
 #[cfg(test)]
@@ -274,15 +229,14 @@ mod tests {
     fn path_info_of_three_versions() {
         let Some(logs) = recorded() else { return };
         for version in ["2.8.0", "2.26.3", "2.34.8"] {
-            let read = |name: &str| read_path_info(&std::fs::read(logs.join(format!("v-{version}/{name}"))).unwrap());
+            let read = |name: &str| path_infos(&std::fs::read(logs.join(format!("v-{version}/{name}"))).unwrap());
             let infos = read("path-info.json").unwrap();
             assert_eq!(infos.len(), 1, "{version}");
-            assert!(
-                infos[0].path.ends_with("-pcre2-10.42-aarch64-unknown-linux-musl") && infos[0].nar_size > 4_000_000
-            );
-            assert_eq!(infos[0].references.len(), 3, "{version}");
-            assert!(infos[0].deriver.as_ref().unwrap().ends_with(".drv"));
-            assert_eq!(read("path-info-missing.json").unwrap(), [], "{version}");
+            let (path, info) = &infos[0];
+            assert!(path.ends_with("-pcre2-10.42-aarch64-unknown-linux-musl"), "{version}: {path}");
+            assert_eq!(references_in(info).len(), 3, "{version}");
+            let missing = read("path-info-missing.json").unwrap();
+            assert!(missing.iter().all(|(_, info)| references_in(info).is_empty()), "{version}");
         }
     }
 
@@ -293,8 +247,7 @@ mod tests {
         );
         assert_eq!(dry.will_build, ["/nix/store/a.drv", "/nix/store/b.drv"]);
         assert_eq!((dry.will_fetch.len(), dry.download.as_deref()), (1, Some("1.23 MiB")));
-        assert_eq!(dry.unpacked.as_deref(), Some("5.67 MiB"));
-        assert_eq!((dry.unknown.len(), dry.warnings.len()), (1, 1));
+        assert_eq!(dry.warnings.len(), 1);
         assert_eq!(DryRun::read(""), DryRun::default());
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::scope::{self, Costs};
 use crate::base::diagnostic::Warning;
+use crate::base::edit::TextEdits;
 use crate::base::fs::{self, Batch};
 use crate::base::progress::Progress;
 use crate::base::span::{Place, Span};
@@ -196,7 +197,8 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let (mut settings, mut composed, mut wiring) = (None, None, None);
     if let Some(created) = &created {
         composed = created.wired.clone();
-        settings = created.settings.clone().map(|(path, old, new)| FileChange { path, old, new });
+        settings =
+            created.settings.clone().map(|(path, old, new)| FileChange { path, edits: TextEdits::default(), old, new });
         wiring = created.wiring.clone().map(|(line, files)| Wiring { line, files });
     }
     let others: Vec<FileChange> = composed.into_iter().chain(settings).collect();

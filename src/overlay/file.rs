@@ -322,7 +322,7 @@ impl OverlayFile {
         }
         let elements = which.iter().map(|e| e.identity().to_string()).collect();
         Ok(Planned {
-            changes: vec![FileChange { path: self.path.clone(), old: self.text.clone(), new }],
+            changes: vec![FileChange { path: self.path.clone(), old: self.text.clone(), edits, new }],
             change: Change::Removed { attr: attr.clone(), elements, binding },
             warnings: Vec::new(),
             function: *at.place,

@@ -192,7 +192,12 @@ fn planned(
     } else {
         Change::ChangedKey { attr, how: candidate.how, elements }
     };
-    let changed = FileChange { path: planning.file.path().to_path_buf(), old: planning.text().to_string(), new };
+    let changed = FileChange {
+        path: planning.file.path().to_path_buf(),
+        old: planning.text().to_string(),
+        edits: candidate.edits,
+        new,
+    };
     Planned { changes: vec![changed], change, warnings, function }
 }
 

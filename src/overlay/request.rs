@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::FnKind;
 use super::layout::Style;
 use crate::base::diagnostic::Warning;
+use crate::base::edit::TextEdits;
 use crate::base::span::Place;
 use crate::syntax::{AttrPath, make};
 
@@ -254,6 +255,8 @@ pub struct FileChange {
     pub path: PathBuf,
     /// The text that was read.
     pub old: String,
+    /// The edits.
+    pub edits: TextEdits,
     /// The text with the edits made.
     pub new: String,
 }

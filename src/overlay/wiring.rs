@@ -47,6 +47,7 @@ impl OverlayFile {
         (items(&after) == items(self).map(|count| count + 1)).then(|| FileChange {
             path: self.path().to_path_buf(),
             old: text.to_string(),
+            edits,
             new,
         })
     }

@@ -242,35 +242,42 @@ fn should_be(what: &str, right: &Option<String>) -> String {
     right.as_ref().map_or_else(String::new, |header| format!("{what} should be `{header}`"))
 }
 
+/// The errors that are at a place in the patch.
+macro_rules! placed {
+    ($at:ident) => {
+        Empty { at: $at, .. }
+            | NotAPatch { at: $at, .. }
+            | ContextDiff { at: $at, .. }
+            | OtherDiff { at: $at, .. }
+            | CombinedDiff { at: $at, .. }
+            | BinaryWithoutData { at: $at, .. }
+            | BinaryPatch { at: $at, .. }
+            | HunkWithoutFile { at: $at, .. }
+            | BadHunkHeader { at: $at, .. }
+            | HugeCount { at: $at, .. }
+            | TruncatedHunk { at: $at, .. }
+            | BadCounts { at: $at, .. }
+            | HeaderWithoutHunk { at: $at, .. }
+            | LeavesTree { at: $at, .. }
+            | Device { at: $at, .. }
+            | BadName { at: $at, .. }
+            | StripTooDeep { at: $at, .. }
+            | CannotRelevel { at: $at, .. }
+            | CannotReverse { at: $at, .. }
+            | CannotDecode { at: $at, .. }
+            | CannotRefresh { at: $at, .. }
+            | Submodule { at: $at, .. }
+            | TooLarge { at: $at, .. }
+    };
+}
+
 impl Error {
     /// Returns where in the patch it is, if it is there.
     pub fn spot(&self) -> Option<&Spot> {
         use Error::*;
         match self {
-            Empty { at }
-            | NotAPatch { at, .. }
-            | ContextDiff { at }
-            | OtherDiff { at, .. }
-            | CombinedDiff { at }
-            | BinaryWithoutData { at, .. }
-            | BinaryPatch { at, .. }
-            | HunkWithoutFile { at, .. }
-            | BadHunkHeader { at }
-            | HugeCount { at }
-            | TruncatedHunk { at, .. }
-            | BadCounts { at, .. }
-            | HeaderWithoutHunk { at }
-            | LeavesTree { at, .. }
-            | Device { at, .. }
-            | BadName { at, .. }
-            | StripTooDeep { at, .. }
-            | CannotRelevel { at, .. }
-            | CannotReverse { at, .. }
-            | CannotDecode { at, .. }
-            | CannotRefresh { at }
-            | Submodule { at, .. }
-            | TooLarge { at, .. } => Some(at),
-            CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => None,
+            placed!(at) => Some(at),
+            _ => None,
         }
     }
 
@@ -279,30 +286,8 @@ impl Error {
     pub fn in_file(mut self, path: impl AsRef<Path>) -> Error {
         use Error::*;
         match &mut self {
-            Empty { at }
-            | NotAPatch { at, .. }
-            | ContextDiff { at }
-            | OtherDiff { at, .. }
-            | CombinedDiff { at }
-            | BinaryWithoutData { at, .. }
-            | BinaryPatch { at, .. }
-            | HunkWithoutFile { at, .. }
-            | BadHunkHeader { at }
-            | HugeCount { at }
-            | TruncatedHunk { at, .. }
-            | BadCounts { at, .. }
-            | HeaderWithoutHunk { at }
-            | LeavesTree { at, .. }
-            | Device { at, .. }
-            | BadName { at, .. }
-            | StripTooDeep { at, .. }
-            | CannotRelevel { at, .. }
-            | CannotReverse { at, .. }
-            | CannotDecode { at, .. }
-            | CannotRefresh { at }
-            | Submodule { at, .. }
-            | TooLarge { at, .. } => at.path = path.as_ref().to_path_buf(),
-            CannotDiff { .. } | Unreadable { .. } | BadTrailer { .. } | BadSeries { .. } | BadQueueName { .. } => {}
+            placed!(at) => at.path = path.as_ref().to_path_buf(),
+            _ => {}
         }
         self
     }

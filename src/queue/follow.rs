@@ -411,6 +411,7 @@ pub(super) fn follow(
         .map(|sheet| FileChange {
             path: sheet.file.path().to_path_buf(),
             old: sheet.before,
+            edits: TextEdits::new(),
             new: sheet.file.text().to_string(),
         })
         .collect())

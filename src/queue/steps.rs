@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Error;
 use super::discover::Disk;
+use crate::base::edit::TextEdits;
 use crate::overlay::{FileChange, Files, OverlayFile, Planned};
 
 /// An overlay file and what is planned for it so far; nothing is written.
@@ -53,7 +54,7 @@ impl<'a> Steps<'a> {
     fn keep(&mut self, change: FileChange) {
         match self.changes.iter_mut().find(|before| before.path == change.path) {
             // The edits of the second are in the text of the first: together they are known by their texts.
-            Some(before) => *before = FileChange { old: before.old.clone(), ..change },
+            Some(before) => *before = FileChange { old: before.old.clone(), edits: TextEdits::default(), ..change },
             None => self.changes.push(change),
         }
     }

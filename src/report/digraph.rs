@@ -53,10 +53,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_a_label_is_left_for_the_terminal(label in visible::hostile()) {
+        fn nothing_of_a_label_is_left_for_the_terminal(label in visible::tests::hostile()) {
             let graph = Digraph { nodes: vec![(label, Role::Bad)], edges: vec![] };
             for text in [graphviz(&graph), mermaid(&graph)] {
-                visible::assert_safe(&text);
+                visible::tests::assert_safe(&text);
                 prop_assert_eq!(text.matches('\n').count(), text.lines().count());
                 prop_assert_eq!(text.lines().filter(|line| line.starts_with("  n0[") || line.starts_with("  n0 [")).count(), 1);
             }

@@ -133,16 +133,16 @@ mod tests {
 
     fn block() -> impl Strategy<Value = Block> {
         let text = || {
-            proptest::collection::vec(visible::hostile(), 0..3)
-                .prop_map(|pieces| pieces.into_iter().fold(Text::new(), |text, piece| text.with(Role::Name, piece)))
+            proptest::collection::vec(visible::tests::hostile(), 0..3)
+                .prop_map(|pieces| pieces.into_iter().fold(Text::default(), |text, piece| text.with(Role::Name, piece)))
         };
         let tree = text().prop_map(|label| Tree { label, children: vec![] }).prop_recursive(3, 8, 3, move |inner| {
             (text(), proptest::collection::vec(inner, 0..3)).prop_map(|(label, children)| Tree { label, children })
         });
         prop_oneof![
             text().prop_map(Block::Line),
-            visible::hostile().prop_map(Block::Diff),
-            (visible::hostile(), proptest::collection::vec(text(), 0..3)).prop_map(|(title, cells)| {
+            visible::tests::hostile().prop_map(Block::Diff),
+            (visible::tests::hostile(), proptest::collection::vec(text(), 0..3)).prop_map(|(title, cells)| {
                 Block::Table(Table { header: vec![title], rows: cells.into_iter().map(|cell| vec![cell]).collect() })
             }),
             tree.prop_map(Block::Tree),
@@ -158,7 +158,7 @@ mod tests {
                 _ => None,
             };
             let rendered = render(&Document { blocks: vec![block] });
-            visible::assert_safe(&rendered);
+            visible::tests::assert_safe(&rendered);
             prop_assert!(rows.is_none_or(|rows| rendered.lines().count() == rows), "{:?}", rendered);
         }
     }
@@ -168,7 +168,7 @@ mod tests {
         let mut document = Document::new();
         document.push(Block::Table(Table {
             header: vec!["level".into(), "verdict".into()],
-            rows: vec![vec!["source".into(), Text::new().with(Role::Good, "ok")]],
+            rows: vec![vec!["source".into(), Role::Good.text("ok")]],
         }));
         assert_eq!(plain(&document), "level   verdict\nsource  ok\n");
         assert!(render(&document).contains("\u{1b}[38;5;2mok"));

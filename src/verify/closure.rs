@@ -1,6 +1,6 @@
 //! The fourth level: nothing that the target needs, to run or to be built, is the unpatched package.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::base::text::plural;
 use crate::nix::Nix;
@@ -81,12 +81,12 @@ fn reference_chain(
     leak: &str,
 ) -> Result<Vec<String>, Error> {
     let paths: Vec<&String> = closure.iter().collect();
-    let infos: BTreeMap<String, crate::nix::PathInfo> = nix.path_info(&paths)?;
+    let references = nix.references(&paths)?;
     let mut towards: HashMap<&str, &str> = HashMap::new();
     let mut queue: VecDeque<&str> = outputs.iter().map(String::as_str).collect();
     let mut seen: BTreeSet<&str> = queue.iter().copied().collect();
     while let Some(path) = queue.pop_front() {
-        for reference in infos.get(path).into_iter().flat_map(|info| &info.references) {
+        for reference in references.get(path).into_iter().flatten() {
             if seen.insert(reference) {
                 towards.insert(reference, path);
                 queue.push_back(reference);

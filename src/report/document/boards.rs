@@ -1,7 +1,7 @@
 //! What `boards` shows.
 
 use crate::ops::boards::{Boards, State};
-use crate::view::{Block, Document, Role, Shown, Table, Text};
+use crate::view::{Block, Document, Role, Shown, Table};
 
 impl Shown for Boards {
     fn document(&self, _verbose: bool) -> Document {
@@ -10,10 +10,7 @@ impl Shown for Boards {
             document.line("no boards: add a table [boards.NAME] to overlayctl.toml");
             return document;
         }
-        let mut table = Table {
-            header: ["board", "platform", "package", "state", "link"].map(String::from).to_vec(),
-            rows: Vec::new(),
-        };
+        let mut table = Table::new(["board", "platform", "package", "state", "link"]);
         for board in &self.boards {
             let platform = if board.is_static { format!("{}, static", board.platform) } else { board.platform.clone() };
             for (i, package) in board.packages.iter().enumerate() {
@@ -25,10 +22,10 @@ impl Shown for Boards {
                 };
                 let first = |text: &str| if i == 0 { text.to_string() } else { String::new() };
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, first(&board.name)),
+                    Role::Name.text(first(&board.name)),
                     first(&platform).into(),
                     package.attr.clone().into(),
-                    Text::new().with(role, words),
+                    role.text(words),
                     package
                         .failure
                         .clone()
@@ -42,10 +39,10 @@ impl Shown for Boards {
         document.blank();
         for board in &self.boards {
             let patched = if board.patched.is_empty() { "nothing".to_string() } else { board.patched.join(", ") };
-            document.line(Text::new().with(Role::Dim, format!("patched on {}  ", board.name)).plain(patched));
+            document.line(Role::Dim.text(format!("patched on {}  ", board.name)).plain(patched));
         }
         let patched = if self.patched.is_empty() { "nothing".to_string() } else { self.patched.join(", ") };
-        document.line(Text::new().with(Role::Dim, "patched in all  ").plain(patched));
+        document.line(Role::Dim.text("patched in all  ").plain(patched));
         document
     }
 }

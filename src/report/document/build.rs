@@ -1,15 +1,22 @@
 //! A build as people read it.
 
+use std::time::Duration;
+
+use indicatif::HumanBytes;
+
 use crate::base::progress::machine;
 use crate::base::store_path;
-use crate::base::text::plural;
+use crate::base::text::{duration, plural, shorten};
 use crate::nix::Outcome;
 use crate::ops::build::plan::Planned;
 use crate::ops::build::{BuildFailure, Built, Fate, Plan};
+use crate::ops::impact::names::chain_text;
 use crate::view::{Block, Document, Role, Shown, Table, Text};
 
 /// How many rows of a table are shown when not asked for more.
 const ROWS: usize = 30;
+/// The longest name that is shown whole, in characters; --verbose shows all.
+const WIDTH: usize = 56;
 
 impl Shown for Built {
     fn document(&self, verbose: bool) -> Document {
@@ -27,18 +34,15 @@ impl Shown for Built {
         }
         if built.failures.is_empty() {
             for message in &built.messages {
-                document.line(Text::new().with(Role::Bad, message));
+                document.line(Role::Bad.text(message));
             }
         }
         for target in &built.targets {
             match &target.link {
                 Some(link) => document.line(
-                    Text::new()
-                        .with(Role::Good, "built ")
-                        .with(Role::Name, &target.target)
-                        .plain(format!("  {}", link.display())),
+                    Role::Good.text("built ").with(Role::Name, &target.target).plain(format!("  {}", link.display())),
                 ),
-                None => document.line(Text::new().with(Role::Bad, "not built ").with(Role::Name, &target.target)),
+                None => document.line(Role::Bad.text("not built ").with(Role::Name, &target.target)),
             }
         }
         document.blank();
@@ -62,12 +66,12 @@ impl Shown for Built {
         if others > 0 {
             sum.push_str(&format!("; {} that the overlays do not touch", plural(others, "other build")));
         }
-        document.line(Text::new().with(Role::Heading, sum).plain(format!(", in {}", seconds(built.seconds))));
+        document.line(Role::Heading.text(sum).plain(format!(", in {}", seconds(built.seconds))));
         if built.rebuild.iter().any(|fate| fate.log.is_some()) {
-            document.line(Text::new().with(Role::Dim, format!("logs in {}", built.logs.display())));
+            document.line(Role::Dim.text(format!("logs in {}", built.logs.display())));
         }
         if built.interrupted {
-            document.line(Text::new().with(Role::Warn, "interrupted: what is finished stays; run it again to go on"));
+            document.line(Role::Warn.text("interrupted: what is finished stays; run it again to go on"));
         }
         document
     }
@@ -79,7 +83,7 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
     }
     // The logs all have the names of their derivations; where they are is said once, below.
     let header: &[&str] = if verbose { &["rebuild set", "", "took", "log"] } else { &["rebuild set", "", "took"] };
-    let mut table = Table { header: header.iter().map(ToString::to_string).collect(), rows: Vec::new() };
+    let mut table = Table::new(header.iter().copied());
     let shown = if verbose { fates.len() } else { fates.len().min(ROWS) };
     for fate in &fates[..shown] {
         let (role, words) = match fate.outcome {
@@ -94,20 +98,19 @@ fn fates(fates: &[Fate], verbose: bool, document: &mut Document) {
         let words =
             fate.host.as_ref().map_or_else(|| words.to_string(), |host| format!("{words} on {}", machine(host)));
         let mut row = vec![
-            if verbose { fate.name.clone() } else { shorten(&fate.name) }.into(),
-            Text::new().with(role, words),
+            if verbose { fate.name.clone() } else { shorten(&fate.name, WIDTH) }.into(),
+            role.text(words),
             fate.seconds.map(seconds).unwrap_or_default().into(),
         ];
         if verbose {
             let log = fate.log.as_ref().map(|l| l.display().to_string()).unwrap_or_default();
-            row.push(Text::new().with(Role::Dim, log));
+            row.push(Role::Dim.text(log));
         }
         table.rows.push(row);
     }
     document.push(Block::Table(table));
     if shown < fates.len() {
-        document
-            .line(Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", fates.len() - shown)));
+        document.line(Role::Dim.text(format!("... and {} more (--verbose shows all)", fates.len() - shown)));
     }
     document.blank();
 }
@@ -116,7 +119,7 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
     if plan.build.is_empty() {
         document.line("nothing has to be built");
     } else {
-        let mut table = Table { header: ["to build", "", "expected"].map(String::from).to_vec(), rows: Vec::new() };
+        let mut table = Table::new(["to build", "", "expected"]);
         // Sources are many and quick; what the patches touch comes first.
         let (touched, others): (Vec<&Planned>, Vec<&Planned>) =
             plan.build.iter().filter(|planned| verbose || !planned.fixed_output).partition(|planned| planned.rebuilt);
@@ -130,22 +133,20 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
             };
             table.rows.push(vec![
                 planned.name.clone().into(),
-                Text::new().with(if planned.rebuilt { Role::Warn } else { Role::Dim }, why),
+                if planned.rebuilt { Role::Warn } else { Role::Dim }.text(why),
                 planned.expected_seconds.map_or_else(|| "unknown".into(), seconds).into(),
             ]);
         }
         document.push(Block::Table(table));
         if shown < rows.len() {
-            document.line(
-                Text::new().with(Role::Dim, format!("... and {} more (--verbose shows all)", rows.len() - shown)),
-            );
+            document.line(Role::Dim.text(format!("... and {} more (--verbose shows all)", rows.len() - shown)));
         }
         if rows.len() < plan.build.len() {
             let sources = plural(plan.build.len() - rows.len(), "source");
-            document.line(Text::new().with(Role::Dim, format!("... and {sources} to download")));
+            document.line(Role::Dim.text(format!("... and {sources} to download")));
         }
         document.blank();
-        document.line(Text::new().with(Role::Dim, "critical path  ").plain(path(&plan.critical_path, verbose)));
+        document.line(Role::Dim.text("critical path  ").plain(chain_text(&plan.critical_path, verbose)));
     }
     if !plan.fetch.is_empty() {
         fetches(plan, verbose, document);
@@ -159,7 +160,7 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
     // Nix rounds to hundredths of MiB; the caches say it exactly, if all of them answer.
     let exact: Option<u64> = plan.fetch.iter().map(|f| f.bytes).sum();
     match (exact.filter(|n| *n > 0), &plan.download) {
-        (Some(size), _) => sum.push_str(&format!(" ({})", bytes(size))),
+        (Some(size), _) => sum.push_str(&format!(" ({})", HumanBytes(size))),
         (None, Some(words)) => sum.push_str(&format!(" ({words})")),
         (None, None) => {}
     }
@@ -173,90 +174,51 @@ fn plan(plan: &Plan, verbose: bool, document: &mut Document) {
         Some(time) => format!("about {}, by earlier builds", seconds(time)),
         None => format!("unknown ({} never built here before)", plan.unknown_times),
     });
-    document.line(Text::new().with(Role::Heading, sum));
+    document.line(Role::Heading.text(sum));
     for warning in &plan.warnings {
-        document.line(Text::new().with(Role::Warn, warning));
+        document.line(Role::Warn.text(warning));
     }
-}
-
-/// Returns a path as a line; a long one without its middle.
-fn path(names: &[String], verbose: bool) -> String {
-    const HEAD: usize = 4;
-    const TAIL: usize = 8;
-    if verbose || names.len() <= HEAD + TAIL + 1 {
-        return names.join(" -> ");
-    }
-    let left_out = format!("({} more)", names.len() - HEAD - TAIL);
-    let (head, tail) = (&names[..HEAD], &names[names.len() - TAIL..]);
-    [head, &[left_out], tail].concat().join(" -> ")
 }
 
 fn fetches(plan: &Plan, verbose: bool, document: &mut Document) {
-    let mut table = Table { header: ["to fetch", "from", "size"].map(String::from).to_vec(), rows: Vec::new() };
+    let mut table = Table::new(["to fetch", "from", "size"]);
     let shown = if verbose { plan.fetch.len() } else { plan.fetch.len().min(ROWS) };
     for fetched in &plan.fetch[..shown] {
         let from = match &fetched.from {
             Some(cache) => Text::from(cache.clone()),
-            None => Text::new().with(Role::Warn, "no cache says that it has it (any more)"),
+            None => Role::Warn.text("no cache says that it has it (any more)"),
         };
-        let size = fetched.bytes.map(bytes).unwrap_or_else(|| "unknown".into());
+        let size = fetched.bytes.map(|size| HumanBytes(size).to_string()).unwrap_or_else(|| "unknown".into());
         table.rows.push(vec![store_path::name(&fetched.path).to_string().into(), from, size.into()]);
     }
     document.blank();
     document.push(Block::Table(table));
     if shown < plan.fetch.len() {
-        document.line(Text::new().with(Role::Dim, format!("... and {} more", plan.fetch.len() - shown)));
+        document.line(Role::Dim.text(format!("... and {} more", plan.fetch.len() - shown)));
     }
     document.blank();
-}
-
-/// Shortens a long name in its middle; --verbose shows it whole.
-fn shorten(name: &str) -> String {
-    const MOST: usize = 56;
-    let count = name.chars().count();
-    if count <= MOST {
-        return name.to_string();
-    }
-    let head: String = name.chars().take(MOST * 2 / 3).collect();
-    let tail: String = name.chars().skip(count - MOST / 3).collect();
-    format!("{head}…{tail}")
-}
-
-/// Returns a size as people say it.
-fn bytes(size: u64) -> String {
-    match size {
-        0..1024 => format!("{size} B"),
-        1024..1_048_576 => format!("{:.1} KiB", size as f64 / 1024.0),
-        _ => format!("{:.1} MiB", size as f64 / 1_048_576.0),
-    }
 }
 
 fn failure(failed: &BuildFailure, document: &mut Document) {
     let phase = failed.phase.as_ref().map(|p| format!(" in {p}")).unwrap_or_default();
     let host = failed.host.as_ref().map(|h| format!(" on {}", machine(h))).unwrap_or_default();
-    document.line(
-        Text::new()
-            .with(Role::Bad, format!("failed {}", failed.name))
-            .plain(format!("{phase}{host}: {}", failed.reason)),
-    );
+    document.line(Role::Bad.text(format!("failed {}", failed.name)).plain(format!("{phase}{host}: {}", failed.reason)));
     if let Some(patch) = &failed.patch {
         let file = patch.file.as_ref().map(|f| format!(", file {f}")).unwrap_or_default();
         let hunk = patch.hunk.map(|h| format!(", hunk {h}")).unwrap_or_default();
-        document.line(Text::new().with(Role::Warn, format!("  the patch {}{file}{hunk}: {}", patch.patch, patch.said)));
+        document.line(Role::Warn.text(format!("  the patch {}{file}{hunk}: {}", patch.patch, patch.said)));
     }
-    document.line(Text::new().with(Role::Dim, "  chain   ").plain(failed.chain.join(" -> ")));
+    document.line(Role::Dim.text("  chain   ").plain(failed.chain.join(" -> ")));
     for line in &failed.tail {
-        document.line(Text::new().with(Role::Dim, "  | ").plain(line));
+        document.line(Role::Dim.text("  | ").plain(line));
     }
-    document.line(Text::new().with(Role::Dim, "  whole log  ").with(Role::Command, &failed.log_command));
+    document.line(Role::Dim.text("  whole log  ").with(Role::Command, &failed.log_command));
     if !failed.blocked.is_empty() {
-        document.line(Text::new().with(Role::Dim, "  blocks  ").plain(failed.blocked.join(", ")));
+        document.line(Role::Dim.text("  blocks  ").plain(failed.blocked.join(", ")));
     }
     document.blank();
 }
 
-/// Returns seconds as people say them.
 fn seconds(time: f64) -> String {
-    let whole = time.round() as u64;
-    if time < 60.0 { format!("{time:.1} s") } else { format!("{} min {:02} s", whole / 60, whole % 60) }
+    duration(Duration::try_from_secs_f64(time).unwrap_or_default())
 }

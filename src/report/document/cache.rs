@@ -2,28 +2,12 @@
 
 use std::time::Duration;
 
+use indicatif::{HumanBytes, HumanDuration};
+
 use crate::base::text::plural;
 use crate::ops::cache::{Cleared, Listed};
 use crate::view::Shown;
-use crate::view::{Block, Document, Role, Table, Text};
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..=1023 => format!("{bytes} B"),
-        1024..=1_048_575 => format!("{} KiB", bytes / 1024),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
-fn ago(seconds: u64) -> String {
-    let duration = Duration::from_secs(seconds).as_secs();
-    match duration {
-        0..=119 => plural(duration as usize, "second"),
-        120..=7199 => format!("{} minutes", duration / 60),
-        7200..=172_799 => format!("{} hours", duration / 3600),
-        _ => format!("{} days", duration / 86_400),
-    }
-}
+use crate::view::{Block, Document, Role, Table};
 
 impl Shown for Listed {
     fn document(&self, verbose: bool) -> Document {
@@ -35,10 +19,7 @@ impl Shown for Listed {
             document.line(format!("{what} in {}", self.dir.display()));
             return document;
         }
-        let mut table = Table {
-            header: ["targets", "derivations", "size", "age", "package set"].map(String::from).to_vec(),
-            rows: Vec::new(),
-        };
+        let mut table = Table::new(["targets", "derivations", "size", "age", "package set"]);
         for kept in &self.graphs {
             let count = if verbose { usize::MAX } else { 3 };
             let mut targets = kept.targets.iter().take(count).cloned().collect::<Vec<_>>().join(" ");
@@ -46,20 +27,20 @@ impl Shown for Listed {
                 targets.push_str(&format!(" ... ({})", kept.targets.len()));
             }
             let first = match &kept.problem {
-                Some(_) => Text::new().with(Role::Bad, "damaged: not used"),
-                None => Text::new().with(Role::Name, targets),
+                Some(_) => Role::Bad.text("damaged: not used"),
+                None => Role::Name.text(targets),
             };
             table.rows.push(vec![
                 first,
                 kept.derivations.map_or_else(|| "-".to_owned(), |count| count.to_string()).into(),
-                size(kept.bytes).into(),
-                ago(kept.age).into(),
-                Text::new().with(Role::Dim, kept.nixpkgs.join(" ")),
+                HumanBytes(kept.bytes).to_string().into(),
+                HumanDuration(Duration::from_secs(kept.age)).to_string().into(),
+                Role::Dim.text(kept.nixpkgs.join(" ")),
             ]);
         }
         document.push(Block::Table(table));
         let beside = if self.answers == 0 { String::new() } else { format!(" with {}", answers()) };
-        document.line(Text::new().with(Role::Dim, format!("{}{beside} in {}", size(self.bytes), self.dir.display())));
+        document.line(Role::Dim.text(format!("{}{beside} in {}", HumanBytes(self.bytes), self.dir.display())));
         document
     }
 }
@@ -71,7 +52,7 @@ impl Shown for Cleared {
             "removed {} and {} ({}) from {}",
             plural(self.removed, "graph"),
             plural(self.answers, "answer"),
-            size(self.bytes),
+            HumanBytes(self.bytes),
             self.dir.display()
         ));
         document

@@ -5,7 +5,7 @@ use similar::TextDiff;
 use crate::base::store_path;
 use crate::graph::{Change, without_platform};
 use crate::ops::why::cause::Cause;
-use crate::view::{Block, Document, Role, Text};
+use crate::view::{Block, Document, Role};
 
 /// The most lines of one field that are quoted.
 const LINES: usize = 6;
@@ -49,7 +49,7 @@ pub(super) fn show(causes: &[Cause], limit: usize, verbose: bool, document: &mut
         }
     }
     for ((name, fields, diff), count) in groups.iter().take(limit) {
-        let mut line = Text::new().with(Role::Warn, name);
+        let mut line = Role::Warn.text(name);
         if *count > 1 {
             line = line.with(Role::Dim, format!("  ({count} derivations)"));
         }
@@ -62,10 +62,10 @@ pub(super) fn show(causes: &[Cause], limit: usize, verbose: bool, document: &mut
         let left: usize = groups.iter().skip(limit).map(|(_, count)| count).sum();
         let names: Vec<&str> = groups.iter().skip(limit).take(4).map(|((name, ..), _)| name.as_str()).collect();
         let more = if groups.len() > limit + 4 { ", ..." } else { "" };
-        document.line(Text::new().with(
-            Role::Dim,
-            format!("... and {left} more changed of themselves: {}{more} (--verbose)", names.join(", ")),
-        ));
+        document.line(
+            Role::Dim
+                .text(format!("... and {left} more changed of themselves: {}{more} (--verbose)", names.join(", "))),
+        );
     }
 }
 

@@ -31,7 +31,7 @@ impl Checked {
         }
         for (i, (command, what)) in advice.into_iter().enumerate() {
             let start = if i == 0 { "Next: " } else { "      " };
-            document.line(Text::new().plain(start).with(Role::Command, command).plain(format!(" {what}")));
+            document.line(Text::from(start).with(Role::Command, command).plain(format!(" {what}")));
         }
     }
 }
@@ -39,11 +39,9 @@ impl Checked {
 /// Shows both sides of a conflict.
 fn show_conflict(patch: &Patch, conflict: &Place, document: &mut Document) {
     let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    document.line(
-        Text::new().with(Role::Name, file).plain(format!(" does not fit at {}:{}", conflict.file, conflict.sides.line)),
-    );
+    document.line(Role::Name.text(file).plain(format!(" does not fit at {}:{}", conflict.file, conflict.sides.line)));
     for (title, text) in [("it expects", &conflict.sides.expected), ("the source has", &conflict.sides.found)] {
-        document.line(Text::new().with(Role::Dim, format!("  {title}")));
+        document.line(Role::Dim.text(format!("  {title}")));
         for line in text.lines().take(12) {
             document.line(format!("    {line}"));
         }
@@ -57,8 +55,7 @@ impl Shown for Checked {
             document.line("nothing is patched");
             return document;
         }
-        let mut table =
-            Table { header: ["package", "patch", "applies", "detail"].map(String::from).to_vec(), rows: Vec::new() };
+        let mut table = Table::new(["package", "patch", "applies", "detail"]);
         for package in &self.packages {
             let name = package.name.clone().unwrap_or_default();
             for (i, patch) in package.patches.iter().enumerate() {
@@ -70,11 +67,9 @@ impl Shown for Checked {
                 let attr = if i == 0 { package.attr.to_string() } else { String::new() };
                 let file = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 table.rows.push(vec![
-                    Text::new()
-                        .with(Role::Name, attr)
-                        .with(Role::Dim, if i == 0 { format!(" {name}") } else { String::new() }),
+                    Role::Name.text(attr).with(Role::Dim, if i == 0 { format!(" {name}") } else { String::new() }),
                     file.into(),
-                    Text::new().with(role, patch.state.words()),
+                    role.text(patch.state.words()),
                     patch.detail.clone().into(),
                 ]);
             }
@@ -82,17 +77,17 @@ impl Shown for Checked {
                 let attr = if package.patches.is_empty() && i == 0 { package.attr.to_string() } else { String::new() };
                 let role = if fetched.applies { Role::Good } else { Role::Bad };
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, attr),
-                    Text::new().plain(&fetched.name).with(Role::Dim, " fetched"),
-                    Text::new().with(role, fetched.state.words()),
+                    Role::Name.text(attr),
+                    Text::from(&fetched.name).with(Role::Dim, " fetched"),
+                    role.text(fetched.state.words()),
                     fetched.detail.clone().into(),
                 ]);
             }
             if let Some(failure) = &package.failure {
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, package.attr.to_string()),
+                    Role::Name.text(package.attr.to_string()),
                     "".into(),
-                    Text::new().with(Role::Bad, "not checked"),
+                    Role::Bad.text("not checked"),
                     failure.message.clone().into(),
                 ]);
             }

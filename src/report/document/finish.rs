@@ -11,7 +11,7 @@ pub(crate) fn show_files(document: &mut Document, dry_run: bool, files: &[PathBu
     let (wrote, gone) = if dry_run { ("would write ", "would remove ") } else { ("wrote ", "removed ") };
     for path in files {
         let word = if removed.contains(path) { gone } else { wrote };
-        document.line(Text::new().with(Role::Good, word).plain(path.display().to_string()));
+        document.line(Role::Good.text(word).plain(path.display().to_string()));
     }
 }
 
@@ -19,7 +19,7 @@ impl Shown for Finished {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.unchanged {
-            let text = Text::new().with(Role::Name, self.attr.to_string());
+            let text = Role::Name.text(self.attr.to_string());
             document.line(text.plain(": the queue is what the commits are; nothing changed"));
             return document;
         }
@@ -32,8 +32,7 @@ impl Shown for Finished {
             let (attr, kept) = (self.attr.to_string(), self.patches.iter().filter(|patch| patch.untouched).count());
             document.line(format!("{} in the queue, {kept} of them as before", patches(self.patches.len())));
             document.line(
-                Text::new()
-                    .plain("Next: ")
+                Text::from("Next: ")
                     .with(Role::Command, "overlayctl impact")
                     .plain(" says what that rebuilds; go on in the worktree, or ")
                     .with(Role::Command, format!("overlayctl finish {attr} --abort"))

@@ -13,32 +13,29 @@ impl Shown for BuiltGraph {
         let mut document = Document::new();
         let limit = if verbose { usize::MAX } else { 5 };
         if self.partial {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!(
-                    "partial: {} not in the store, nor known what needs them",
-                    plural(self.missing.len(), "derivation")
-                ),
-            ));
+            document.line(Role::Warn.text(format!(
+                "partial: {} not in the store, nor known what needs them",
+                plural(self.missing.len(), "derivation")
+            )));
             for path in self.missing.iter().take(limit) {
                 document.line(format!("  {path}"));
             }
             more(&mut document, self.missing.len(), limit);
         }
         if !self.failures.is_empty() {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!("{} of the list had failed to evaluate:", plural(self.failures.len(), "attribute")),
-            ));
+            document.line(
+                Role::Warn
+                    .text(format!("{} of the list had failed to evaluate:", plural(self.failures.len(), "attribute"))),
+            );
             for failure in self.failures.iter().take(limit) {
                 let first = failure.error.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-                document.line(Text::new().plain("  ").with(Role::Name, &failure.attr).plain(format!(": {first}")));
+                document.line(Text::from("  ").with(Role::Name, &failure.attr).plain(format!(": {first}")));
             }
             more(&mut document, self.failures.len(), limit);
         }
         document.line(
-            Text::new()
-                .with(Role::Heading, plural(self.derivations, "derivation"))
+            Role::Heading
+                .text(plural(self.derivations, "derivation"))
                 .plain(format!(
                     ", {} of them fixed-output; {}; {}",
                     self.fixed_output,
@@ -54,7 +51,7 @@ impl Shown for BuiltGraph {
 /// Says how many of a list are not shown.
 fn more(document: &mut Document, count: usize, shown: usize) {
     if count > shown {
-        document.line(Text::new().with(Role::Dim, format!("  ... and {} more (--verbose shows them)", count - shown)));
+        document.line(Role::Dim.text(format!("  ... and {} more (--verbose shows them)", count - shown)));
     }
 }
 
@@ -62,21 +59,21 @@ impl Shown for GraphDiff {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if self.partial {
-            document.line(Text::new().with(
-                Role::Warn,
-                "partial: a graph was built with derivations missing, so there may be more differences",
-            ));
+            document.line(
+                Role::Warn
+                    .text("partial: a graph was built with derivations missing, so there may be more differences"),
+            );
         }
         if self.rebuilt().is_empty() {
             document.line("nothing is rebuilt: both graphs make the same outputs");
         } else {
             self.rebuild.show(&self.view, verbose, &mut document);
             document.blank();
-            document.line(Text::new().with(Role::Dim, "longest chain  ").plain(chain_text(&self.chain, verbose)));
+            document.line(Role::Dim.text("longest chain  ").plain(chain_text(&self.chain, verbose)));
         }
         document.line(
-            Text::new()
-                .with(Role::Heading, builds(self.counts))
+            Role::Heading
+                .text(builds(self.counts))
                 .plain(format!(", {}", plural(self.attributes.len(), "changed attribute")))
                 .with(
                     Role::Dim,

@@ -3,7 +3,7 @@
 use super::finish::show_files;
 use crate::ops::header::Headed;
 use crate::view::Shown;
-use crate::view::{Document, Role, Text};
+use crate::view::{Document, Role};
 
 impl Shown for Headed {
     fn document(&self, _verbose: bool) -> Document {
@@ -14,7 +14,7 @@ impl Shown for Headed {
         show_files(&mut document, self.dry_run, &self.files, &[]);
         let mut field = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
-                document.line(Text::new().with(Role::Name, format!("{key}: ")).plain(value));
+                document.line(Role::Name.text(format!("{key}: ")).plain(value));
             }
         };
         field("Subject", self.headers.subject.as_deref());

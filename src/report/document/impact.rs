@@ -8,14 +8,14 @@ use crate::graph::Counts;
 use crate::ops::impact::Impact;
 use crate::ops::impact::names::chain_text;
 use crate::view::Shown;
-use crate::view::{Digraph, Document, Role, Text};
+use crate::view::{Digraph, Document, Role};
 
 /// Shows the patches that reach none of the targets.
 pub(super) fn show_unreached(unreached: &[Unreached], document: &mut Document) {
     for one in unreached {
         document.line(
-            Text::new()
-                .with(Role::Warn, "reaches no target ")
+            Role::Warn
+                .text("reaches no target ")
                 .with(Role::Name, one.attr.to_string())
                 .plain(format!(": {}: {}", one.patch, one.reason)),
         );
@@ -45,27 +45,21 @@ impl Shown for Impact {
             self.rebuild.show(&self.view, verbose, &mut document);
             document.blank();
             for chain in &self.chains {
-                document.line(Text::new().with(Role::Name, &chain.target));
-                document
-                    .line(Text::new().with(Role::Dim, "  critical chain  ").plain(chain_text(&chain.path, verbose)));
+                document.line(Role::Name.text(&chain.target));
+                document.line(Role::Dim.text("  critical chain  ").plain(chain_text(&chain.path, verbose)));
                 if chain.shortest != chain.path {
-                    document.line(
-                        Text::new().with(Role::Dim, "  shortest chain  ").plain(chain_text(&chain.shortest, verbose)),
-                    );
+                    document.line(Role::Dim.text("  shortest chain  ").plain(chain_text(&chain.shortest, verbose)));
                 }
             }
         }
         for target in self.targets.iter().filter(|t| !t.rebuilt) {
             document.line(
-                Text::new()
-                    .with(Role::Name, &target.target)
-                    .with(Role::Warn, "  is not rebuilt: nothing that it needs changes"),
+                Role::Name.text(&target.target).with(Role::Warn, "  is not rebuilt: nothing that it needs changes"),
             );
         }
         document.blank();
-        let mut line = Text::new()
-            .with(Role::Heading, builds(self.counts))
-            .plain(format!(" for {}", plural(self.targets.len(), "target")));
+        let mut line =
+            Role::Heading.text(builds(self.counts)).plain(format!(" for {}", plural(self.targets.len(), "target")));
         if !self.fixed_output_only.is_empty() {
             line = line.with(
                 Role::Dim,
@@ -101,14 +95,14 @@ pub(super) fn show_failures(failures: &[TargetFailure], document: &mut Document)
         let also =
             if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
         document.line(
-            Text::new()
-                .with(Role::Bad, "does not evaluate ")
+            Role::Bad
+                .text("does not evaluate ")
                 .with(Role::Name, &failed.target)
                 .with(Role::Dim, also)
                 .plain(format!(": {}", failed.failure.message)),
         );
         if !failed.failure.near.is_empty() {
-            document.line(Text::new().with(Role::Dim, "  near names: ").plain(failed.failure.near.join(", ")));
+            document.line(Role::Dim.text("  near names: ").plain(failed.failure.near.join(", ")));
         }
     }
     if !failures.is_empty() {

@@ -3,7 +3,7 @@
 use crate::base::text::plural;
 use crate::ops::all::AllImpact;
 use crate::view::Shown;
-use crate::view::{Digraph, Document, Role, Text};
+use crate::view::{Digraph, Document, Role};
 
 impl Shown for AllImpact {
     fn document(&self, verbose: bool) -> Document {
@@ -17,16 +17,15 @@ impl Shown for AllImpact {
                 self.sampled
             )
         };
-        document.line(Text::new().with(Role::Dim, format!("{how}; {} failed", self.failures.len())));
+        document.line(Role::Dim.text(format!("{how}; {} failed", self.failures.len())));
         if !self.broken.is_empty() {
             let some: Vec<&str> =
                 self.broken.iter().take(if verbose { usize::MAX } else { 8 }).map(String::as_str).collect();
-            document.line(
-                Text::new().with(
-                    Role::Bad,
-                    format!("fails only with the overlays ({}): {}", self.broken.len(), some.join(" ")),
-                ),
-            );
+            document.line(Role::Bad.text(format!(
+                "fails only with the overlays ({}): {}",
+                self.broken.len(),
+                some.join(" ")
+            )));
         }
         document
     }

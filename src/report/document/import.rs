@@ -26,7 +26,7 @@ impl Shown for Imported {
         if !self.dry_run && !self.patches.is_empty() {
             document.blank();
             let next = format!("overlayctl check {}", self.attr);
-            document.line(Text::new().plain("Next: ").with(Role::Command, next).plain(" says whether they apply"));
+            document.line(Text::from("Next: ").with(Role::Command, next).plain(" says whether they apply"));
         }
         document
     }

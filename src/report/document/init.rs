@@ -11,27 +11,27 @@ impl Shown for Initialised {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         for found in &self.found {
-            document.line(Text::new().with(Role::Dim, "found   ").plain(found));
+            document.line(Role::Dim.text("found   ").plain(found));
         }
         if self.demo {
-            document.line(Text::new().with(Role::Good, "wrote   ").plain(format!(
+            document.line(Role::Good.text("wrote   ").plain(format!(
                 "the demo workspace: {} files in {}",
                 self.written.len() + self.kept.len(),
                 self.dir.display()
             )));
         } else {
             for path in &self.kept {
-                document.line(Text::new().with(Role::Dim, "kept    ").plain(path.display().to_string()));
+                document.line(Role::Dim.text("kept    ").plain(path.display().to_string()));
             }
             for path in &self.written {
-                document.line(Text::new().with(Role::Good, "wrote   ").plain(path.display().to_string()));
+                document.line(Role::Good.text("wrote   ").plain(path.display().to_string()));
             }
         }
         match &self.nixpkgs {
-            Some(nixpkgs) => document.line(Text::new().with(Role::Dim, "nixpkgs ").plain(nixpkgs)),
+            Some(nixpkgs) => document.line(Role::Dim.text("nixpkgs ").plain(nixpkgs)),
             None => document.line(
-                Text::new()
-                    .with(Role::Warn, "nixpkgs ")
+                Role::Warn
+                    .text("nixpkgs ")
                     .plain(format!("none found: set `nixpkgs` in {FILE_NAME}, or give --nixpkgs PATH")),
             ),
         }
@@ -40,7 +40,7 @@ impl Shown for Initialised {
             document.line(
                 "In flake.nix the overlay is wired in where nixpkgs is imported (or as `nixpkgs.overlays` in NixOS):",
             );
-            document.line(Text::new().plain("    ").with(Role::Command, wiring));
+            document.line(Text::from("    ").with(Role::Command, wiring));
         }
         document.blank();
         document.line("Next:");
@@ -51,10 +51,10 @@ impl Shown for Initialised {
             &["patch PACKAGE FILE.patch", "impact --target PACKAGE"]
         };
         if self.demo {
-            document.line(Text::new().plain("    ").with(Role::Command, format!("{}/setup.sh", self.dir.display())));
+            document.line(Text::from("    ").with(Role::Command, format!("{}/setup.sh", self.dir.display())));
         }
         for command in next {
-            document.line(Text::new().plain("    ").with(Role::Command, format!("overlayctl{at} {command}")));
+            document.line(Text::from("    ").with(Role::Command, format!("overlayctl{at} {command}")));
         }
         document
     }

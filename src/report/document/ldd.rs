@@ -27,7 +27,7 @@ impl Shown for Linked {
             document.line(format!("{indent}needs nothing"));
         }
         for needed in &self.libraries.needed {
-            let mut line = Text::new().plain(format!("{indent}{} => ", needed.name));
+            let mut line = Text::from(format!("{indent}{} => ", needed.name));
             line = match &needed.path {
                 Some(path) => line.plain(path),
                 None => line.with(Role::Bad, "not found"),
@@ -44,21 +44,21 @@ impl Shown for Linked {
             document.line(line);
         }
         if let Some(interpreter) = &self.libraries.interpreter {
-            let line = Text::new().plain(format!("{indent}{interpreter}"));
+            let line = Text::from(format!("{indent}{interpreter}"));
             document.line(match self.libraries.interpreter_found {
                 true => line,
                 false => line.with(Role::Bad, " => not found"),
             });
         }
         if let Some(problem) = &self.libraries.problem {
-            document.line(Text::new().with(Role::Bad, format!("{indent}{}: {problem}", self.file)));
+            document.line(Role::Bad.text(format!("{indent}{}: {problem}", self.file)));
         }
         if verbose {
             let abi = self.elf.float_abi.map(|abi| format!(", {abi} float")).unwrap_or_default();
-            document.line(Text::new().with(
-                Role::Dim,
-                format!("{indent}({} {} {}{abi})", self.elf.class, self.elf.endianness, self.elf.machine),
-            ));
+            document.line(
+                Role::Dim
+                    .text(format!("{indent}({} {} {}{abi})", self.elf.class, self.elf.endianness, self.elf.machine)),
+            );
         }
         document
     }

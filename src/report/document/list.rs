@@ -16,10 +16,10 @@ fn effect(reach: &Reach) -> Text {
         Some(Stages::Every) | None => "",
     };
     match reach.in_effect {
-        InEffect::Yes => Text::new().with(Role::Good, format!("{}{stages}", sets.join(", "))),
-        InEffect::Exported => Text::new().with(Role::Plain, "given away"),
-        InEffect::No => Text::new().with(Role::Bad, "not in effect"),
-        InEffect::Unknown => Text::new().with(Role::Warn, "unknown"),
+        InEffect::Yes => Role::Good.text(format!("{}{stages}", sets.join(", "))),
+        InEffect::Exported => Role::Plain.text("given away"),
+        InEffect::No => Role::Bad.text("not in effect"),
+        InEffect::Unknown => Role::Warn.text("unknown"),
     }
 }
 
@@ -31,16 +31,15 @@ impl Shown for Listed {
         } else {
             let mut header = vec!["package", "patch", "in effect", "overlay"];
             header.extend(verbose.then_some("subject"));
-            let header = header.into_iter().map(String::from).collect();
-            let mut table = Table { header, rows: Vec::new() };
+            let mut table = Table::new(header);
             for package in &self.packages {
                 for (i, patch) in package.patches.iter().enumerate() {
                     let name = if i == 0 { package.attr.to_string() } else { String::new() };
                     let role = if patch.path.is_some() { Role::Plain } else { Role::Warn };
-                    let file = Text::new().with(role, patch.short_name(&package.attr));
+                    let file = role.text(patch.short_name(&package.attr));
                     let place = patch.place.as_ref().map_or("place unknown".to_string(), ToString::to_string);
                     let mut row = vec![
-                        Text::new().with(Role::Name, name),
+                        Role::Name.text(name),
                         if patch.conditional { file.with(Role::Dim, " (under a condition)") } else { file },
                         effect(&patch.reach),
                         place.into(),
@@ -55,15 +54,12 @@ impl Shown for Listed {
                 {
                     let Some(why) = &patch.reach.why else { continue };
                     let name = patch.short_name(&package.attr);
-                    document
-                        .line(Text::new().with(Role::Name, package.attr.to_string()).plain(format!(": {name}: {why}")));
+                    document.line(Role::Name.text(package.attr.to_string()).plain(format!(": {name}: {why}")));
                 }
             }
         }
         for path in &self.unused {
-            document.line(
-                Text::new().with(Role::Warn, "unused ").plain(format!("{}: no overlay names it", path.display())),
-            );
+            document.line(Role::Warn.text("unused ").plain(format!("{}: no overlay names it", path.display())));
         }
         document
     }

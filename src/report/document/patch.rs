@@ -11,36 +11,32 @@ impl Shown for Patched {
             document.blank();
         }
         if self.unchanged {
-            document.line(
-                Text::new().with(Role::Name, self.attr.to_string()).plain(" is already as asked; nothing changed"),
-            );
+            document.line(Role::Name.text(self.attr.to_string()).plain(" is already as asked; nothing changed"));
             return document;
         }
         let would = if self.dry_run { "would write" } else { "wrote" };
         for patch in self.patches.iter().filter(|patch| self.files.contains(&patch.path)) {
             document.line(
-                Text::new()
-                    .with(Role::Good, format!("{would} "))
+                Role::Good
+                    .text(format!("{would} "))
                     .plain(patch.path.display().to_string())
                     .with(Role::Dim, format!("  {}", patch.subject)),
             );
         }
         if !self.diff.is_empty() {
-            document.line(Text::new().with(Role::Good, format!("{would} ")).plain(&self.overlay));
+            document.line(Role::Good.text(format!("{would} ")).plain(&self.overlay));
             document.push(Block::Diff(self.diff.clone()));
         }
         if !self.also.is_empty() {
             let names: Vec<String> = self.also.iter().map(|name| format!("`{name}`")).collect();
             document.line(
-                Text::new()
-                    .with(Role::Dim, "also    ")
-                    .plain(format!("{}: the same package, and defined apart", names.join(", "))),
+                Role::Dim.text("also    ").plain(format!("{}: the same package, and defined apart", names.join(", "))),
             );
         }
         for path in &self.made_visible {
             document.line(
-                Text::new()
-                    .with(Role::Dim, "git     ")
+                Role::Dim
+                    .text("git     ")
                     .plain(format!("{} is now known to git, so that the flake sees it", path.display())),
             );
         }
@@ -49,13 +45,12 @@ impl Shown for Patched {
             let files: Vec<String> = wiring.files.iter().map(|file| file.display().to_string()).collect();
             let at = if files.is_empty() { "where nixpkgs is imported".to_string() } else { files.join(" or ") };
             document.line(format!("The new overlay is used once it is wired in ({at}):"));
-            document.line(Text::new().plain("    ").with(Role::Command, &wiring.line));
+            document.line(Text::from("    ").with(Role::Command, &wiring.line));
         }
         if !self.dry_run {
             document.blank();
             document.line(
-                Text::new()
-                    .plain("Next: ")
+                Text::from("Next: ")
                     .with(Role::Command, "overlayctl impact --target TARGET")
                     .plain(" says what that rebuilds"),
             );

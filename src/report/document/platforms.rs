@@ -12,9 +12,7 @@ impl Shown for Platforms {
         if let (Some(detail), [platform]) = (&self.detail, self.platforms.as_slice()) {
             one(platform, detail, &mut document);
         } else {
-            let header =
-                ["name", "system", "triple", "libc", "runs here with", "what it is"].map(String::from).to_vec();
-            let mut table = Table { header, rows: Vec::new() };
+            let mut table = Table::new(["name", "system", "triple", "libc", "runs here with", "what it is"]);
             for platform in &self.platforms {
                 let run = match (&platform.emulator, platform.native) {
                     (_, true) => "itself".to_string(),
@@ -22,7 +20,7 @@ impl Shown for Platforms {
                     (None, _) => "-".to_string(),
                 };
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, &platform.name),
+                    Role::Name.text(&platform.name),
                     platform.system.clone().into(),
                     platform.triple.clone().into(),
                     platform.libc.clone().unwrap_or_else(|| "-".into()).into(),
@@ -43,14 +41,14 @@ impl Shown for Platforms {
                 self.not_asked.as_deref().unwrap_or("there is no nixpkgs")
             ),
         };
-        document.line(Text::new().with(Role::Dim, from));
+        document.line(Role::Dim.text(from));
         document
     }
 }
 
 fn one(platform: &Named, detail: &Detail, document: &mut Document) {
     let mut field = |name: &str, value: String| {
-        document.line(Text::new().with(Role::Dim, format!("{name:<12}")).plain(value));
+        document.line(Role::Dim.text(format!("{name:<12}")).plain(value));
     };
     field("name", format!("pkgsCross.{}", platform.name));
     field("what", platform.what.clone());
@@ -80,6 +78,6 @@ fn one(platform: &Named, detail: &Detail, document: &mut Document) {
     }
     document.blank();
     for command in &detail.commands {
-        document.line(Text::new().plain("    ").with(Role::Command, command));
+        document.line(Text::from("    ").with(Role::Command, command));
     }
 }

@@ -14,8 +14,7 @@ impl Predicted {
     fn show_possible(&self, verbose: bool, document: &mut Document) {
         let possible = &self.prediction.possible;
         if !possible.is_empty() {
-            document
-                .line(Text::new().with(Role::Warn, format!("possible too: {}", plural(possible.len(), "derivation"))));
+            document.line(Role::Warn.text(format!("possible too: {}", plural(possible.len(), "derivation"))));
             // By what makes them possible, for most of them only need another of them.
             let mut groups: BTreeMap<(Reason, NodeId), usize> = BTreeMap::new();
             for one in possible {
@@ -25,23 +24,19 @@ impl Predicted {
             for ((reason, root), count) in groups.iter().take(limit) {
                 let needs = if *count > 1 { format!(", and {} that need it", count - 1) } else { String::new() };
                 document.line(
-                    Text::new()
-                        .plain(format!("  {}{needs}", self.graph.node(*root).name()))
+                    Text::from(format!("  {}{needs}", self.graph.node(*root).name()))
                         .with(Role::Dim, format!("  {}", because(*reason))),
                 );
             }
             if groups.len() > limit {
-                document.line(Text::new().with(Role::Dim, format!("  ... and {} more such", groups.len() - limit)));
+                document.line(Role::Dim.text(format!("  ... and {} more such", groups.len() - limit)));
             }
         }
         if self.prediction.unlisted > 0 {
-            document.line(Text::new().with(
-                Role::Dim,
-                format!(
-                    "  {} more share a source or a name with it; they are too many to be likely",
-                    self.prediction.unlisted
-                ),
-            ));
+            document.line(Role::Dim.text(format!(
+                "  {} more share a source or a name with it; they are too many to be likely",
+                self.prediction.unlisted
+            )));
         }
     }
 }
@@ -51,22 +46,24 @@ impl Shown for Predicted {
         let mut document = Document::new();
         let set = self.set();
         document.line(
-            Text::new()
-                .with(Role::Heading, format!("prediction: if {} were changed", self.attr))
+            Role::Heading
+                .text(format!("prediction: if {} were changed", self.attr))
                 .with(Role::Dim, format!("  (from {}; nothing was evaluated with a change)", self.graph_of)),
         );
         if self.graph.missing().len() > 0 {
-            document.line(Text::new().with(
-                Role::Warn,
-                format!("partial: {} missing in the graph", plural(self.graph.missing().len(), "derivation")),
-            ));
+            document.line(
+                Role::Warn.text(format!(
+                    "partial: {} missing in the graph",
+                    plural(self.graph.missing().len(), "derivation")
+                )),
+            );
         }
         set.show(&self.view, verbose, &mut document);
         document.blank();
         self.show_possible(verbose, &mut document);
         document.line(
-            Text::new()
-                .with(Role::Heading, format!("about {}", builds(self.counts)))
+            Role::Heading
+                .text(format!("about {}", builds(self.counts)))
                 .plain(format!(" from {}", plural(self.prediction.roots.len(), "changed derivation")))
                 .with(Role::Dim, "; a new version or another source can reach more"),
         );

@@ -28,13 +28,12 @@ impl Shown for Rebased {
             document.line("the rebase is given up; queues and overlays are as they were");
             return document;
         }
-        let mut table =
-            Table { header: ["package", "patch", "state", "files"].map(String::from).to_vec(), rows: Vec::new() };
+        let mut table = Table::new(["package", "patch", "state", "files"]);
         let mut row = |attr: String, versions: String, file: String, state: (Role, &str), files: String| {
             table.rows.push(vec![
-                Text::new().with(Role::Name, attr).with(Role::Dim, versions),
+                Role::Name.text(attr).with(Role::Dim, versions),
                 file.into(),
-                Text::new().with(state.0, state.1),
+                state.0.text(state.1),
                 files.into(),
             ]);
         };
@@ -68,7 +67,7 @@ impl Shown for Rebased {
         document.push(Block::Table(table));
         for failure in self.packages.iter().filter_map(|p| p.failure.as_ref()) {
             if let Some(hint) = &failure.hint {
-                document.line(Text::new().with(Role::Dim, "hint: ").plain(hint.clone()));
+                document.line(Role::Dim.text("hint: ").plain(hint.clone()));
             }
         }
         let conflicts: Vec<_> = self.packages.iter().filter_map(|p| Some((p, p.dir.as_ref()?))).collect();
@@ -82,26 +81,22 @@ impl Shown for Rebased {
                 for patch in &package.patches {
                     for file in &patch.files {
                         let file = dir.join(file).display().to_string();
-                        document.line(Text::new().with(Role::Bad, "resolve ").plain(file));
+                        document.line(Role::Bad.text("resolve ").plain(file));
                     }
                     if patch.state == State::Empty {
-                        let text =
-                            Text::new().with(Role::Bad, "to be skipped ").plain(patch.path.display().to_string());
+                        let text = Role::Bad.text("to be skipped ").plain(patch.path.display().to_string());
                         document.line(text.plain(": the patches before it, as they are resolved, leave nothing of it"));
                     }
                 }
             }
-            document.line(Text::new().with(
-                Role::Dim,
-                "each is a cherry-pick of git in progress there: git status, git mergetool, git add and git commit work",
+            document.line(Role::Dim.text("each is a cherry-pick of git in progress there: git status, git mergetool, git add and git commit work",
             ));
             document.line(
-                Text::new()
-                    .plain("Next: ")
+                Text::from("Next: ")
                     .with(Role::Command, "overlayctl rebase --continue")
                     .plain(" once they are resolved; --skip drops the patch, --abort leaves all as it was"),
             );
-            document.line(Text::new().with(Role::Dim, "nothing in the workspace has changed yet"));
+            document.line(Role::Dim.text("nothing in the workspace has changed yet"));
         }
         show_files(&mut document, false, &self.files, &self.removed);
         if self.written && !self.files.is_empty() {
@@ -118,7 +113,7 @@ impl Revision {
     }
 
     fn shown(&self) -> Text {
-        Text::new().with(Role::Name, self.short()).plain(format!(" {}", self.subject))
+        Role::Name.text(self.short()).plain(format!(" {}", self.subject))
     }
 }
 
@@ -135,12 +130,11 @@ impl Shown for Travelled {
                 (Some(from), Some(to)) => format!("{from} -> {to}"),
                 (from, to) => from.clone().or_else(|| to.clone()).unwrap_or_default(),
             };
-            document
-                .line(Text::new().with(Role::Name, package.attr.to_string()).with(Role::Dim, format!("  {versions}")));
+            document.line(Role::Name.text(package.attr.to_string()).with(Role::Dim, format!("  {versions}")));
             if let Some(failure) = &package.failure {
-                document.line(Text::new().plain("  ").with(Role::Bad, failure.message.clone()));
+                document.line(Text::from("  ").with(Role::Bad, failure.message.clone()));
                 if let Some(hint) = &failure.hint {
-                    document.line(Text::new().with(Role::Dim, "  hint: ").plain(hint.clone()));
+                    document.line(Role::Dim.text("  hint: ").plain(hint.clone()));
                 }
             }
             if let Some(since) = &package.since {
@@ -154,9 +148,8 @@ impl Shown for Travelled {
                     _ => Role::Bad,
                 };
                 let detail = if patch.detail.is_empty() { String::new() } else { format!("  {}", patch.detail) };
-                document.line(
-                    Text::new().plain(format!("  {file}  ")).with(role, patch.state.words()).with(Role::Dim, detail),
-                );
+                document
+                    .line(Text::from(format!("  {file}  ")).with(role, patch.state.words()).with(Role::Dim, detail));
                 if let Some(since) = &patch.since {
                     let word = match (patch.state, since.state) {
                         (Fit::AlreadyUpstream, _) => "    became upstream at ".to_string(),
@@ -165,7 +158,7 @@ impl Shown for Travelled {
                     };
                     show_break(&word, since, &mut document);
                 } else if let Some(why) = &patch.unknown {
-                    document.line(Text::new().with(Role::Warn, "    the revision is not known: ").plain(why.clone()));
+                    document.line(Role::Warn.text("    the revision is not known: ").plain(why.clone()));
                 } else if !patch.state.fits() {
                     document.line("    it was so in the old revision already");
                 }
@@ -173,10 +166,12 @@ impl Shown for Travelled {
         }
         document.blank();
         let looked = crate::base::text::plural(self.asked, "revision");
-        document.line(Text::new().with(
-            Role::Dim,
-            format!("looked at {looked}; {} lie between {} and {}", self.between, self.from.short(), self.to.short()),
-        ));
+        document.line(Role::Dim.text(format!(
+            "looked at {looked}; {} lie between {} and {}",
+            self.between,
+            self.from.short(),
+            self.to.short()
+        )));
         document
     }
 }
@@ -184,7 +179,7 @@ impl Shown for Travelled {
 /// Shows a revision that changed something, and what lies around it.
 fn show_break(word: &str, since: &Break, document: &mut Document) {
     let Text(first) = since.first.shown();
-    let mut line = Text::new().plain(word);
+    let mut line = Text::from(word);
     line.0.extend(first);
     document.line(line.with(Role::Dim, format!("  {}", since.first.date)));
     let indent = " ".repeat(word.len() - word.trim_start().len() + 2);
@@ -195,20 +190,17 @@ fn show_break(word: &str, since: &Break, document: &mut Document) {
     }
     for merge in &since.merges {
         let Text(shown) = merge.shown();
-        let mut line = Text::new().plain(format!("{indent}came in with "));
+        let mut line = Text::from(format!("{indent}came in with "));
         line.0.extend(shown);
         document.line(line);
     }
-    let mut line = Text::new().plain(format!("{indent}last before: "));
+    let mut line = Text::from(format!("{indent}last before: "));
     line.0.extend(since.last_before.shown().0);
     document.line(line);
     if since.unclear > 0 {
         let revisions = crate::base::text::plural(since.unclear, "revision");
-        document.line(Text::new().with(
-            Role::Warn,
-            format!(
-                "{indent}{revisions} between the two do not evaluate or have no source to be had: it may be one of them"
-            ),
-        ));
+        document.line(Role::Warn.text(format!(
+            "{indent}{revisions} between the two do not evaluate or have no source to be had: it may be one of them"
+        )));
     }
 }

@@ -28,7 +28,7 @@ impl Cover {
             names.push_str(&format!(" ... ({} more)", self.attributes.len() - limit));
         }
         let what = format!("covered by building {}  ", plural(self.attributes.len(), "attribute"));
-        document.line(Text::new().with(Role::Dim, what).plain(names));
+        document.line(Role::Dim.text(what).plain(names));
     }
 }
 
@@ -48,7 +48,7 @@ impl Rebuild {
                 let left = all - table.rows.len();
                 document.push(Block::Table(table));
                 if left > 0 {
-                    document.line(Text::new().with(Role::Dim, format!("... and {left} more rows")));
+                    document.line(Role::Dim.text(format!("... and {left} more rows")));
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Rebuild {
             trees.push(Tree { label: self.label(at), children: below });
         }
         if folded > 0 {
-            let label = Text::new().with(Role::Dim, format!("... and {folded} more"));
+            let label = Role::Dim.text(format!("... and {folded} more"));
             trees.push(Tree { label, children: Vec::new() });
         }
         trees
@@ -144,7 +144,7 @@ impl Rebuild {
 
     fn label(&self, at: usize) -> Text {
         let rebuilt = &self.rebuild[at];
-        let mut label = Text::new().with(if rebuilt.root_cause { Role::Warn } else { Role::Plain }, &rebuilt.name);
+        let mut label = if rebuilt.root_cause { Role::Warn } else { Role::Plain }.text(&rebuilt.name);
         if rebuilt.root_cause {
             label = label.with(Role::Dim, "  (root cause)");
         }
@@ -184,11 +184,7 @@ impl Rebuild {
                     if names.len() > 3 {
                         examples.push_str(", ...");
                     }
-                    vec![
-                        Text::new().with(Role::Name, first),
-                        number(members.len()),
-                        Text::new().with(Role::Dim, examples),
-                    ]
+                    vec![Role::Name.text(first), number(members.len()), Role::Dim.text(examples)]
                 });
                 let title = if by == By::Kind { "kind" } else { "depth" };
                 (vec![title, "derivations", "for example"], rows.collect())
@@ -204,17 +200,17 @@ impl Rebuild {
                 rows.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
                 let rows = rows.into_iter().map(|(count, attr, at)| {
                     vec![
-                        Text::new().with(Role::Name, attr),
+                        Role::Name.text(attr),
                         number(count),
                         number(self.rebuild[at].depth as usize),
-                        Text::new().with(Role::Dim, &self.rebuild[at].name),
+                        Role::Dim.text(&self.rebuild[at].name),
                     ]
                 });
                 (vec!["attribute", "rebuilds", "depth", "name"], rows.collect())
             }
         };
         let count = rows.len();
-        (Table { header: header.into_iter().map(str::to_owned).collect(), rows }, count)
+        (Table { rows, ..Table::new(header) }, count)
     }
 
     /// Returns for each how many rebuilt derivations its build needs, itself among them.
@@ -269,14 +265,11 @@ impl Rebuild {
 /// Says that derivations are content-addressed, where some are.
 pub(super) fn unknown_outputs(count: usize, document: &mut Document) {
     if count > 0 {
-        document.line(Text::new().with(
-            Role::Warn,
-            format!(
-                "{} outputs that are known only after the build (content-addressed): Nix may stop early there, and \
+        document.line(Role::Warn.text(format!(
+            "{} outputs that are known only after the build (content-addressed): Nix may stop early there, and \
                  less be built",
-                if count == 1 { "1 derivation has".to_owned() } else { format!("{count} derivations have") }
-            ),
-        ));
+            if count == 1 { "1 derivation has".to_owned() } else { format!("{count} derivations have") }
+        )));
     }
 }
 

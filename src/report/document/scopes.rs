@@ -33,22 +33,17 @@ impl Shown for Costs {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         for (target, why) in &self.failures {
-            document.line(
-                Text::new().with(Role::Bad, "does not evaluate ").with(Role::Name, target).plain(format!(": {why}")),
-            );
+            document.line(Role::Bad.text("does not evaluate ").with(Role::Name, target).plain(format!(": {why}")));
         }
         let cell = |cost: Cost| {
             let role = if cost.reaches { Role::Plain } else { Role::Dim };
             let reach = if cost.reaches { "" } else { ", target not reached" };
-            Text::new().with(role, format!("{}{reach}", builds(cost.counts)))
+            role.text(format!("{}{reach}", builds(cost.counts)))
         };
-        let mut rows: Vec<Vec<Text>> = self
-            .targets
-            .iter()
-            .map(|one| vec![Text::new().with(Role::Name, &one.target), cell(one.all), cell(one.host)])
-            .collect();
+        let mut rows: Vec<Vec<Text>> =
+            self.targets.iter().map(|one| vec![Role::Name.text(&one.target), cell(one.all), cell(one.host)]).collect();
         if self.targets.len() > 1 {
-            rows.push(vec![Text::new().with(Role::Heading, "together"), cell(self.all), cell(self.host)]);
+            rows.push(vec![Role::Heading.text("together"), cell(self.all), cell(self.host)]);
         }
         let header =
             vec![format!("a change of {}", self.attr), "every stage (all)".into(), "target stage only (host)".into()];

@@ -26,8 +26,7 @@ impl Shown for Status {
             document.line("nothing is patched");
             return document;
         }
-        let header = ["package", "patch", "upstream", "applies", "age", "owner"];
-        let mut table = Table { header: header.map(String::from).to_vec(), rows: Vec::new() };
+        let mut table = Table::new(["package", "patch", "upstream", "applies", "age", "owner"]);
         for package in &self.packages {
             for (i, patch) in package.patches.iter().enumerate() {
                 let (attr, package_name) = match i {
@@ -58,15 +57,15 @@ impl Shown for Status {
                 // The name is enough on a line; the JSON has the mail too.
                 let name = patch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let name = match patch.in_effect {
-                    InEffect::No => Text::new().plain(name).with(Role::Bad, " not in effect"),
-                    InEffect::Yes | InEffect::Exported | InEffect::Unknown => Text::new().plain(name),
+                    InEffect::No => Text::from(name).with(Role::Bad, " not in effect"),
+                    InEffect::Yes | InEffect::Exported | InEffect::Unknown => Text::from(name),
                 };
                 let owner = patch.owner.as_deref().map(|o| o.split(" <").next().unwrap_or(o).to_string());
                 table.rows.push(vec![
-                    Text::new().with(Role::Name, attr).with(Role::Dim, package_name),
+                    Role::Name.text(attr).with(Role::Dim, package_name),
                     name,
-                    Text::new().with(role, upstream),
-                    Text::new().with(fit, applies),
+                    role.text(upstream),
+                    fit.text(applies),
                     patch.age_days.map(age).unwrap_or_default().into(),
                     owner.unwrap_or_default().into(),
                 ]);
@@ -75,19 +74,19 @@ impl Shown for Status {
         document.push(Block::Table(table));
         for package in &self.packages {
             if let Some(failure) = &package.failure {
-                let text = Text::new().with(Role::Bad, format!("{}: ", package.attr));
+                let text = Role::Bad.text(format!("{}: ", package.attr));
                 document.line(text.plain(failure.message.clone()));
             }
         }
         for package in &self.packages {
             let Some(dir) = &package.editing else { continue };
             let command = format!("overlayctl finish {}", package.attr);
-            let text = Text::new().with(Role::Name, package.attr.to_string());
+            let text = Role::Name.text(package.attr.to_string());
             let text = text.plain(format!(": there is work in {} that the queue does not have; ", dir.display()));
             document.line(text.with(Role::Command, command).plain(" takes it"));
         }
         if self.rebasing {
-            let text = Text::new().plain("a rebase is under way; ").with(Role::Command, "overlayctl rebase --continue");
+            let text = Text::from("a rebase is under way; ").with(Role::Command, "overlayctl rebase --continue");
             document.line(text.plain(" goes on, --abort leaves all as it was"));
         }
         let cves: BTreeSet<&str> = self.packages.iter().flat_map(|p| p.cves.iter().map(String::as_str)).collect();

@@ -28,11 +28,11 @@ impl Shown for Verified {
 
 fn word(verdict: Option<Verdict>) -> Text {
     match verdict {
-        Some(Verdict::Ok) => Text::new().with(Role::Good, "ok"),
-        Some(Verdict::Failed) => Text::new().with(Role::Bad, "FAILED"),
-        Some(Verdict::Unknown) => Text::new().with(Role::Warn, "unknown"),
-        Some(Verdict::NotApplicable) => Text::new().with(Role::Dim, "-"),
-        None => Text::new(),
+        Some(Verdict::Ok) => Role::Good.text("ok"),
+        Some(Verdict::Failed) => Role::Bad.text("FAILED"),
+        Some(Verdict::Unknown) => Role::Warn.text("unknown"),
+        Some(Verdict::NotApplicable) => Role::Dim.text("-"),
+        None => Text::default(),
     }
 }
 
@@ -60,13 +60,11 @@ fn matrix(verified: &Verified) -> Table {
         }
         for (i, package) in packages.iter().enumerate() {
             let shown = if i == 0 { target.target.clone() } else { String::new() };
-            let mut row = vec![
-                Text::new().with(Role::Name, shown),
-                Text::new().plain(package.map(ToString::to_string).unwrap_or_default()),
-            ];
+            let mut row =
+                vec![Role::Name.text(shown), Text::from(package.map(ToString::to_string).unwrap_or_default())];
             if boards {
                 let board = if i == 0 { target.board.clone().unwrap_or_default() } else { String::new() };
-                row.insert(0, Text::new().plain(board));
+                row.insert(0, Text::from(board));
             }
             row.extend(levels.iter().map(|level| {
                 let finding =
@@ -125,7 +123,7 @@ fn one(finding: &Finding, targets: &[String], document: &mut Document) {
     };
     let package = finding.package.as_ref().map(|p| format!(" {p}")).unwrap_or_default();
     let colon = if who.is_none() { ": " } else { " " };
-    let mut line = Text::new().with(role, verdict).plain(format!("{}{package}{colon}", finding.level.name()));
+    let mut line = role.text(verdict).plain(format!("{}{package}{colon}", finding.level.name()));
     if let Some(who) = who {
         line = line.with(Role::Name, format!("{who} "));
     }
@@ -135,10 +133,10 @@ fn one(finding: &Finding, targets: &[String], document: &mut Document) {
     }
     document.line(line);
     if let Some(hint) = &finding.hint {
-        document.line(Text::new().with(Role::Dim, "        hint: ").plain(hint));
+        document.line(Role::Dim.text("        hint: ").plain(hint));
     }
     if let Some(command) = finding.command.as_ref().filter(|_| finding.verdict == Verdict::Failed) {
-        document.line(Text::new().with(Role::Dim, "        see:  ").with(Role::Command, command));
+        document.line(Role::Dim.text("        see:  ").with(Role::Command, command));
     }
 }
 
@@ -163,10 +161,10 @@ fn every(verified: &Verified, document: &mut Document) {
 fn one_line_each(finding: &Finding, document: &mut Document) {
     one(finding, &[], document);
     for line in &finding.evidence {
-        document.line(Text::new().with(Role::Dim, format!("        {line}")));
+        document.line(Role::Dim.text(format!("        {line}")));
     }
     if let Some(command) = finding.command.as_ref().filter(|_| finding.verdict != Verdict::Failed) {
-        document.line(Text::new().with(Role::Dim, "        see:  ").with(Role::Command, command));
+        document.line(Role::Dim.text("        see:  ").with(Role::Command, command));
     }
 }
 
@@ -183,5 +181,5 @@ fn sum(verified: &Verified) -> Text {
         (true, _) => (Role::Warn, "nothing failed, and not everything is known"),
         (false, _) => (Role::Bad, "not verified"),
     };
-    Text::new().with(role, word).plain(format!(": {}", parts.join(", ")))
+    role.text(word).plain(format!(": {}", parts.join(", ")))
 }

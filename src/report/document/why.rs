@@ -27,16 +27,12 @@ impl Explained {
             } else {
                 String::new()
             };
-            document.line(
-                Text::new()
-                    .with(Role::Name, name)
-                    .plain(format!(" is not rebuilt compared with {compared_with}{also}")),
-            );
+            document.line(Role::Name.text(name).plain(format!(" is not rebuilt compared with {compared_with}{also}")));
             return;
         }
         document.line(
-            Text::new()
-                .with(Role::Name, name)
+            Role::Name
+                .text(name)
                 .plain(": ")
                 .with(Role::Heading, builds(self.counts))
                 .plain(format!(", because of {}", plural(self.root_causes.len(), "change"))),
@@ -51,35 +47,35 @@ impl Explained {
             if others > 0 {
                 kinds.push(format!("of {} other kinds {others}", self.by_kind.len() - most));
             }
-            document.line(Text::new().with(Role::Dim, "cascade         ").plain(kinds.join(", ")));
+            document.line(Role::Dim.text("cascade         ").plain(kinds.join(", ")));
             let most = if verbose || self.by_depth.len() <= STEPS + 1 { usize::MAX } else { STEPS };
             let mut shown = self.by_depth.iter().take(most).map(usize::to_string).collect::<Vec<_>>().join(" ");
             if self.by_depth.len() > most {
                 shown.push_str(&format!(" ... ({} steps in all)", self.by_depth.len()));
             }
-            document.line(Text::new().with(Role::Dim, "by distance     ").plain(shown));
+            document.line(Role::Dim.text("by distance     ").plain(shown));
         }
         let names = |chain: &[Named]| chain.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
         let (critical, shortest) = (names(&self.critical_chain), names(&self.shortest_chain));
-        document.line(Text::new().with(Role::Dim, "critical chain  ").plain(chain_text(&critical, verbose)));
+        document.line(Role::Dim.text("critical chain  ").plain(chain_text(&critical, verbose)));
         if shortest != critical {
-            document.line(Text::new().with(Role::Dim, "shortest chain  ").plain(chain_text(&shortest, verbose)));
+            document.line(Role::Dim.text("shortest chain  ").plain(chain_text(&shortest, verbose)));
         }
         if let Some(chains) = &self.chains {
             document.blank();
             for chain in chains {
-                document.line(Text::new().plain("  ").plain(chain_text(&names(chain), true)));
+                document.line(Text::from("  ").plain(chain_text(&names(chain), true)));
             }
             let left = self.chain_count.saturating_sub(chains.len() as u64);
             if left > 0 {
                 let all =
                     if self.chain_count == u64::MAX { "more than can be counted".into() } else { left.to_string() };
-                document.line(Text::new().with(Role::Dim, format!("  ... and {all} more (--limit N)")));
+                document.line(Role::Dim.text(format!("  ... and {all} more (--limit N)")));
             }
         } else if self.chain_count > 2 {
             let count =
                 if self.chain_count == u64::MAX { "2^64 or more".to_owned() } else { self.chain_count.to_string() };
-            document.line(Text::new().with(Role::Dim, format!("{count} chains in all (--all-chains lists them)")));
+            document.line(Role::Dim.text(format!("{count} chains in all (--all-chains lists them)")));
         }
         unknown_outputs(self.unknown_outputs, document);
     }
