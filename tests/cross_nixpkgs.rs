@@ -1,61 +1,101 @@
-//! The built-in platform table and the rules of package sets, held against real nixpkgs checkouts.
+//! The platforms that nixpkgs has and the rules of its package sets, held against real checkouts.
 //!
-//! `OVERLAYCTL_NIXPKGS_1909` and `OVERLAYCTL_NIXPKGS_CORE` name the checkouts; without one a test is skipped.
+//! `OVERLAYCTL_NIXPKGS`, `OVERLAYCTL_NIXPKGS_1909` and `OVERLAYCTL_NIXPKGS_CORE` name the checkouts; without one a test is skipped.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
+mod support;
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use overlayctl::cross::elf::Endianness;
 use overlayctl::cross::platform::Format;
 use overlayctl::cross::{Platform, attr, catalogue, expected};
+use serde_json::Value;
+use support::nixpkgs::{CORE, OLD, TODAY, checkouts, evaluate};
 
-const CHECKOUTS: [&str; 2] = ["OVERLAYCTL_NIXPKGS_1909", "OVERLAYCTL_NIXPKGS_CORE"];
+/// What stock Nix says of every platform.
+const FACTS: &str = "let lib = import $nixpkgs/lib; here = lib.systems.elaborate { system = \"x86_64-linux\"; }; in
+    lib.mapAttrs (name: example: let p = lib.systems.elaborate example; in {
+      inherit (p) config system; libc = p.libc or null; bits = p.parsed.cpu.bits; big = p.isBigEndian or false; qemu = p.qemuArch or null;
+      linux = p.isLinux; android = p.isAndroid or false; format = p.parsed.kernel.execFormat.name or null; is_static = p.isStatic or false;
+      rust = p.rust.rustcTarget or null; set = example ? rustc; native = (here.canExecute or here.isCompatible) p;
+    }) lib.systems.examples";
 
-/// Evaluates `expression` to JSON, with `$nixpkgs` standing for the checkout; `None` with the reason printed.
-fn evaluate(variable: &str, expression: &str) -> Option<serde_json::Value> {
-    let Some(nixpkgs) = std::env::var_os(variable) else {
-        eprintln!("skipped: {variable} is not set");
-        return None;
-    };
-    let expression = expression.replace("$nixpkgs", &nixpkgs.to_string_lossy());
-    let done = Command::new("nix-instantiate")
-        .env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes")
-        .args(["--eval", "--strict", "--json", "--expr", &expression])
-        .output();
-    match done {
-        Ok(done) if done.status.success() => Some(serde_json::from_slice(&done.stdout).unwrap()),
-        Ok(done) => panic!("{variable}: {}", String::from_utf8_lossy(&done.stderr)),
-        Err(error) => {
-            eprintln!("skipped: no nix-instantiate ({error})");
-            None
+/// `platforms` says what nixpkgs says, of each of its names, and has a line of its own for each.
+#[test]
+fn platforms_are_told_as_nixpkgs_has_them() {
+    for (variable, nixpkgs) in checkouts() {
+        let path = nixpkgs.to_str().unwrap();
+        let wanted = evaluate(&FACTS.replace("$nixpkgs", path)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let run = |arguments: &[&str]| -> Value {
+            let arguments = [&["platforms", "--nixpkgs", path, "--json"], arguments].concat();
+            let output = support::overlayctl(dir.path()).args(arguments).output().unwrap();
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{variable}: {}", support::said(&output)))
+        };
+        let told = run(&[]);
+        assert_eq!(told["source"]["from"], "nixpkgs", "{told}");
+        let told: BTreeMap<&str, &Value> =
+            told["platforms"].as_array().unwrap().iter().map(|p| (p["name"].as_str().unwrap(), p)).collect();
+        assert_eq!(
+            told.keys().collect::<Vec<_>>(),
+            wanted.as_object().unwrap().keys().collect::<Vec<_>>(),
+            "{variable}"
+        );
+        for (name, facts) in wanted.as_object().unwrap() {
+            let ours = told[name.as_str()];
+            for (key, fact) in
+                [("triple", "config"), ("system", "system"), ("libc", "libc"), ("bits", "bits"), ("native", "native")]
+            {
+                assert_eq!(ours[key], facts[fact], "{variable} {name} {key}");
+            }
+            assert_eq!(ours["endianness"] == "big-endian", facts["big"] == true, "{variable} {name}: {ours}");
+            if facts["linux"] == true && facts["native"] == false && facts["android"] == false && variable != OLD {
+                assert_eq!(
+                    ours["emulator"].as_str(),
+                    facts["qemu"].as_str().map(|q| format!("qemu-{q}")).as_deref(),
+                    "{variable} {name}"
+                );
+            }
+            let what = ours["what"].as_str().unwrap();
+            assert!(
+                !what.is_empty() && !what.contains("built-in") && !what.contains("evaluate"),
+                "{variable} {name}: {what}"
+            );
+        }
+        for name in ["avr", "arc", "aarch64-multiplatform-musl"].into_iter().filter(|name| told.contains_key(name)) {
+            let one = run(&[name]);
+            assert_eq!(one["platforms"].as_array().unwrap().len(), 1, "{one}");
+            assert!(one["detail"]["run"]["how"].is_string() && one["detail"]["since"].is_string(), "{one}");
         }
     }
 }
 
 #[test]
 fn the_table_is_what_nixpkgs_says() {
-    for (release, variable) in CHECKOUTS.into_iter().enumerate() {
-        let Some(all) = evaluate(
-            variable,
-            "let lib = import $nixpkgs/lib; in lib.mapAttrs (name: example: let p = lib.systems.elaborate example; in {
-               inherit (p) config system libc; bits = p.parsed.cpu.bits; big = p.isBigEndian; qemu = p.qemuArch or null;
-               linux = p.isLinux; format = p.parsed.kernel.execFormat.name; is_static = p.isStatic or false;
-               rust = p.rust.rustcTarget or null; set = example ? rustc;
-             }) lib.systems.examples",
-        ) else {
-            continue;
-        };
+    for (variable, nixpkgs) in checkouts() {
+        let all = evaluate(&FACTS.replace("$nixpkgs", nixpkgs.to_str().unwrap())).unwrap();
         let all = all.as_object().unwrap();
-        let seen = |e: &catalogue::Entry| [e.seen.in_19_09, e.seen.in_24_05][release];
-        let here: Vec<&str> = catalogue::entries().iter().filter(|e| seen(e)).map(|e| e.name).collect();
-        assert_eq!(here, all.keys().map(String::as_str).collect::<Vec<_>>(), "{variable}");
+        let release = match variable {
+            OLD => "19.09",
+            CORE => "24.05",
+            _ => "July 2026",
+        };
+        let here: Vec<&str> = catalogue::entries().iter().filter(|e| e.is_in(release)).map(|e| e.name).collect();
+        // Another day's nixpkgs has other names as well.
+        let names: Vec<&str> = all.keys().map(String::as_str).collect();
+        if variable == TODAY {
+            let lacks: Vec<&&str> = names.iter().filter(|name| catalogue::entry(name).is_err()).collect();
+            assert!(lacks.is_empty(), "{lacks:?}");
+            continue;
+        }
+        assert_eq!(here, names, "{variable}");
         for (name, facts) in all {
             let platform = &catalogue::entry(name).unwrap().platform;
             let text = |key: &str| facts[key].as_str();
             // The two MinGW triples were renamed after 19.09.
-            if !(release == 0 && name.starts_with("mingw")) {
+            if !(variable == OLD && name.starts_with("mingw")) {
                 assert_eq!(text("config"), Some(platform.triple()), "{variable} {name}");
             }
             assert_eq!(text("system"), Some(platform.system().as_str()), "{variable} {name}");
@@ -71,7 +111,7 @@ fn the_table_is_what_nixpkgs_says() {
                 _ => platform.format(),
             };
             assert_eq!(format, platform.format(), "{variable} {name}");
-            if release == 1 {
+            if variable == CORE {
                 assert_eq!(facts["is_static"], platform.is_static, "{variable} {name}");
                 if facts["linux"] == true && text("qemu") != Some("mipsel") {
                     assert_eq!(text("qemu"), platform.qemu_arch(), "{variable} {name}");
@@ -119,7 +159,7 @@ fn the_rules_of_package_sets_are_those_of_nixpkgs() {
         "pkgsCross.muslpi.pkgsMusl",
         "pkgsCross.avr.buildPackages",
     ];
-    for variable in CHECKOUTS.into_iter().chain(["OVERLAYCTL_NIXPKGS"]) {
+    for (variable, nixpkgs) in checkouts() {
         let set = |path: &str| if path.is_empty() { "pkgs".to_string() } else { format!("pkgs.{path}") };
         let facts: Vec<String> = paths
             .iter()
@@ -131,14 +171,15 @@ fn the_rules_of_package_sets_are_those_of_nixpkgs() {
             })
             .collect();
         let expression = format!(
-            "let pkgs = import $nixpkgs {{ system = \"x86_64-linux\"; config = {{ }}; overlays = [ ]; }}; in {{ {} }}",
+            "let pkgs = import {} {{ system = \"x86_64-linux\"; config = {{ }}; overlays = [ ]; }}; in {{ {} }}",
+            nixpkgs.display(),
             facts.join("\n")
         );
-        let Some(all) = evaluate(variable, &expression) else { continue };
+        let all = evaluate(&expression).unwrap();
         let all: BTreeMap<String, [String; 3]> = serde_json::from_value(all).unwrap();
         let local = Platform::parse("x86_64-linux").unwrap();
         for path in paths {
-            if variable == CHECKOUTS[0] && path == "pkgsCross.muslpi.pkgsMusl" {
+            if variable == OLD && path == "pkgsCross.muslpi.pkgsMusl" {
                 // 19.09 made plain `musl` of `musleabihf`; the rules are those after it was repaired.
                 continue;
             }

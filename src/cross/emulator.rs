@@ -34,36 +34,64 @@ pub enum Emulator {
     },
 }
 
+/// What decides how the programs of a platform run on a machine that does not run them as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign<'a> {
+    /// The processor's name.
+    pub cpu: &'a str,
+    /// Its family.
+    pub family: &'a str,
+    /// Its bits.
+    pub bits: u16,
+    /// The kernel.
+    pub kernel: &'a str,
+    /// Whether it is Android.
+    pub android: bool,
+    /// The part of qemu's names for it.
+    pub qemu: Option<&'a str>,
+}
+
 /// Returns how programs for `platform` run on a machine that is `here`.
-///
-/// The rules are those of nixpkgs' `emulator`: the machine itself where processor and kernel fit, then wine for
-/// Windows, qemu for Linux on Linux, wasmtime for WASI, mmix.
 pub fn emulator(platform: &Platform, here: &Platform) -> Emulator {
-    let name = platform.cpu.name;
-    match platform.kernel.as_str() {
-        _ if here.can_execute(platform) => Emulator::Native,
-        "windows" if platform.cpu.family == "x86" && platform.cpu.bits == 64 => {
-            Emulator::Other { program: "wine64", args: &[] }
+    if here.can_execute(platform) {
+        return Emulator::Native;
+    }
+    let foreign = Foreign {
+        cpu: platform.cpu.name,
+        family: platform.cpu.family,
+        bits: platform.cpu.bits,
+        kernel: &platform.kernel,
+        android: platform.abi.starts_with("android"),
+        qemu: platform.qemu_arch(),
+    };
+    foreign.on(&here.kernel)
+}
+
+impl Foreign<'_> {
+    /// Returns what runs the programs on a machine with the kernel `here`.
+    ///
+    /// The rules are those of nixpkgs' `emulator`: wine for Windows, qemu for Linux on Linux, wasmtime for WASI, mmix.
+    pub fn on(self, here: &str) -> Emulator {
+        match self.kernel {
+            "windows" if self.family == "x86" && self.bits == 64 => Emulator::Other { program: "wine64", args: &[] },
+            "windows" if self.family == "x86" => Emulator::Other { program: "wine", args: &[] },
+            "wasi" => Emulator::Other { program: "wasmtime", args: &["run"] },
+            "ghcjs" => Emulator::Other { program: "node", args: &[] },
+            "mmixware" => Emulator::Other { program: "mmix", args: &[] },
+            "linux" if self.android => Emulator::None {
+                why: "Android programs need an Android system around them; qemu's user mode gives none".to_string(),
+            },
+            "linux" if here == "linux" => match self.qemu {
+                Some(arch) => Emulator::Qemu { program: format!("qemu-{arch}") },
+                None => Emulator::None { why: format!("qemu has no user mode for {}", self.cpu) },
+            },
+            "linux" => Emulator::None { why: format!("qemu's user mode runs Linux programs on Linux, not on {here}") },
+            "none" | "uefi" => Emulator::None {
+                why: "there is no operating system below these programs: flash them, or run qemu-system or a simulator"
+                    .to_string(),
+            },
+            kernel => Emulator::None { why: format!("nothing runs {kernel} programs on {here}") },
         }
-        "windows" if platform.cpu.family == "x86" => Emulator::Other { program: "wine", args: &[] },
-        "wasi" => Emulator::Other { program: "wasmtime", args: &["run"] },
-        "ghcjs" => Emulator::Other { program: "node", args: &[] },
-        "mmixware" => Emulator::Other { program: "mmix", args: &[] },
-        "linux" if platform.abi.starts_with("android") => Emulator::None {
-            why: "Android programs need an Android system around them; qemu's user mode gives none".to_string(),
-        },
-        "linux" if here.kernel == "linux" => match platform.qemu_arch() {
-            Some(arch) => Emulator::Qemu { program: format!("qemu-{arch}") },
-            None => Emulator::None { why: format!("qemu has no user mode for {name}") },
-        },
-        "linux" => {
-            Emulator::None { why: format!("qemu's user mode runs Linux programs on Linux, not on {}", here.kernel) }
-        }
-        "none" => Emulator::None {
-            why: "there is no operating system below these programs: flash them, or run qemu-system or a simulator"
-                .to_string(),
-        },
-        kernel => Emulator::None { why: format!("nothing runs {kernel} programs on {}", here.kernel) },
     }
 }
 
@@ -145,10 +173,9 @@ impl Registration {
     }
 }
 
-/// Returns the name of the platform's registration as NixOS and Debian call it: `aarch64-linux`, `qemu-aarch64`.
-pub fn registration_names(platform: &Platform) -> Vec<String> {
-    let qemu = platform.qemu_arch().map(|arch| format!("qemu-{arch}"));
-    std::iter::once(platform.system()).chain(qemu).collect()
+/// Returns the names of a registration for programs of a system as NixOS and Debian call it: `aarch64-linux`, `qemu-aarch64`.
+pub fn registration_names(system: &str, qemu: Option<&str>) -> Vec<String> {
+    std::iter::once(system.to_string()).chain(qemu.map(|arch| format!("qemu-{arch}"))).collect()
 }
 
 /// Returns the line of a NixOS configuration that registers qemu for these systems; `None` for an empty list.

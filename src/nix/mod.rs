@@ -43,6 +43,7 @@ mod sources;
 mod state;
 mod store;
 mod survey;
+mod systems;
 mod unbuilt;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
@@ -64,5 +65,6 @@ pub use server::EvalServer;
 pub use sources::{Input, PackageSource};
 pub use state::{Build, BuildState, Change, Event, Fetch, Phase, Status};
 pub use store::DryRun;
-pub use survey::{Cargo, Kept, Name, Refetch, Removed, SetWay, Survey, TargetLibc, Vendored, Way};
+pub use survey::{Cargo, Environment, Kept, Name, Refetch, Removed, SetWay, Survey, TargetLibc, Vendored, Way};
+pub use systems::System;
 pub use unbuilt::{Building, Expected, Unbuilt};

@@ -18,7 +18,7 @@ use super::instantiate::{below_root, bind_root};
 use super::program::Nix;
 use super::server::EvalServer;
 
-pub use names::Name;
+pub use names::{Environment, Name};
 pub use vendored::{Cargo, Refetch, Vendored};
 pub use ways::{Kept, SetWay, Way};
 
@@ -63,6 +63,8 @@ pub struct Survey {
     pub also: Vec<Name>,
     /// The names that change neither way.
     pub apart: Vec<Names>,
+    /// Functions that go on to make environments with the package as it is (`perl.withPackages`).
+    pub environments: Vec<Environment>,
     /// Whether it has no source of its own, so that a patch there would be ignored.
     pub is_wrapper: bool,
     /// The attribute that has the source, when this one has none.
@@ -103,6 +105,7 @@ impl Nix {
             owner: None,
             also: Vec::new(),
             apart: Vec::new(),
+            environments: Vec::new(),
             is_wrapper: false,
             unwrapped: None,
             is_kernel: false,
@@ -116,7 +119,11 @@ impl Nix {
         match survey.facts.failure.as_ref().map(|failure| failure.kind.clone()) {
             Some(FailureKind::Refused) if survey.facts.is_derivation => {
                 survey.platform = asking.platform(targets)?;
-                let Some(platform) = &survey.platform else { return Ok(survey) };
+                let Some(platform) = &survey.platform else {
+                    // It may be had with another `config`: the set that holds it can be asked all the same.
+                    survey.way = asking.way(path)?;
+                    return Ok(survey);
+                };
                 let cross =
                     format!("({}).pkgsCross.{}", root.to_nix()?, attr_path_text(std::slice::from_ref(platform)));
                 survey.facts = self.package_facts_in(asking.server, &cross, path)?;
@@ -161,18 +168,18 @@ impl Nix {
                     survey.way =
                         (!own.is_empty()).then_some(Way { how: SetWay::PythonPackageOverrides, kept: Kept::All });
                     survey.interpreter = own.first().cloned();
-                    let names = own.into_iter().map(|name| Name { path: vec![name], way: None }).collect();
-                    survey.owned(asking.owner(names, true)?);
+                    let names: Vec<Name> = own.into_iter().map(|name| Name { path: vec![name], way: None }).collect();
+                    survey.owned(asking.owner(&names, true)?);
                 }
             }
             _ => {
                 survey.way = asking.way(path)?;
                 let others = asking.names(path, &survey.facts, survey.is_kernel)?;
                 let paths = std::iter::once(path.to_vec()).chain(others);
-                let names =
+                let names: Vec<Name> =
                     paths.enumerate().map(|(at, path)| Name { path, way: survey.way.filter(|_| at == 0) }).collect();
                 if asking.holds("root ? extend")? {
-                    survey.owned(asking.owner(names, false)?);
+                    survey.owned(asking.owner(&names, false)?);
                 }
             }
         }
@@ -209,6 +216,7 @@ impl Nix {
 impl Survey {
     fn owned(&mut self, found: names::Owner) {
         (self.owner, self.also, self.apart) = (found.owner, found.also, found.apart);
+        self.environments = found.environments;
     }
 }
 
@@ -298,25 +306,29 @@ impl Asking<'_> {
         if !self.holds(thrown)? {
             return Ok(None);
         }
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '\'');
-        let mut named: Vec<Names> = Vec::new();
-        for word in failure.message.split(|c| !is_name(c)) {
-            let word = word.trim_matches(['.', '\'']);
-            let word = word.strip_prefix("pkgs.").unwrap_or(word);
-            let name: Names = word.split('.').map(String::from).collect();
-            if !word.is_empty() && name != path && !named.contains(&name) {
-                named.push(name);
+        let set = path.split_last().map(|(_, set)| set).unwrap_or_default();
+        for named in named_in(&failure.message) {
+            // In the set that it was in, else in the whole.
+            for within in [set, &[]] {
+                let names: Vec<Names> =
+                    named.iter().map(|name| [within, name].concat()).filter(|name| name != path).collect();
+                let there =
+                    self.those(&names, |name| format!("root ? {0} && root.{0} ? drvPath", attr_path_text(name)))?;
+                if !there.is_empty() {
+                    // What is named last is what to take.
+                    let instead = there.iter().rev().map(|name| attr_path_text(name)).collect();
+                    return Ok(Some(Removed { message: failure.message.clone(), instead }));
+                }
             }
         }
-        let instead = self.those(&named, |name| format!("root ? {0} && root.{0} ? drvPath", attr_path_text(name)))?;
-        // What is named last is what to take: words of the sentence can be names too (`which`, `file`).
-        let instead = instead.iter().rev().map(|name| attr_path_text(name)).collect();
+        let instead = Vec::new();
         Ok(Some(Removed { message: failure.message.clone(), instead }))
     }
 
     /// Returns the attribute that has the source which the package at `path` wraps.
     fn unwrapped(&mut self, path: &[String]) -> Result<Option<String>, Error> {
-        let inner = ["d.unwrapped", "d.cc", "d.bintools.bintools", "d.bintools"];
+        // Of a standard environment the compiler within its wrapper.
+        let inner = ["d.unwrapped", "d.cc.cc", "d.cc", "d.bintools.bintools", "d.bintools"];
         let questions =
             inner.map(|i| format!("{i}.drvPath + \" \" + ({i}.pname or (builtins.parseDrvName {i}.name).name)"));
         let found = self.texts(&questions)?.into_iter().flatten().next();
@@ -380,5 +392,48 @@ impl Asking<'_> {
             format!("{set} ? {name} && ({set}.{name}.outPath or null) == {target_text}.stdenv.cc.libc.outPath")
         })?;
         Ok((!owners.is_empty()).then(|| TargetLibc { target: attr_path_text(target), owners }))
+    }
+}
+
+/// Returns the names that a sentence of nixpkgs offers: those in quotes, then those that follow a word such as `use`. Most
+/// words of a sentence are names of packages too (`has`, `instead`, `which`).
+fn named_in(message: &str) -> [Vec<Names>; 2] {
+    let name = |word: &str| -> Option<Names> {
+        let word = word.trim_matches(['.', ',', ';', ':', '(', ')']);
+        let word = word.strip_prefix("pkgs.").unwrap_or(word);
+        let is_name = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        (is_name && !word.is_empty()).then(|| word.split('.').map(String::from).collect())
+    };
+    // An apostrophe (`don't`) opens nothing: what follows is no name.
+    let quoted = message.split(['\'', '`', '"', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}']);
+    let mut offered = Vec::new();
+    let (mut before, mut offers) = ("", false);
+    for word in message.split_whitespace() {
+        if offers {
+            offered.extend(name(word));
+        }
+        let opens = matches!(word, "to" | "by" | "use" | "using" | "of" | "with" | "try" | "consider");
+        offers = opens && before != "due"
+            || offers && word.ends_with(',')
+            || matches!(word, "or" | "and") && offered.last() == name(before).as_ref();
+        before = word;
+    }
+    [quoted.filter_map(name).collect(), offered]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_in;
+
+    #[test]
+    fn a_sentence_offers_what_is_in_quotes_or_after_a_word_of_advice() {
+        let said =
+            |text: &str| named_in(text).map(|names| names.iter().map(|n| n.join(".")).collect::<Vec<_>>().join(" "));
+        assert_eq!(said("'z3' has been renamed to/replaced by 'z3-solver'")[0], "z3 z3-solver");
+        assert_eq!(said("it doesn't work, use `pkgs.a.b` and not \"c d\"")[0], "a.b");
+        assert_eq!(said("unmaintained since June 2023, use cavasik or cavalier instead.")[1], "cavasik cavalier");
+        assert_eq!(said("fetchbower has been removed. It is recommended to migrate to yarn.")[1], "migrate yarn");
+        assert_eq!(said("x has been removed due to lack of maintenance")[1], "maintenance");
+        assert_eq!(said("itpp has been removed, as it was broken"), ["", ""]);
     }
 }

@@ -182,7 +182,15 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     let is_kernel =
         survey.as_ref().map_or(attr.to_string() == "linux" || attr.first().starts_with("linux_"), |s| s.is_kernel);
     let queue_dir = queue::dir(workspace, &attr);
-    let mut draft = |spot: Spot<'_>| draft(workspace, &queue_dir, spot, &request, &also, &coming);
+    let mut draft = |spot: Spot<'_>| {
+        draft(workspace, &queue_dir, spot, &request, &also, &coming).map_err(|error| match (error, &survey) {
+            (queue::Error::Overlay(overlay::Error::UnknownScope { .. }), Some(survey)) => queue::Error::NoWay {
+                attr: attr.clone(),
+                why: survey.facts.failure.as_ref().map(|failure| failure.message.clone()),
+            },
+            (error, _) => error,
+        })
+    };
     let mut trial = match options.offline {
         true => None,
         false => match Trial::begin(workspace, options.nixpkgs.as_deref(), std::slice::from_ref(&attr))? {

@@ -1,5 +1,6 @@
 //! `platforms`: the names of pkgsCross, what they are, and how their programs run here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,9 +8,11 @@ use serde::Serialize;
 use crate::base::fs;
 use crate::base::process::find_program;
 use crate::config::Workspace;
-use crate::cross::emulator::{self, Emulator, Registration};
-use crate::cross::{Platform, catalogue};
-use crate::nix::{EvalServer, Root};
+use crate::cross::Platform;
+use crate::cross::catalogue::{self, Entry};
+use crate::cross::elf::Endianness;
+use crate::cross::emulator::{self, Emulator, Foreign, Registration};
+use crate::nix::{Root, System};
 use crate::ops::{Error, Outcome};
 use crate::targets;
 use crate::targets::engine;
@@ -83,8 +86,9 @@ pub struct Detail {
     pub nixos: Option<String>,
     /// In which releases of nixpkgs the name is, by the built-in table.
     pub since: Option<String>,
-    /// The Rust target.
-    pub rust_target: String,
+    /// The Rust target, where nixpkgs has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rust_target: Option<String>,
     /// Commands to go on with.
     pub commands: Vec<String>,
 }
@@ -95,50 +99,28 @@ pub struct Detail {
 /// [`Error::Cross`] when nothing fits, with near names.
 pub fn platforms(workspace: &Workspace, nixpkgs: Option<&str>, filter: Option<&str>) -> Result<Platforms, Error> {
     let here = Platform::here();
-    let (names, source, not_asked) = match ask(workspace, nixpkgs) {
-        Ok((names, nixpkgs)) => (names, Source::Nixpkgs(nixpkgs), None),
-        Err(error) if nixpkgs.is_none() => {
-            let known = catalogue::entries().iter().map(|e| (e.name.to_string(), Some(e.platform.clone()))).collect();
-            (known, Source::BuiltIn, Some(error.to_string()))
-        }
+    let (systems, source, not_asked) = match ask(workspace, nixpkgs, here.as_ref()) {
+        Ok((systems, nixpkgs)) => (systems, Source::Nixpkgs(nixpkgs), None),
+        Err(error) if nixpkgs.is_none() => (built_in(here.as_ref()), Source::BuiltIn, Some(error.to_string())),
         Err(error) => return Err(error),
     };
-    let exact = filter.filter(|filter| names.iter().any(|(name, _)| name == filter));
+    let exact = filter.filter(|filter| systems.contains_key(*filter));
     let mut found = Vec::new();
     let mut detail = None;
-    for (name, asked) in &names {
+    for (name, system) in &systems {
         let entry = catalogue::entry(name).ok();
-        let Some(platform) = asked.clone().or_else(|| entry.map(|e| e.platform.clone())) else { continue };
-        let fits = match (exact, filter, entry) {
-            (Some(exact), _, _) => exact == name,
-            (None, None, _) => true,
-            (None, Some(filter), Some(entry)) => catalogue::matches(entry, filter),
-            (None, Some(filter), None) => name.contains(filter) || platform.triple().contains(filter),
-        };
-        if !fits {
-            continue;
+        let run = system.as_ref().map(|system| run(system, here.as_ref()));
+        let named = Named::of(name, system.as_ref(), run.as_ref(), entry);
+        if exact.map_or_else(|| named.fits(filter.unwrap_or_default(), entry), |exact| exact == name) {
+            if let (Some(_), Some(system), Some(run)) = (exact, system, run) {
+                detail = Some(details(name, system, run, entry.map(Entry::since)));
+            }
+            found.push(named);
         }
-        let run = here.as_ref().map(|here| emulator::emulator(&platform, here));
-        if exact.is_some()
-            && let Some(run) = run.clone()
-        {
-            detail = Some(details(name, &platform, run, entry.map(|e| e.seen.words().to_string())));
-        }
-        found.push(Named {
-            name: name.clone(),
-            triple: platform.triple().to_string(),
-            system: platform.system(),
-            libc: platform.libc.clone(),
-            endianness: platform.endianness().map(|e| e.to_string()),
-            bits: platform.cpu.bits,
-            emulator: run.as_ref().and_then(|run| run.programs().into_iter().next()),
-            native: run == Some(Emulator::Native),
-            what: entry.map_or_else(|| "not in the built-in table".to_string(), |e| e.what.to_string()),
-        });
     }
     if found.is_empty() {
         let wanted = filter.unwrap_or_default();
-        let near = catalogue::near(wanted, names.iter().map(|(name, _)| name.as_str()));
+        let near = catalogue::near(wanted, systems.keys().map(String::as_str));
         return Err(crate::cross::Error::UnknownName {
             name: wanted.to_string(),
             near: near.into_iter().map(str::to_string).collect(),
@@ -148,47 +130,101 @@ pub fn platforms(workspace: &Workspace, nixpkgs: Option<&str>, filter: Option<&s
     Ok(Platforms { source, not_asked, platforms: found, detail })
 }
 
-/// The names of a package set, each with its platform where Nix could tell.
-type Asked = Vec<(String, Option<Platform>)>;
+/// The platforms of a package set by name; `None` for one that nixpkgs itself does not evaluate.
+type Systems = BTreeMap<String, Option<System>>;
 
 /// Asks the nixpkgs in use.
-fn ask(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<(Asked, String), Error> {
+fn ask(workspace: &Workspace, nixpkgs: Option<&str>, here: Option<&Platform>) -> Result<(Systems, String), Error> {
     let source = workspace.nixpkgs(nixpkgs)?;
     let root = Root::Packages(Box::new(targets::plain_set(workspace, nixpkgs)?));
     let nix = engine::nix(workspace)?;
-    let names = nix.attr_names(&root, &["pkgsCross".to_string()])?;
-    let mut server = nix.eval_server()?;
-    server.bind("root", &root.to_nix()?)?;
-    let mut asked = Vec::with_capacity(names.len());
-    for name in names {
-        // The table knows most names; only what it lacks is asked for, one small evaluation each.
-        let platform = match catalogue::entry(&name) {
-            Ok(_) => None,
-            Err(_) => ask_platform(&mut server, &name)?,
-        };
-        asked.push((name, platform));
+    let here = here.map_or_else(|| targets::system(workspace), Platform::system);
+    Ok((nix.systems(&root, &here)?, source.to_string()))
+}
+
+/// Returns what the built-in table has, where nixpkgs cannot be asked.
+fn built_in(here: Option<&Platform>) -> Systems {
+    let order = |e| if e == Endianness::Big { "bigEndian" } else { "littleEndian" };
+    let system = |platform: &Platform| System {
+        config: platform.triple().to_string(),
+        system: platform.system(),
+        libc: platform.libc.clone(),
+        bits: platform.cpu.bits,
+        order: platform.endianness().map(|e| order(e).to_string()),
+        cpu: platform.cpu.name.to_string(),
+        family: Some(platform.cpu.family.to_string()),
+        kernel: platform.kernel.clone(),
+        android: platform.abi.starts_with("android"),
+        qemu: platform.qemu_arch().map(str::to_string),
+        rust: Some(platform.rust_target()),
+        native: here.is_some_and(|here| here.can_execute(platform)),
+    };
+    catalogue::entries().iter().map(|entry| (entry.name.to_string(), Some(system(&entry.platform)))).collect()
+}
+
+fn run(system: &System, here: Option<&Platform>) -> Emulator {
+    if system.native {
+        return Emulator::Native;
     }
-    Ok((asked, source.to_string()))
+    let foreign = Foreign {
+        cpu: &system.cpu,
+        family: system.family.as_deref().unwrap_or_default(),
+        bits: system.bits,
+        kernel: &system.kernel,
+        android: system.android,
+        qemu: system.qemu.as_deref(),
+    };
+    foreign.on(here.map_or("another system", |here| &here.kernel))
 }
 
-fn ask_platform(server: &mut EvalServer, name: &str) -> Result<Option<Platform>, Error> {
-    let example = crate::nix::attr_path_text(&[name.to_string()]);
-    let question = format!(
-        "let p = root.lib.systems.elaborate root.lib.systems.examples.{example}; in [ p.config (p.libc or null) ]"
-    );
-    let Ok(value) = server.eval_json(&question)? else { return Ok(None) };
-    let text = |at: usize| value.get(at).and_then(|v| v.as_str()).map(str::to_string);
-    Ok(text(0).and_then(|config| Platform::parse(&config).ok()).map(|p| p.with_libc(text(1).as_deref())))
+impl Named {
+    fn of(name: &str, system: Option<&System>, run: Option<&Emulator>, entry: Option<&Entry>) -> Named {
+        let what = match (system, entry) {
+            (None, _) => "nixpkgs does not evaluate it".to_string(),
+            (_, Some(entry)) => entry.what.to_string(),
+            (_, None) => "not in the built-in table".to_string(),
+        };
+        let order = system.and_then(|system| match system.order.as_deref()? {
+            "bigEndian" => Some(Endianness::Big.to_string()),
+            _ => Some(Endianness::Little.to_string()),
+        });
+        Named {
+            name: name.to_string(),
+            triple: system.map(|system| system.config.clone()).unwrap_or_default(),
+            system: system.map(|system| system.system.clone()).unwrap_or_default(),
+            libc: system.and_then(|system| system.libc.clone()),
+            endianness: order,
+            bits: system.map_or(0, |system| system.bits),
+            emulator: run.and_then(|run| run.programs().into_iter().next()),
+            native: run == Some(&Emulator::Native),
+            what,
+        }
+    }
+
+    /// Says whether every word of `filter` stands, in any case, in the name, triple, system, C library, kind or
+    /// description. `32` and `64`, `big` and `little` go by the platform.
+    fn fits(&self, filter: &str, entry: Option<&Entry>) -> bool {
+        let libc = self.libc.as_deref().unwrap_or("no C library");
+        let kind = entry.map(|entry| entry.kind.to_string()).unwrap_or_default();
+        let order = self.endianness.as_deref().unwrap_or_default();
+        let text = format!(
+            "{} {} {} {libc} {kind} {} {order} {}-bit",
+            self.name, self.triple, self.system, self.what, self.bits
+        );
+        let text = text.to_lowercase();
+        filter.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
+    }
 }
 
-fn details(name: &str, platform: &Platform, run: Emulator, since: Option<String>) -> Detail {
-    let registered = emulator::registration_names(platform).into_iter().find_map(|name| {
+fn details(name: &str, system: &System, run: Emulator, since: Option<String>) -> Detail {
+    let names = emulator::registration_names(&system.system, system.qemu.as_deref());
+    let registered = names.into_iter().find_map(|name| {
         let text = fs::read_text(&Path::new(BINFMT).join(&name)).ok()?;
         Some((name, Registration::parse(&text)?))
     });
     let registered = registered.filter(|(_, registration)| registration.enabled);
     let systems = match &run {
-        Emulator::Qemu { .. } => vec![platform.system()],
+        Emulator::Qemu { .. } => vec![system.system.clone()],
         _ => Vec::new(),
     };
     Detail {
@@ -197,7 +233,7 @@ fn details(name: &str, platform: &Platform, run: Emulator, since: Option<String>
         registered: registered.map(|(name, _)| name),
         nixos: emulator::nixos_snippet(&systems),
         since,
-        rust_target: platform.rust_target(),
+        rust_target: system.rust.clone(),
         commands: vec![
             format!("overlayctl build --cross {name} PACKAGE"),
             format!("overlayctl build --cross {name} --static PACKAGE"),
@@ -209,4 +245,27 @@ fn details(name: &str, platform: &Platform, run: Emulator, since: Option<String>
 
 impl Outcome for Platforms {
     const SCHEMA: &'static str = "overlayctl.platforms/1";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_find_by_any_word() {
+        let all = built_in(Platform::parse("x86_64-linux").ok().as_ref());
+        let found = |filter: &str| -> Vec<&str> {
+            let fits = |name: &str, system: &Option<System>| {
+                let entry = catalogue::entry(name).ok();
+                Named::of(name, system.as_ref(), None, entry).fits(filter, entry)
+            };
+            all.iter().filter(|(name, system)| fits(name, system)).map(|(name, _)| name.as_str()).collect()
+        };
+        assert!(found("raspberry").contains(&"raspberryPi") && found("raspberry").contains(&"aarch64-multiplatform"));
+        assert_eq!(found("MUSL aarch64"), ["aarch64-multiplatform-musl"]);
+        assert!(found("microcontroller").contains(&"avr"));
+        assert!(found("windows").contains(&"mingwW64"));
+        assert!(found("big-endian 64-bit linux").contains(&"s390x"));
+        assert_eq!(found("").len(), all.len());
+    }
 }

@@ -67,8 +67,6 @@ pub enum ScopeMethod {
     Merge,
     /// `SET.override (old: { overrides = composeExtensions ... })`.
     Overrides,
-    /// `KERNEL.override (old: { kernelPatches = ... })`.
-    KernelPatches,
 }
 
 /// What a scope that is overridden by a function needs to keep what it has besides its packages.
@@ -93,6 +91,8 @@ pub struct Facts {
     pub kept: ScopeKept,
     /// The attribute that holds the interpreter whose packages the scope's are (`python3` for `python3Packages`).
     pub interpreter: Option<String>,
+    /// Whether it is a kernel, which takes its patches as `kernelPatches`; told by its name when Nix was not asked.
+    pub kernel: Option<bool>,
     /// What `patches` is now.
     pub patches: OldPatches,
     /// Whether the attribute is a derivation.

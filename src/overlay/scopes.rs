@@ -80,51 +80,39 @@ pub(crate) fn python_interpreter(scope: &str) -> Option<String> {
         .then(|| if stem == "python" { "python3".into() } else { stem.to_string() })
 }
 
+/// The names that a recipe is written with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'a> {
+    /// The overlay's first argument.
+    pub(super) first: Option<&'a str>,
+    /// What gives the scope as it is.
+    pub(super) prev: &'a str,
+    /// The package set, which has `lib`.
+    pub(super) set: &'a str,
+}
+
 /// Returns the recipe for a scope within scopes (`haskell`, `packages`, `ghc96`): each set is merged over what was
-/// there, the last one is overridden in its own way.
-pub(super) fn deep_recipe(
-    scope: &str,
-    inner: &[String],
-    facts: &Facts,
-    first: Option<&str>,
-    prev: &str,
-    style: &Style,
-) -> Option<Recipe> {
-    let Some((next, rest)) = inner.split_first() else { return recipe(scope, facts, first, prev, style) };
-    let base = make::select(prev, scope);
-    let below = deep_recipe(next, rest, facts, first, &base, style).filter(|r| r.also.is_none())?;
-    Some(Recipe {
-        key: scope.to_string(),
-        open: format!("{base} // {{ {} = {}", make::attr_name(&below.key), below.open),
-        close: format!("{}; }}", below.close),
-        ..below
-    })
-}
-
-/// Returns the recipe for `scope`, given the names of the overlay's arguments; `None` when no way is known.
-pub(super) fn recipe(scope: &str, facts: &Facts, first: Option<&str>, prev: &str, style: &Style) -> Option<Recipe> {
-    // How the kernel itself is patched says nothing about the set that it is in.
-    let method = facts.scope.filter(|m| *m != ScopeMethod::KernelPatches).or_else(|| usual_method(scope))?;
-    let base = make::select(prev, scope);
-    recipe_on(scope, &base, method, facts, first, prev, style)
-}
-
-pub(super) fn recipe_on(
-    scope: &str,
-    base: &str,
-    method: ScopeMethod,
-    facts: &Facts,
-    first: Option<&str>,
-    prev: &str,
-    style: &Style,
-) -> Option<Recipe> {
+/// there, the last one is overridden in its own way. `None` when no way is known.
+pub(super) fn recipe(scope: &str, inner: &[String], facts: &Facts, names: Names<'_>, style: &Style) -> Option<Recipe> {
+    let base = make::select(names.prev, scope);
+    if let Some((next, rest)) = inner.split_first() {
+        let below = recipe(next, rest, facts, Names { prev: &base, ..names }, style).filter(|r| r.also.is_none())?;
+        return Some(Recipe {
+            key: scope.to_string(),
+            open: format!("{base} // {{ {} = {}", make::attr_name(&below.key), below.open),
+            close: format!("{}; }}", below.close),
+            ..below
+        });
+    }
+    let method = facts.scope.or_else(|| usual_method(scope))?;
+    let Names { first, prev, set } = names;
     let set_function = |how: &str| {
         let kept = |open: &str| format!("let {KEPT} = {base}; in {KEPT} // {open}.{how} (_scopeFinal: scopePrev: ");
         let (open, close) = match facts.kept {
             ScopeKept::All => (format!("{base}.{how} (_scopeFinal: scopePrev: "), ")".to_string()),
             ScopeKept::Merged => (kept(KEPT), ")".to_string()),
             ScopeKept::Overridable => (
-                kept(&format!("{prev}.lib.makeOverridable (scopeArgs: ({KEPT}.override scopeArgs)")),
+                kept(&format!("{set}.lib.makeOverridable (scopeArgs: ({KEPT}.override scopeArgs)")),
                 format!(")) {}", style.empty_set()),
             ),
         };
@@ -144,7 +132,7 @@ pub(super) fn recipe_on(
         ScopeMethod::Overrides => Recipe {
             key: scope.to_string(),
             open: format!(
-                "{base}.override (old: {{ overrides = {prev}.lib.composeExtensions (old.overrides or (_: _: {})) (_scopeFinal: scopePrev: ",
+                "{base}.override (old: {{ overrides = {set}.lib.composeExtensions (old.overrides or (_: _: {})) (_scopeFinal: scopePrev: ",
                 style.empty_set()
             ),
             close: "); })".into(),
@@ -163,7 +151,7 @@ pub(super) fn recipe_on(
             let first = first?;
             Recipe {
                 open: format!(
-                    "{}.override (old: {{ packageOverrides = {prev}.lib.composeExtensions (old.packageOverrides or (_: _: {})) (_pyFinal: pyPrev: ",
+                    "{}.override (old: {{ packageOverrides = {set}.lib.composeExtensions (old.packageOverrides or (_: _: {})) (_pyFinal: pyPrev: ",
                     make::select(prev, &interpreter),
                     style.empty_set()
                 ),
@@ -174,7 +162,6 @@ pub(super) fn recipe_on(
                 key: interpreter,
             }
         }
-        ScopeMethod::KernelPatches => return None,
     })
 }
 

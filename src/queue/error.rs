@@ -248,6 +248,14 @@ pub enum Error {
         /// The attributes that it names.
         instead: Vec<String>,
     },
+    /// Nix was asked how the set that holds the package is overridden, and no way was found.
+    #[error("{}", no_way(attr, why.as_deref()))]
+    NoWay {
+        /// The package.
+        attr: AttrPath,
+        /// Why it does not evaluate, when it does not.
+        why: Option<String>,
+    },
     /// The package has no source of its own.
     #[error("`{attr}` has no source of its own (a wrapper): a patch there would be ignored")]
     Wrapper {
@@ -289,6 +297,15 @@ pub enum Error {
     },
 }
 
+fn no_way(attr: &AttrPath, why: Option<&str>) -> String {
+    match why {
+        Some(why) => format!(
+            "`{attr}` does not evaluate ({why}), so it is not known how a package of its set is overridden"
+        ),
+        None => format!("none of nixpkgs' ways to override a package of a set reaches `{attr}`: each was tried"),
+    }
+}
+
 fn which_overlay(attr: &AttrPath, candidates: &[Place], bound: bool) -> String {
     let places: Vec<String> = candidates.iter().map(ToString::to_string).collect();
     let why = if bound { "bind it" } else { "could hold it" };
@@ -328,6 +345,7 @@ impl Coded for Error {
             Error::NoSuchAttribute { .. } => Origin::Here("OV1011"),
             Error::Removed { .. } => Origin::Here("OV1138"),
             Error::Wrapper { .. } => Origin::Here("OV1012"),
+            Error::NoWay { .. } => Origin::Here("OV1191"),
             Error::CrlfPatch { .. } => Origin::Here("OV1013"),
             Error::InPackageSet { .. } => Origin::Here("OV1121"),
             Error::Fetch { .. } => Origin::Here("OV1130"),
@@ -383,6 +401,11 @@ impl Coded for Error {
                 Some(format!("its source is that of `{unwrapped}`: patch that"))
             }
             Error::Wrapper { .. } => Some("patch the package that it wraps".into()),
+            Error::NoWay { why: Some(_), .. } => Some(
+                "choose a package set in which it evaluates (`config` in overlayctl.toml, --nixpkgs); else override it by hand"
+                    .into(),
+            ),
+            Error::NoWay { why: None, .. } => Some("override it by hand, where the set is made".into()),
             Error::NothingCross => {
                 Some("leave --scope out, or name what is cross compiled in `targets` or a board".into())
             }
@@ -451,6 +474,7 @@ impl Coded for Error {
             | Error::NotAPatch { .. }
             | Error::NotPatched { .. }
             | Error::Wrapper { .. }
+            | Error::NoWay { .. }
             | Error::Removed { .. }
             | Error::WhichOverlay { .. }
             | Error::NoEffect { .. }

@@ -96,6 +96,7 @@ pub(crate) fn survey(
                 Ok(mut survey) if survey.facts.exists && survey.removed.is_none() => {
                     // What it is made from in the overlay keeps its own name and goes on without the patch.
                     (survey.owner, survey.also, survey.apart) = (None, Vec::new(), Vec::new());
+                    survey.environments.clear();
                     judge(attr, survey)
                 }
                 Ok(_) => Ok(Known::default()),
@@ -186,7 +187,8 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         _ => survey.interpreter.clone(),
     };
     let known = |way: Option<Way>| Facts {
-        scope: if survey.is_kernel { Some(ScopeMethod::KernelPatches) } else { way.and_then(method) },
+        scope: way.and_then(method),
+        kernel: derivation.map(|_| survey.is_kernel),
         kept: match way.map(|way| way.kept) {
             Some(Kept::Merged) => ScopeKept::Merged,
             Some(Kept::Overridable) => ScopeKept::Overridable,
@@ -238,14 +240,12 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             hint: None,
         });
     }
-    if survey.owner.as_ref().map_or(survey.way, |owner| owner.way).is_some_and(|way| way.how == SetWay::Merge) {
+    if survey.owner.as_ref().map_or(survey.way, |owner| owner.way).is_some_and(|way| way.how == SetWay::Merge)
+        && let Some((last, set)) = owner.as_ref().map_or(attr, |owner| &owner.attr).names().split_last()
+    {
         warnings.push(Warning {
             code: "OV1131",
-            message: format!(
-                "packages of `{}` that use `{}` keep the one without the patch",
-                attr.first(),
-                attr.last()
-            ),
+            message: format!("packages of `{}` that use `{last}` keep the one without the patch", attr_path_text(set)),
             place: None,
             hint: Some("this set has no way to override a package for the others in it".into()),
         });
@@ -260,6 +260,21 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
             message: format!("{names} is the same package today and does not get the patch"),
             place: None,
             hint: Some("patch it as well where something of yours uses it by that name".into()),
+        });
+    }
+    if let Some(first) = survey.environments.first() {
+        let names: Vec<String> =
+            survey.environments.iter().map(|made| format!("`{}`", attr_path_text(&made.path))).collect();
+        let bound = owner.as_ref().map_or(attr, |owner| &owner.attr).to_string();
+        warnings.push(Warning {
+            code: "OV1190",
+            message: format!("environments made by {} get `{}` without the patch", names.join(", "), attr.last()),
+            place: None,
+            hint: Some(format!(
+                "hand them the patched one: {} ({})",
+                attr_path_text(&first.path),
+                first.argument.replace("NAME", &bound)
+            )),
         });
     }
     let elsewhere: Vec<_> = survey.libcs.iter().filter(|libc| !libc.owners.iter().any(|o| o == attr.first())).collect();

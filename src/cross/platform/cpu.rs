@@ -75,6 +75,7 @@ static CPUS: &[Cpu] = &[
     cpu("alpha", 64, Some(Little), "alpha", None, Some("alpha")),
     cpu("rx", 32, Some(Little), "rx", None, None),
     cpu("msp430", 16, Some(Little), "msp430", None, None),
+    cpu("arc", 32, Some(Little), "arc", None, Some("arc")),
     cpu("avr", 8, None, "avr", None, None),
     cpu("vc4", 32, Some(Little), "vc4", None, None),
     cpu("or1k", 32, Some(Big), "or1k", None, Some("or1k")),

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Asking;
-use super::ways::Way;
+use super::ways::{SetWay, Way};
 use crate::base::fs;
 use crate::nix::error::Error;
 use crate::nix::expression::{Names, attr_path_text, quoted};
@@ -39,7 +39,29 @@ pub(super) struct Owner {
     pub(super) also: Vec<Name>,
     /// Those that change neither way.
     pub(super) apart: Vec<Names>,
+    /// Functions that go on to make environments with the package as it is.
+    pub(super) environments: Vec<Environment>,
 }
+
+/// A function that makes an environment of an interpreter and some of its packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its attribute path: `perl5.withPackages`.
+    pub path: Names,
+    /// How it is asked for the package that an overlay patches, given that package's name in the package set.
+    pub argument: String,
+}
+
+/// What such functions are called, how they are asked for a package of theirs, and for one that is named whole.
+const ENVIRONMENTS: [(&str, &str, &str); 3] = [
+    ("withPackages", "p: [ p.NAME ]", "_: [ final.NAME ]"),
+    ("withExtensions", "{ all, ... }: [ all.NAME ]", "{ enabled, ... }: enabled ++ [ final.NAME ]"),
+    ("ghcWithPackages", "p: [ p.NAME ]", "_: [ final.NAME ]"),
+];
+/// Where an interpreter has its packages.
+const PACKAGES: [&str; 4] = ["pkgs", "gems", "extensions", "packages"];
+/// The most of these functions that are tried.
+const MAX_ENVIRONMENTS: usize = 6;
 
 impl Asking<'_> {
     /// Returns the other names of the package at `path`.
@@ -87,7 +109,9 @@ impl Asking<'_> {
         for file in [facts.position.clone(), self.place(path)?.map(|(file, _, _)| file)].into_iter().flatten() {
             folders.extend(file.split('/').filter(|part| part.len() > 1).map(letters));
         }
-        let mut out = Vec::new();
+        // The same name in each set around the one that was typed.
+        let mut out: Vec<Names> =
+            (1..rest.len()).filter_map(|depth| Some([path.get(..depth)?, &[last.clone()]].concat())).collect();
         for name in &self.root_names()? {
             let plain = letters(name);
             if called.contains(&plain) {
@@ -143,14 +167,67 @@ impl Asking<'_> {
 
     /// Finds out which of the names has to be bound. The first one is that which was typed; `merged` when they are no
     /// packages but interpreters.
-    pub(super) fn owner(&mut self, names: Vec<Name>, merged: bool) -> Result<Owner, Error> {
+    pub(super) fn owner(&mut self, names: &[Name], merged: bool) -> Result<Owner, Error> {
+        let mut found = self.reaching(names, merged)?;
+        let Some(typed) = names.first().filter(|_| !merged) else { return Ok(found) };
+        let bound: Vec<&Name> = std::iter::once(found.owner.as_ref().unwrap_or(typed)).chain(&found.also).collect();
+        found.environments = self.environments(names, &overlaid(&bound, merged))?;
+        Ok(found)
+    }
+
+    /// Finds the functions that make environments of the packages of an interpreter or a set, and that go on with this
+    /// package as it is in `overlaid`.
+    fn environments(&mut self, names: &[Name], overlaid: &str) -> Result<Vec<Environment>, Error> {
+        let (mut questions, mut asked) = (Vec::new(), BTreeSet::new());
+        for name in names {
+            for depth in 1..name.path.len() {
+                let (of, rest) = name.path.split_at(depth);
+                let rest = rest
+                    .split_first()
+                    .filter(|(first, _)| PACKAGES.contains(&first.as_str()))
+                    .map_or(rest, |(_, rest)| rest);
+                if rest.is_empty() || asked.len() >= MAX_ENVIRONMENTS || !asked.insert(of.to_vec()) {
+                    continue;
+                }
+                let (at, package) = (attr_path_text(of), attr_path_text(rest));
+                questions.extend(ENVIRONMENTS.map(|(function, asks, _)| {
+                    let call = format!("{at}.{function} ({})", asks.replace("NAME", &package));
+                    let same = format!("(q.{call}).drvPath == (root.{call}).drvPath");
+                    let of: Names = of.iter().cloned().chain([function.to_string()]).collect();
+                    (of, format!("if root ? {at}.{function} && (let q = {overlaid}; in {same}) then \"1\" else \"\""))
+                }));
+            }
+        }
+        let texts: Vec<String> = questions.iter().map(|(_, question)| question.clone()).collect();
+        let answers = self.texts(&texts)?;
+        let kept = questions.into_iter().zip(answers).filter(|(_, answer)| answer.as_deref() == Some("1"));
+        Ok(kept
+            .map(|((path, _), _)| {
+                let function =
+                    ENVIRONMENTS.iter().find(|(function, ..)| path.last().is_some_and(|last| last == function));
+                Environment {
+                    argument: function.map(|(_, _, argument)| (*argument).to_string()).unwrap_or_default(),
+                    path,
+                }
+            })
+            .collect())
+    }
+
+    fn reaching(&mut self, names: &[Name], merged: bool) -> Result<Owner, Error> {
         let mut found = Owner::default();
         let all: Vec<Names> = names.iter().map(|name| name.path.clone()).collect();
-        let [typed, others @ ..] = names.as_slice() else { return Ok(found) };
+        let [typed, others @ ..] = names else { return Ok(found) };
         if others.is_empty() {
             return Ok(found);
         }
         let count = |answer: &String| answer.matches('1').count();
+        // A set that nothing but `//` leads into is used by nobody else: its own names do not count for a name in it.
+        let weight = |name: &Name, answer: &String| {
+            let set = name.path.split_last().map(|(_, set)| set).filter(|set| !set.is_empty());
+            let merged = set.filter(|_| name.way.is_some_and(|way| way.how == SetWay::Merge));
+            let counts = |path: &Names| !merged.is_some_and(|set| path.starts_with(set));
+            all.iter().zip(answer.bytes()).filter(|(path, byte)| *byte == b'1' && counts(path)).count()
+        };
         let mut best = (typed.clone(), self.text(&reach(&[typed], &all, merged))?.unwrap_or_default());
         // Reached twice, as what a bootstrap stage hands on: no other name mends that.
         let twice = best.1.starts_with(|c: char| c.is_ascii_digit() && c > '1');
@@ -173,7 +250,9 @@ impl Asking<'_> {
         for (name, reached) in tried.iter().zip(self.texts(&questions)?) {
             let reached = reached.unwrap_or_default();
             // It has to reach the one that was named, which wins a tie.
-            if reached.starts_with('1') && (!best.1.starts_with('1') || count(&best.1) < count(&reached)) {
+            if reached.starts_with('1')
+                && (!best.1.starts_with('1') || weight(&best.0, &best.1) < weight(name, &reached))
+            {
                 best = (name.clone(), reached);
             }
         }
@@ -215,6 +294,13 @@ impl Asking<'_> {
 /// Returns the question how often each of `all` is marked in an overlay that marks those of `bound`: a digit for each, `x`
 /// for one that does not evaluate any more.
 fn reach(bound: &[&Name], all: &[Names], merged: bool) -> String {
+    let counts: Vec<String> =
+        all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", attr_path_text(name))).collect();
+    format!("let q = {}; in {}", overlaid(bound, merged), counts.join(" + "))
+}
+
+/// Returns the package set with an overlay that marks what `bound` names.
+fn overlaid(bound: &[&Name], merged: bool) -> String {
     const MARK: &str = "(old: { overlayctlProbe = (old.overlayctlProbe or 0) + 1; })";
     fn marked(base: &str, path: &[String], way: Option<Way>, merged: bool) -> String {
         let Some((first, rest)) = path.split_first() else { return base.to_string() };
@@ -239,9 +325,7 @@ fn reach(bound: &[&Name], all: &[Names], merged: bool) -> String {
             Some(format!("{key} = {};", marked("prev", &name.path, name.way, merged)))
         })
         .collect();
-    let counts: Vec<String> =
-        all.iter().map(|name| format!("toString (q.{}.overlayctlProbe or 0)", attr_path_text(name))).collect();
-    format!("let q = root.extend (_: prev: {{ {} }}); in {}", marks.join(" "), counts.join(" + "))
+    format!("root.extend (_: prev: {{ {} }})", marks.join(" "))
 }
 
 /// Says whether a name that was reached is not any more.

@@ -106,7 +106,11 @@ impl Asking<'_> {
             };
             for kept in kept.into_iter().flatten() {
                 let way = Way { how, kept };
-                let same = format!("{}.{package}.drvPath == {set}.{package}.drvPath", way.over(&set, &probe));
+                // One that is refused as it is says nothing here.
+                let same = format!(
+                    "!(builtins.tryEval {set}.{package}.drvPath).success || {}.{package}.drvPath == {set}.{package}.drvPath",
+                    way.over(&set, &probe)
+                );
                 if self.holds(&same)? {
                     return Ok(Some(way));
                 }

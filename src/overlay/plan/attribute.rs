@@ -3,7 +3,7 @@
 //! Must not choose the place.
 
 use super::{Level, Planning};
-use crate::overlay::request::{PatchAttribute, ScopeMethod, Written};
+use crate::overlay::request::{PatchAttribute, Written};
 use crate::overlay::value::{ALIAS_PARAM, CargoHash, Writing};
 use crate::syntax::make;
 
@@ -12,8 +12,8 @@ pub(super) fn attribute_of(key: &str, planning: &Planning<'_>) -> PatchAttribute
     if let Some(attribute) = &planning.request.attribute {
         return attribute.clone();
     }
-    let kernel = match planning.request.facts.scope {
-        Some(method) => method == ScopeMethod::KernelPatches,
+    let kernel = match planning.request.facts.kernel {
+        Some(kernel) => kernel,
         // `linuxPackages.kernel`, and the kernels by their own names.
         None if key == "kernel" => {
             planning.request.attr.names().iter().rev().nth(1).is_some_and(|scope| scope.starts_with("linux"))

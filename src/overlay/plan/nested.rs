@@ -63,7 +63,8 @@ pub(super) fn scope_candidates(
     }
     let first = level.function.and_then(Function::first);
     let style = &planning.style;
-    let Some(recipe) = scopes::deep_recipe(scope, inner, facts, first.as_deref(), &level.prev, style) else {
+    let names = scopes::Names { first: first.as_deref(), prev: &level.prev, set: &level.set };
+    let Some(recipe) = scopes::recipe(scope, inner, facts, names, style) else {
         if out.is_empty() {
             return Err(Error::UnknownScope {
                 scope: AttrPath::single(scope),

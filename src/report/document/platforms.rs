@@ -56,7 +56,9 @@ fn one(platform: &Named, detail: &Detail, document: &mut Document) {
     field("system", platform.system.clone());
     field("libc", platform.libc.clone().unwrap_or_else(|| "none".into()));
     field("machine", format!("{} bits, {}", platform.bits, platform.endianness.as_deref().unwrap_or("unknown")));
-    field("rust target", detail.rust_target.clone());
+    if let Some(target) = &detail.rust_target {
+        field("rust target", target.clone());
+    }
     if let Some(since) = &detail.since {
         field("in nixpkgs", since.clone());
     }
