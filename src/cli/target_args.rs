@@ -41,9 +41,12 @@ impl SetArgs {
 /// What the workspace is compared with.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct BaselineArgs {
-    /// Compares with the overlays of this git revision instead of without overlays
+    /// Compares with the workspace at this git revision (overlays, pin, config, boards) instead of without overlays
     #[arg(long, value_name = "REV")]
     against: Option<String>,
+    /// With --against: only the overlays of the revision count
+    #[arg(long, requires = "against")]
+    overlays_only: bool,
     /// Compares with the workspace without the patches of this package
     #[arg(long, value_name = "ATTR", conflicts_with = "against")]
     package: Option<String>,
@@ -53,7 +56,7 @@ impl BaselineArgs {
     /// Returns what the workspace is compared with.
     pub(crate) fn baseline(self) -> Baseline {
         match (self.against, self.package) {
-            (Some(revision), _) => Baseline::Revision(revision),
+            (Some(revision), _) => Baseline::Revision { revision, overlays_only: self.overlays_only },
             (None, Some(attr)) => Baseline::WithoutPackage(attr),
             (None, None) => Baseline::Unpatched,
         }

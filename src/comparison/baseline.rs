@@ -13,8 +13,13 @@ pub enum Baseline {
     /// The package set without its overlays.
     #[default]
     Unpatched,
-    /// The overlays of a git revision.
-    Revision(String),
+    /// The workspace at a git revision.
+    Revision {
+        /// As typed.
+        revision: String,
+        /// Whether only its overlays count: pin, config, boards and targets are those of the workspace as it is.
+        overlays_only: bool,
+    },
     /// The overlays without the patches of one package.
     WithoutPackage(String),
 }
@@ -23,7 +28,8 @@ impl std::fmt::Display for Baseline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Baseline::Unpatched => write!(f, "the package set without the overlays"),
-            Baseline::Revision(revision) => write!(f, "the overlays of {revision}"),
+            Baseline::Revision { revision, overlays_only: true } => write!(f, "the overlays of {revision}"),
+            Baseline::Revision { revision, .. } => write!(f, "the workspace at {revision}"),
             Baseline::WithoutPackage(attr) => write!(f, "the overlays without the patches of {attr}"),
         }
     }
@@ -49,7 +55,7 @@ impl Baseline {
                 Some(copy) => Some(copy),
                 None => Some(Copy::with(workspace, &[], &[])?),
             },
-            Baseline::Revision(revision) => Some(Copy::at_revision(workspace, revision)?),
+            Baseline::Revision { revision, .. } => Some(Copy::at_revision(workspace, revision)?),
             Baseline::WithoutPackage(attr) => {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let model = model()?;

@@ -8,6 +8,16 @@ use crate::{config, drv, git, graph, nix, overlay, queue, targets};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The workspace at a revision cannot be evaluated.
+    #[error("the workspace at {revision} cannot be evaluated{}", target.as_ref().map_or(String::new(), |target| format!(", and `{target}` can as it is now")))]
+    Before {
+        /// The revision as typed.
+        revision: String,
+        /// The target that only evaluates now.
+        target: Option<String>,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -40,6 +50,7 @@ pub enum Error {
 impl Coded for Error {
     fn origin(&self) -> Origin<'_> {
         match self {
+            Error::Before { .. } => Origin::Here("OV1200"),
             Error::Fs(e) => Origin::Below(e),
             Error::Config(e) => Origin::Below(e),
             Error::Git(e) => Origin::Below(e),

@@ -214,8 +214,16 @@ impl Workspace {
     /// # Errors
     /// [`Error::Untrusted`] for options that it may set only by the user's leave.
     pub fn nix_options(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.nix_options_in(self)
+    }
+
+    /// As [`Workspace::nix_options`], of a copy: what the user has allowed, the directory of the original was allowed.
+    ///
+    /// # Errors
+    /// As [`Workspace::nix_options`].
+    pub fn nix_options_in(&self, original: &Workspace) -> Result<BTreeMap<String, String>, Error> {
         let options = &self.settings.nix.options;
-        let refused = trust::refused(self.root(), options)?;
+        let refused = trust::refused(original.root(), options)?;
         let Some((first, _)) = refused.first() else { return Ok(options.clone()) };
         let path = self.path(FILE_NAME);
         let text = fs::read_text(&path).unwrap_or_default();

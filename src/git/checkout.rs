@@ -66,6 +66,92 @@ pub fn working_tree(dir: &Path) -> Result<Option<WorkingTree>, Error> {
     Ok(Some(WorkingTree { root, below, known, new }))
 }
 
+/// A file that is not as it was at a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The file, relative to the root.
+    pub path: PathBuf,
+    /// Whether it was there.
+    pub before: bool,
+    /// Whether it is there.
+    pub after: bool,
+    /// Whether git knows it now; a flake sees nothing else.
+    pub is_known: bool,
+    /// Of a submodule the commits, where there was and is one.
+    pub submodule: Option<(Option<String>, Option<String>)>,
+}
+
+/// What changed in a working directory since a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// The working directory.
+    pub root: PathBuf,
+    /// Where the directory that was asked about is below it.
+    pub below: PathBuf,
+    /// The commit; `None` for a revision that is a mere tree.
+    pub commit: Option<git2::Oid>,
+    /// Whether old commits were left out when the repository was cloned.
+    pub is_shallow: bool,
+    /// The files, new ones among them, ignored ones not.
+    pub files: Vec<Changed>,
+}
+
+/// Returns what changed in the working directory that `dir` is in since a revision.
+///
+/// # Errors
+/// [`Error::NoRepository`], [`Error::NoRevision`], [`Error::Git`].
+pub fn changed_since(dir: &Path, revision: &str) -> Result<Since, Error> {
+    let (repository, root, below) = locate(dir)?;
+    let unknown = |_| Error::NoRevision { revision: revision.to_owned(), repository: root.clone() };
+    let object = repository.revparse_single(revision).map_err(unknown)?;
+    let tree = object.peel_to_tree().map_err(unknown)?;
+    let fail = |source| Error::Git { doing: "look at what changed", repository: root.clone(), source };
+    let mut options = git2::DiffOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(false).ignore_filemode(false);
+    let diff = repository.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options)).map_err(fail)?;
+    let index = repository.index().map_err(fail)?;
+    let mut files = Vec::new();
+    for delta in diff.deltas() {
+        let (old, new) = (delta.old_file(), delta.new_file());
+        let Some(path) = new.path_bytes().or_else(|| old.path_bytes()).and_then(path_of) else { continue };
+        let commit = |file: &git2::DiffFile<'_>| {
+            (file.mode() == git2::FileMode::Commit)
+                .then(|| Some(file.id().to_string()).filter(|_| !file.id().is_zero()))
+        };
+        let submodule = match (commit(&old), commit(&new)) {
+            (None, None) => None,
+            (old, new) => Some((old.flatten(), new.flatten())),
+        };
+        files.push(Changed {
+            before: !matches!(delta.status(), git2::Delta::Added | git2::Delta::Untracked),
+            after: delta.status() != git2::Delta::Deleted,
+            is_known: index.get_path(&path, 0).is_some(),
+            path,
+            submodule,
+        });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let commit = object.peel_to_commit().ok().map(|commit| commit.id());
+    Ok(Since { below, commit, is_shallow: repository.is_shallow(), files, root })
+}
+
+/// Says which of the entries of a directory git ignores.
+///
+/// # Errors
+/// [`Error::Git`].
+pub fn ignored(dir: &Path, entries: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let (repository, root, _) = locate(dir)?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let fail = |source| Error::Git { doing: "look at what is ignored", repository: root.clone(), source };
+        let Ok(below) = entry.strip_prefix(&root) else { continue };
+        if repository.status_should_ignore(below).map_err(fail)? {
+            found.push(entry.clone());
+        }
+    }
+    Ok(found)
+}
+
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
@@ -126,6 +212,34 @@ mod tests {
         assert_eq!(repository.status_file(Path::new("sub/overlay.nix")).unwrap(), git2::Status::WT_MODIFIED);
         assert!(matches!(checkout(&root, "nowhere", into.path()), Err(Error::NoRevision { .. })));
 
+        fs::write(&root.join("sub/staged"), b"s").unwrap();
+        let mut index = repository.index().unwrap();
+        index.add_path(Path::new("sub/staged")).unwrap();
+        index.write().unwrap();
+        let since = changed_since(&root.join("sub"), "HEAD").unwrap();
+        assert_eq!((since.below.as_path(), since.commit.is_some(), since.is_shallow), (Path::new("sub"), true, false));
+        let seen = since.files.iter().map(|file| (file.path.to_str().unwrap(), file.before, file.after, file.is_known));
+        assert_eq!(
+            seen.collect::<Vec<_>>(),
+            [
+                ("sub/fix.patch", false, true, false),
+                ("sub/overlay.nix", true, true, true),
+                ("sub/staged", false, true, true)
+            ]
+        );
+        fs::remove(&root.join("sub/staged")).unwrap();
+        fs::remove(&file).unwrap();
+        let gone = changed_since(&root, "HEAD").unwrap().files;
+        assert!(gone.iter().any(|file| file.path.ends_with("overlay.nix") && file.before && !file.after), "{gone:?}");
+        assert!(matches!(changed_since(&root, "nowhere"), Err(Error::NoRevision { .. })));
+        let real = root.canonicalize().unwrap();
+        let entries = [real.join("x.log"), real.join("sub")];
+        assert_eq!(ignored(&root, &entries).unwrap(), entries[..1]);
+        fs::write(&file, b"new").unwrap();
+
+        let mut index = repository.index().unwrap();
+        index.remove_path(Path::new("sub/staged")).unwrap();
+        index.write().unwrap();
         let tree = working_tree(&root.join("sub")).unwrap().unwrap();
         assert_eq!(tree.below, Path::new("sub"));
         assert_eq!(tree.known, [".gitignore", "sub/overlay.nix"].map(PathBuf::from));

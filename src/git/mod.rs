@@ -12,7 +12,7 @@ mod worktree;
 
 use std::path::{Path, PathBuf};
 
-pub use checkout::{WorkingTree, checkout, working_directory, working_tree};
+pub use checkout::{Changed, Since, WorkingTree, changed_since, checkout, ignored, working_directory, working_tree};
 pub use cherry_pick::Unmerged;
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};

@@ -9,6 +9,7 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::{Verdict, Warning};
 use crate::base::progress::Progress;
 use crate::comparison::baseline::Baseline;
+use crate::comparison::changes::Change;
 use crate::comparison::unreached::{self, Unreached};
 use crate::comparison::{self, Comparison, TargetFailure};
 use crate::config::Workspace;
@@ -35,6 +36,9 @@ pub struct Options {
 pub struct Impact {
     /// What the workspace's overlays are compared with.
     pub compared_with: String,
+    /// What changed since the revision that the workspace is compared with, where that is one.
+    #[serde(flatten)]
+    pub since: Option<Changes>,
     /// The targets that evaluate on both sides.
     pub targets: Vec<TargetImpact>,
     /// The rebuild set, and what covers it.
@@ -61,6 +65,45 @@ pub struct Impact {
     pub view: View,
     #[serde(skip)]
     strict: bool,
+}
+
+/// What changed in the workspace since a revision.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changes {
+    /// The things that changed.
+    pub changes: Vec<Change>,
+    /// Why it could not be told which of them are the causes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untold: Option<String>,
+    /// Of how many rebuilt derivations that could not be told.
+    pub unexplained: usize,
+    /// Targets that there were and are no more.
+    pub only_before: Vec<String>,
+    /// Targets that there were not.
+    pub only_after: Vec<String>,
+    /// The package set, where no revision says what it was: it counts as it is on both sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unversioned: Option<String>,
+}
+
+impl Changes {
+    /// Takes what a comparison found, and what the changes say of each rebuilt derivation, in their order.
+    pub(super) fn of(comparison: &Comparison) -> Option<(Changes, Vec<Vec<String>>)> {
+        let since = comparison.since.as_ref()?;
+        let rebuilt = Delta::between(&comparison.before, &comparison.after).rebuilt().len();
+        let name = |number: &usize| since.changes.get(*number).map(ToString::to_string);
+        let causes = (0..rebuilt).map(|at| since.causes.of(at).iter().filter_map(name).collect()).collect();
+        let changes = Changes {
+            changes: since.changes.clone(),
+            untold: since.untold.clone(),
+            unexplained: if since.untold.is_some() { rebuilt } else { since.causes.unknown },
+            only_before: since.only_before.clone(),
+            only_after: since.only_after.clone(),
+            unversioned: since.unversioned.clone(),
+        };
+        Some((changes, causes))
+    }
 }
 
 /// One target.
@@ -163,10 +206,18 @@ fn describe(comparison: &Comparison) -> Impact {
             });
         }
     }
+    let mut rebuild = Rebuild::of_delta(&delta, &ids);
+    let since = Changes::of(comparison).map(|(since, causes)| {
+        for (rebuilt, causes) in rebuild.rebuild.iter_mut().zip(causes) {
+            rebuilt.caused_by = causes;
+        }
+        since
+    });
     Impact {
         compared_with: String::new(),
+        since,
         targets,
-        rebuild: Rebuild::of_delta(&delta, &ids),
+        rebuild,
         fixed_output_only: Named::all(after, delta.fixed_output_only()),
         fetched: Named::all(after, delta.fetched()),
         unknown_outputs: Named::all(after, delta.unknown_outputs()),

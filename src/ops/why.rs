@@ -15,7 +15,7 @@ use crate::comparison::{self, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::Source;
 use crate::graph::{Counts, Delta, Graph, NodeId, StoreDir};
-use crate::ops::impact::Named;
+use crate::ops::impact::{Changes, Named};
 use crate::ops::{Error, Outcome};
 use crate::targets::Selection;
 use crate::targets::engine;
@@ -60,6 +60,9 @@ pub struct Stored {
 pub struct Why {
     /// What the workspace is compared with.
     pub compared_with: String,
+    /// What changed since the revision that the workspace is compared with, where that is one.
+    #[serde(flatten)]
+    pub since: Option<Changes>,
     /// The targets, each with its causes.
     pub targets: Vec<Explained>,
     /// Targets that do not evaluate.
@@ -115,7 +118,15 @@ pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
             targets.push(explain(&delta, Some((target.name.clone(), id)), &store, limit));
         }
     }
+    let since = Changes::of(&comparison).map(|(since, causes)| {
+        for cause in targets.iter_mut().flat_map(|target| &mut target.root_causes) {
+            let at = comparison.after.find(&cause.drv_path).and_then(|id| delta.rebuilt().binary_search(&id).ok());
+            cause.caused_by = at.and_then(|at| causes.get(at).cloned()).unwrap_or_default();
+        }
+        since
+    });
     Ok(Why {
+        since,
         compared_with: options.baseline.to_string(),
         targets,
         failures: comparison.failures,
@@ -142,7 +153,7 @@ pub fn why_stored(stored: &Stored) -> Result<Why, Error> {
         found.into_iter().map(|target| explain(&delta, Some(target), &store, limit)).collect()
     };
     let shown = |path: &Path| path.display().to_string();
-    Ok(Why { compared_with: shown(&stored.before), targets, failures: Vec::new(), warnings: Vec::new() })
+    Ok(Why { since: None, compared_with: shown(&stored.before), targets, failures: Vec::new(), warnings: Vec::new() })
 }
 
 /// Explains one target, or the whole graph.

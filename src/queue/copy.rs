@@ -54,15 +54,34 @@ impl Copy {
         Ok(Copy { workspace: Workspace::open(Some(root))?, beside: Beside::default(), dir })
     }
 
-    /// Checks out the workspace as it was at a revision.
+    /// Checks out the workspace as it was at a revision. What no revision holds is linked to, as in every copy: what lies beside the
+    /// repository, and what git ignores in it.
     ///
     /// # Errors
     /// Those of git and of writing.
     pub fn at_revision(workspace: &Workspace, revision: &str) -> Result<Copy, Error> {
         let dir = temporary()?;
-        let root = git::checkout(workspace.root(), revision, dir.path())?;
+        let beside = dir.path().join("beside");
+        fs::create_dir(&beside)?;
+        let root = git::checkout(workspace.root(), revision, &beside)?;
+        // Somebody else's revision: a link on the way to the workspace would lead what is made here out of the copy.
+        if root.ancestors().take_while(|path| *path != beside).any(Path::is_symlink) {
+            return Err(FsError::LeadsOut { path: root, dir: beside }.into());
+        }
         // A workspace that was not there yet had no overlays.
         fs::create_dir(&root)?;
+        if let Some((real, below)) = git::working_directory(workspace.root())? {
+            let copy = beside.join(real.file_name().unwrap_or_else(|| "source".as_ref()));
+            if !root.join("flake.nix").is_file() {
+                for below in below.ancestors() {
+                    let entries = git::ignored(&real, &entries_of(&real.join(below)))?;
+                    link_to(&entries, &copy.join(below))?;
+                }
+            }
+            let above = real.parent().unwrap_or(&real);
+            link_rest(above, &beside)?;
+            link_rest(above.parent().unwrap_or(above), dir.path())?;
+        }
         Copy::at(&root, dir)
     }
 
@@ -125,7 +144,7 @@ impl Copy {
     /// # Errors
     /// Those of git, of reading and of writing; [`Error::TooLarge`].
     pub fn with(workspace: &Workspace, written: &[(PathBuf, Vec<u8>)], removed: &[PathBuf]) -> Result<Copy, Error> {
-        let copy = Copy::of(workspace)?;
+        let mut copy = Copy::of(workspace)?;
         let real = super::resolved(workspace.root())?;
         for (path, bytes) in written {
             let leads_out = || FsError::LeadsOut { path: path.clone(), dir: real.clone() };
@@ -144,6 +163,8 @@ impl Copy {
                 let _ = fs::remove(&copy.workspace.path(below));
             }
         }
+        // Its settings may be among what was written.
+        copy.workspace = Workspace::open(Some(copy.workspace.root()))?;
         Ok(copy)
     }
 
@@ -237,15 +258,23 @@ fn below(path: &Path, root: &Path) -> Option<PathBuf> {
 
 /// Links to those entries of a directory that the copy of it does not have.
 fn link_rest(from: &Path, to: &Path) -> Result<(), Error> {
-    let entries: Vec<PathBuf> = std::fs::read_dir(from).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    link_to(&entries_of(from), to)
+}
+
+fn entries_of(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Links to those of some entries that a directory does not have.
+fn link_to(entries: &[PathBuf], to: &Path) -> Result<(), Error> {
     if entries.len() > NEIGHBOURS {
         return Ok(());
     }
     for entry in entries {
         let Some(name) = entry.file_name() else { continue };
-        let own = name == ".git" || name == ".overlayctl" || to.starts_with(&entry);
+        let own = name == ".git" || name == ".overlayctl" || to.starts_with(entry);
         if !own && to.join(name).symlink_metadata().is_err() {
-            fs::link(&entry, &to.join(name))?;
+            fs::link(entry, &to.join(name))?;
         }
     }
     Ok(())

@@ -13,6 +13,21 @@ pub(crate) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
     Ok(Nix::discover(settings(workspace)?)?)
 }
 
+/// As [`nix`], or as [`nix_without_builds`], for a copy of the workspace in another state: its own options, as far as the original may
+/// set them, in the store of the original.
+///
+/// # Errors
+/// As [`nix`].
+pub(crate) fn nix_of_copy(copy: &Workspace, original: &Workspace, builds: bool) -> Result<Nix, Error> {
+    let mut options = copy.nix_options_in(original)?;
+    options.remove("store");
+    let mut settings = Settings { options: options.into_iter().collect(), ..settings(original)? };
+    if !builds {
+        settings.options.push(("allow-import-from-derivation".into(), "false".into()));
+    }
+    Ok(Nix::discover(settings)?)
+}
+
 /// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
 ///
 /// # Errors

@@ -51,6 +51,9 @@ pub struct Rebuilt {
     pub root_cause: bool,
     /// The length of the longest chain from a root cause to it.
     pub depth: u32,
+    /// The changes since a revision without any one of which it would not be rebuilt, where the workspace is compared with one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caused_by: Vec<String>,
 }
 
 /// The smallest set of attributes whose build builds the whole rebuild set.
@@ -153,6 +156,7 @@ impl Rebuild {
                     outputs: node.outputs().map(|(name, path)| (name.to_string(), path.to_string())).collect(),
                     root_cause: delta.is_root_cause(*id),
                     depth: *depth,
+                    caused_by: Vec::new(),
                 }
             })
             .collect();
@@ -172,6 +176,7 @@ impl Rebuild {
                 outputs: BTreeMap::new(),
                 root_cause: roots.contains(id),
                 depth: *depth,
+                caused_by: Vec::new(),
             })
             .collect();
         Rebuild { rebuild, cover: Cover::of(graph, ids), shape }

@@ -18,6 +18,9 @@ pub struct Cause {
     /// The fields that changed; absent for a new one, and when the derivations cannot be read.
     #[serde(flatten)]
     pub changes: Option<Changes>,
+    /// The changes since a revision without any one of which it would not be rebuilt, where the workspace is compared with one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caused_by: Vec<String>,
     /// Why the derivations could not be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -37,6 +40,7 @@ impl Cause {
             before: delta.counterpart(id).map(|old| delta.before().node(old).drv_path().to_owned()),
             changes,
             unreadable,
+            caused_by: Vec::new(),
         }
     }
 }

@@ -41,7 +41,10 @@ impl Cause {
 pub(super) fn show(causes: &[Cause], limit: usize, verbose: bool, document: &mut Document) {
     let mut groups: Vec<((String, String, String), usize)> = Vec::new();
     for cause in causes {
-        let (fields, diff) = cause.quoted(verbose);
+        let (mut fields, diff) = cause.quoted(verbose);
+        if !cause.caused_by.is_empty() {
+            fields.push_str(&format!(", by {}", cause.caused_by.join(", ")));
+        }
         let key = (without_platform(&cause.name), fields, diff);
         match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, count)) => *count += 1,
@@ -173,6 +176,7 @@ mod tests {
                 }],
                 inherited: Vec::new(),
             }),
+            caused_by: Vec::new(),
             unreadable: None,
         };
         let mut document = Document::new();

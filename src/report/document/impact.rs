@@ -3,10 +3,11 @@
 use super::rebuild::unknown_outputs;
 use crate::base::text::plural;
 use crate::comparison::TargetFailure;
+use crate::comparison::changes::How;
 use crate::comparison::unreached::Unreached;
 use crate::graph::Counts;
-use crate::ops::impact::Impact;
 use crate::ops::impact::names::chain_text;
+use crate::ops::impact::{Changes, Impact};
 use crate::view::Shown;
 use crate::view::{Digraph, Document, Role};
 
@@ -34,9 +35,69 @@ pub(super) fn builds(counts: Counts) -> String {
     text
 }
 
+/// Shows what changed since a revision.
+pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut Document) {
+    if since.changes.is_empty() {
+        document.line(format!("nothing in the repository differs from {compared_with}"));
+    } else {
+        document.line(format!("changed since {}:", compared_with.trim_start_matches("the workspace at ")));
+    }
+    for change in &since.changes {
+        let how = match (&change.before, &change.after, change.how) {
+            (Some(before), Some(after), _) => format!("{before} -> {after}"),
+            (None, Some(after), _) => format!("{after} (added)"),
+            (Some(before), None, _) => format!("{before} (removed)"),
+            (None, None, how) if change.details.is_empty() => word(how).to_owned(),
+            _ => change.details.join(", "),
+        };
+        let rebuilds = match change.rebuilds {
+            Some(0) => "no rebuild".to_owned(),
+            Some(count) => plural(count, "rebuild"),
+            None => "its rebuilds could not be told apart".to_owned(),
+        };
+        document.line(
+            Text::new()
+                .plain("  ")
+                .with(Role::Name, change.to_string())
+                .plain(format!("  {how}"))
+                .with(Role::Dim, format!("  {rebuilds}")),
+        );
+    }
+    for (targets, what) in [(&since.only_before, "gone since"), (&since.only_after, "new since")] {
+        for target in targets {
+            document.line(Text::new().plain("  target ").with(Role::Name, target).plain(format!("  {what}")));
+        }
+    }
+    if let Some(why) = &since.untold {
+        let text = format!("  which of them are the causes could not be told: {why}");
+        document.line(Text::new().with(Role::Warn, text));
+    } else if since.unexplained > 0 {
+        let text =
+            format!("  of {} it could not be told which of them is the cause", plural(since.unexplained, "rebuild"));
+        document.line(Text::new().with(Role::Warn, text));
+    }
+    if let Some(set) = &since.unversioned {
+        let text = format!("  no revision of the workspace says what {set} was: both sides have it as it is now");
+        document.line(Text::new().with(Role::Dim, text));
+    }
+    document.blank();
+}
+
+fn word(how: How) -> &'static str {
+    match how {
+        How::Added => "added",
+        How::Removed => "removed",
+        How::Changed => "changed",
+        How::Reordered => "in another order",
+    }
+}
+
 impl Shown for Impact {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
+        if let Some(since) = &self.since {
+            show_changes(since, &self.compared_with, &mut document);
+        }
         show_unreached(&self.unreached, &mut document);
         super::impact::show_failures(&self.failures, &mut document);
         if self.rebuild.rebuild.is_empty() {

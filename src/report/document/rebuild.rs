@@ -146,7 +146,11 @@ impl Rebuild {
         let rebuilt = &self.rebuild[at];
         let mut label = if rebuilt.root_cause { Role::Warn } else { Role::Plain }.text(&rebuilt.name);
         if rebuilt.root_cause {
-            label = label.with(Role::Dim, "  (root cause)");
+            let cause = match rebuilt.caused_by.as_slice() {
+                [] => "  (root cause)".to_owned(),
+                changes => format!("  (root cause: {})", changes.join(", ")),
+            };
+            label = label.with(Role::Dim, cause);
         }
         if self.shape.targets.contains(at) {
             label = label.with(Role::Good, "  (target)");
@@ -287,6 +291,7 @@ mod tests {
             outputs: BTreeMap::new(),
             root_cause: depth == 0,
             depth,
+            caused_by: Vec::new(),
         };
         let mut targets = FixedBitSet::with_capacity(4);
         targets.insert(3);
