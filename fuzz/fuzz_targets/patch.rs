@@ -93,6 +93,24 @@ fn difference(before: &MemoryTree, now: &MemoryTree) {
     }
 }
 
+/// Both numbers of each hunk name the same place (else GNU patch, backwards, may find other lines that read the same), and the file
+/// has the mode that the patch says, if it says both.
+fn agrees(file: &FileDiff<'_>, tree: &MemoryTree) -> bool {
+    let git = file.git.as_ref();
+    let (old, new) = (git.and_then(|g| g.old_mode), git.and_then(|g| g.new_mode));
+    let there = file.target(1).ok().and_then(|target| Some(tree.read(target.path()).ok()??.mode));
+    if old.is_some() != new.is_some() || old.is_some_and(|old| there.is_some_and(|there| there != old)) {
+        return false;
+    }
+    let before = |start: u64, count: u64| start as i128 - i128::from(count > 0);
+    let mut growth = 0;
+    file.hunks.iter().all(|hunk| {
+        let agree = before(hunk.new_start, hunk.new_count) == before(hunk.old_start, hunk.old_count) + growth;
+        growth += hunk.new_count as i128 - hunk.old_count as i128;
+        agree
+    })
+}
+
 fn check(parsed: &PatchFile<'_>, tree: &MemoryTree, options: &Options) {
     let Ok(outcome) = apply(tree, parsed, options) else { return };
     let _ = outcome.verdict();
@@ -120,6 +138,7 @@ fn check(parsed: &PatchFile<'_>, tree: &MemoryTree, options: &Options) {
                 && there.max_offset() == 0
                 && !file.creates()
                 && !file.deletes()
+                && agrees(file, tree)
             {
                 assert_eq!(shown(&after(&result, there)), shown(tree), "there and back\n{turned:?}");
             }

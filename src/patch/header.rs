@@ -179,13 +179,22 @@ pub(super) fn layout(all: &[Line<'_>]) -> Layout {
     let mut text = block.end;
     if has_mail_header(all, &block) {
         let start = (text..end).find(|&i| !blank(&all[i])).unwrap_or(end);
-        let in_body = |i: usize| field(all[i].text).is_some_and(|(key, _)| matches!(key, "From" | "Subject" | "Date"));
-        let behind = (start..end).find(|&i| !(in_body(i) || folded(i, start))).unwrap_or(end);
+        let behind = (start..end).find(|&i| !(in_body(all[i].text) || folded(i, start))).unwrap_or(end);
         if behind > start && all.get(behind).is_none_or(|l| blank(l) || ends_message(l)) {
             text = behind;
         }
     }
     Layout { above, block, text, end }
+}
+
+/// A header that counts in the body of a mail, too.
+fn in_body(line: &[u8]) -> bool {
+    field(line).is_some_and(|(key, _)| matches!(key, "From" | "Subject" | "Date"))
+}
+
+/// Says whether a message begins with what would be read as headers of its mail.
+pub(super) fn begins_with_headers(body: &str) -> bool {
+    in_body(body.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().as_bytes())
 }
 
 pub(super) fn blank(line: &Line<'_>) -> bool {
@@ -255,7 +264,10 @@ fn read(preamble: &[u8]) -> Headers {
             continue;
         };
         let lower = trailer.key.to_ascii_lowercase();
-        let known = KNOWN.contains(&lower.as_str()) || lower.starts_with("bug-");
+        // What stands behind `--- name` is on its way to `+++ name`: no trailer.
+        let in_header =
+            [&b"--- "[..], b"+++ ", b"Index:", b"diff -"].iter().any(|h| i > 0 && all[i - 1].text.starts_with(h));
+        let known = (KNOWN.contains(&lower.as_str()) || lower.starts_with("bug-")) && !in_header;
         if trailer.line == i + 1 && (known || in_block) && !MAIL.contains(&lower.as_str()) {
             if lower == "author" {
                 headers.author = headers.author.or(Some(trailer.value.clone()));

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::decode::repaired;
-use super::header::{Headers, body};
+use super::header::{Headers, begins_with_headers, body};
 use super::mail;
 use super::patch_file::PatchFile;
 use super::quote::{quote, unquote};
@@ -31,23 +31,37 @@ impl PatchFile<'_> {
         let Headers { subject, author, date, .. } = self.headers();
         let preamble = mail::decode(self.preamble()).unwrap_or(Cow::Borrowed(self.preamble()));
         let (body, whole) = body(&preamble);
-        let body = repaired(&body).replace("\r\n", "\n").trim_matches('\n').to_string();
-        let body = unquote(&body);
+        let body = without_cr(&repaired(&body));
+        let body = unquote(body.trim_matches('\n'));
         let subject = subject.unwrap_or_default();
         // Free text: its first line is the subject already.
         let body = match body.strip_prefix(subject.as_str()) {
             Some(rest) if whole && (rest.is_empty() || rest.starts_with('\n')) => rest.trim_matches('\n').to_string(),
             _ => body,
         };
-        Message { subject, body, author, date }
+        let one_line = |text: String| one_line(&text);
+        Message { subject: one_line(subject), body, author: author.map(one_line), date: date.map(one_line) }
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Takes the carriage returns at the ends of lines off.
+fn without_cr(text: &str) -> String {
+    text.split_inclusive('\n')
+        .flat_map(|line| match line.strip_suffix('\n') {
+            Some(line) => [line.trim_end_matches('\r'), "\n"],
+            None => [line.trim_end_matches('\r'), ""],
+        })
+        .collect()
 }
 
 /// Returns a patch file: mail headers in UTF-8, the message, `---`, the diff. The same input gives the same bytes; no commit id,
 /// version or time of writing gets in. [`PatchFile::message`] gives the message back, as lines that
 /// speak of a diff, or are `---`, are quoted ([`quote`]).
 pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut out = String::new();
     for (key, value) in [("From", &message.author), ("Date", &message.date)] {
         if let Some(value) = value {
@@ -57,6 +71,10 @@ pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
     out.push_str(&format!("Subject: {}\n\n", one_line(&message.subject)));
     let body = message.body.trim_matches('\n');
     if !body.is_empty() {
+        // Headers at the beginning of a body count; the first paragraph of them is not the body's own then.
+        if begins_with_headers(body) {
+            out.push_str(&format!("Subject: {}\n\n", one_line(&message.subject)));
+        }
         out.push_str(&quote(body));
         out.push('\n');
     }
@@ -69,6 +87,7 @@ pub fn compose(message: &Message, diff: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const DIFF: &str = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n";
 
@@ -88,6 +107,11 @@ mod tests {
         let bytes = compose(&odd, DIFF.as_bytes());
         assert!(String::from_utf8(bytes.clone()).unwrap().contains("\na\n|---\n|--- a/f\n|+++ b/f\n---\n"));
         assert_eq!(PatchFile::parse(&bytes).unwrap().message(), odd);
+        // Headers at the beginning of a body are text.
+        for body in ["From: B <b@c>\n\nText.", "Subject: z", "\nDate: now\nFrom: me"] {
+            let odd = Message { body: body.trim_matches('\n').into(), ..odd.clone() };
+            assert_eq!(PatchFile::parse(&compose(&odd, DIFF.as_bytes())).unwrap().message(), odd);
+        }
         // A line of a mailbox in a message begins no other mail, and an empty subject is no part of the body.
         let from = "From 0123 Mon Sep 17 00:00:00 2001\nSigned-off-by: J <j@x>";
         for subject in ["", "x"] {
@@ -111,5 +135,24 @@ mod tests {
         assert_eq!(dep3.subject, "short");
         assert_eq!(dep3.body, "Description: short\n long\nAuthor: A <a@b>\nForwarded: no");
         assert_eq!(dep3.author.as_deref(), Some("A <a@b>"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What a header says settles: read once and written it is the same from then on, with carriage returns, without a subject.
+        #[test]
+        fn written_it_stays_the_same(parts in prop::collection::vec(prop::sample::select(vec![
+            "\r", "\r", "\n", "\n", "\r\n", "From: ", "Subject: ", "Date: ", "x", " ", "\t", "From: a <a@b>\n", "Subject:\n", "Description: ",
+            "Author: ", "---\n", "body\n", "Signed-off-by: A <a@b>\n", ":", "[a]", "From x@y Sat Jan  1 00:00:00 2000\n", "#", "|", ">",
+            "Content-Type: text/plain; charset=utf-8\n", "Content-Transfer-Encoding: quoted-printable\n", "=\n", "=0A", "=?utf-8?q?a=0D?=",
+        ]), 0..14)) {
+            let text = format!("{}\n{DIFF}", parts.concat());
+            let Ok(patch) = PatchFile::parse(text.as_bytes()) else { return Ok(()) };
+            let again = |message: &Message| PatchFile::parse(&compose(message, DIFF.as_bytes())).unwrap().message();
+            // The first writing turns an author in the text into the message's, and takes tags in brackets off the subject.
+            let once = again(&again(&patch.message()));
+            prop_assert_eq!(again(&once), once);
+        }
     }
 }

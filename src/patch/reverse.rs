@@ -11,7 +11,8 @@ use super::patch_file::{FileDiff, Hunk, LineKind, PatchFile};
 /// Returns the patch that takes back what a patch does. Its files come in the opposite order.
 ///
 /// # Errors
-/// [`Error::CannotReverse`] for a binary change, for a copy, and for a hunk that ends in the middle of a line.
+/// [`Error::CannotReverse`] for a binary change, for a copy, for a hunk that ends in the middle of a line, and for one that has no line to be
+/// found by and two places in its header.
 pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
     let mut out = patch.preamble().to_vec();
     for file in patch.files().iter().rev() {
@@ -26,6 +27,10 @@ pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
         end_line(&mut out);
         out.extend_from_slice(file.lead);
         header(file, &mut out);
+        if let Some(hunk) = file.hunks.iter().zip(drifts(&file.hunks)).find_map(|(hunk, adrift)| adrift.then_some(hunk))
+        {
+            return Err(Error::CannotReverse { why: "a hunk whose header names two places", at: hunk.at.clone() });
+        }
         for hunk in &file.hunks {
             if hunk.unfinished {
                 return Err(refuse("a hunk that ends in the middle of a line"));
@@ -35,14 +40,36 @@ pub fn reverse(patch: &PatchFile<'_>) -> Result<Vec<u8>, Error> {
     }
     end_line(&mut out);
     out.extend_from_slice(patch.trailing());
-    // What contradicts itself (`+++ /dev/null` with lines) may be read in one direction only.
-    let shape = |patch: &PatchFile<'_>| patch.files().iter().map(|f| f.hunks.len()).collect::<Vec<_>>();
-    let same = PatchFile::parse(&out).is_ok_and(|turned| shape(&turned).into_iter().rev().eq(shape(patch)));
+    // What contradicts itself (`+++ /dev/null` with lines, `\ No newline` twice) may be read in one direction only.
+    let sides = |patch: &PatchFile<'_>, new: bool| -> Vec<Vec<Vec<u8>>> {
+        patch.files().iter().map(|f| f.hunks.iter().map(|h| h.side(new, false)).collect()).collect()
+    };
+    let same = PatchFile::parse(&out).is_ok_and(|turned| {
+        [false, true].into_iter().all(|new| sides(&turned, new).into_iter().rev().eq(sides(patch, !new)))
+    });
     if !same {
         let at = patch.files().first().map(|f| f.at.clone()).unwrap_or_default();
         return Err(Error::CannotReverse { why: "lines that contradict each other", at });
     }
     Ok(out)
+}
+
+/// Says of each hunk whether only a number tells where one of its sides is (it has no lines), and the number of its other side tells
+/// otherwise. GNU patch goes by the number of the side that it looks for: what `-R` puts in is then not where it was taken out.
+fn drifts<'h>(hunks: &'h [Hunk<'_>]) -> impl Iterator<Item = bool> + 'h {
+    // Below 2^60 each, so that sums have room.
+    let before = |start: u64, count: u64| start as i128 - i128::from(count > 0);
+    let (mut growth, mut drift) = (0, 0);
+    hunks.iter().map(move |hunk| {
+        let (old, new) = (before(hunk.old_start, hunk.old_count), before(hunk.new_start, hunk.new_count));
+        let own = new - old - growth;
+        growth += hunk.new_count as i128 - hunk.old_count as i128;
+        let empty = hunk.old_count == 0 || hunk.new_count == 0;
+        // Where the hunk before was found somewhere else, this one is looked for as far from its number.
+        let adrift = empty && own != drift;
+        drift = own;
+        adrift
+    })
 }
 
 fn end_line(out: &mut Vec<u8>) {
@@ -173,7 +200,7 @@ impl<'a> Iterator for Pieces<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EXECUTABLE, MemoryTree, Options, REGULAR, SYMLINK, Verdict, apply, diff_trees};
+    use super::super::{EXECUTABLE, MemoryTree, Options, REGULAR, SYMLINK, Tree as _, Verdict, apply, diff_trees};
     use super::*;
     use proptest::prelude::*;
 
@@ -195,6 +222,34 @@ mod tests {
             reverse(&PatchFile::parse(copy.as_bytes()).unwrap()),
             Err(Error::CannotReverse { why: "a copy of a file", .. })
         ));
+    }
+
+    /// GNU patch 2.7.6 and 2.8 take line 2 out, and with `-R` put it in before line 1 (and so does `apply`).
+    #[test]
+    fn a_header_that_names_two_places() {
+        let reversed = |hunks: &str| {
+            let text = format!("--- a/f\n+++ b/f\n{hunks}");
+            reverse(&PatchFile::parse(text.as_bytes()).unwrap()).map_err(|e| e.spot().map(|s| s.line))
+        };
+        for (hunks, line) in [
+            ("@@ -2 +0,0 @@\n-b\n", 3),
+            ("@@ -0,0 +3 @@\n+b\n", 3),
+            ("@@ -1 +1,2 @@\n-a\n+a\n+A\n@@ -5 +4,0 @@\n-e\n", 7),
+        ] {
+            assert_eq!(reversed(hunks), Err(Some(line)), "{hunks}");
+        }
+        for hunks in ["@@ -2 +1,0 @@\n-b\n", "@@ -1 +3,2 @@\n-a\n+a\n+A\n@@ -5 +7,0 @@\n-e\n", "@@ -1 +9 @@\n-a\n+b\n"]
+        {
+            assert!(reversed(hunks).is_ok(), "{hunks}");
+        }
+        let twice = "@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n\\ Kein Zeilenumbruch am Dateiende.\n";
+        assert_eq!(reversed(twice), Err(Some(1)));
+        let mut tree = MemoryTree::new();
+        tree.insert("f", "a\nc\n", REGULAR);
+        let patch = PatchFile::parse(b"--- a/f\n+++ b/f\n@@ -2 +0,0 @@\n-b\n").unwrap();
+        let outcome = apply(&tree, &patch, &Options { reverse: true, ..Options::default() }).unwrap();
+        tree.update(outcome.changes);
+        assert_eq!(tree.read("f").unwrap().unwrap().bytes.as_ref(), b"b\na\nc\n");
     }
 
     #[test]
