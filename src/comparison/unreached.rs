@@ -33,8 +33,6 @@ pub struct Unreached {
     pub ours: bool,
 }
 
-impl Unreached {}
-
 /// Finds the patches that no derivation of the targets names.
 ///
 /// # Errors

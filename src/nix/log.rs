@@ -220,7 +220,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::path::PathBuf;

@@ -26,7 +26,15 @@ pub fn shebang(bytes: &[u8]) -> Option<Shebang> {
     (!interpreter.is_empty()).then(|| Shebang { interpreter: interpreter.to_string(), argument })
 }
 
-impl Shebang {}
+impl Shebang {
+    /// Returns the program that `env` would look for, when the interpreter is `env` with a plain name.
+    pub fn through_env(&self) -> Option<&str> {
+        let name = self.interpreter.rsplit('/').next()?;
+        let rest = self.argument.as_deref().filter(|_| name == "env")?;
+        let rest = rest.strip_prefix("-S").unwrap_or(rest).trim_start();
+        rest.split_whitespace().find(|word| !word.starts_with('-') && !word.contains('='))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -47,11 +55,21 @@ mod tests {
         assert_eq!(shebang(&[b"#!/a".to_vec(), vec![b'b'; 999]].concat()).unwrap().interpreter.len(), 254);
     }
 
+    #[test]
+    fn what_env_starts_is_told() {
+        let through = |text: &str| shebang(text.as_bytes()).unwrap().through_env().map(str::to_string);
+        assert_eq!(through("#!/usr/bin/env python3"), Some("python3".to_string()));
+        assert_eq!(through("#!/usr/bin/env -S A=1 perl -w"), Some("perl".to_string()));
+        assert_eq!(through("#!/bin/sh -e"), None);
+        assert_eq!(through("#!/usr/bin/env"), None);
+    }
+
     proptest! {
         #[test]
         fn any_line_is_read_or_refused(rest in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Some(found) = shebang(&[b"#!".to_vec(), rest].concat()) {
                 prop_assert!(!found.interpreter.is_empty());
+                let _ = found.through_env();
             }
         }
     }

@@ -56,8 +56,8 @@ pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut 
             None => "its rebuilds could not be told apart".to_owned(),
         };
         document.line(
-            Text::new()
-                .plain("  ")
+            Role::Plain
+                .text("  ")
                 .with(Role::Name, change.to_string())
                 .plain(format!("  {how}"))
                 .with(Role::Dim, format!("  {rebuilds}")),
@@ -65,20 +65,20 @@ pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut 
     }
     for (targets, what) in [(&since.only_before, "gone since"), (&since.only_after, "new since")] {
         for target in targets {
-            document.line(Text::new().plain("  target ").with(Role::Name, target).plain(format!("  {what}")));
+            document.line(Role::Plain.text("  target ").with(Role::Name, target).plain(format!("  {what}")));
         }
     }
     if let Some(why) = &since.untold {
         let text = format!("  which of them are the causes could not be told: {why}");
-        document.line(Text::new().with(Role::Warn, text));
+        document.line(Role::Warn.text(text));
     } else if since.unexplained > 0 {
         let text =
             format!("  of {} it could not be told which of them is the cause", plural(since.unexplained, "rebuild"));
-        document.line(Text::new().with(Role::Warn, text));
+        document.line(Role::Warn.text(text));
     }
     if let Some(set) = &since.unversioned {
         let text = format!("  no revision of the workspace says what {set} was: both sides have it as it is now");
-        document.line(Text::new().with(Role::Dim, text));
+        document.line(Role::Dim.text(text));
     }
     document.blank();
 }
