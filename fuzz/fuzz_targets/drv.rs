@@ -21,6 +21,10 @@ impl Source for Texts<'_> {
     }
 }
 
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the scanner takes only UTF-8")
+}
+
 fn one(bytes: &[u8]) {
     let mut scanner = Scanner::default();
     let scanned = scanner.scan(bytes);
@@ -43,10 +47,10 @@ fn one(bytes: &[u8]) {
     if !bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | b'\t')) {
         assert!(derivation.print() == bytes, "what Nix wrote is printed as Nix wrote it");
     }
-    assert!(derivation.inputs.iter().map(|i| i.drv_path.as_ref()).eq(scanner.inputs.iter().map(|r| r.text_of(bytes))));
-    let outputs = scanner.outputs.iter().map(|o| (o.name.text_of(bytes), o.path.text_of(bytes), o.kind));
+    assert!(derivation.inputs.iter().map(|i| i.drv_path.as_ref()).eq(scanner.inputs.iter().map(|r| text_of(r.of(bytes)))));
+    let outputs = scanner.outputs.iter().map(|o| (text_of(o.name.of(bytes)), text_of(o.path.of(bytes)), o.kind));
     assert!(derivation.outputs.iter().map(|o| (o.name.as_ref(), o.path.as_ref(), o.kind())).eq(outputs));
-    assert_eq!(derivation.system, scanner.system.text_of(bytes));
+    assert_eq!(derivation.system, text_of(scanner.system.of(bytes)));
     for (name, range) in [
         ("pname", scanner.pname),
         ("version", scanner.version),

@@ -198,6 +198,14 @@ impl Context {
         }
     }
 
+    /// Does something that takes time, told of its progress.
+    pub(crate) fn watched<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Progress) -> Result<T, ops::Error>,
+    ) -> Result<T, ops::Error> {
+        work(&mut *self.progress())
+    }
+
     /// As [`Context::progress`], with a line of JSON for each step of the build under `--json`.
     pub(crate) fn build_progress(&self) -> Box<dyn Progress> {
         if self.globals.json { Box::new(super::progress::Events) } else { self.progress() }

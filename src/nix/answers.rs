@@ -24,6 +24,7 @@ pub(super) struct Exchange {
 }
 
 /// The reader of one batch: lines in, answers out.
+#[derive(Default)]
 pub(super) struct Reading {
     nonce: String,
     from: usize,
@@ -49,13 +50,7 @@ impl Reading {
             from,
             results: vec![None; count],
             printed: vec![String::new(); count],
-            before: String::new(),
-            at: None,
-            out_ended: false,
-            err_ended: false,
-            watched: false,
-            reads: Reads::default(),
-            thrown: BTreeSet::new(),
+            ..Reading::default()
         }
     }
 

@@ -80,7 +80,7 @@ pub struct BuildSettings {
 }
 
 /// What became of a derivation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was built now.
@@ -96,11 +96,12 @@ pub enum Outcome {
     /// Something that it needs failed.
     Blocked,
     /// Its turn never came, or it was ended with the run.
+    #[default]
     NotRun,
 }
 
 /// What is known of one derivation afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildResult {
     /// What became of it.
@@ -310,7 +311,7 @@ impl Nix {
             } else {
                 Outcome::NotRun
             };
-            results.insert(goal.drv_path.clone(), BuildResult::bare(outcome));
+            results.insert(goal.drv_path.clone(), BuildResult { outcome, ..BuildResult::default() });
         }
         let worth = |level: u64| level <= 1;
         Ok(BuildReport {
@@ -363,20 +364,6 @@ impl Nix {
             }
         }
         Ok(())
-    }
-}
-
-impl BuildResult {
-    fn bare(outcome: Outcome) -> BuildResult {
-        BuildResult {
-            outcome,
-            host: None,
-            elapsed: None,
-            phases: Vec::new(),
-            tail: Vec::new(),
-            lines: 0,
-            failure: None,
-        }
     }
 }
 

@@ -13,10 +13,11 @@ use super::program::Nix;
 use super::server::EvalServer;
 
 /// What a package has in `patches`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
 pub enum Patches {
     /// No such attribute.
+    #[default]
     Absent,
     /// A list: the patches as texts (store paths or paths), in order.
     List(Vec<String>),
@@ -29,7 +30,7 @@ pub enum Patches {
 }
 
 /// What is known of one attribute of a package set. `None` is always: not known, because it does not evaluate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageFacts {
     /// Whether the attribute exists.

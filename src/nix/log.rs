@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{self, Visitor};
+use serde::de;
 
 /// Numbers of activities.
 pub mod activity {
@@ -38,7 +38,7 @@ pub mod result {
 }
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Message<'a> {
     /// An activity begins.
     Start {
@@ -83,14 +83,15 @@ pub enum Message<'a> {
 }
 
 /// A field of an activity or a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
 pub enum Field<'a> {
     /// A number.
     Int(u64),
     /// A text.
-    Text(Cow<'a, str>),
+    Text(#[serde(borrow)] Cow<'a, str>),
     /// Something else.
-    Other,
+    Other(de::IgnoredAny),
 }
 
 impl Field<'_> {
@@ -153,71 +154,9 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// A text that is borrowed where it holds no escapes (serde borrows a plain `Cow` never).
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        match Field::deserialize(deserializer)? {
-            Field::Text(text) => Ok(Text(text)),
-            _ => Err(de::Error::custom("not a text")),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Field<'a>, D::Error> {
-        deserializer.deserialize_any(FieldVisitor)
-    }
-}
-
-struct FieldVisitor;
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field<'de>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Field<'de>, E> {
-        Ok(Field::Int(value))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-        while items.next_element::<de::IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-        while items.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
-    }
-}
+/// A text that is borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -270,7 +209,7 @@ pub(crate) mod tests {
         let Message::Start { kind: 999, fields, text, .. } = start else { panic!("{start:?}") };
         assert_eq!(text, "a\nb");
         assert_eq!(fields[..2], [Field::Int(1), Field::Text("x".into())]);
-        assert!(fields[2..].iter().all(|f| *f == Field::Other));
+        assert!(fields[2..].iter().all(|f| matches!(f, Field::Other(_))));
     }
 
     proptest! {

@@ -20,10 +20,11 @@ const TAIL: usize = 40;
 const MAX_MESSAGES: usize = 1000;
 
 /// Where a derivation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Nix said that it will be built.
+    #[default]
     Planned,
     /// It is being built.
     Running,
@@ -48,7 +49,7 @@ pub struct Phase {
 }
 
 /// What is known of one derivation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Build {
     /// Where it stands.
     pub status: Status,
@@ -71,20 +72,6 @@ pub struct Build {
 }
 
 impl Build {
-    fn new() -> Build {
-        Build {
-            status: Status::Planned,
-            host: None,
-            phases: Vec::new(),
-            tail: VecDeque::new(),
-            lines: 0,
-            began: None,
-            ended: None,
-            failure: None,
-            activities: 0,
-        }
-    }
-
     /// Returns how long it took, or has taken at `now`.
     pub fn elapsed(&self, now: Duration) -> Option<Duration> {
         Some(self.ended.unwrap_or(now).saturating_sub(self.began?))
@@ -262,7 +249,7 @@ impl BuildState {
                 let drv = self.key(drv);
                 self.activities.insert(id, Activity::Build(Arc::clone(&drv)));
                 let now = self.now;
-                let build = self.builds.entry(Arc::clone(&drv)).or_insert_with(Build::new);
+                let build = self.builds.entry(Arc::clone(&drv)).or_default();
                 build.activities += 1;
                 if let Some(host) = field(1).filter(|h| !h.is_empty()) {
                     build.host = Some(host.to_string());
@@ -397,7 +384,7 @@ impl BuildState {
             let path = format!("/{path}");
             if self.planning == Planning::Builds {
                 let drv = self.key(&path);
-                self.builds.entry(drv).or_insert_with(Build::new);
+                self.builds.entry(drv).or_default();
             } else {
                 self.planned_fetches.push(path);
             }
@@ -417,7 +404,7 @@ impl BuildState {
         let drv = self.key(drv);
         let now = self.now;
         let lost = self.lost_connection();
-        let build = self.builds.entry(Arc::clone(&drv)).or_insert_with(Build::new);
+        let build = self.builds.entry(Arc::clone(&drv)).or_default();
         if let Reason::Dependencies { .. } = failure.reason {
             build.status = Status::Blocked;
             build.failure = Some(failure);

@@ -41,7 +41,7 @@ pub struct Removed {
 }
 
 /// What was found out about a package that is to be patched.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Survey {
     /// What is known of the attribute itself.
@@ -96,25 +96,7 @@ impl Nix {
     fn survey_now(&self, root: &Root, path: &[String], targets: &[Vec<String>]) -> Result<Survey, Error> {
         let mut server = self.eval_server()?;
         let facts = self.package_facts_in(&mut server, &root.to_nix()?, path)?;
-        let mut survey = Survey {
-            removed: None,
-            platform: None,
-            way: None,
-            interpreter: None,
-            widened: Vec::new(),
-            owner: None,
-            also: Vec::new(),
-            apart: Vec::new(),
-            environments: Vec::new(),
-            is_wrapper: false,
-            unwrapped: None,
-            is_kernel: false,
-            autoreconf: None,
-            vendored: Vec::new(),
-            cargo: None,
-            libcs: Vec::new(),
-            facts,
-        };
+        let mut survey = Survey { facts, ..Survey::default() };
         let mut asking = Asking { server: &mut server, names: None };
         match survey.facts.failure.as_ref().map(|failure| failure.kind.clone()) {
             Some(FailureKind::Refused) if survey.facts.is_derivation => {

@@ -16,9 +16,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
-    let mut progress = context.progress();
-    let boards = boards::boards(&workspace, args.nixpkgs, &mut *progress)?;
-    drop(progress);
+    let boards = context.watched(|progress| boards::boards(&workspace, args.nixpkgs, progress))?;
     context.warn(&boards.warnings);
     context.show(&boards)
 }

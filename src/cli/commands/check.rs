@@ -33,9 +33,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let workspace = context.workspace()?;
     let Args { attrs, nixpkgs, allow_fuzz, build } = args;
     let options = check::Options { attrs, nixpkgs, allow_fuzz, build };
-    let mut progress = context.progress();
-    let checked = check::check(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let checked = context.watched(|progress| check::check(&workspace, &options, progress))?;
     context.warn(&checked.warnings);
     context.show(&checked)
 }

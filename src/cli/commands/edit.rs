@@ -33,9 +33,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let (workspace, _lock) = context.writing(false)?;
     let Args { attr, nixpkgs, abort, build } = args;
     let options = edit::Options { attr, nixpkgs, abort, build };
-    let mut progress = context.progress();
-    let edited = edit::edit(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let edited = context.watched(|progress| edit::edit(&workspace, &options, progress))?;
     context.warn(&edited.warnings);
     context.show(&edited)
 }

@@ -89,16 +89,16 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         return args.view.show(context, &predicted, Predicted::digraph);
     }
     let workspace = context.workspace()?;
-    let mut progress = context.progress();
     if let Some(attr) = args.attr.as_ref().filter(|_| args.scopes) {
-        let costs = scope::costs(&workspace, attr, &args.set.selection(args.targets), &mut *progress)?;
-        drop(progress);
+        let selection = args.set.selection(args.targets);
+        let costs = context.watched(|progress| scope::costs(&workspace, attr, &selection, progress))?;
         return context.show(&costs);
     }
     if let Some(attr) = args.attr.as_ref().filter(|_| args.predict) {
         let selection = args.set.selection(args.targets);
-        let predicted = predict::from_workspace(&workspace, attr, &selection, args.view.view(), &mut *progress)?;
-        drop(progress);
+        let view = args.view.view();
+        let predicted =
+            context.watched(|progress| predict::from_workspace(&workspace, attr, &selection, view, progress))?;
         context.warn(&predicted.warnings);
         return args.view.show(context, &predicted, Predicted::digraph);
     }
@@ -110,8 +110,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             exhaustive: args.exhaustive,
             view: args.view.view(),
         };
-        let impact = all::impact_all(&workspace, &options, &mut *progress)?;
-        drop(progress);
+        let impact = context.watched(|progress| all::impact_all(&workspace, &options, progress))?;
         context.warn(&impact.warnings);
         return args.view.show(context, &impact, AllImpact::digraph);
     }
@@ -121,8 +120,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         view: args.view.view(),
         strict: args.strict,
     };
-    let impact = impact::impact(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let impact = context.watched(|progress| impact::impact(&workspace, &options, progress))?;
     context.warn(&impact.warnings);
     args.view.show(context, &impact, Impact::digraph)
 }

@@ -87,9 +87,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         offline: args.offline,
         nixpkgs: args.nixpkgs,
     };
-    let mut progress = context.progress();
-    let done = patch::patch(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let done = context.watched(|progress| patch::patch(&workspace, &options, progress))?;
     context.warn(&done.warnings);
     context.show(&done)
 }

@@ -54,12 +54,10 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let (workspace, _lock) = context.writing(args.dry_run || args.time_machine)?;
-    let mut progress = context.progress();
     let request = match args.to {
         Some(to) if args.time_machine => {
             let options = TimeMachine { attrs: args.attrs, from: args.from, to, build: args.build };
-            let travelled = rebase::time_machine(&workspace, &options, &mut *progress)?;
-            drop(progress);
+            let travelled = context.watched(|progress| rebase::time_machine(&workspace, &options, progress))?;
             context.warn(&travelled.warnings);
             return context.show(&travelled);
         }
@@ -71,8 +69,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         None if args.abort => Request::Abort,
         None => Request::Continue,
     };
-    let rebased = rebase::rebase(&workspace, &request, args.offline, &mut *progress)?;
-    drop(progress);
+    let rebased = context.watched(|progress| rebase::rebase(&workspace, &request, args.offline, progress))?;
     context.warn(&rebased.warnings);
     context.show(&rebased)
 }

@@ -45,9 +45,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         build: args.build,
         offline: args.offline,
     };
-    let mut progress = context.progress();
-    let refreshed = refresh::refresh(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let refreshed = context.watched(|progress| refresh::refresh(&workspace, &options, progress))?;
     context.warn(&refreshed.warnings);
     context.show(&refreshed)
 }

@@ -33,9 +33,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         offline: args.offline,
         now: i64::try_from(now).unwrap_or(i64::MAX),
     };
-    let mut progress = context.progress();
-    let status = status::status(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let status = context.watched(|progress| status::status(&workspace, &options, progress))?;
     context.warn(&status.warnings);
     context.show(&status)
 }

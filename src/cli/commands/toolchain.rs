@@ -46,9 +46,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         is_static: args.is_static,
         ..Selection::default()
     };
-    let mut progress = context.progress();
-    let toolchain = toolchain::toolchain(&workspace, selection, &args.package, args.build, &mut *progress)?;
-    drop(progress);
+    let toolchain =
+        context.watched(|progress| toolchain::toolchain(&workspace, selection, &args.package, args.build, progress))?;
     context.warn(&toolchain.build.warnings);
     if !args.shell || toolchain.verdict().is_some() {
         return context.show(&toolchain);

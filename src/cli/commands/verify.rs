@@ -70,9 +70,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         compare_limit: Some(Duration::from_secs(args.compare_limit.saturating_mul(60))),
         run: args.run.map(|line| RunCheck { args: line, expect: args.expect, exit: args.exit, program: args.program }),
     };
-    let mut progress = context.progress();
-    let verified = verify::verify(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let verified = context.watched(|progress| verify::verify(&workspace, &options, progress))?;
     context.warn(&verified.warnings);
     context.show(&verified)
 }

@@ -56,9 +56,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         all_chains: args.all_chains,
         limit: args.limit,
     };
-    let mut progress = context.progress();
-    let explained = why::why(&workspace, &options, &mut *progress)?;
-    drop(progress);
+    let explained = context.watched(|progress| why::why(&workspace, &options, progress))?;
     context.warn(&explained.warnings);
     context.show(&explained)
 }
