@@ -14,6 +14,7 @@ use super::derivation::Members;
 use super::effect::{self, Difference, Effect};
 use super::files;
 use super::finding::{Answer, Cause};
+use super::log::BuildLog;
 use super::packed::{Piece, pieces};
 use super::{AttrPath, Case, Error};
 use crate::base::fs;
@@ -51,6 +52,8 @@ struct Found<'k> {
     is_static: bool,
     library: &'k str,
     contents: Contents,
+    /// Whether it is packed in the file, so that a path of the store can be hidden in it.
+    packed: bool,
 }
 
 /// What a search came upon.
@@ -59,15 +62,15 @@ struct Searched<'k> {
     found: Vec<Found<'k>>,
     /// Files that were not looked into, and what they are.
     closed: Vec<String>,
-    /// Whether something of the target calls what a library of the package exports.
-    imported: bool,
+    /// The store paths in which something calls what a library of the package exports.
+    callers: BTreeSet<String>,
 }
 
 /// Judges the level.
 ///
 /// # Errors
 /// Those of asking Nix and of reading what it has built.
-pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer, Error> {
+pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog]) -> Result<Answer, Error> {
     if members.is_empty() {
         return Ok(Answer::not_applicable("the target does not need the package"));
     }
@@ -91,6 +94,9 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
             Ok(known) => all.push(known),
             Err(answer) => return Ok(answer.clone()),
         }
+    }
+    if let Some(fails) = all.iter().find_map(|known| known.effect.fails.clone()) {
+        return Ok(builds_only_patched(case, members, &ids, logs, fails));
     }
     if let Some(answer) = without_effect(case, &all) {
         return Ok(answer);
@@ -124,6 +130,27 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer
     let answer = conclude(case, members, &all, &searched, &shown, loads)?;
     let closed = searched.closed.iter().map(|what| format!("not looked into: {what}"));
     Ok(answer.evidence(evidence).evidence(searched.found.iter().flat_map(|f| parts(f))).evidence(closed))
+}
+
+/// Answers where the package does not build without its patches: one patch that the log says was applied is what makes it build. There
+/// is nothing to know a copy by but the source.
+fn builds_only_patched(
+    case: &mut Case<'_, '_>,
+    members: &Members,
+    ids: &[NodeId],
+    logs: &[BuildLog],
+    fails: Answer,
+) -> Answer {
+    let is_applied = |case: &mut Case<'_, '_>, id: NodeId| {
+        let own = case.own_patches(id);
+        let text = logs.iter().find(|log| log.id == id).and_then(|log| log.text.as_deref()).unwrap_or_default();
+        own.len() == 1 && own.iter().all(|path| matches!(super::log::said(text, path), super::log::Said::Applied(_)))
+    };
+    if !ids.iter().all(|id| is_applied(case, *id)) || vendored(case, members).is_some() {
+        return fails;
+    }
+    let name = ids.first().map(|id| case.delta.after().node(*id).name().to_string()).unwrap_or_default();
+    Answer::ok(format!("{name} builds with the patch only")).maybe_command(fails.command).evidence([fails.why])
 }
 
 /// Compares a derivation with what it is without its patches, once for all targets.
@@ -329,8 +356,8 @@ fn search<'k, 'p>(
             let mut failure = None;
             pieces(&bytes, &mut |piece| match piece {
                 Piece::Code(code) => {
-                    let of_target = outputs.contains(path);
-                    failure = look(all, &file.path, code, of_target, &mut searched).err().or(failure.take());
+                    let packed = code.len() != bytes.len();
+                    failure = look(all, (path, &file.path), code, packed, &mut searched).err().or(failure.take());
                 }
                 Piece::Data(data) => {
                     if outputs.contains(path) && is_binary(data) && data.len() <= MAX_RAW {
@@ -357,9 +384,9 @@ fn search<'k, 'p>(
 /// Looks at one program, library, object or archive.
 fn look<'k>(
     all: &[&'k Known],
-    path: &str,
+    (store_path, path): (&str, &str),
     code: &[u8],
-    of_target: bool,
+    packed: bool,
     searched: &mut Searched<'k>,
 ) -> Result<(), Error> {
     // What cannot be read is the matter of the level program.
@@ -369,12 +396,14 @@ fn look<'k>(
     }
     let linked = elf.as_ref().is_some_and(|elf| elf.kind != Kind::Relocatable);
     for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
-        searched.imported |= of_target && library.is_called_by(code);
+        if library.is_called_by(code) {
+            searched.callers.insert(store_path.to_string());
+        }
         let Ok(contents) = library.look(code) else { continue };
         // That a shared library is not in a program is as it should be.
         if *is_archive && linked || !contents.evidence.is_empty() || contents.copy {
             let is_static = elf.as_ref().is_some_and(Elf::is_static);
-            searched.found.push(Found { program: path.to_string(), is_static, library: name, contents });
+            searched.found.push(Found { program: path.to_string(), is_static, library: name, contents, packed });
         }
     }
     for (name, text) in all.iter().flat_map(|known| &known.literals) {
@@ -392,13 +421,19 @@ fn raw<'k>(all: &[&'k Known], path: &str, data: &[u8], searched: &mut Searched<'
     for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
         let contents = library.look_at_raw(data);
         if *is_archive && !contents.evidence.is_empty() {
-            searched.found.push(Found { program: path.to_string(), is_static: false, library: name, contents });
+            searched.found.push(Found {
+                program: path.to_string(),
+                is_static: false,
+                library: name,
+                contents,
+                packed: true,
+            });
         }
     }
 }
 
 fn unpatched<'k>(path: &str, library: &'k str, why: String) -> Found<'k> {
-    Found { program: path.to_string(), is_static: false, library, contents: Contents::unpatched(why) }
+    Found { program: path.to_string(), is_static: false, library, contents: Contents::unpatched(why), packed: false }
 }
 
 /// Says whether a file can be or hold a copy of something.
@@ -474,7 +509,8 @@ fn conclude(
         // A file that is another one with the unpatched package has what it has from there.
         let (why, rest) = match target_without(case, all)? {
             Ok(files) => {
-                let from_package = |f: &&Found<'_>| files.iter().any(|file| file == short(&f.program));
+                let from_package =
+                    |f: &&Found<'_>| (f.is_static || !f.packed) && files.iter().any(|file| file == short(&f.program));
                 let rest: Vec<&Found<'_>> = undecided.iter().filter(|f| !from_package(f)).copied().collect();
                 if rest.is_empty() && !files.is_empty() {
                     let files = files.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
@@ -499,7 +535,7 @@ fn conclude(
                     .command(by_hand),
             });
         }
-        if let Some(file) = &vendored {
+        if let Some((file, _)) = &vendored {
             return Ok(not_told(file, &package, by_hand));
         }
         if patched.is_empty() {
@@ -519,7 +555,9 @@ fn conclude(
             .hint("name what is in the image among the targets, or unpack it and look")
             .command(format!("file {}", shell_word(path))));
     }
-    if let Some(file) = vendored.filter(|_| !(loads && searched.imported)) {
+    // Who calls the library has not built the copy in.
+    let calls = |user: NodeId| case.delta.after().node(user).outputs().any(|(_, path)| searched.callers.contains(path));
+    if let Some((file, _)) = vendored.filter(|(_, user)| !(loads && calls(*user))) {
         return Ok(not_told(&file, &package, by_hand));
     }
     if loads {
@@ -543,8 +581,9 @@ fn not_told(file: &str, package: &AttrPath, by_hand: String) -> Answer {
 /// The most packages whose sources are looked at for a copy.
 const MAX_USERS: usize = 16;
 
-/// Returns the file of the package that the sources of the target, or of what else uses the package, hold a copy of, without the patch.
-fn vendored(case: &mut Case<'_, '_>, members: &Members) -> Option<String> {
+/// Returns the file of the package that the sources of the target, or of what else uses the package, hold a copy of, without the patch,
+/// and whose sources.
+fn vendored(case: &mut Case<'_, '_>, members: &Members) -> Option<(String, NodeId)> {
     let after = case.delta.after();
     let is_user = |id: &NodeId| after.inputs(*id).iter().any(|input| members.patched.contains(input));
     let users: Vec<NodeId> = case
@@ -566,9 +605,12 @@ fn vendored(case: &mut Case<'_, '_>, members: &Members) -> Option<String> {
         .filter_map(|file| Some((file, &*before.get(file)?.bytes)))
         .filter(|(_, bytes)| bytes.len() >= MIN_COPY)
         .collect();
-    users.iter().flat_map(|id| super::source::trees(case, *id)).find_map(|tree| {
-        let mut files = tree.iter().map(|(_, file)| &*file.bytes);
-        files.find_map(|bytes| wanted.iter().find(|(_, wanted)| *wanted == bytes)).map(|(file, _)| (*file).clone())
+    users.into_iter().find_map(|user| {
+        super::source::trees(case, user).find_map(|tree| {
+            let mut files = tree.iter().map(|(_, file)| &*file.bytes);
+            let copy = files.find_map(|bytes| wanted.iter().find(|(_, wanted)| *wanted == bytes))?;
+            Some((copy.0.clone(), user))
+        })
     })
 }
 

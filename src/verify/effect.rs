@@ -40,6 +40,23 @@ pub(super) struct Effect {
     pub(super) without_effect: Vec<String>,
     /// How many files were compared.
     pub(super) compared: usize,
+    /// That the package does not build without its patches, so that there is nothing to compare with.
+    pub(super) fails: Option<Answer>,
+}
+
+/// Why there is no variant.
+enum NotMade {
+    /// Its build fails.
+    Fails(Answer),
+    Other(Answer),
+}
+
+impl From<NotMade> for Answer {
+    fn from(why: NotMade) -> Answer {
+        match why {
+            NotMade::Fails(answer) | NotMade::Other(answer) => answer,
+        }
+    }
 }
 
 type Outputs = [(String, String)];
@@ -62,11 +79,17 @@ pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, A
     let own = case.own_patches(id);
     let plain = match plain(case, id, &own)? {
         Ok(plain) => plain,
-        Err(answer) => return Ok(Err(answer)),
+        Err(NotMade::Fails(answer)) => return Ok(Ok(Effect { fails: Some(answer), ..Effect::default() })),
+        Err(NotMade::Other(answer)) => return Ok(Err(answer)),
     };
     let (mut differences, compared) = differences(case.nix, &plain.outputs, &outputs, &[]);
-    let effect =
-        |differences, without_effect| Effect { differences, plain: Some(plain.clone()), without_effect, compared };
+    let effect = |differences, without_effect| Effect {
+        differences,
+        plain: Some(plain.clone()),
+        without_effect,
+        compared,
+        fails: None,
+    };
     let names = |paths: &[String]| paths.iter().map(|p| store_path::name(p).to_string()).collect::<Vec<_>>();
     if differences.is_empty() && own.is_empty() {
         let why = format!("which patches of {name} are the workspace's could not be told, and nothing of it differs");
@@ -157,7 +180,7 @@ pub(super) fn of_user(
     let (differences, compared) = differences(case.nix, &variant.outputs, &outputs, &paths);
     let idle = if differences.is_empty() { case.own_patches(id) } else { Vec::new() };
     let without_effect = idle.iter().map(|path| store_path::name(path).to_string()).collect();
-    Ok(Ok(Effect { differences, plain: Some(variant), without_effect, compared }))
+    Ok(Ok(Effect { differences, plain: Some(variant), without_effect, compared, fails: None }))
 }
 
 /// Pairs the outputs of a derivation with those of what stands for it.
@@ -193,7 +216,7 @@ fn series(
 }
 
 /// Returns the package without its patches: as it is without the overlays where nothing else differs, else a variant of it.
-fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<Variant, Answer>, Error> {
+fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<Variant, NotMade>, Error> {
     let (before, after) = (case.delta.before(), case.delta.after());
     if let Some(old) = case.delta.counterpart(id) {
         let made = |graph: &crate::graph::Graph, id: NodeId| -> BTreeSet<String> {
@@ -210,13 +233,11 @@ fn plain(case: &mut Case<'_, '_>, id: NodeId, own: &[String]) -> Result<Result<V
             return built(case, id, variant, "without its patches");
         }
     }
-    variant(
-        case,
-        id,
-        after.node(id).drv_path(),
-        "without its patches",
-        &Change { without: own.to_vec(), ..Change::default() },
-    )
+    let without = Change { without: own.to_vec(), ..Change::default() };
+    match case.maker.make(case.nix, after.node(id).drv_path(), &without)? {
+        Ok(variant) => built(case, id, variant, "without its patches"),
+        Err(answer) => Ok(Err(NotMade::Other(answer))),
+    }
 }
 
 /// Makes a variant of the derivation at `drv_path`, which `id` or its unpatched self is, and builds it, it alone.
@@ -228,13 +249,13 @@ pub(super) fn variant(
     change: &Change,
 ) -> Result<Result<Variant, Answer>, Error> {
     match case.maker.make(case.nix, drv_path, change)? {
-        Ok(variant) => built(case, id, variant, what),
+        Ok(variant) => Ok(built(case, id, variant, what)?.map_err(Answer::from)),
         Err(answer) => Ok(Err(answer)),
     }
 }
 
 /// Builds a derivation when it is not there, and nothing else; said first, and not past the limit.
-fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> Result<Result<Variant, Answer>, Error> {
+fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> Result<Result<Variant, NotMade>, Error> {
     let paths: Vec<&str> = variant.outputs.iter().map(|(_, path)| path.as_str()).collect();
     if case.nix.valid(&paths)?.len() == paths.len() {
         return Ok(Ok(variant));
@@ -243,25 +264,26 @@ fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> R
     let name = node.name();
     let by_hand = format!("nix-store --realise {}", variant.drv_path);
     let not_compared = |why: String| Answer::unknown(format!("{name} was not compared with {name} {what}: {why}"));
+    let other = |answer: Answer| Ok(Err(NotMade::Other(answer)));
     if !case.may_build {
         let answer = not_compared("it is not in the store".into());
-        return Ok(Err(answer.hint("leave --no-build out, and it is built for that").command(by_hand)));
+        return other(answer.hint("leave --no-build out, and it is built for that").command(by_hand));
     }
     let goal = Goal { drv_path: variant.drv_path.clone(), outputs: Vec::new(), link: None };
     let limit = case.compare_limit;
     let settings = BuildSettings { timeout: Some(limit.as_secs().max(1)), ..BuildSettings::default() };
     let request = BuildRequest { goals: vec![goal], settings };
     let plan = case.nix.plan_build(&request)?;
-    if let Some(other) = plan.will_build.iter().find(|drv| **drv != variant.drv_path) {
-        let why = format!("{} is not in the store and would be built for it first", store_path::name(other));
-        return Ok(Err(not_compared(why).hint("build that, and verify again").command(by_hand)));
+    if let Some(first) = plan.will_build.iter().find(|drv| **drv != variant.drv_path) {
+        let why = format!("{} is not in the store and would be built for it first", store_path::name(first));
+        return other(not_compared(why).hint("build that, and verify again").command(by_hand));
     }
     let expected = (case.expected)(node.pname(), name, node.system());
     let human = crate::base::text::duration;
     let longer = format!("raise --compare-limit (it is {})", human(limit));
     if let Some(expected) = expected.filter(|expected| *expected > limit) {
         let why = format!("building that takes about {}", human(expected));
-        return Ok(Err(not_compared(why).hint(longer).command(by_hand)));
+        return other(not_compared(why).hint(longer).command(by_hand));
     }
     if !plan.will_build.is_empty() {
         let time =
@@ -273,9 +295,9 @@ fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> R
         Ok(()) => Ok(Ok(variant)),
         Err(error @ crate::nix::Error::Interrupted) => Err(error.into()),
         Err(_) if report.elapsed >= limit => {
-            Ok(Err(not_compared(format!("its build was stopped after {}", human(limit))).hint(longer).command(by_hand)))
+            other(not_compared(format!("its build was stopped after {}", human(limit))).hint(longer).command(by_hand))
         }
-        Err(error) => Ok(Err(not_compared(format!("that does not build: {error}")).command(by_hand))),
+        Err(error) => Ok(Err(NotMade::Fails(not_compared(format!("that does not build: {error}")).command(by_hand)))),
     }
 }
 
@@ -337,10 +359,21 @@ fn beyond(difference: &Difference, noise: &Difference) -> Option<bool> {
     if old.len() != new.len() {
         return Some(!is_text);
     }
-    let more = (0..old.len()).any(|at| old.get(at) == again.get(at) && old.get(at) != new.get(at));
-    // Bytes that happened to be the same twice are few.
+    // Bytes of a time can be the same twice by chance: what is near to one that is not does not count.
+    let mut until = 0;
+    let mut blurred = vec![false; old.len()];
+    for at in (0..old.len()).filter(|at| old.get(*at) != again.get(*at)) {
+        let near = at.saturating_sub(NEAR).max(until)..(at + NEAR).min(old.len());
+        until = near.end;
+        blurred.get_mut(near).into_iter().for_each(|near| near.fill(true));
+    }
+    let sides = old.iter().zip(&new).zip(&blurred);
+    let more = sides.into_iter().any(|((old, new), blurred)| !blurred && old != new);
     Some(more && !is_text)
 }
+
+/// How near to one byte that is another one in every build others can be so as well.
+const NEAR: usize = 16;
 
 fn hash_part(path: &str) -> Option<&str> {
     path.rsplit('/').next()?.get(..32)

@@ -342,7 +342,7 @@ fn levels(case: &mut Case<'_, '_>, subject: &Subject<'_>) -> Result<Vec<(Level, 
     let mut members = derivation::members(case, &family);
     derivation::excuse(case, &mut members)?;
     let logs = log::logs(case, &members)?;
-    let contents = contents::judge(case, &members)?;
+    let contents = contents::judge(case, &members, &logs)?;
     Ok(vec![
         (Level::Derivation, derivation::unnamed(case).map_or_else(|| derivation::judge(case, &members), Ok)?),
         (Level::Source, source::judge(case, &members, &logs)?),

@@ -62,7 +62,7 @@ fn not_applied() -> Vec<Seed> {
         red("in-a-directory-of-copies", "no-effect").target("app").with(
             "patchPhase = \"mkdir sub; cp *.c *.h sub; cd sub; for p in $patches; do echo applying patch $p; patch -p1 <$p; done; cd ..\";",
         ),
-        red("to-nowhere", "no-effect").with(&says("true", "patch -p1 -o ../nowhere <$p")),
+        red("to-nowhere", "no-effect").with(&says("true", "patch -p1 -o nowhere <$p")),
         red("one-file-refused-quietly", "does-not-fit").patch(TWO).with(&says("true", QUIET)).edit(
             "src/foo.c",
             "the library foo, version one of the seeds",
@@ -491,7 +491,8 @@ fn right() -> Vec<Seed> {
         green("firmware").edit("packages.nix", &format!("mkdir -p $out/bin; {INSTALLED}"), flat),
         green("firmware-code").patch(SUM).edit("packages.nix", &format!("mkdir -p $out/bin; {INSTALLED}"), flat),
         green("two-programs").patch(SUM).edit("packages.nix", LINK, &format!("{LINK}; $CC -O1 app.c -o zz -lfoo $LINK")).edit("packages.nix", INSTALLED, "cp app zz $out/bin\""),
-        green("spoken-of-in-configure").with("configurePhase = \"grep -q PATCHED foo.c\";"),
+        green("builds-with-it-only").with("configurePhase = \"grep -q PATCHED foo.c\";"),
+        green("spoken-of-in-configure").with("configurePhase = \"wc foo.c\";"),
         green("copied-in-the-build").target("app").with("buildPhase = \"cp foo.c copy.c; \" + old.buildPhase;"),
         green("source-read-after-the-patches").with("postPatch = \"ls $src >/dev/null; sed -i 's/31/33/' other.c\";"),
         green("stamp-in-the-library").target("app").with("").patch(CODE).edit("packages.nix", "-Wl,-soname,libfoo.so.1 $LINK", "-Wl,-soname,libfoo.so.1 $LINK -Wl,--build-id=0x$(date +%s%N)0"),
