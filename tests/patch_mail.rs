@@ -2,7 +2,8 @@
 //! takes.
 //!
 //! 300 mails are generated (charsets, transfer encodings, parts, flowed text, brackets, folded and encoded headers), 100 come from `git
-//! format-patch` with odd authors, subjects and options, and are then sent as mailers do. The right values are git's.
+//! format-patch` with odd authors, subjects and options, and are then sent as mailers do; 200 more are odd (`OVERLAYCTL_MAIL_CASES` of
+//! them from seed `OVERLAYCTL_MAIL_FROM`). The right values are git's.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
@@ -501,4 +502,336 @@ fn mailboxes_that_git_am_takes() {
         }
     }
     assert_eq!(log.lines().count(), heads.len());
+}
+
+/// A mail of the kinds that programs and people send and that the ones above are not: odd headers, charsets, parts in parts, text cut off.
+fn odd(seed: u64) -> Vec<u8> {
+    let r = &mut Random(seed ^ 0x6d61_696c);
+    let (charset, text) = *r.pick(&[
+        ("us-ascii", "plain words"),
+        ("utf-8", "grüße – „ok“ 漢字"),
+        ("UTF8", "zażółć"),
+        ("iso-8859-1", "grüße"),
+        ("ISO8859-1", "é"),
+        ("koi8-r", "исправить ошибку"),
+        ("KOI8-U", "їжак"),
+        ("gb2312", "修复错误"),
+        ("GB18030", "修复𠮷错误"),
+        ("big5", "修復錯誤"),
+        ("euc-jp", "修正する"),
+        ("iso-2022-jp", "修正する"),
+        ("euc-kr", "수정"),
+        ("windows-1251", "ошибка"),
+        ("iso-8859-2", "zażółć"),
+        ("x-unknown", "plain words"),
+        ("", "bytes ü"),
+    ]);
+    let encoded = |text: &str| -> Vec<u8> {
+        match charset.to_ascii_lowercase().as_str() {
+            "utf8" | "x-unknown" | "us-ascii" => text.as_bytes().to_vec(),
+            "iso8859-1" => encode(text, "iso-8859-1"),
+            other => encode(text, other),
+        }
+    };
+    let words = |text: &str, r: &mut Random| -> String {
+        let bytes = encoded(text);
+        let q = |bytes: &[u8]| bytes.iter().map(|b| format!("={b:02X}")).collect::<String>();
+        let charset = if charset.is_empty() { "utf-8" } else { charset };
+        let one = |bytes: &[u8], r: &mut Random| match r.below(2) {
+            0 => format!("=?{charset}?q?{}?=", q(bytes)),
+            _ => format!("=?{charset}?B?{}?=", data_encoding::BASE64.encode(bytes)),
+        };
+        match r.below(4) {
+            // Cut in the middle of a character, as some mailers do.
+            0 if charset != "iso-2022-jp" => {
+                let (a, b) = bytes.split_at(bytes.len() / 2);
+                format!("{}{}{}", one(a, r), r.pick(&[" ", "\n ", "\n\t", "  \n "]), one(b, r))
+            }
+            1 => format!("a {}b", one(&bytes, r)),
+            2 => format!("{} {} c", one(&bytes, r), one(&bytes, r)),
+            _ => one(&bytes, r),
+        }
+    };
+    let bracket = *r.pick(&[
+        "[PATCH RFC v3 02/10] ",
+        "[RFC PATCH v2] ",
+        "[PATCH] [net-next] ",
+        "[PATCH][v2] ",
+        "Re: ",
+        "RE: Re: [PATCH] ",
+        "[PATCH]",
+        " [PATCH 1/1]  ",
+        "Fwd: [PATCH] ",
+        "[OpenWrt-Devel] [PATCH] ",
+        "[PATCH 5.10 001/100] ",
+        "[ ",
+        "] ",
+        ": ",
+        "",
+        "re:re: ",
+        "Re[2]: ",
+        "[PATCH v2] Re: [x] ",
+    ]);
+    let subject = match r.below(7) {
+        0 => format!("{bracket}{}", words(text, r)),
+        1 => format!("=?UTF-8?q?=5BPATCH=5D_{}?=", text.bytes().map(|b| format!("={b:02x}")).collect::<String>()),
+        2 => format!("{bracket}net: foo:\n\tfold   it\n  twice"),
+        3 => format!("{bracket}[a] b [c]"),
+        4 => format!("{bracket}x: {}\n {}", words(text, r), words("y", r)),
+        5 => format!("{bracket}ends with blanks  "),
+        _ => format!("{bracket}fix = the =? thing ?= =?x"),
+    };
+    let author = match r.below(10) {
+        0 => format!("{} <j@example.org>", words(text, r)),
+        1 => format!("\"{}\" <j@example.org>", words(text, r)),
+        2 => "<j@example.org>".into(),
+        3 => "j@example.org".into(),
+        4 => "\"Doe, J. (x)\" <j@example.org>".into(),
+        5 => "J \"Q\" Doe\n <j@example.org>".into(),
+        6 => "J Doe via list <list@example.org>".into(),
+        7 => "j@example.org (J. Doe)".into(),
+        8 => "J  Doe\t<j@example.org> (comment)".into(),
+        _ => "O'Neil \\\"X\\\" <o@example.org>".into(),
+    };
+    let date = *r.pick(&[
+        "Tue, 2 Jan 2024 03:04:05 +0200",
+        "2 Jan 2024 03:04 -0000 (UTC)",
+        "Tue Jan  2 03:04:05 2024",
+        "2024-01-02T03:04:05Z",
+    ]);
+    let from = r.pick::<&str>(&["From: ", "from: ", "FROM:", "From:\t"]).to_string() + &author + "\n";
+    let subject = r.pick::<&str>(&["Subject: ", "subject:", "SUBJECT: ", "Subject:\n "]).to_string() + &subject + "\n";
+    let mut headers = vec![from, subject, format!("Date: {date}\n")];
+    for more in [
+        "In-Reply-To: <1@example.org>\nReferences: <0@example.org>\n <1@example.org>\n",
+        "Received: from a (b [1.2.3.4])\n\tby c; Tue, 2 Jan 2024\n",
+        "DKIM-Signature: v=1; a=rsa;\n\tb=abc=\n\tdef\n",
+        "X-Mailer: git-send-email 2.40\nList-Id: <x.example.org>\n",
+        "Content-Language: en\nX-Odd:\n",
+        "Cc: =?utf-8?q?J=C3=B6rg?= <j@x>,\n  K <k@x>\n",
+    ] {
+        if r.below(4) == 0 {
+            let at = r.below(headers.len() + 1);
+            headers.insert(at, more.into());
+        }
+    }
+    let mut body = String::new();
+    body.push_str(r.pick::<&str>(&[
+        "", "", "", "\n", "From: In Body <in@body.example>\n\n", "Subject: in the\n body\n\n", "\n \nFrom: In Body <in@body.example>\nDate: Wed, 3 Jan 2024 00:00:00 +0000\n\n",
+        ">From: quoted <q@x>\n\n", "From: not closed <n@x>\ntext\n", "Date: soon\n\n", "subject: lower case\n\n", "[PATCH] in the body\n\n",
+        "Description: a DEP-3 header\n more\n .\n end\nOrigin: upstream, https://example.org/1\nForwarded: not-needed\n\n",
+    ]));
+    let lines = [
+        text,
+        "",
+        "Some words.",
+        ">From here",
+        "> quoted",
+        "-- 8< --",
+        "---- >8 ----",
+        "  indented",
+        "a = b =20 =",
+        "trailing \t",
+        "-- ",
+        "--",
+        "----",
+        "--- text",
+        " ---",
+        "- --- a/x",
+        "Index of things",
+        "diff of it",
+        "From: me",
+        "Fixes: 0123456789ab (\"x\")",
+        "Link: https://example.org/?a=b",
+        "\u{c}",
+        "a\rb",
+        "[x: did it]",
+        "Change-Id: I0123",
+        "x@example.org wrote:",
+        "--=_b_1 is no boundary",
+        "Cc: stable@x # 5.4",
+    ];
+    for _ in 0..r.below(7) {
+        body.push_str(r.pick::<&str>(&lines));
+        body.push('\n');
+    }
+    body.push_str("\nSigned-off-by: A <a@example.org>\n");
+    let cover = r.below(12) == 0;
+    let tail = *r.pick(&[
+        "",
+        "-- \n2.43.0\n",
+        "\n-- \n2.43.0\n\n",
+        "--\nlist mailing list\n",
+        "_____\nlist mailing list\nlist@example.org\n",
+    ]);
+    let start = *r.pick(&[
+        "---\n",
+        "--- \n",
+        "---\nv2: changed\n f.c | 3 ++-\n 1 file changed\n\n",
+        "",
+        "---\t\n",
+        "Index: f.c\n====\n",
+        "---  \n",
+        "--- \t x\n",
+    ]);
+    let diff = if cover { String::new() } else { format!("{start}{DIFF}") };
+    let coding = *r.pick(&["", "7bit", "8bit", "binary", "quoted-printable", "QUOTED-PRINTABLE", "base64", "Base64"]);
+    let send = |text: &str, coding: &str, r: &mut Random| -> Vec<u8> {
+        let bytes = encoded(text);
+        match coding.to_ascii_lowercase().as_str() {
+            "quoted-printable" => quoted_printable(&bytes, 12 + r.below(66)),
+            "base64" => base64(&bytes),
+            _ => bytes,
+        }
+    };
+    let kind = |more: &str, r: &mut Random| {
+        let charset = match r.below(4) {
+            _ if charset.is_empty() => String::new(),
+            0 => format!("; charset={charset}"),
+            1 => format!("; CHARSET=\"{charset}\""),
+            2 => format!(";\n\tformat=fixed; charset={charset}"),
+            _ => format!("; charset={charset}; x=y"),
+        };
+        format!("Content-Type: text/plain{charset}{more}\n")
+    };
+    let coded =
+        |coding: &str| if coding.is_empty() { String::new() } else { format!("Content-Transfer-Encoding: {coding}\n") };
+    let named = *r.pick(&[
+        "name=\"0001-x.patch\"",
+        "name=\"=?utf-8?q?gr=C3=BC=C3=9Fe.patch?=\"",
+        "name*=utf-8''gr%C3%BC.patch",
+        "name=x.patch",
+        "name=\"a; boundary=b.patch\"",
+        "charset=utf-8; name=\"x y.patch\"",
+    ]);
+    let attached = |r: &mut Random| {
+        let coding = *r.pick(&["", "7bit", "base64", "quoted-printable", "8bit"]);
+        let bytes = match coding {
+            "base64" => base64(diff.as_bytes()),
+            "quoted-printable" => quoted_printable(diff.as_bytes(), 76),
+            _ => diff.as_bytes().to_vec(),
+        };
+        let how = *r.pick(&["attachment", "inline"]);
+        let kind = *r.pick(&["text/x-patch", "text/plain", "application/octet-stream", "TEXT/X-DIFF"]);
+        let disposition = format!("Content-Disposition: {how};\n\tfilename=\"x.patch\"\n");
+        [format!("Content-Type: {kind}; {named}\n{}{disposition}\n", coded(coding)).into_bytes(), bytes].concat()
+    };
+    let shape = r.below(6);
+    let boundary = *r.pick(&["----=_b_1", "=_b_1", "b 1", "000"]);
+    let quoted =
+        if boundary.contains([' ', '=']) || r.below(2) == 0 { format!("\"{boundary}\"") } else { boundary.into() };
+    let (kind_of_mail, content): (String, Vec<u8>) = match shape {
+        0 | 1 => {
+            let text = format!("{body}{diff}{tail}");
+            (kind("", r) + &coded(coding), send(&text, coding, r))
+        }
+        2 => {
+            // Flowed, with or without quoting of the transfer.
+            let delsp = r.below(2) == 0;
+            let text = flowed(body.as_bytes(), delsp);
+            let text = [text, flowed(diff.as_bytes(), delsp)].concat();
+            let coding = *r.pick(&["", "7bit", "8bit"]);
+            (
+                format!(
+                    "Content-Type: text/plain; charset=utf-8; {}\n{}",
+                    if delsp { "format=flowed; delsp=yes" } else { "format=\"flowed\"" },
+                    coded(coding)
+                ),
+                text,
+            )
+        }
+        3 => {
+            let close = *r.pick(&["", "\n--BOUNDARY--\n", "\n--BOUNDARY--\nepilogue\n"]);
+            let mut content = r.pick::<&str>(&["", "This is MIME.\n", "\n\n"]).as_bytes().to_vec();
+            content.extend(format!("--{boundary}\n{}{}\n", kind("", r), coded(coding)).into_bytes());
+            content.extend(send(&body, coding, r));
+            content.extend(format!("\n--{boundary}\n").into_bytes());
+            content.extend(attached(r));
+            if r.below(3) == 0 {
+                content.extend(
+                    format!("\n--{boundary}\nContent-Type: text/plain; charset=us-ascii\n\n{tail}").into_bytes(),
+                );
+            }
+            content.extend(close.replace("BOUNDARY", boundary).into_bytes());
+            (format!("Content-Type: multipart/mixed;\n boundary={quoted}\n"), content)
+        }
+        _ => {
+            // Parts within parts within parts.
+            let mut content = b"--outer\nContent-Type: multipart/mixed; boundary=\"middle\"\n\n\n--middle\nContent-Type: multipart/alternative; boundary=inner\n\n\n--inner\n".to_vec();
+            content.extend(format!("{}{}\n", kind("", r), coded(coding)).into_bytes());
+            content.extend(send(&body, coding, r));
+            if r.below(2) == 0 {
+                content.extend_from_slice(b"\n--inner\nContent-Type: text/x-other; charset=utf-8\n\nother text\n");
+            }
+            content.extend_from_slice(b"\n--inner--\n\n--middle\n");
+            content.extend(attached(r));
+            content.extend_from_slice(b"\n--middle--\n\n--outer\nContent-Type: application/pgp-signature; name=s.asc\n\n-----BEGIN PGP SIGNATURE-----\nabc=\n-----END PGP SIGNATURE-----\n\n--outer--\n");
+            ("Content-Type: multipart/signed; micalg=pgp-sha1; boundary=outer\n".into(), content)
+        }
+    };
+    let at = r.below(headers.len() + 1);
+    headers.insert(at, kind_of_mail);
+    headers.insert(
+        0,
+        r.pick::<&str>(&[
+            "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\n",
+            "From j@example.org  Sat Jan  6 12:34:56 2024\n",
+            "",
+        ])
+        .to_string(),
+    );
+    let mut bytes = [headers.concat().into_bytes(), b"\n".to_vec(), content].concat();
+    match r.below(8) {
+        0 => {
+            bytes = bytes
+                .split_inclusive(|b| *b == b'\n')
+                .flat_map(|l| match l.strip_suffix(b"\n") {
+                    Some(l) => [l, b"\r\n"].concat(),
+                    None => l.to_vec(),
+                })
+                .collect()
+        }
+        1 if bytes.ends_with(b"\n") => drop(bytes.pop()),
+        2 => bytes = [b"\n\n".to_vec(), bytes].concat(),
+        _ => {}
+    }
+    bytes
+}
+
+/// `OVERLAYCTL_MAIL_CASES` says how many there are, `OVERLAYCTL_MAIL_FROM` the first seed.
+#[test]
+fn odd_mails_as_git_mailinfo() {
+    if !has_git() {
+        return;
+    }
+    let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
+    let (from, cases) = (number("OVERLAYCTL_MAIL_FROM", 1), number("OVERLAYCTL_MAIL_CASES", 200));
+    let dir = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for seed in from..from + cases {
+        let mail = odd(seed);
+        // What git does not read need not be read either.
+        if mailinfo(dir.path(), &mail).is_none() {
+            continue;
+        }
+        if let Err(difference) = std::panic::catch_unwind(|| compare(dir.path(), &mail, &format!("seed {seed}"))) {
+            wrong.push((seed, difference.downcast_ref::<String>().cloned().unwrap_or_default()));
+        }
+    }
+    let seeds: Vec<u64> = wrong.iter().map(|(seed, _)| *seed).collect();
+    assert!(wrong.is_empty(), "{} of {cases} differ, seeds {seeds:?}; the first: {}", wrong.len(), wrong[0].1);
+}
+
+/// Text in UTF-16 that begins with a mark of its byte order, which git decodes line by line and so not at all.
+#[test]
+fn utf_16_is_decoded_as_a_whole() {
+    let text = format!("grüße 漢字\n\nSigned-off-by: A <a@example.org>\n---\n{DIFF}");
+    let be: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    let le: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    for bytes in [be, le] {
+        let head = "From: A <a@example.org>\nSubject: x\nContent-Type: text/plain; charset=UTF-16\nContent-Transfer-Encoding: base64\n\n";
+        let mail = [head.as_bytes(), &base64(&bytes)].concat();
+        let read = mailbox::read(&mail).unwrap();
+        assert!(String::from_utf8(read[0].to_vec()).unwrap().ends_with(&text), "{}", String::from_utf8_lossy(&read[0]));
+    }
 }

@@ -1,4 +1,6 @@
 //! Odd trees, against GNU patch and git: links, binary files, files that become folders, submodules, names that are taken.
+//!
+//! `OVERLAYCTL_PATCH_PROGRAM` names another `patch` than the one on PATH (2.8, say).
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects and fails loudly")]
 
@@ -56,7 +58,8 @@ fn peer(program: &str, tree: &MemoryTree, patch: &[u8]) -> (bool, MemoryTree) {
     std::fs::create_dir(&root).unwrap();
     write(&root, tree);
     std::fs::write(dir.path().join("p"), patch).unwrap();
-    let mut command = Command::new(program);
+    let named = std::env::var("OVERLAYCTL_PATCH_PROGRAM").ok().filter(|_| program == "patch");
+    let mut command = Command::new(named.as_deref().unwrap_or(program));
     match program {
         "git" => command.args(["apply", "-p1", "-"]),
         _ => command.args(["-p1", "-s"]),
@@ -194,4 +197,67 @@ fn what_patch_cannot_do_is_refused() {
             assert_eq!(ours, after, "{text}");
         }
     }
+}
+
+/// `Binary files differ`: GNU patch does what the lines of git's header above it say, and no more.
+#[test]
+fn binary_files_differ() {
+    if !available() {
+        return;
+    }
+    let headers = [
+        "",
+        "index 1111111..2222222\n",
+        "index 1111111..2222222 100644\n",
+        "index 1111111..2222222 100755\n",
+        "old mode 100644\nnew mode 100755\nindex 1111111..2222222\n",
+        "old mode 100644\nnew mode 100755\n",
+        "new file mode 100644\nindex 0000000..2222222\n",
+        "new file mode 100755\nindex 0000000..2222222\n",
+        "new file mode 100644\nindex 0000000..e69de29\n",
+        "new file mode 100644\n",
+        "deleted file mode 100644\nindex 1111111..0000000\n",
+        "deleted file mode 100644\n",
+        "similarity index 90%\nrename from bin\nrename to new\nindex 1111111..2222222 100644\n",
+        "similarity index 90%\ncopy from bin\ncopy to new\nindex 1111111..2222222 100644\n",
+    ];
+    let text = "diff --git a/a b/a\nindex 3333333..4444444 100644\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+2\n";
+    let a: (&str, &[u8], u32) = ("a", b"1\n", REGULAR);
+    let bins: [&[u8]; 2] = [b"\0\x01", b""];
+    let mut trees = vec![tree(&[a])];
+    for bin in bins {
+        trees.push(tree(&[a, ("bin", bin, REGULAR)]));
+        trees.push(tree(&[a, ("bin", bin, EXECUTABLE)]));
+        trees.push(tree(&[a, ("bin", bin, REGULAR), ("new", b"n", REGULAR)]));
+    }
+    let mut wrong = Vec::new();
+    for header in headers {
+        let new = if header.contains(" to new") { "new" } else { "bin" };
+        for note in ["Binary files a/bin and b/bin differ\n", "Binary files /dev/null and b/bin differ\n", ""] {
+            let bin = format!("diff --git a/bin b/{new}\n{header}{note}");
+            for bytes in [bin.clone(), format!("{bin}{text}"), format!("{text}{bin}"), format!("{bin}-- \n2.40\n")] {
+                let Ok(patch) = PatchFile::parse(bytes.as_bytes()) else { continue };
+                for before in &trees {
+                    let outcome = apply(before, &patch, &Options::default()).unwrap();
+                    let mut ours = before.clone();
+                    let accepted = outcome.accepted();
+                    ours.update(outcome.changes.clone());
+                    let (said, theirs) = peer("patch", before, bytes.as_bytes());
+                    // What it refuses it may leave halfway.
+                    // Without a word of git's there is nothing at all, which GNU patch takes for garbage.
+                    if header.is_empty() && !bytes.contains("@@") {
+                        assert!(!said && outcome.files.is_empty(), "{bytes}");
+                    } else if said != accepted || (said && theirs != ours) {
+                        wrong.push(format!("{said} {accepted}\n{bytes}\n{before:?}\n{theirs:?}\n{ours:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ; the first: {}",
+        wrong.len(),
+        wrong.iter().take(12).cloned().collect::<Vec<_>>().join("\n=====\n")
+    );
 }

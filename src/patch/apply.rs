@@ -46,8 +46,11 @@ pub fn apply<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> Res
     }
     let mut work = Layered::new(tree);
     let mut files = Vec::with_capacity(patch.files().len());
-    // `Binary files a and b differ` says nothing to `patch`, and it goes on.
-    for diff in patch.files().iter().filter(|f| f.binary.is_none()) {
+    // `Binary files a and b differ` says nothing to `patch`, nor does `diff --git` alone; what more of git's header there is is done.
+    let says = |f: &&FileDiff<'_>| {
+        !f.hunks.is_empty() || (f.git.is_some() && f.header.split_inclusive(|b| *b == b'\n').count() > 1)
+    };
+    for diff in patch.files().iter().filter(says) {
         files.push(FileRun { tree, diff, options }.run(&mut work)?);
     }
     let mut changes = work.changes;
@@ -203,7 +206,10 @@ impl<T: Tree> FileRun<'_, '_, T> {
         let before = before.into_owned();
         let empty = before.bytes.is_empty();
         let known = git.is_some_and(|g| if self.options.reverse { g.new_empty } else { g.old_empty });
-        let exists = if empty { deletes > Absent::No && !known } else { creates == Absent::Yes };
+        // An empty file is to be made, and is there.
+        let made = git.is_some_and(|g| if self.options.reverse { g.old_empty } else { g.new_empty });
+        let made = made && creates == Absent::Yes && self.diff.hunks.is_empty();
+        let exists = if empty { made || (deletes > Absent::No && !known) } else { creates == Absent::Yes };
         if exists {
             let result = self.created_bytes();
             outcome.already_applied =

@@ -11,11 +11,7 @@ pub(super) fn to_utf8<'a>(bytes: &'a [u8], charset: &str) -> Option<Cow<'a, [u8]
     let label = charset.trim().to_ascii_lowercase();
     match label.as_str() {
         "" | "utf-8" | "utf8" => return Some(Cow::Borrowed(bytes)),
-        _ if bytes.is_ascii()
-            && !label.starts_with("utf-")
-            && !label.starts_with("iso-2022")
-            && label != "hz-gb-2312" =>
-        {
+        _ if bytes.is_ascii() && (keeps_ascii(charset) || (label == "utf-7" && !bytes.contains(&b'+'))) => {
             return Some(Cow::Borrowed(bytes));
         }
         // The Encoding Standard, made for browsers, takes these for windows-1252.
@@ -25,9 +21,21 @@ pub(super) fn to_utf8<'a>(bytes: &'a [u8], charset: &str) -> Option<Cow<'a, [u8]
         "us-ascii" | "ascii" => return std::str::from_utf8(bytes).ok().map(|_| Cow::Borrowed(bytes)),
         _ => {}
     }
+    // What begins with a mark says in which order its bytes are.
+    let (label, bytes) = match bytes {
+        [0xfe, 0xff, rest @ ..] if label == "utf-16" => ("utf-16be", rest),
+        [0xff, 0xfe, rest @ ..] if label == "utf-16" => ("utf-16le", rest),
+        _ => (label.as_str(), bytes),
+    };
     let encoding = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())?;
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
     Some(Cow::Owned(text.into_owned().into_bytes()))
+}
+
+/// Says whether bytes of ASCII are in this charset what they are in ASCII.
+pub(super) fn keeps_ascii(charset: &str) -> bool {
+    let label = charset.trim().to_ascii_lowercase();
+    !["utf-16", "utf16", "utf-32", "ucs-2", "utf-7", "iso-2022", "hz-gb"].iter().any(|other| label.starts_with(other))
 }
 
 /// Returns bytes as text: a byte that is no UTF-8 is taken for Latin-1, as `git commit` does.

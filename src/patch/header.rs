@@ -9,8 +9,8 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::decode::{repaired, words};
-use super::mailbox;
 use super::patch_file::PatchFile;
+use super::{mail, mailbox};
 use crate::base::span::Span;
 
 /// What is known about a patch from its header. Text is decoded; the bytes stay in the patch.
@@ -147,6 +147,24 @@ pub(super) fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     (plain && spaced).then(|| Some((std::str::from_utf8(key).ok()?, rest))).flatten()
 }
 
+/// Splits a header of a mail, which needs no blank behind the colon where its name is one of a mail's.
+fn mail_field(line: &[u8]) -> Option<(&str, &[u8])> {
+    let bare = || {
+        let (key, rest) = line.split_at(line.iter().take(64).position(|b| *b == b':')?);
+        let key = std::str::from_utf8(key).ok().filter(|key| is_mails(key))?;
+        Some((key, rest.strip_prefix(b":")?))
+    };
+    field(line).or_else(bare)
+}
+
+/// Says whether a key is that of a mail's header, and no trailer.
+fn is_mails(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    MAIL.contains(&lower.as_str())
+        || (["x-", "content-", "list-", "resent-", "arc-", "dkim-", "received-", "authentication-"].iter())
+            .any(|start| lower.starts_with(start))
+}
+
 /// The parts of a preamble, as line numbers.
 pub(super) struct Layout {
     /// Lines above the `From ` line of a mail: tags that somebody put there.
@@ -169,32 +187,66 @@ pub(super) fn layout(all: &[Line<'_>]) -> Layout {
         first += 1;
     }
     let mut last = first;
-    while last < all.len() && (folded(last, first) || field(all[last].text).is_some()) {
+    while last < all.len() && (folded(last, first) || mail_field(all[last].text).is_some()) {
         last += 1;
     }
     // A block is one when a blank line, `---` or the end closes it; otherwise it is text.
     let closed = all.get(last).is_none_or(|l| blank(l) || ends_message(l));
     let block = if closed { first..last } else { first..first };
-    let end = (block.end..all.len()).find(|&i| ends_message(&all[i])).unwrap_or(all.len());
-    let mut text = block.end;
-    if has_mail_header(all, &block) {
-        let start = (text..end).find(|&i| !blank(&all[i])).unwrap_or(end);
-        let behind = (start..end).find(|&i| !(in_body(all[i].text) || folded(i, start))).unwrap_or(end);
-        if behind > start && all.get(behind).is_none_or(|l| blank(l) || ends_message(l)) {
-            text = behind;
-        }
-    }
+    let mail = has_mail_header(all, &block);
+    let ends = |i: &usize| if mail { mail::breaks(all[*i].text) } else { ends_message(&all[*i]) };
+    let end = (block.end..all.len()).find(ends).unwrap_or(all.len());
+    let text = if mail { behind_headers(all, block.end, end) } else { block.end };
     Layout { above, block, text, end }
 }
 
-/// A header that counts in the body of a mail, too.
-fn in_body(line: &[u8]) -> bool {
-    field(line).is_some_and(|(key, _)| matches!(key, "From" | "Subject" | "Date"))
+/// Returns the line behind the headers that stand in the body of a mail: `From:`, `Subject:`, `Date:`, each once, as `git mailinfo` has it.
+fn behind_headers(all: &[Line<'_>], from: usize, end: usize) -> usize {
+    let (mut seen, mut open) = ([false; 3], false);
+    // The line that ends the mail's own headers.
+    let body = from + usize::from(from < end && blank(&all[from]));
+    for i in body..end {
+        let line = all[i].text;
+        if line.is_empty() {
+            if open {
+                return i + 1;
+            }
+        } else if !(open && matches!(line[0], b' ' | b'\t')) {
+            open = false;
+            let quoted = line.strip_prefix(b">").is_some_and(mailbox::is_separator);
+            let which = in_body(line);
+            match which {
+                Some(which) if !seen[which] => {
+                    (seen[which], open) = (true, !line.starts_with(b"[PATCH]"));
+                }
+                _ if quoted => {}
+                _ => return i,
+            }
+        }
+    }
+    end
+}
+
+/// Says which header that counts in the body of a mail, too, a line is; `[PATCH] ` begins a subject.
+fn in_body(line: &[u8]) -> Option<usize> {
+    if line.strip_prefix(b"[PATCH]").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace)) {
+        return Some(1);
+    }
+    let (key, _) = mail_field(line)?;
+    ["From", "Subject", "Date"].iter().position(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// Splits a header in the body of a mail.
+fn body_field(line: &[u8]) -> Option<(&str, &[u8])> {
+    match line.starts_with(b"[PATCH]") {
+        true => Some(("Subject", line)),
+        false => mail_field(line),
+    }
 }
 
 /// Says whether a message begins with what would be read as headers of its mail.
 pub(super) fn begins_with_headers(body: &str) -> bool {
-    in_body(body.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().as_bytes())
+    in_body(body.lines().find(|line| !line.is_empty()).unwrap_or_default().as_bytes()).is_some()
 }
 
 pub(super) fn blank(line: &Line<'_>) -> bool {
@@ -228,8 +280,8 @@ fn read(preamble: &[u8]) -> Headers {
     let mut description = None;
     // Headers in the body count for more than those above it.
     let inner = if text > block.end { block.end..text } else { 0..0 };
-    for range in [inner, above, block.clone()] {
-        for trailer in fields(&all, range, field) {
+    for (range, split) in [(inner, body_field as Split), (above, field), (block.clone(), mail_field)] {
+        for trailer in fields(&all, range, split) {
             let lower = trailer.key.to_ascii_lowercase();
             match lower.as_str() {
                 "subject" => {
@@ -249,7 +301,7 @@ fn read(preamble: &[u8]) -> Headers {
                 "date" => headers.date = headers.date.or(Some(trailer.value.clone())),
                 _ => {}
             }
-            if !MAIL.contains(&lower.as_str()) && lower != "subject" && lower != "description" {
+            if !is_mails(&lower) && lower != "description" {
                 headers.trailers.push(trailer);
             }
         }
@@ -383,10 +435,9 @@ pub(super) fn bare_subject(subject: &str) -> &str {
 /// Says whether a header block is a mail's: `Subject:` and nothing that DEP-3 alone has.
 pub(super) fn has_mail_header(all: &[Line<'_>], block: &Range<usize>) -> bool {
     let mut subject = false;
-    for (key, _) in all[block.clone()].iter().filter_map(|l| field(l.text)) {
-        let lower = key.to_ascii_lowercase();
-        subject |= lower == "subject";
-        if !MAIL.contains(&lower.as_str()) {
+    for (key, _) in all[block.clone()].iter().filter_map(|l| mail_field(l.text)) {
+        subject |= key.eq_ignore_ascii_case("subject");
+        if !is_mails(key) {
             return false;
         }
     }

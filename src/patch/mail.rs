@@ -34,8 +34,9 @@ pub fn decode(message: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let fields = Fields::read(&text);
     let body = text.get(fields.end..).unwrap_or_default();
     // A message in UTF-8, or in no charset, is as it should be; so is one that is all ASCII.
-    let recoded = !body.split_inclusive(|b| *b == b'\n').take_while(|l| !breaks(l)).all(<[u8]>::is_ascii)
-        && !matches!(fields.part.charset.to_ascii_lowercase().as_str(), "" | "utf-8" | "utf8");
+    let mut message = body.split_inclusive(|b| *b == b'\n').take_while(|l| !breaks(l));
+    let ascii = decode::keeps_ascii(&fields.part.charset) && message.all(<[u8]>::is_ascii);
+    let recoded = !ascii && !matches!(fields.part.charset.to_ascii_lowercase().as_str(), "" | "utf-8" | "utf8");
     let plain = fields.part.coding == Coding::Plain && !fields.part.flowed && fields.boundary.is_none() && !recoded;
     if !fields.mail || plain {
         return Ok(text);
@@ -83,6 +84,14 @@ struct Part {
     flowed: bool,
     /// `delsp=yes`: the blank of a soft line end is no blank of the text.
     delsp: bool,
+}
+
+impl Part {
+    /// A character is more than one byte, and so is a line feed: only the whole can be decoded.
+    fn is_wide(&self) -> bool {
+        let charset = self.charset.to_ascii_lowercase();
+        ["utf-16", "utf16", "utf-32", "ucs-2"].iter().any(|wide| charset.starts_with(wide))
+    }
 }
 
 /// The header fields of a mail or of a part.
@@ -238,7 +247,7 @@ impl Body {
 
     /// Takes a line or a part of one.
     fn piece(&mut self, piece: &[u8], at: &Spot) -> Result<(), Error> {
-        if !piece.ends_with(b"\n") && self.part.coding != Coding::Plain {
+        if self.part.is_wide() || (!piece.ends_with(b"\n") && self.part.coding != Coding::Plain) {
             self.partial.extend_from_slice(piece);
             return Ok(());
         }
@@ -269,7 +278,15 @@ impl Body {
 
     fn flush(&mut self, at: &Spot) -> Result<(), Error> {
         let rest = [std::mem::take(&mut self.flowing), std::mem::take(&mut self.partial)].concat();
-        if rest.is_empty() { Ok(()) } else { self.line(&rest, at) }
+        if rest.is_empty() || !self.part.is_wide() {
+            return if rest.is_empty() { Ok(()) } else { self.line(&rest, at) };
+        }
+        let what = format!("text in the charset `{}`", self.part.charset);
+        let text = decode::to_utf8(&rest, &self.part.charset)
+            .ok_or_else(|| Error::CannotDecode { what, at: at.clone() })?
+            .into_owned();
+        self.part = Part::default();
+        text.split_inclusive(|b| *b == b'\n').try_for_each(|line| self.line(line, at))
     }
 
     fn line(&mut self, line: &[u8], at: &Spot) -> Result<(), Error> {

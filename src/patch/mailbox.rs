@@ -49,6 +49,14 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
     split(bytes).into_iter().map(|piece| unwrap(piece).map_or_else(|| mail::decode(piece), Ok)).collect()
 }
 
+/// The line that git begins a message of its own with.
+pub(super) fn is_separator(line: &[u8]) -> bool {
+    let commit = line.strip_prefix(b"From ").map(|rest| rest.split_at(rest.len().min(40)));
+    commit.is_some_and(|(id, rest)| {
+        id.len() == 40 && id.iter().all(u8::is_ascii_hexdigit) && rest.trim_ascii_end() == b" Mon Sep 17 00:00:00 2001"
+    })
+}
+
 /// `From x Mon Sep 17 00:00:00 2001`: a clock, and a year behind it.
 pub(super) fn is_from_line(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
