@@ -748,9 +748,17 @@ fn functions_are_what_they_are_used_as() {
         ("{ home-manager.users.me.nixpkgs.overlays = [ (final: prev: { }) ]; }", Packages),
         ("{ overlays = [ (lib.composeExtensions (f: p: { }) a) ]; }", Packages),
         ("lib.composeManyExtensions [ (f: p: { }) ]", Packages),
+        // Given away, though another package set within an overlay has it too; and for that one alone.
+        ("rec { ov = final: prev: { }; un = f: p: { un = import x { overlays = [ ov ]; }; }; }", Packages),
+        ("final: prev: let ov = f: p: { }; in { un = import x { overlays = [ ov ]; }; }", Packages),
     ] {
         assert!(kinds(text).first() == Some(&wanted), "{text}: {:?}", kinds(text));
     }
+    let within = "final: prev: let ov = f: p: { }; in { un = import x { overlays = [ ov ]; }; }";
+    assert_eq!(kinds(within), [Packages, Scope]);
+    // A helper that is called with both arguments is no part of the overlay.
+    let helper = "final: prev: let of = final': pkgs: import pkgs.path { }; un = of final prev; in { inherit (un) a; }";
+    assert_eq!(kinds(helper), [Packages]);
     assert_eq!(kinds("{ hardware.deviceTree.overlays = [ (a: b: { }) ]; }"), []);
 }
 

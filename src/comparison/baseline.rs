@@ -3,8 +3,10 @@
 
 use crate::comparison::Error;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath};
+use crate::overlay::{self, AttrPath, OverlayFile};
+use crate::queue::aliases;
 use crate::queue::copy::Copy;
+use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, Model};
 
 /// What the workspace as it is is compared with.
@@ -59,7 +61,15 @@ impl Baseline {
             Baseline::WithoutPackage(attr) => {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let model = model()?;
-                match Copy::without(workspace, Some(&attr), &model)? {
+                let mut copy = Copy::without(workspace, Some(&attr), &model)?;
+                if copy.is_none() {
+                    let overlays = Overlays::read(workspace, None)?;
+                    let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
+                    if let Some(bound) = aliases::bound_as(workspace, nixpkgs, &attr, &files)? {
+                        copy = Copy::without(workspace, Some(&bound), &model)?;
+                    }
+                }
+                match copy {
                     Some(copy) => Some(copy),
                     None => {
                         let patched = model.packages.iter().map(|package| package.attr.to_string()).collect();

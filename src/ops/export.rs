@@ -74,8 +74,9 @@ pub struct Exported {
 /// [`Error::Exists`] when something else stands there; for a branch, the first patch that does not apply.
 pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Error> {
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
-    let series = Overlays::read(workspace, None)?.queue(workspace, &attr)?;
+    let mut series = Overlays::read(workspace, None)?.queue(workspace, &attr)?;
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    series.arrange(workspace, how)?;
     let level = Level::of(workspace, how, &series);
     let strip = level.strip;
     let (files, commit) = match &options.target {

@@ -80,8 +80,8 @@ pub fn finish(workspace: &Workspace, options: &Options) -> Result<Finished, Erro
         return Err(QueueError::Uncommitted { dir, files: loose }.into());
     }
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
-    let series = overlays.series(workspace, &attr)?;
-    session.check_queue(workspace, &series)?;
+    let mut series = overlays.series(workspace, &attr)?;
+    session.check_queue(workspace, &mut series)?;
     let known = series
         .patches
         .iter()

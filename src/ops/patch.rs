@@ -228,7 +228,7 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
     };
     let chosen = match &created {
         Some(created) => {
-            let made = draft(Spot { file: &created.file, select: Select::Only, candidate: None })?;
+            let made = draft(Spot { file: &created.file, select: Select::Only, candidate: None, may_load: false })?;
             let mut told = Vec::new();
             match try_it(&made, &mut told)? {
                 trial::Outcome::NoEffect(_) if wiring.is_some() => {}

@@ -204,7 +204,10 @@ fn begin(
         true => overlays.queue(workspace, attr),
         false => overlays.series(workspace, attr),
     };
-    let queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
+    let mut queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
+    for series in &mut queues {
+        series.arrange(workspace, Asking { nixpkgs: from, offline })?;
+    }
     let asked: Vec<&Series> = queues.iter().collect();
     let old = source::of_queues(workspace, from, &asked, building, progress)?;
     let set = revisions::package_set(workspace, from, to)?;
@@ -333,8 +336,8 @@ fn settle(
 
 /// Returns the queue of a package as it is, and as the rebase leaves it.
 fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Result<(Series, Vec<Wanted>), Error> {
-    let series = overlays.series(workspace, &session.attr()?)?;
-    session.check_queue(workspace, &series)?;
+    let mut series = overlays.series(workspace, &session.attr()?)?;
+    session.check_queue(workspace, &mut series)?;
     let known = series
         .patches
         .iter()

@@ -98,6 +98,9 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let model = Model::read(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline })?;
     let mut attrs: BTreeSet<AttrPath> = overlays.typed_or_all(workspace, &options.attrs)?.into_iter().collect();
     if options.attrs.is_empty() {
+        // A folder beside the queues whose files other packages have is no queue of a package.
+        let is_unused = |attr: &AttrPath| model.unused.iter().any(|path| path.starts_with(queue::dir(workspace, attr)));
+        attrs.retain(|attr| !model.asked || model.find(attr).is_some() || is_unused(attr));
         attrs.extend(model.packages.iter().map(|package| package.attr.clone()));
     }
     let mut warnings = model.warnings.clone();

@@ -199,7 +199,11 @@ fn classify(head: ast::Lambda, path: &std::path::Path, text: &str) -> Option<Fun
     if pair.outer == pair.inner {
         return plain;
     }
-    if let Some(kind) = used::used_by_name(&head) {
+    // `helper = final': pkgs: import pkgs.path { ... };`, called with both arguments, gives no part of the overlay.
+    let helper = plain.is_none()
+        && param_text(&pair.inner).is_some_and(|second| second == "pkgs")
+        && !kind::set_like(&pair.inner);
+    if let Some(kind) = used::used_by_name(&head).filter(|kind| !helper || *kind != FnKind::Packages) {
         return Some(Function { kind, ..pair });
     }
     let function = plain?;

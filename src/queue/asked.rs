@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::discover::Standing;
 use super::model::{InEffect, Model, Patch, PatchedPackage, Reach, Stages, not_asked, shown};
+use super::series::sort_some;
 use super::sets::{self, Kind, Set};
 use super::witness::{self, Witnessed};
 use crate::base::diagnostic::Warning;
@@ -20,7 +21,7 @@ impl Model {
     /// Asks Nix in which sets and targets each patch is in effect.
     pub(super) fn ask(&mut self, workspace: &Workspace, nixpkgs: Option<&str>) -> Result<bool, Error> {
         // Nothing that could be in effect: no evaluator is started to hear that.
-        if !self.overlays {
+        if !self.overlays && self.unused.is_empty() {
             return Ok(true);
         }
         let nix = engine::nix_for_questions(workspace)?;
@@ -39,12 +40,14 @@ impl Model {
             });
         }
         self.own_code = !sets.targets.is_empty() || sets.sets.iter().any(|set| set.kind == Kind::Own);
-        let attrs: Vec<Vec<String>> = self.packages.iter().map(|package| package.attr.names().to_vec()).collect();
+        // A queue that no text names may be read by something computed.
+        let queues = self.unused.iter().filter_map(|path| queue_of(path));
+        let mut attrs: Vec<AttrPath> = self.packages.iter().map(|package| package.attr.clone()).chain(queues).collect();
+        attrs.sort();
+        attrs.dedup();
+        let attrs: Vec<Vec<String>> = attrs.iter().map(|attr| attr.names().to_vec()).collect();
         let questions: Vec<EffectQuestion> = sets.sets.iter().map(|set| question(set, &attrs)).collect();
         let effects = nix.effects(&questions)?;
-        let unused: Vec<PathBuf> = self.unused.iter().filter_map(|path| super::unlinked(path).ok()).collect();
-        let files = self.patches().chain(unused.iter().map(PathBuf::as_path));
-        let witnessed = witness::in_targets(&nix, &sets.targets, files)?;
         let root = workspace.root().canonicalize().unwrap_or_default();
         for package in &mut self.packages {
             let names = package.attr.names().to_vec();
@@ -61,24 +64,20 @@ impl Model {
                 .collect();
             for (i, patch) in package.patches.to_vec().iter().enumerate() {
                 let mut reach = reach(&has, patch, &root);
-                let targets = patch.real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
-                reach.sets.extend(targets);
-                if !reach.sets.is_empty() {
-                    reach.in_effect = InEffect::Yes;
-                    reach.why = None;
-                }
                 if reach.in_effect == InEffect::No {
                     reach.why = Some(why(&package.attr, package, i, &in_effect, &has));
                 }
-                if let Some(patch) = package.patches.get_mut(i) {
-                    // What is in effect is meant to be, wherever it lies.
-                    patch.ours |= reach.in_effect == InEffect::Yes;
-                    patch.reach = reach;
-                }
+                package.patches.get_mut(i).into_iter().for_each(|patch| patch.reach = reach.clone());
             }
         }
         self.add_unplaced(workspace, &nix, &sets.sets, &effects, &root)?;
+        let unused: Vec<PathBuf> = self.unused.iter().filter_map(|path| super::unlinked(path).ok()).collect();
+        let files = self.patches().chain(unused.iter().map(PathBuf::as_path));
+        let witnessed = witness::in_targets(&nix, &sets.targets, files)?;
         self.add_witnessed(workspace, &witnessed);
+        for package in &mut self.packages {
+            in_order(package, &sets.sets, &effects, &root);
+        }
         Ok(true)
     }
 
@@ -134,16 +133,20 @@ impl Model {
                 continue;
             }
             let package = self.package(&attr);
-            match package.patches.iter_mut().find(|patch| patch.real.as_ref() == Some(&real)) {
-                Some(patch) if set.kind != Kind::Exported => patch.reach.sets.push(set.name.clone()),
-                Some(_) => {}
-                None if set.kind == Kind::Exported => {
-                    package.patches.push(unplaced(workspace, named, real.clone(), InEffect::Exported, Vec::new()));
+            let (in_effect, found_in) = match set.kind {
+                Kind::Exported => (InEffect::Exported, Vec::new()),
+                Kind::Composed | Kind::Own => (InEffect::Yes, vec![set.name.clone()]),
+            };
+            let known = package.patches.iter().position(|patch| patch.real.as_ref() == Some(&real));
+            let known = known.or_else(|| name_of(package, &real));
+            match known.and_then(|at| package.patches.get_mut(at)) {
+                // A text that names it by a variable.
+                Some(patch) if patch.real.is_none() => {
+                    let found = unplaced(workspace, named, real.clone(), in_effect, found_in);
+                    (patch.path, patch.real, patch.reach) = (found.path, found.real, found.reach);
                 }
-                None => {
-                    let sets = vec![set.name.clone()];
-                    package.patches.push(unplaced(workspace, named, real.clone(), InEffect::Yes, sets));
-                }
+                Some(patch) => patch.reach.sets.extend(found_in),
+                None => package.patches.push(unplaced(workspace, named, real.clone(), in_effect, found_in)),
             }
             self.unused.retain(|unused| !super::unlinked(unused).is_ok_and(|unused| unused == real));
         }
@@ -151,11 +154,21 @@ impl Model {
         Ok(())
     }
 
-    /// Adds the files of queues that no text names and derivations of the user's own targets do, as patches of the packages in whose
-    /// queues they are.
+    /// Adds the targets of the user's own code that have a patch; and the files of queues that no text names and derivations of such
+    /// targets do, as patches of the packages in whose queues they are.
     fn add_witnessed(&mut self, workspace: &Workspace, witnessed: &Witnessed) {
+        for patch in self.packages.iter_mut().flat_map(|package| &mut package.patches) {
+            let targets = patch.real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
+            patch.reach.sets.extend(targets);
+            if !patch.reach.sets.is_empty() {
+                patch.reach.in_effect = InEffect::Yes;
+                patch.reach.why = None;
+            }
+            // What is in effect is meant to be, wherever it lies.
+            patch.ours |= patch.reach.in_effect == InEffect::Yes;
+        }
         for path in std::mem::take(&mut self.unused) {
-            let attr = path.parent().and_then(Path::file_name).and_then(|dir| super::attr_of_dir(dir.to_str()?));
+            let attr = queue_of(&path);
             let real = super::unlinked(&path).ok();
             let sets = real.as_ref().map(|real| witnessed.of(real)).unwrap_or_default();
             match (attr, real) {
@@ -167,6 +180,11 @@ impl Model {
             }
         }
     }
+}
+
+/// Returns the package in whose queue a file is.
+fn queue_of(path: &Path) -> Option<AttrPath> {
+    super::attr_of_dir(path.parent()?.file_name()?.to_str()?)
 }
 
 fn has<'e>(effect: &'e Effect, names: &[String]) -> Option<&'e Has> {
@@ -181,6 +199,32 @@ fn failure(effect: &Effect, names: &[String]) -> Option<String> {
         None => return of_set,
     };
     answer.as_ref().err().map(|failure| failure.message.clone()).or(of_set)
+}
+
+/// Returns which patch of a package is written in a form that does not tell the file, and ends in its name.
+fn name_of(package: &PatchedPackage, real: &Path) -> Option<usize> {
+    let name = format!("/{}", real.file_name()?.to_str()?);
+    let ends = |element: &str| element.trim_end_matches(['"', ')', ' ']).ends_with(&name);
+    package.patches.iter().position(|patch| patch.real.is_none() && patch.url.is_none() && ends(&patch.element))
+}
+
+/// Brings the patches of a package into the order in which they are applied in the set that has most of them.
+fn in_order(package: &mut PatchedPackage, sets: &[Set], effects: &[Effect], root: &Path) {
+    let names = package.attr.names();
+    let lists = sets.iter().zip(effects).filter(|(set, _)| set.kind != Kind::Exported);
+    let lists = lists.filter_map(|(_, effect)| has(effect, names)).map(|has| {
+        let place = |patch: &Patch| has.patches.iter().position(|named| is(named, patch, root));
+        package.patches.iter().map(place).collect::<Vec<_>>()
+    });
+    let most = lists.max_by_key(|places| places.iter().flatten().count()).unwrap_or_default();
+    let mut numbered: Vec<(Option<usize>, Patch)> = package
+        .patches
+        .iter()
+        .enumerate()
+        .map(|(at, patch)| (most.get(at).copied().flatten(), patch.clone()))
+        .collect();
+    sort_some(&mut numbered, |(place, _)| *place);
+    package.patches = numbered.into_iter().map(|(_, patch)| patch).collect();
 }
 
 /// Says where a patch is in effect, of the package sets that were asked.

@@ -4,7 +4,7 @@
 //! the patch has an effect: that is tried ([`super::trial`]), not guessed. Where several are as good, that is a question.
 
 use super::Error;
-use super::discover::{Candidate, Choice, Functions, Overlays, Standing, composed_by, places};
+use super::discover::{Candidate, Choice, Functions, Overlays, Standing, composed_by, places, reads_folders};
 use super::trial::Outcome;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
@@ -22,6 +22,8 @@ pub struct Spot<'a> {
     pub select: Select,
     /// The function, where it was found by looking.
     pub candidate: Option<Candidate<'a>>,
+    /// Whether it may take what lies in the queue's folder by itself though the text does not show that: it is tried.
+    pub may_load: bool,
 }
 
 /// What was chosen: the plan that was made for it, and what the user should know.
@@ -64,19 +66,34 @@ pub fn choose<T>(
         let mut fit = Vec::new();
         for candidate in group.iter().take(MOST.saturating_sub(tried).max(1)) {
             tried += 1;
-            let at = Spot { file: &candidate.found.file, select: candidate.select(), candidate: Some(*candidate) };
-            let made = match plan(at) {
-                Ok(made) => made,
-                Err(error) => {
-                    refused.get_or_insert(error);
-                    continue;
+            let mut at = Spot {
+                file: &candidate.found.file,
+                select: candidate.select(),
+                candidate: Some(*candidate),
+                may_load: trial.is_some() && reads_folders(candidate.found.file.text()),
+            };
+            let (made, outcome, mut warnings) = loop {
+                let mut warnings = Vec::new();
+                let made = plan(at).map(|made| {
+                    let outcome = match &mut trial {
+                        Some(trial) => trial(&made, &mut warnings)?,
+                        None => Outcome::InEffect(Vec::new()),
+                    };
+                    Ok::<_, Error>((made, outcome))
+                });
+                match made.and_then(|made| made) {
+                    Ok((made, outcome @ (Outcome::InEffect(_) | Outcome::Exported(_)))) => {
+                        break (Some(made), outcome, warnings);
+                    }
+                    _ if at.may_load => at.may_load = false,
+                    Ok((made, outcome)) => break (Some(made), outcome, warnings),
+                    Err(error) => {
+                        refused.get_or_insert(error);
+                        break (None, Outcome::Unknown(String::new()), warnings);
+                    }
                 }
             };
-            let mut warnings = Vec::new();
-            let outcome = match &mut trial {
-                Some(trial) => trial(&made, &mut warnings)?,
-                None => Outcome::InEffect(Vec::new()),
-            };
+            let Some(made) = made else { continue };
             match outcome {
                 Outcome::InEffect(_) => fit.push((*candidate, Chosen { plan: made, warnings })),
                 Outcome::Unknown(why) => {
@@ -115,7 +132,8 @@ pub fn choose<T>(
         // Only what is generated or no package overlay: the plan refuses it with its place and the reason.
         (None, None) => match functions.unfit() {
             Some(unfit) => {
-                let made = plan(Spot { file: &unfit.found.file, select: unfit.select(), candidate: None })?;
+                let made =
+                    plan(Spot { file: &unfit.found.file, select: unfit.select(), candidate: None, may_load: false })?;
                 Ok(Chosen { plan: made, warnings: Vec::new() })
             }
             None => Err(Error::NoOverlay { root: workspace.root().to_path_buf() }),
@@ -166,13 +184,20 @@ fn named<T>(
     };
     let composed = Overlays::of_files(&composed_by(&found.file));
     let functions = Functions::of(&composed);
-    let mut spot = Spot { file: &found.file, select: choice.line.map_or(Select::Only, Select::Line), candidate: None };
+    let mut spot = Spot {
+        file: &found.file,
+        select: choice.line.map_or(Select::Only, Select::Line),
+        candidate: None,
+        may_load: false,
+    };
     let mut groups = Vec::new();
     if choice.line.is_none() && found.file.functions().is_empty() {
         groups = functions.candidates(attr);
     }
     match groups.first().map(Vec::as_slice) {
-        Some([one]) => spot = Spot { file: &one.found.file, select: one.select(), candidate: Some(*one) },
+        Some([one]) => {
+            spot = Spot { file: &one.found.file, select: one.select(), candidate: Some(*one), may_load: false }
+        }
         Some(many) if !many.is_empty() => {
             let bound = many.iter().all(|candidate| candidate.binds(attr));
             return Err(Error::WhichOverlay { attr: attr.clone(), candidates: places(many), bound });

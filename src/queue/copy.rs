@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::Error;
-use super::discover::{Disk, Overlays, on_disk};
+use super::discover::{Overlays, on_disk};
 use super::model::Model;
+use crate::base::edit::EditError;
 use crate::base::fs::{self, FsError};
+use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, PatchedPackage, Select};
+use crate::overlay::{AttrPath, Element, OverlayFile, PatchedPackage};
 
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
@@ -170,13 +172,12 @@ impl Copy {
 
     /// Makes the workspace as it would be without the patches of a package, or of every package; `None` where it has none.
     ///
-    /// What the text of an overlay names is taken out of it. Where it does not show what gives a patch to a package (`mapAttrs`, a
-    /// loader), or cannot do without, the file of the patch is empty instead: what has it differs as well.
+    /// What a list of an overlay names is taken out of it. Where no list shows what gives a patch to a package (`mapAttrs`, a loader) the
+    /// file of the patch is empty instead: what has it differs as well.
     ///
     /// # Errors
-    /// As [`Copy::with`], and those of the overlay room.
+    /// As [`Copy::with`]; [`Error::NotLeftOut`] for a patch that is neither an item of a list nor a file.
     pub fn without(workspace: &Workspace, attr: Option<&AttrPath>, model: &Model) -> Result<Option<Copy>, Error> {
-        let mut texts = Texts::default();
         let is_meant = |package: &AttrPath| attr.is_none_or(|attr| package == attr);
         let unplaced = model.packages.iter().filter(|package| is_meant(&package.attr));
         let unplaced = unplaced.flat_map(|package| &package.patches).filter(|patch| patch.place.is_none());
@@ -186,44 +187,32 @@ impl Copy {
         let unused = model.unused.iter().filter(|path| queue.as_ref().is_none_or(|dir| path.starts_with(dir)));
         emptied.extend(unused.filter_map(|path| super::unlinked(path).ok()));
         let overlays = Overlays::read(workspace, None)?;
+        let mut texts: BTreeMap<&Path, String> = BTreeMap::new();
         for found in overlays.files() {
             let path = found.file.path();
-            let mut kept: Vec<(AttrPath, Vec<PatchElement>)> = Vec::new();
-            // Each removal moves what stands behind it, so the text is read again.
-            loop {
-                let file = OverlayFile::parse(path, texts.read(path).unwrap_or_else(|| found.file.text().to_string()))?;
-                let patched =
-                    file.patched_packages().into_iter().filter(|p| is_meant(&p.attr) && !p.elements.is_empty());
-                let mut patched = patched.map(|p| (p.elements.iter().map(super::named).collect::<Vec<_>>(), p));
-                let Some((which, package)) =
-                    patched.find(|(which, p)| !kept.iter().any(|(attr, kept)| *attr == p.attr && kept == which))
-                else {
-                    break;
-                };
-                let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
-                let planned = file.remove_patches(&texts, select, &package.attr, &which);
-                let mut changed = false;
-                for change in planned.as_ref().map_or(&[][..], |planned| &planned.changes) {
-                    changed |= change.new != change.old;
-                    texts.0.insert(change.path.clone(), change.new.clone());
-                }
-                if !changed {
-                    let files = package.elements.iter().map(|element| on_disk(element, path));
-                    match (files.collect::<Option<Vec<_>>>(), planned) {
-                        (Some(files), _) => emptied.extend(files),
-                        (None, Err(error)) => return Err(error.into()),
-                        (None, Ok(_)) => {}
+            let meant = found.file.patched_packages().into_iter().filter(|package| is_meant(&package.attr));
+            let elements: Vec<Element> = meant.flat_map(|package| package.elements).collect();
+            let unverified = |error: EditError| Error::NotLeftOut { place: Place::file(path), why: error.to_string() };
+            let (text, others) = found.file.left_out(&elements).map_err(unverified)?;
+            for element in others {
+                match on_disk(element, path) {
+                    Some(file) => drop(emptied.insert(file)),
+                    None => {
+                        let why = format!("{} is no item of a list", element.text);
+                        return Err(Error::NotLeftOut { place: element.place.clone(), why });
                     }
-                    kept.push((package.attr, which));
                 }
             }
+            if text != found.file.text() {
+                texts.insert(path, text);
+            }
         }
-        if texts.0.is_empty() && emptied.is_empty() {
+        if texts.is_empty() && emptied.is_empty() {
             return Ok(None);
         }
         let mut packages = Vec::new();
         for (found, package) in overlays.patched().filter(|(_, package)| !is_meant(&package.attr)) {
-            let Some(text) = texts.0.get(found.file.path()) else { continue };
+            let Some(text) = texts.get(found.file.path()) else { continue };
             let left = OverlayFile::parse(found.file.path(), text.clone())?.patched_packages();
             let count = |all: &[PatchedPackage]| -> usize {
                 all.iter().filter(|p| p.attr == package.attr).map(|p| p.elements.len()).sum()
@@ -232,22 +221,11 @@ impl Copy {
                 packages.push(package.attr);
             }
         }
-        let texts = texts.0.into_iter().map(|(path, text)| (path, text.into_bytes()));
+        let texts = texts.into_iter().map(|(path, text)| (path.to_path_buf(), text.into_bytes()));
         let written: Vec<(PathBuf, Vec<u8>)> =
             texts.chain(emptied.iter().map(|file| (file.clone(), Vec::new()))).collect();
         let beside = Beside { emptied, packages };
         Ok(Some(Copy { beside, ..Copy::with(workspace, &written, &[])? }))
-    }
-}
-
-/// The texts of overlays as they would be; those of the disk for the rest.
-#[derive(Default)]
-struct Texts(BTreeMap<PathBuf, String>);
-
-impl Files for Texts {
-    fn read(&self, path: &Path) -> Option<String> {
-        let default = path.join("default.nix");
-        self.0.get(path).or_else(|| self.0.get(&default)).cloned().or_else(|| Disk.read(path))
     }
 }
 

@@ -386,13 +386,22 @@ pub(super) fn file_names<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Ve
     names.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
-/// Plans nothing for an overlay that loads every file of a queue's folder: what lies there is named already. `None` for another.
+/// Says whether a text reads folders.
+pub(super) fn reads_folders(text: &str) -> bool {
+    ["readDir", "listFilesRecursive", "FromDirectory"].iter().any(|word| text.contains(word))
+}
+
+/// Plans nothing for an overlay that loads every file of a queue's folder: what lies there is named already. `None` for another. Where
+/// that is tried, it may also load the folder that the queues are in.
 pub(crate) fn loaded(spot: &super::choose::Spot<'_>, attr: &AttrPath, dir: &Path) -> Option<Planned> {
     let (text, base) = (spot.file.text(), base_of(spot.file.path()));
     let wanted = super::resolved(dir).ok()?;
-    let leads = |literal: &&str| super::resolved(&fs::collapsed(&base.join(literal))).is_ok_and(|to| to == wanted);
-    let loads = ["readDir", "listFilesRecursive", "FromDirectory"].iter().any(|word| text.contains(word));
-    let is_it = loads && path_literals(text).iter().any(|literal| literal.starts_with('.') && leads(literal));
+    let leads = |literal: &&str| {
+        let to = super::resolved(&fs::collapsed(&base.join(literal))).ok();
+        to.is_some_and(|to| to == wanted || spot.may_load && Some(to.as_path()) == wanted.parent())
+    };
+    let is_it =
+        reads_folders(text) && path_literals(text).iter().any(|literal| literal.starts_with('.') && leads(literal));
     let (changes, warnings) = (Vec::new(), Vec::new());
     let change = Change::Nothing { attr: attr.clone() };
     is_it.then(|| Planned { changes, change, warnings, function: Place::file(spot.file.path()) })

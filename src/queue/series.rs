@@ -202,6 +202,47 @@ impl Series {
         Series { attr, dir, patches: Vec::new(), others: Vec::new(), bound: Vec::new(), placed: false }
     }
 
+    /// Says whether several overlay functions bind the package: the text does not say in which order they are applied.
+    fn is_spread(&self) -> bool {
+        let own = || self.bound.iter().filter(|bound| bound.attr == self.attr).map(|bound| &bound.function);
+        own().any(|function| Some(function) != own().next())
+    }
+
+    /// Brings the patches into the order in which they are applied, where the text does not say it.
+    ///
+    /// # Errors
+    /// Those of a nixpkgs that was named and cannot be used.
+    pub fn arrange(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
+        if how.offline || !self.is_spread() {
+            return Ok(());
+        }
+        let model = Model::read(workspace, how)?;
+        let known: Vec<Option<&PathBuf>> = model
+            .find(&self.attr)
+            .into_iter()
+            .flat_map(|package| &package.patches)
+            .filter(|patch| patch.reach.in_effect == InEffect::Yes)
+            .map(|patch| patch.real.as_ref())
+            .collect();
+        self.put(|entry| {
+            let real = super::unlinked(&entry.path).ok();
+            known.iter().position(|known| real.is_some() && *known == real.as_ref())
+        });
+        Ok(())
+    }
+
+    /// Brings the patches into a recorded order, where the text does not say it.
+    pub(crate) fn recall(&mut self, place: impl Fn(&Entry) -> Option<usize>) {
+        if self.is_spread() {
+            self.put(place);
+        }
+    }
+
+    /// Sorts the patches that have a place by it, among the places that they have now.
+    fn put(&mut self, place: impl Fn(&Entry) -> Option<usize>) {
+        sort_some(&mut self.patches, place);
+    }
+
     /// Puts the patches that are in effect nowhere to where their numbers say; the order of the others is that of the overlays.
     ///
     /// # Errors
@@ -224,7 +265,9 @@ impl Series {
             let mut own = patches.iter().filter(|patch| held(patch, entry)).peekable();
             own.peek().is_some() && own.all(|patch| patch.reach.in_effect == InEffect::No)
         };
-        for entry in self.patches.extract_if(.., |entry| is_off(entry)).collect::<Vec<_>>() {
+        let off: Vec<Entry> = self.patches.extract_if(.., |entry| is_off(entry)).collect();
+        self.arrange(workspace, how)?;
+        for entry in off {
             self.insert(entry, 0);
         }
         Ok(())
@@ -261,6 +304,17 @@ impl Series {
         };
         let found = self.patches.iter().position(is).or_else(|| self.patches.iter().position(by_number));
         found.ok_or_else(|| Error::NoSuchPatch { attr: self.attr.clone(), patch: typed.to_string() })
+    }
+}
+
+/// Sorts the items that have a key by it, among the places that they have; the others stay where they are.
+pub(super) fn sort_some<T: Clone>(items: &mut [T], key: impl Fn(&T) -> Option<usize>) {
+    let places: Vec<usize> =
+        (0..items.len()).filter(|at| items.get(*at).is_some_and(|item| key(item).is_some())).collect();
+    let mut sorted: Vec<T> = places.iter().filter_map(|at| items.get(*at).cloned()).collect();
+    sorted.sort_by_key(&key);
+    for (at, item) in places.into_iter().zip(sorted) {
+        items.get_mut(at).into_iter().for_each(|slot| *slot = item.clone());
     }
 }
 

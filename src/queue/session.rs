@@ -172,7 +172,10 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Changed`] with the first file that is not.
-    pub fn check_queue(&self, workspace: &Workspace, series: &Series) -> Result<(), Error> {
+    pub fn check_queue(&self, workspace: &Workspace, series: &mut Series) -> Result<(), Error> {
+        series.recall(|entry| {
+            self.state.patches.iter().position(|recorded| recorded.path == key(workspace, &entry.path))
+        });
         for (i, entry) in series.patches.iter().enumerate() {
             let same = self.state.patches.get(i).is_some_and(|recorded| {
                 recorded.path == key(workspace, &entry.path) && recorded.sha256 == digest(&entry.bytes)

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use super::Error;
 use super::asked::is_file;
 use super::copy::Copy;
-use super::sets::{self, Kind, Set};
+use super::sets::{self, Kind, OwnTarget, Set};
 use super::witness;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
@@ -43,6 +43,8 @@ pub struct Trial<'w> {
     nixpkgs: Option<&'w str>,
     nix: Nix,
     sets: Vec<Set>,
+    /// The targets of the workspace's own code.
+    own: Vec<OwnTarget>,
     /// What the sets have now, of the packages in question; asked beside the first trial.
     before: OnceLock<Result<Vec<Effect>, String>>,
     attrs: Vec<AttrPath>,
@@ -77,8 +79,8 @@ impl<'w> Trial<'w> {
             Ok(nix) => nix,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let (sets, failure) = match sets::of(workspace, &nix, nixpkgs) {
-            Ok(sets) => (sets.sets, sets.failure),
+        let (sets, own, failure) = match sets::of(workspace, &nix, nixpkgs) {
+            Ok(sets) => (sets.sets, sets.targets, sets.failure),
             Err(error) if nixpkgs.is_some() => return Err(error),
             Err(error) => return Ok(Err(error.to_string())),
         };
@@ -86,7 +88,7 @@ impl<'w> Trial<'w> {
             let none = || "the workspace names no nixpkgs, and there is none in NIX_PATH".to_string();
             return Ok(Err(failure.unwrap_or_else(none)));
         }
-        Ok(Ok(Trial { workspace, nixpkgs, nix, sets, before: OnceLock::new(), attrs: attrs.to_vec() }))
+        Ok(Ok(Trial { workspace, nixpkgs, nix, sets, own, before: OnceLock::new(), attrs: attrs.to_vec() }))
     }
 
     /// Tries a change.
@@ -161,9 +163,15 @@ impl<'w> Trial<'w> {
             // A target of the user's own code has it, whatever package set is behind that.
             let files: Vec<PathBuf> = change.wanted.iter().map(|file| self.in_copy(&copy, file)).collect();
             let witnessed = witness::in_targets(&self.nix, &targets, files.iter().map(PathBuf::as_path))?;
-            let names: Vec<Vec<String>> = files.iter().map(|file| witnessed.of(file)).collect();
-            if let Some((first, rest)) = names.split_first() {
-                holds.extend(first.iter().filter(|name| rest.iter().all(|names| names.contains(name))).cloned());
+            holds.extend(witnessed.of_all(&files));
+            // As with a set: what had them before has them by another overlay.
+            if !nothing && !holds.is_empty() {
+                let files: Vec<PathBuf> = change.wanted.iter().filter_map(|file| super::unlinked(file).ok()).collect();
+                let had = witness::in_targets(&self.nix, &self.own, files.iter().map(PathBuf::as_path))?.of_all(&files);
+                holds.retain(|name| !had.contains(name));
+                if holds.is_empty() {
+                    no_effect.insert(0, "what the workspace builds has it already by another overlay".into());
+                }
             }
         }
         Ok(match (holds.is_empty(), exported.is_empty(), unknown) {

@@ -19,6 +19,13 @@ impl Witnessed {
     pub(super) fn of(&self, file: &Path) -> Vec<String> {
         self.0.get(file).into_iter().flatten().cloned().collect()
     }
+
+    /// Returns the names of the targets that have all of some files.
+    pub(super) fn of_all(&self, files: &[PathBuf]) -> Vec<String> {
+        let Some((first, rest)) = files.split_first() else { return Vec::new() };
+        let all = |name: &String| rest.iter().all(|file| self.0.get(file).is_some_and(|names| names.contains(name)));
+        self.of(first).into_iter().filter(all).collect()
+    }
 }
 
 /// Instantiates targets and looks for files in the derivations that they need. A target that does not evaluate has none.

@@ -97,6 +97,11 @@ fn of_model(workspace: &Workspace, model: &Model, patch: &model::Patch) -> Patch
             },
         scoped: patch.conditional || target_stage || patch.reach.stages == Some(Stages::Target),
         boards: match &patch.standing {
+            // Of those that have the overlay, the ones in which it is in effect: a function of the board may make it.
+            Some(Standing::TargetStage(Some(boards))) if model.asked && patch.reach.in_effect == InEffect::Yes => {
+                let has = |board: &&String| patch.reach.sets.contains(&format!("boards.{board}"));
+                Some(boards.iter().filter(has).cloned().collect())
+            }
             Some(Standing::TargetStage(boards)) => boards.clone(),
             _ => None,
         },

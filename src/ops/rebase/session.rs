@@ -375,7 +375,11 @@ impl Session {
     }
 
     /// Checks that the queue is what the rebase began with.
-    pub(super) fn check_queue(&self, workspace: &Workspace, series: &Series) -> Result<(), Error> {
+    pub(super) fn check_queue(&self, workspace: &Workspace, series: &mut Series) -> Result<(), Error> {
+        series.recall(|entry| {
+            let own = key(workspace, &entry.path);
+            self.state.patches.iter().position(|planned| planned.recorded.path == own)
+        });
         let now: Vec<(PathBuf, String)> =
             series.patches.iter().map(|e| (key(workspace, &e.path), digest(&e.bytes))).collect();
         let then: Vec<(PathBuf, String)> =

@@ -342,7 +342,7 @@ fn path_hints_overlay(path: &std::path::Path) -> bool {
 }
 
 /// Says whether a function's body is a set or something that makes one.
-fn set_like(inner: &ast::Lambda) -> bool {
+pub(super) fn set_like(inner: &ast::Lambda) -> bool {
     inner.body().map(peel).is_some_and(|b| {
         matches!(&b, Expr::AttrSet(_)) || matches!(&b, Expr::BinOp(b) if b.operator() == Some(ast::BinOpKind::Update))
     })

@@ -139,6 +139,14 @@ fn of_uses(binding: &SyntaxNode, names: usize) -> Option<FnKind> {
         });
         places.extend(selects.map(|s| s.syntax().clone()));
     }
+    // What the set around it gives away is an overlay of packages, though another package set within an overlay has it as well.
+    if !ast::LetIn::can_cast(container.kind()) && !within_overlay(&container) {
+        let listed = |place: &SyntaxNode| match context_of(place).0 {
+            Context::Element(names, Some(binding), None) => of_names(&names, &binding, "overlays"),
+            _ => None,
+        };
+        places.retain(|place| listed(place) != Some(FnKind::Packages) || !within_overlay(place));
+    }
     let kinds: Vec<FnKind> = places.iter().filter_map(|place| of_place(place, names)).collect();
     kinds.iter().find(|kind| **kind == FnKind::Packages).or(kinds.first()).copied()
 }

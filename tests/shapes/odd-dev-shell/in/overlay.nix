@@ -1,9 +1,0 @@
-final: prev: {
-  # Not to be touched.
-  hello = prev.hello.overrideAttrs (_: { doCheck = false; });
-  zlib = prev.zlib.overrideAttrs (old: {
-    patches = (old.patches or [ ]) ++ [
-      ./patches/zlib/0001-zlib-a.patch
-    ];
-  });
-}

@@ -1,4 +1,0 @@
-{ pkgs ? import ../nixpkgs { overlays = [ (import ./overlay.nix) ]; } }:
-{
-  inherit (pkgs) curl;
-}

@@ -1,9 +1,0 @@
-final: prev: {
-  # Not to be touched.
-  jq = prev.jq.overrideAttrs (_: { doCheck = false; });
-  curl = prev.curl.overrideAttrs (old: {
-    patches = (old.patches or [ ]) ++ [
-      ../patches/curl/0001-curl-a.patch
-    ];
-  });
-}

@@ -1,6 +1,0 @@
-{ pkgs, ... }:
-{
-  imports = [ ./modules/base.nix ];
-  networking.hostName = "pi";
-  environment.systemPackages = [ pkgs.curl ];
-}

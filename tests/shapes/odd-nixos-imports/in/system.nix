@@ -1,1 +1,0 @@
-import ../nixpkgs/nixos { configuration = ./configuration.nix; }

@@ -1,4 +1,0 @@
-final: prev:
-builtins.mapAttrs (name: _: prev.${name}.overrideAttrs (old: {
-  patches = (old.patches or [ ]) ++ [ ../patches/common/0001-zlib-a.patch ];
-})) { zlib = null; curl = null; }
