@@ -265,9 +265,10 @@ fn nixpkgs_ref(source: &NixpkgsSource) -> Result<NixpkgsRef, Error> {
         NixpkgsSource::Path(path) => NixpkgsRef::Path(absolute(path)?),
         NixpkgsSource::SearchPath => NixpkgsRef::SearchPath("nixpkgs".into()),
         NixpkgsSource::FlakeInput { dir, input } => {
-            let dir = nix::quoted(&absolute(dir)?.display().to_string());
+            let dir = absolute(dir)?;
             let input = AttrPath::single(input.clone());
-            NixpkgsRef::Expression(Fragment::parse(format!("(builtins.getFlake {dir}).inputs.{input}.outPath"))?)
+            let flake = nix::flake(&dir.display().to_string(), &own::flake_reference(&dir)?, &dir)?.to_nix()?;
+            NixpkgsRef::Expression(Fragment::parse(format!("({flake}).inputs.{input}.outPath"))?)
         }
         NixpkgsSource::Pin { file, name } => {
             let file = nix::path_text(&absolute(file)?)?;
