@@ -2,9 +2,9 @@
 # taken from where the store has them: newer versions of Nix read and write such a directory anew for each call, locked or not.
 #
 # `here` is the directory that its `flake.nix` and its lock are in, `fetch` what `builtins.fetchTree` is asked for it,
-# `dir` where in that it is, `stored` the store paths of those directories by node. Where the lock is not what the flake asks for, or
+# `dir` where in that it is, `input` the input that alone is wanted, its place, or null, `stored` the store paths of those directories by node. Where the lock is not what the flake asks for, or
 # this Nix cannot read references, Nix itself decides.
-{ here, reference, fetch, dir, stored }:
+{ here, reference, fetch, dir, stored, input }:
 let
   b = builtins;
   locked = b.fromJSON (b.readFile (here + "/flake.lock"));
@@ -62,11 +62,14 @@ let
           else b.fetchTree (node.info or { } // b.removeAttrs node.locked [ "dir" ]);
         sub = if isRoot then dir else node.locked.dir or "";
         outPath = sourceInfo + (if sub == "" then "" else "/" + sub);
-        inputs = b.mapAttrs (_: reference: results.${resolve reference}) (node.inputs or { });
-        outputs = (import (outPath + "/flake.nix")).outputs (inputs // { self = result; });
-        result = outputs // sourceInfo // { inherit outPath inputs outputs sourceInfo; _type = "flake"; };
+        inputs = b.mapAttrs (_: reference: results.${resolve reference}.result) (node.inputs or { });
+        outputs = (import (outPath + "/flake.nix")).outputs (inputs // { self = flake; });
+        flake = outputs // sourceInfo // { inherit outPath inputs outputs sourceInfo; _type = "flake"; };
+        result = if node.flake or true then flake else sourceInfo // { inherit outPath sourceInfo; };
       in
-      if node.flake or true then result else sourceInfo // { inherit outPath sourceInfo; })
+      { inherit result outPath; })
     locked.nodes;
 in
-if isLocked then results.${locked.root} else b.getFlake reference
+if isLocked then (if input == null then results.${locked.root}.result else results.${resolve ownInputs.${input}}.outPath)
+else if input == null then b.getFlake reference
+else (b.getFlake reference).inputs.${input}.outPath

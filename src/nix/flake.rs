@@ -27,24 +27,38 @@ static OUTPUTS: LazyLock<String> = LazyLock::new(|| {
 /// # Errors
 /// [`Error::BadExpression`] as [`super::path_text`].
 pub fn flake(reference: &str, place: &str, here: &Path) -> Result<Root, Error> {
-    let plain = || Root::Flake(reference.to_owned());
-    let Some((fetch, dir)) = parts(place) else { return Ok(plain()) };
+    Ok(match text(reference, place, here, None)? {
+        Some(text) => Root::Expression(Fragment::parse(text)?),
+        None => Root::Flake(reference.to_owned()),
+    })
+}
+
+/// Returns the place of an input of a flake; the arguments are those of [`flake`].
+///
+/// # Errors
+/// As [`flake`].
+pub fn flake_input(reference: &str, place: &str, here: &Path, input: &str) -> Result<Fragment, Error> {
+    let plain = || format!("(builtins.getFlake {}).inputs.{}.outPath", quoted(reference), attr_path_text(&[input.to_owned()]));
+    Fragment::parse(text(reference, place, here, Some(input))?.unwrap_or_else(plain))
+}
+
+/// Returns the text of the function with its arguments; `None` where it would be no use.
+fn text(reference: &str, place: &str, here: &Path, input: Option<&str>) -> Result<Option<String>, Error> {
+    let Some((fetch, dir)) = parts(place) else { return Ok(None) };
     let stored = fs::read_text(&here.join("flake.lock")).ok().map(|lock| stored(&lock)).unwrap_or_default();
     if stored.is_empty() {
-        return Ok(plain());
+        return Ok(None);
     }
-    let mut list = String::new();
-    for (node, path) in stored {
-        list.push_str(&format!("{} = {}; ", attr_path_text(&[node]), quoted(&path)));
-    }
-    let text = format!(
-        "({}) {{ here = {}; reference = {}; fetch = {{ {fetch}}}; dir = {}; stored = {{ {list}}}; }}",
+    let list: String =
+        stored.iter().map(|(node, path)| format!("{} = {}; ", attr_path_text(std::slice::from_ref(node)), quoted(path))).collect();
+    Ok(Some(format!(
+        "({}) {{ here = {}; reference = {}; fetch = {{ {fetch}}}; dir = {}; stored = {{ {list}}}; input = {}; }}",
         *OUTPUTS,
         path_text(here)?,
         quoted(reference),
-        quoted(&dir)
-    );
-    Ok(Root::Expression(Fragment::parse(text)?))
+        quoted(&dir),
+        input.map_or("null".to_owned(), quoted)
+    )))
 }
 
 /// Returns what `builtins.fetchTree` is asked for a reference, and where in that the flake is.

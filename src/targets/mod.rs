@@ -266,9 +266,8 @@ fn nixpkgs_ref(source: &NixpkgsSource) -> Result<NixpkgsRef, Error> {
         NixpkgsSource::SearchPath => NixpkgsRef::SearchPath("nixpkgs".into()),
         NixpkgsSource::FlakeInput { dir, input } => {
             let dir = absolute(dir)?;
-            let input = AttrPath::single(input.clone());
-            let flake = nix::flake(&dir.display().to_string(), &own::flake_reference(&dir)?, &dir)?.to_nix()?;
-            NixpkgsRef::Expression(Fragment::parse(format!("({flake}).inputs.{input}.outPath"))?)
+            let place = own::flake_reference(&dir)?;
+            NixpkgsRef::Expression(nix::flake_input(&dir.display().to_string(), &place, &dir, input)?)
         }
         NixpkgsSource::Pin { file, name } => {
             let file = nix::path_text(&absolute(file)?)?;
