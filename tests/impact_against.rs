@@ -594,3 +594,64 @@ fn only_the_overlays_count_when_that_is_said() {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
 }
+
+#[test]
+fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
+    let Some(scene) = Scene::new() else { return };
+    let input = |name: &str, text: &str| {
+        fs::create_dir_all(scene.at(name)).unwrap();
+        fs::write(scene.at(name).join("flake.nix"), text).unwrap();
+        format!("path:{}", scene.at(name).display())
+    };
+    let deep = input("deep", "{ outputs = { self }: { value = 1; where = self.outPath; }; }");
+    let other = input("other", &format!(
+        "{{ inputs.deep.url = \"{deep}\"; outputs = inputs: {{ value = inputs.deep.value + 1; at = inputs.self.lastModifiedDate; }}; }}"
+    ));
+    let plain = format!("path:{}", scene.at("nixpkgs").display());
+    let told = "told = { names = builtins.attrNames inputs; of = builtins.mapAttrs (_: one: removeAttrs one [ \"inputs\" \"outputs\" \"told\" \"self\" ]) \
+                (removeAttrs inputs [ \"self\" ]); own = removeAttrs inputs.self [ \"inputs\" \"outputs\" \"told\" ]; };";
+    let flakes = [
+        format!("inputs.other.url = \"{other}\"; inputs.plain = {{ url = \"{plain}\"; flake = false; }}; outputs = inputs: {{ {told} }};"),
+        format!("inputs = {{ other = {{ url = \"{other}\"; inputs.deep.follows = \"deep\"; }}; deep.url = \"{deep}\"; same.follows = \"other/deep\"; }}; \
+                 outputs = inputs: {{ {told} }};"),
+        // Without a word about its input, or with one that the lock does not know, Nix decides.
+        format!("inputs.deep.url = \"{deep}\"; outputs = inputs: {{ {told} }};"),
+    ];
+    let show = |text: &str| {
+        nix("nix", Path::new("/"), &["eval", "--impure", "--json", "--expr", &format!("({text}).told")])
+    };
+    for (number, flake) in flakes.iter().enumerate() {
+        for place in ["tree", "repository", "repository/sub"] {
+            let top = scene.at(place.split('/').next().unwrap());
+            let dir = scene.at(place);
+            let _ = fs::remove_dir_all(&top);
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("flake.nix"), format!("{{ {flake} }}\n")).unwrap();
+            nix("nix", &dir, &["flake", "lock", &format!("path:{}", dir.display())]);
+            if number == 2 {
+                fs::write(dir.join("flake.nix"), format!("{{ {} }}\n", flake.replace(&deep, &other))).unwrap();
+            }
+            let reference = match place.split_once('/') {
+                _ if place == "tree" => format!("path:{}", dir.display()),
+                None => format!("git+file://{}", top.display()),
+                Some((_, below)) => format!("git+file://{}?dir={below}", top.display()),
+            };
+            let git = |args: &[&str]| {
+                nix("git", &top, &[&["-c", "user.name=a", "-c", "user.email=a@b"], args].concat());
+            };
+            for state in ["dirty", "committed"] {
+                if place != "tree" {
+                    git(&["init", "-q"]);
+                    git(&["add", "-A"]);
+                    if state == "committed" {
+                        git(&["commit", "-qm", "x"]);
+                    }
+                }
+                let root = overlayctl::nix::flake(&reference, &reference, &dir).unwrap().to_nix().unwrap();
+                assert!(root.contains("stored = {"), "{root}");
+                let ours = show(&root);
+                assert_eq!(ours, show(&format!("builtins.getFlake \"{reference}\"")), "{number} {place} {state}");
+            }
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! The format is that of the Nix manual, "Store Path": 32 characters of Nix' base 32, a dash, a name of at most
 //! 211 characters out of `[0-9a-zA-Z+._?=-]`. Must not look at any store.
 
+use sha2::{Digest as _, Sha256};
+
 /// The store directory that every nixpkgs uses unless told otherwise.
 pub const STORE_DIR: &str = "/nix/store";
 
@@ -36,6 +38,23 @@ pub fn drv_name(path: &str) -> &str {
     name.strip_suffix(".drv").unwrap_or(name)
 }
 
+/// Returns the path that a file tree has in the usual store, by the SHA-256 of its archive; as the Nix manual says of content-addressed
+/// paths ("Store Path").
+pub fn of_tree(name: &str, nar_sha256: &[u8]) -> String {
+    let hash = data_encoding::HEXLOWER.encode(nar_sha256);
+    let whole = Sha256::digest(format!("source:sha256:{hash}:{STORE_DIR}:{name}"));
+    let mut folded = [0u8; 20];
+    for (at, byte) in whole.iter().enumerate() {
+        folded[at % 20] ^= byte;
+    }
+    // Nix' base 32 goes from the last bits to the first.
+    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+    let bits = |at: usize| u16::from(folded[at / 8]) | u16::from(folded.get(at / 8 + 1).copied().unwrap_or(0)) << 8;
+    let digit = |n: usize| char::from(DIGITS[usize::from(bits(n * 5) >> (n * 5 % 8) & 31)]);
+    let text: String = (0..HASH_LEN).rev().map(digit).collect();
+    format!("{STORE_DIR}/{text}-{name}")
+}
+
 /// Says whether `name` may be the name of a store object.
 pub fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
@@ -46,6 +65,12 @@ pub fn is_valid_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_is_where_nix_puts_it() {
+        let hash = data_encoding::BASE64.decode(b"3rzIsULMGdJtut8QRWGp1Ao+YOGmc+hYb2ED5dUFmas=").unwrap();
+        assert_eq!(of_tree("source", &hash), "/nix/store/2bkp6p4g9gi8qw6hl4fzvz4l54x8n5pv-source");
+    }
 
     #[test]
     fn splits_and_refuses() {

@@ -186,6 +186,7 @@ fn parts_of_copy(
     parts_of_state(copy, &selection, &|place| match (place, at) {
         (Place::Flake(dir), Some(Since { root, below, commit: Some(commit), is_shallow, .. })) => {
             let mut reference = format!("git+file://{}?rev={commit}", root.display());
+            let here = targets::absolute(&copy.path(dir))?;
             let dir = base::fs::collapsed(&below.join(dir));
             if !dir.as_os_str().is_empty() && dir != Path::new(".") {
                 reference.push_str(&format!("&dir={}", dir.display()));
@@ -193,7 +194,7 @@ fn parts_of_copy(
             if *is_shallow {
                 reference.push_str("&shallow=1");
             }
-            Ok(Root::Flake(reference))
+            Ok(nix::flake(&reference, &reference, &here)?)
         }
         _ => place.root(copy),
     })

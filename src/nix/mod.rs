@@ -12,7 +12,7 @@
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
 //! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
-//! failure     Nix's evaluation errors, shortened
+//! failure     Nix's evaluation errors, shortened           flake   outputs of flakes, without the copies
 //! effect      which patches packages really have, in several sets
 //! survey      which way a patch reaches the package, found by trying
 //! log         one line of internal-json -> Message         state   Message -> BuildState, pure; reason: why a build failed
@@ -31,6 +31,7 @@ mod eval_jobs;
 mod expression;
 mod facts;
 mod failure;
+mod flake;
 mod instantiate;
 mod kept;
 pub mod log;
@@ -55,6 +56,7 @@ pub use expression::{
 };
 pub use facts::{LIBC_NAMES, PackageFacts, Patches};
 pub use failure::{EvalFailure, FailureKind};
+pub use flake::{flake, flake_input};
 pub use instantiate::{Instantiated, Output, Side, SideResult};
 pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};

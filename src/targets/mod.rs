@@ -265,9 +265,9 @@ fn nixpkgs_ref(source: &NixpkgsSource) -> Result<NixpkgsRef, Error> {
         NixpkgsSource::Path(path) => NixpkgsRef::Path(absolute(path)?),
         NixpkgsSource::SearchPath => NixpkgsRef::SearchPath("nixpkgs".into()),
         NixpkgsSource::FlakeInput { dir, input } => {
-            let dir = nix::quoted(&absolute(dir)?.display().to_string());
-            let input = AttrPath::single(input.clone());
-            NixpkgsRef::Expression(Fragment::parse(format!("(builtins.getFlake {dir}).inputs.{input}.outPath"))?)
+            let dir = absolute(dir)?;
+            let place = own::flake_reference(&dir)?;
+            NixpkgsRef::Expression(nix::flake_input(&dir.display().to_string(), &place, &dir, input)?)
         }
         NixpkgsSource::Pin { file, name } => {
             let file = nix::path_text(&absolute(file)?)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Workspace;
 use crate::git;
-use crate::nix::Root;
+use crate::nix::{self, Root};
 use crate::overlay::AttrPath;
 use crate::targets::Error;
 use crate::targets::{Selection, Target, absolute};
@@ -46,17 +46,22 @@ impl Place {
         Ok(match self {
             Place::Flake(dir) => {
                 let dir = absolute(&workspace.path(dir))?;
-                // As `nix build .#x` does: from a repository a flake gets what git knows, from elsewhere all there is.
-                let reference = match git::working_directory(&dir)? {
-                    Some((root, below)) if below.as_os_str().is_empty() => format!("git+file://{}", root.display()),
-                    Some((root, below)) => format!("git+file://{}?dir={}", root.display(), below.display()),
-                    None => format!("path:{}", dir.display()),
-                };
-                Root::Flake(reference)
+                let reference = flake_reference(&dir)?;
+                nix::flake(&reference, &reference, &dir)?
             }
             Place::File(file) => Root::File { path: absolute(&workspace.path(file))?, arguments: Vec::new() },
         })
     }
+}
+
+/// Returns the reference of the flake in a directory. As `nix build .#x` does: from a repository a flake gets what git knows, from
+/// elsewhere all there is.
+pub(super) fn flake_reference(dir: &Path) -> Result<String, Error> {
+    Ok(match git::working_directory(dir)? {
+        Some((root, below)) if below.as_os_str().is_empty() => format!("git+file://{}", root.display()),
+        Some((root, below)) => format!("git+file://{}?dir={}", root.display(), below.display()),
+        None => format!("path:{}", dir.display()),
+    })
 }
 
 /// Takes the targets of the workspace itself out of a selection: `.#OUTPUT`, `./FILE.nix#ATTRPATH`,
