@@ -86,7 +86,8 @@ pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Erro
                 patch::to_level(&entry.parse()?, strip, 1).map_err(|e| QueueError::Patch(e.in_file(&entry.path)))
             };
             let patches: Vec<Vec<u8>> = series.patches.iter().map(for_git).collect::<Result<_, _>>()?;
-            let bytes = mailbox::join(&patches);
+            let stored = series.patches.iter().map(|entry| entry.bytes.as_slice());
+            let bytes = mailbox::join_from(strip, stored.zip(patches.iter().map(Vec::as_slice)));
             refuse_other(path, &bytes)?;
             fs::write(path, &bytes)?;
             (vec![path.clone()], None)

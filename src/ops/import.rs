@@ -242,12 +242,12 @@ fn directory(dir: &Path) -> Result<Vec<Coming>, Error> {
 
 /// Reads the patches of a mailbox, or the one of a patch file.
 fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
-    let mut pieces = mailbox::read(bytes).map_err(|e| Error::Patch(e.in_file(path)))?;
+    let mut pieces = mailbox::read_with_levels(bytes).map_err(|e| Error::Patch(e.in_file(path)))?;
     if pieces.len() > 1 {
-        pieces.retain(|piece| !is_cover_letter(piece));
+        pieces.retain(|(piece, _)| !is_cover_letter(piece));
     }
-    let coming = |bytes| Coming { path: path.to_path_buf(), bytes, level: None, reversed: false };
-    Ok(pieces.into_iter().map(|piece| coming(piece.into_owned())).collect())
+    let coming = |bytes, level| Coming { path: path.to_path_buf(), bytes, level, reversed: false };
+    Ok(pieces.into_iter().map(|(piece, level)| coming(piece.into_owned(), level)).collect())
 }
 
 /// Says whether a message changes no file.
