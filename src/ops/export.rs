@@ -10,7 +10,7 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
-use crate::git::{self, Worktree};
+use crate::git;
 use crate::overlay::{self, AttrPath};
 use crate::patch::series::{Entry, Series as Quilt};
 use crate::patch::{self, mailbox};
@@ -94,12 +94,14 @@ pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Erro
         }
         Target::Branch { repository, name, onto } => {
             let no = || git::Error::NoRepository { path: repository.clone() };
-            let worktree = Worktree::open(repository)?.ok_or_else(no)?;
+            let worktree = commits::repository(repository)?.ok_or_else(no)?;
             let mut at = worktree.resolve(onto)?;
             for entry in &series.patches {
                 entry.parse()?;
-                at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip)?
+                let made = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip)?
                     .map_err(|outcome| commits::does_not_apply(&attr.to_string(), &entry.name(), &outcome))?;
+                commits::note_patch(&worktree, at, made, &entry.bytes, strip)?;
+                at = made;
             }
             worktree.branch(name, at)?;
             (Vec::new(), Some(at.to_string()))

@@ -178,7 +178,7 @@ fn read(workspace: &Workspace, from: &str) -> Result<Vec<Coming>, Error> {
 fn repository(text: &str) -> Option<(Worktree, &str)> {
     text.match_indices("..").find_map(|(at, _)| {
         let dir = text.get(..at).filter(|dir| !dir.is_empty() && Path::new(dir).is_dir())?;
-        let worktree = Worktree::open(Path::new(dir)).ok().flatten()?;
+        let worktree = commits::repository(Path::new(dir)).ok().flatten()?;
         Some((worktree, text.get(at + 2..)?))
     })
 }
@@ -192,9 +192,14 @@ fn from_commits(repository: &Worktree, range: &str) -> Result<Vec<Coming>, Error
         if before == commit.tree {
             continue;
         }
-        let diff = commits::diff(repository, before, commit.tree)?;
-        let bytes = patch::compose(&commits::message_of(&commit), &diff);
-        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(1), reversed: false });
+        let (bytes, level) = match commits::noted_patch(repository, parent, &commit) {
+            Some(noted) => noted,
+            None => {
+                let diff = commits::diff(repository, before, commit.tree)?;
+                (patch::compose(&commits::message_of(&commit), &diff), 1)
+            }
+        };
+        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(level), reversed: false });
     }
     Ok(coming)
 }
