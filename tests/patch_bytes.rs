@@ -142,10 +142,7 @@ fn a_git_binary_patch_in_a_queue() {
         let output = scene.try_run(args);
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(!output.status.success(), "{args:?}: {said}");
-        assert!(
-            said.contains("OV0207") && said.contains("patchPhase") && said.contains("postPatch"),
-            "{args:?}: {said}"
-        );
+        assert!(said.contains("patchPhase") && said.contains("postPatch"), "{args:?}: {said}");
     };
     scene.write("in/b.patch", &patch);
     let before = scene.state();

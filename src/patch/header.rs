@@ -190,9 +190,10 @@ pub(super) fn layout(all: &[Line<'_>]) -> Layout {
     while last < all.len() && (folded(last, first) || mail_field(all[last].text).is_some()) {
         last += 1;
     }
-    // A block is one when a blank line, `---` or the end closes it; otherwise it is text.
+    // A block is one when a blank line, `---` or the end closes it, or where it is a mail's below its `From ` line; otherwise it is text.
     let closed = all.get(last).is_none_or(|l| blank(l) || ends_message(l));
-    let block = if closed { first..last } else { first..first };
+    let begun = first > 0 && mailbox::is_from_line(all[first - 1].text) && has_mail_header(all, &(first..last));
+    let block = if closed || begun { first..last } else { first..first };
     let mail = has_mail_header(all, &block);
     let ends = |i: &usize| if mail { mail::breaks(all[*i].text) } else { ends_message(&all[*i]) };
     let end = (block.end..all.len()).find(ends).unwrap_or(all.len());
@@ -467,6 +468,11 @@ mod tests {
         let keys: Vec<_> = h.trailers.iter().map(|t| t.key.as_str()).collect();
         assert_eq!(keys, ["Upstream-Status", "Signed-off-by"]);
         assert_eq!(h.values("upstream-status").next(), Some("Backport [abc]"));
+        // Text right below the headers is the message's, as git has it.
+        let h = headers(
+            "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: J <j@x>\nSubject: [PATCH] fix\n# Adapted\n\n---\n",
+        );
+        assert_eq!((h.subject.as_deref(), h.author.as_deref(), h.trailers.len()), (Some("fix"), Some("J <j@x>"), 0));
     }
 
     #[test]
