@@ -23,6 +23,9 @@ const LINE: &str = "X-Patch-Line: ";
 /// What stands behind the number when lines were quoted.
 const QUOTED: &str = "; quoted";
 
+/// A patch, and its `-pN` where the mailbox says it.
+pub type Levelled<'m> = (Cow<'m, [u8]>, Option<usize>);
+
 /// Splits a mailbox into messages, `From ` lines included; the pieces put together are the input. What does not begin with such a line is
 /// one message, whatever stands in it.
 pub fn split(bytes: &[u8]) -> Vec<&[u8]> {
@@ -57,7 +60,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
 ///
 /// # Errors
 /// Those of [`mail::decode`].
-pub fn read_with_levels(bytes: &[u8]) -> Result<Vec<(Cow<'_, [u8]>, Option<usize>)>, Error> {
+pub fn read_with_levels(bytes: &[u8]) -> Result<Vec<Levelled<'_>>, Error> {
     split(bytes).into_iter().map(|piece| unwrap(piece).map_or_else(|| Ok((mail::decode(piece)?, None)), Ok)).collect()
 }
 
@@ -175,7 +178,7 @@ fn quote(line: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the patch that [`put`] put headers before, as it was, and its level.
-fn unwrap(piece: &[u8]) -> Option<(Cow<'_, [u8]>, Option<usize>)> {
+fn unwrap(piece: &[u8]) -> Option<Levelled<'_>> {
     let first = piece.split_inclusive(|b| *b == b'\n').next().filter(|line| is_from_line(line))?;
     // The line is the patch's own where it names a commit and a record follows.
     let (own, mut at) = if first == NO_COMMIT.as_bytes() { (&b""[..], first.len()) } else { (first, first.len()) };
