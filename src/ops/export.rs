@@ -1,6 +1,7 @@
 //! `export`: the queue of a package as a quilt series, a mailbox, or a branch of a repository.
 //!
-//! The patches' bytes are kept. Must not overwrite what is there.
+//! The patches' bytes are kept: in a mailbox by headers of their own, on a branch by notes (`git notes --ref overlayctl`), where a commit does
+//! not say it all. Must not overwrite what is there.
 
 use std::path::{Path, PathBuf};
 
