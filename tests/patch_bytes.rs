@@ -98,4 +98,67 @@ fn through_the_queue() {
         assert!(run("patch", &["-p1", "-s"], &root, &fs::read(scene.at(&format!("patches/foo/{name}"))).unwrap()));
     }
     assert_eq!(fs::read(root.join(OsStr::from_bytes(NAME))).unwrap(), text(&lines).into_bytes());
+    // So does git, as a mailbox and as a branch; and from there it comes back.
+    let git = |args: &[&str]| {
+        let identity = ["-c", "user.name=U", "-c", "user.email=u@example.org"];
+        let mut command = Command::new("git");
+        command.args(identity).args(args).current_dir(scene.at("one/foo")).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let queue = || -> Vec<Vec<u8>> {
+        scene.names().iter().map(|name| fs::read(scene.at(&format!("patches/foo/{name}"))).unwrap()).collect()
+    };
+    let before = queue();
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "v1"]);
+    scene.run(0, &["export", "foo", "--branch", "ours", "--repo", "one/foo"]);
+    let path = [b"ours:", NAME].concat();
+    let mut show = Command::new("git");
+    show.arg("show").arg(OsStr::from_bytes(&path)).current_dir(scene.at("one/foo"));
+    assert_eq!(show.output().unwrap().stdout, text(&lines).into_bytes());
+    scene.run(0, &["export", "foo", "--mbox", "out.mbox"]);
+    git(&["am", "-q", scene.at("out.mbox").to_str().unwrap()]);
+    assert_eq!(git(&["diff", "--stat", "HEAD", "ours"]), b"");
+    for from in ["out.mbox", "one/foo..ours~2..ours"] {
+        scene.run(0, &["unpatch", "foo"]);
+        scene.run(0, &["import", "foo", from, "--offline"]);
+        assert_eq!(queue(), before, "{from}");
+    }
+}
+
+/// What GNU patch cannot do is refused by every command in our own words.
+#[test]
+fn a_git_binary_patch_in_a_queue() {
+    if !there() {
+        return;
+    }
+    let Some(scene) = Scene::new() else { return };
+    let binary = "diff --git a/b.bin b/b.bin\nnew file mode 100644\nindex 0000000..8352675\nGIT binary patch\nliteral 2\nJcmZQzWMTjS00961\n\nliteral 0\nHcmV?d00001\n\n";
+    let patch = mail("binary") + binary;
+    let refused = |args: &[&str]| {
+        let output = scene.try_run(args);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success(), "{args:?}: {said}");
+        assert!(said.contains("patchPhase") && said.contains("postPatch"), "{args:?}: {said}");
+    };
+    scene.write("in/b.patch", &patch);
+    let before = scene.state();
+    refused(&["patch", "foo", "in/b.patch"]);
+    refused(&["import", "foo", "in/b.patch"]);
+    assert_eq!(scene.state(), before);
+    // Put there by hand.
+    scene.queue(&[queue_support::patch("a.c", 10, "A", &mail("binary"))]);
+    scene.write(&format!("patches/foo/{}", scene.names()[0]), &patch);
+    let checked = scene.json(1, &["check", "foo"]).to_string();
+    assert!(checked.contains("\"invalid\"") && checked.contains("patchPhase"), "{checked}");
+    refused(&["edit", "foo"]);
+    refused(&["rebase", "foo", "--to", "two"]);
+    refused(&["refresh", "foo"]);
+    refused(&["export", "foo", "--mbox", "out.mbox"]);
+    // The files alone go out as they are.
+    scene.run(0, &["export", "foo", "--quilt", "out"]);
+    assert_eq!(scene.read(&format!("out/{}", scene.names()[0])), patch);
 }

@@ -172,10 +172,7 @@ fn the_level_of_the_package_counts_everywhere() {
         for from in ["out/quilt", "out/all.mbox"] {
             scene.run(0, &["unpatch", "foo"]);
             scene.run(0, &["import", "foo", from]);
-            // Above -p1 a component that nothing needs has no place in a mailbox for `git am`.
-            if level < 2 || from.ends_with("quilt") {
-                assert_eq!(case.queue(), queue, "{from} {flags}");
-            }
+            assert_eq!(case.queue(), queue, "{from} {flags}");
             case.assert_built("foo", &[5, 15, 25, 35, 45], &["src/new.c", "src/made.c", "a b/made.c"]);
         }
         // `git am` takes the mailbox, and the branch is the same.

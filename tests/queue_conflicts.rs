@@ -212,6 +212,46 @@ fn words_of_the_users_do_not_cost_the_trailers() {
     assert!(made.contains("\nSubject: mine\n\nNow.\n\nUpstream-Status: Denied\n---\n"), "{made}");
 }
 
+/// Whose commit it is is git's to say: who commits may say to be the author; where git was told nothing it is still the patch's.
+#[test]
+fn the_author_is_whose_git_says_it_is() {
+    let own = "--author=Bea <bea@example.org>";
+    for (ways, author) in [
+        (&[&["commit", "-qa", own, "--no-edit"][..]][..], "Bea <bea@example.org>"),
+        (
+            &[&["commit", "-qa", "--no-edit"], &["commit", "-q", "--amend", "--no-edit", "--reset-author"]],
+            "Bea <bea@example.org>",
+        ),
+        (&[&["commit", "-qa", "--no-edit"], &["commit", "-q", "--amend", "--no-edit", own]], "Bea <bea@example.org>"),
+        (
+            &[&["commit", "-qa", own, "--no-edit"], &["commit", "-q", "--amend", "-m", "other words"]],
+            "Bea <bea@example.org>",
+        ),
+        (
+            &[&["commit", "-qa", "--no-edit"], &["commit", "-q", "--amend", "-m", "other words"]],
+            "Ada <ada@example.org>",
+        ),
+        (
+            &[&["reset", "-q"], &["commit", "-qam", "x"], &["commit", "-q", "--amend", "-m", "y"]],
+            "Ada <ada@example.org>",
+        ),
+        (
+            &[
+                &["reset", "-q"],
+                &["commit", "-qam", "x"],
+                &["commit", "-q", "--amend", "-m", "y", "--reset-author", "--date=2001-02-03T04:05:06"],
+            ],
+            "Bea <bea@example.org>",
+        ),
+    ] {
+        let Some(stopped) = Stopped::new() else { return };
+        stopped.resolve();
+        ways.iter().for_each(|args| drop(stopped.git(args)));
+        let made = stopped.done();
+        assert!(made.starts_with(&format!("From: {author}\n")), "{ways:?}: {made}");
+    }
+}
+
 #[test]
 fn only_what_git_tracks_is_in_the_patch() {
     let Some(stopped) = Stopped::new() else { return };

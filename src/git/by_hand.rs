@@ -1,19 +1,50 @@
 //! What a commit says that the user made by hand where a cherry-pick stopped.
 
-use super::{Author, Commit, Error, Worktree};
+use super::{Author, Commit, Error, Oid, Worktree};
 
 impl Worktree {
     /// Returns message and author for a commit that was made by hand in the place of `of`: what `git commit` took from there stays,
-    /// and what it lost comes back ([`message_in_place_of`]). An author that is the committer is one that git was not told of.
+    /// and what it lost comes back ([`message_in_place_of`]).
     ///
     /// # Errors
     /// [`Error::Git`].
     pub fn in_place_of(&self, made: &Commit, of: &Commit) -> Result<(String, Author), Error> {
-        let commit = self.repository.find_commit(made.id).map_err(self.fail("read a commit"))?;
-        let (author, committer) = (commit.author(), commit.committer());
-        let is_own = (author.name_bytes(), author.email_bytes()) == (committer.name_bytes(), committer.email_bytes());
-        let author = if is_own { &of.author } else { &made.author };
+        let lost = self.is_own(made.id)? && !self.knew_the_author(made.id)?;
+        let author = if lost { &of.author } else { &made.author };
         Ok((message_in_place_of(&made.message, &of.message), author.clone()))
+    }
+
+    /// Says whether the author of a commit is who committed it.
+    fn is_own(&self, id: Oid) -> Result<bool, Error> {
+        let commit = self.repository.find_commit(id).map_err(self.fail("read a commit"))?;
+        let (author, committer) = (commit.author(), commit.committer());
+        Ok((author.name_bytes(), author.email_bytes()) == (committer.name_bytes(), committer.email_bytes()))
+    }
+
+    /// Says whether git had an author to go by when the commit was made, as it does in a cherry-pick, so that another one is what the
+    /// user asked for (`--author`, `--reset-author`). The reflog says how each commit was made.
+    fn knew_the_author(&self, mut made: Oid) -> Result<bool, Error> {
+        let fail = |what| self.fail(what);
+        let Ok(log) = self.repository.reflog("HEAD") else { return Ok(false) };
+        for entry in log.iter().filter(|entry| entry.id_old() != entry.id_new()) {
+            let how = entry.message_bytes().unwrap_or_default();
+            if entry.id_new() != made || !(how.starts_with(b"commit") || how.starts_with(b"cherry-pick")) {
+                continue;
+            }
+            if !how.starts_with(b"commit (amend)") {
+                return Ok(!how.starts_with(b"commit:"));
+            }
+            // What is amended hands its author on, with the time.
+            let author = |id| self.repository.find_commit(id).map(|commit| commit.author().to_owned());
+            let (before, after) =
+                (author(entry.id_old()).map_err(fail("read a commit"))?, author(made).map_err(fail("read a commit"))?);
+            let by = |who: &git2::Signature<'_>| (who.name_bytes().to_vec(), who.email_bytes().to_vec(), who.when());
+            if by(&before) != by(&after) {
+                return Ok(true);
+            }
+            made = entry.id_old();
+        }
+        Ok(false)
     }
 }
 

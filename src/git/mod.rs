@@ -7,6 +7,7 @@ mod checkout;
 mod cherry_pick;
 mod history;
 mod merge;
+mod notes;
 mod visible;
 mod worktree;
 
@@ -18,7 +19,7 @@ pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use merge::Merged;
 pub use visible::{forget, make_visible};
-pub use worktree::{Author, Blob, Commit, Worktree};
+pub use worktree::{Author, Blob, Commit, Names, Worktree};
 
 use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;

@@ -55,6 +55,21 @@ pub type Blob = (Vec<u8>, u32);
 pub struct Worktree {
     pub(super) repository: Repository,
     dir: PathBuf,
+    names: Names,
+}
+
+/// How paths as text are the names of files in trees: as they are, unless something else is said.
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// The name of a file.
+    pub of: fn(&str) -> PathBuf,
+    /// The path that a name is.
+    pub path: fn(&[u8]) -> String,
+}
+
+impl Names {
+    const TEXT: Names =
+        Names { of: |path| PathBuf::from(path), path: |name| String::from_utf8_lossy(name).into_owned() };
 }
 
 impl std::fmt::Debug for Worktree {
@@ -82,7 +97,7 @@ impl Worktree {
         config.set_bool("core.protectNTFS", false).map_err(fail)?;
         config.set_bool("core.protectHFS", false).map_err(fail)?;
         crate::base::fs::write(&repository.path().join(ATTRIBUTES_FILE), ATTRIBUTES)?;
-        Ok(Worktree { repository, dir: dir.to_path_buf() })
+        Ok(Worktree { repository, dir: dir.to_path_buf(), names: Names::TEXT })
     }
 
     /// Opens the repository of a directory; `None` when there is none.
@@ -93,11 +108,17 @@ impl Worktree {
         match Repository::open(dir) {
             Ok(repository) => {
                 unlock(repository.path())?;
-                Ok(Some(Worktree { repository, dir: dir.to_path_buf() }))
+                Ok(Some(Worktree { repository, dir: dir.to_path_buf(), names: Names::TEXT }))
             }
             Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::Git { doing: "open the repository", repository: dir.to_path_buf(), source }),
         }
+    }
+
+    /// Returns the repository with other names for its files.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Worktree {
+        Worktree { names, ..self }
     }
 
     pub(super) fn fail(&self, doing: &'static str) -> impl Fn(git2::Error) -> Error + use<> {
@@ -138,11 +159,12 @@ impl Worktree {
         let tree = self.repository.find_tree(from).map_err(&fail)?;
         let mut builder = TreeUpdateBuilder::new();
         for (path, file) in changes {
+            let path = (self.names.of)(path);
             match file {
                 Some((bytes, mode)) => {
-                    builder.upsert(path, self.repository.blob(bytes).map_err(&fail)?, file_mode(*mode));
+                    builder.upsert(&path, self.repository.blob(bytes).map_err(&fail)?, file_mode(*mode));
                 }
-                None if tree.get_path(Path::new(path)).is_ok() => drop(builder.remove(path)),
+                None if tree.get_path(&path).is_ok() => drop(builder.remove(&path)),
                 None => {}
             }
         }
@@ -296,7 +318,7 @@ impl Worktree {
     }
 
     fn entry(&self, tree: Oid, path: &str) -> Result<Option<git2::TreeEntry<'static>>, Error> {
-        match self.repository.find_tree(tree).and_then(|tree| tree.get_path(Path::new(path))) {
+        match self.repository.find_tree(tree).and_then(|tree| tree.get_path(&(self.names.of)(path))) {
             Ok(entry) => Ok(Some(entry)),
             Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
             Err(e) => Err(self.fail("read a file")(e)),
@@ -315,7 +337,7 @@ impl Worktree {
         let mut paths = Vec::new();
         for delta in diff.deltas() {
             for file in [delta.old_file(), delta.new_file()] {
-                paths.extend(file.path_bytes().map(|p| String::from_utf8_lossy(p).into_owned()));
+                paths.extend(file.path_bytes().map(self.names.path));
             }
         }
         paths.sort();

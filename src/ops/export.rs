@@ -1,6 +1,7 @@
 //! `export`: the queue of a package as a quilt series, a mailbox, or a branch of a repository.
 //!
-//! The patches' bytes are kept. Must not overwrite what is there.
+//! The patches' bytes are kept: in a mailbox by headers of their own, on a branch by notes (`git notes --ref overlayctl`), where a commit does
+//! not say it all. Must not overwrite what is there.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::{Error, Outcome};
 use crate::base::diagnostic::Warning;
 use crate::base::fs::{self, Batch};
 use crate::config::Workspace;
-use crate::git::{self, Worktree};
+use crate::git;
 use crate::overlay::{self, AttrPath};
 use crate::patch::series::{Entry, Series as Quilt};
 use crate::patch::{self, mailbox};
@@ -87,19 +88,22 @@ pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Erro
                 patch::to_level(&entry.parse()?, strip, 1).map_err(|e| QueueError::Patch(e.in_file(&entry.path)))
             };
             let patches: Vec<Vec<u8>> = series.patches.iter().map(for_git).collect::<Result<_, _>>()?;
-            let bytes = mailbox::join(&patches);
+            let stored = series.patches.iter().map(|entry| entry.bytes.as_slice());
+            let bytes = mailbox::join_from(strip, stored.zip(patches.iter().map(Vec::as_slice)));
             refuse_other(path, &bytes)?;
             fs::write(path, &bytes)?;
             (vec![path.clone()], None)
         }
         Target::Branch { repository, name, onto } => {
             let no = || git::Error::NoRepository { path: repository.clone() };
-            let worktree = Worktree::open(repository)?.ok_or_else(no)?;
+            let worktree = commits::repository(repository)?.ok_or_else(no)?;
             let mut at = worktree.resolve(onto)?;
             for entry in &series.patches {
                 entry.parse()?;
-                at = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip)?
+                let made = commits::of_patch(&worktree, at, &entry.name(), &entry.bytes, strip)?
                     .map_err(|outcome| commits::does_not_apply(&attr.to_string(), &entry.name(), &outcome))?;
+                commits::note_patch(&worktree, at, made, &entry.bytes, strip)?;
+                at = made;
             }
             worktree.branch(name, at)?;
             (Vec::new(), Some(at.to_string()))

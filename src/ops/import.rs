@@ -179,7 +179,7 @@ fn read(workspace: &Workspace, from: &str) -> Result<Vec<Coming>, Error> {
 fn repository(text: &str) -> Option<(Worktree, &str)> {
     text.match_indices("..").find_map(|(at, _)| {
         let dir = text.get(..at).filter(|dir| !dir.is_empty() && Path::new(dir).is_dir())?;
-        let worktree = Worktree::open(Path::new(dir)).ok().flatten()?;
+        let worktree = commits::repository(Path::new(dir)).ok().flatten()?;
         Some((worktree, text.get(at + 2..)?))
     })
 }
@@ -193,9 +193,14 @@ fn from_commits(repository: &Worktree, range: &str) -> Result<Vec<Coming>, Error
         if before == commit.tree {
             continue;
         }
-        let diff = commits::diff(repository, before, commit.tree)?;
-        let bytes = patch::compose(&commits::message_of(&commit), &diff);
-        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(1), reversed: false });
+        let (bytes, level) = match commits::noted_patch(repository, parent, &commit) {
+            Some(noted) => noted,
+            None => {
+                let diff = commits::diff(repository, before, commit.tree)?;
+                (patch::compose(&commits::message_of(&commit), &diff), 1)
+            }
+        };
+        coming.push(Coming { path: PathBuf::from(commit.id.to_string()), bytes, level: Some(level), reversed: false });
     }
     Ok(coming)
 }
@@ -243,12 +248,12 @@ fn directory(dir: &Path) -> Result<Vec<Coming>, Error> {
 
 /// Reads the patches of a mailbox, or the one of a patch file.
 fn messages(path: &Path, bytes: &[u8]) -> Result<Vec<Coming>, Error> {
-    let mut pieces = mailbox::read(bytes).map_err(|e| Error::Patch(e.in_file(path)))?;
+    let mut pieces = mailbox::read_with_levels(bytes).map_err(|e| Error::Patch(e.in_file(path)))?;
     if pieces.len() > 1 {
-        pieces.retain(|piece| !is_cover_letter(piece));
+        pieces.retain(|(piece, _)| !is_cover_letter(piece));
     }
-    let coming = |bytes| Coming { path: path.to_path_buf(), bytes, level: None, reversed: false };
-    Ok(pieces.into_iter().map(|piece| coming(piece.into_owned())).collect())
+    let coming = |bytes, level| Coming { path: path.to_path_buf(), bytes, level, reversed: false };
+    Ok(pieces.into_iter().map(|(piece, level)| coming(piece.into_owned(), level)).collect())
 }
 
 /// Says whether a message changes no file.

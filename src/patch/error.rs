@@ -65,7 +65,9 @@ pub enum Error {
         at: Spot,
     },
     /// `GIT binary patch`: git can apply it, GNU patch (so nixpkgs) cannot.
-    #[error("the patch changes the binary file `{name}`, which `patch` as nixpkgs calls it cannot do")]
+    #[error(
+        "the patch changes the binary file `{name}` as a git binary diff, which GNU patch, and so Nix's patchPhase, does not support"
+    )]
     BinaryPatch {
         /// The file.
         name: String,
@@ -336,7 +338,7 @@ impl Coded for Error {
             ContextDiff { .. } | OtherDiff { .. } => "make it again with `diff -u`, `git diff` or `git format-patch`",
             CombinedDiff { .. } => "diff the merge against one parent: `git diff MERGE^1 MERGE`",
             BinaryWithoutData { .. } | BinaryPatch { .. } => {
-                "leave the binary file out of the patch and bring it in through the package's own phases"
+                "take the binary file out of the patch, and bring it in through the package's `postPatch` (cp ${./FILE} PATH)"
             }
             HunkWithoutFile { .. } | HeaderWithoutHunk { .. } => "a part of the patch was lost; take it again whole",
             BadHunkHeader { .. } | BadCounts { .. } => {
@@ -344,7 +346,8 @@ impl Coded for Error {
             }
             HugeCount { .. } | TooLarge { .. } => "this cannot be a patch of a source tree",
             TruncatedHunk { .. } => {
-                "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it"
+                "the end of the patch was lost: take it again whole; if only the last line feed is missing, add it; if nothing is \
+                 missing, put the counts right with `overlayctl refresh --recount`"
             }
             LeavesTree { .. } | Device { .. } | BadName { .. } => {
                 "a patch may only name files below the source tree; do not use it unless you know where it is from"

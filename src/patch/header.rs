@@ -190,9 +190,10 @@ pub(super) fn layout(all: &[Line<'_>]) -> Layout {
     while last < all.len() && (folded(last, first) || mail_field(all[last].text).is_some()) {
         last += 1;
     }
-    // A block is one when a blank line, `---` or the end closes it; otherwise it is text.
+    // A block is one when a blank line, `---` or the end closes it, or where it is a mail's below its `From ` line; otherwise it is text.
     let closed = all.get(last).is_none_or(|l| blank(l) || ends_message(l));
-    let block = if closed { first..last } else { first..first };
+    let begun = first > 0 && mailbox::is_from_line(all[first - 1].text) && has_mail_header(all, &(first..last));
+    let block = if closed || begun { first..last } else { first..first };
     let mail = has_mail_header(all, &block);
     let ends = |i: &usize| if mail { mail::breaks(all[*i].text) } else { ends_message(&all[*i]) };
     let end = (block.end..all.len()).find(ends).unwrap_or(all.len());
@@ -205,8 +206,8 @@ fn behind_headers(all: &[Line<'_>], from: usize, end: usize) -> usize {
     let (mut seen, mut open) = ([false; 3], false);
     // The line that ends the mail's own headers.
     let body = from + usize::from(from < end && blank(&all[from]));
-    for i in body..end {
-        let line = all[i].text;
+    for (i, line) in all.iter().enumerate().take(end).skip(body) {
+        let line = line.text;
         if line.is_empty() {
             if open {
                 return i + 1;
@@ -310,7 +311,12 @@ fn read(preamble: &[u8]) -> Headers {
     let mut i = text;
     while i < all.len() {
         let in_block = block_of_trailers.contains(&i);
-        let (until, split): (usize, Split) = if in_block { (block_of_trailers.end, trailer) } else { (i + 1, field) };
+        // A value that begins on the next line.
+        let bare = field(all[i].text).is_some_and(|(_, value)| value.trim_ascii().is_empty());
+        let folded = |l: &Line<'_>| matches!(l.text.first(), Some(b' ' | b'\t')) && !blank(l);
+        let more = if bare { all[i + 1..].iter().take_while(|l| folded(l)).count() } else { 0 };
+        let (until, split): (usize, Split) =
+            if in_block { (block_of_trailers.end, trailer) } else { (i + 1 + more, field) };
         let Some(trailer) = fields(&all, i..until, split).into_iter().next() else {
             i += 1;
             continue;
@@ -331,7 +337,7 @@ fn read(preamble: &[u8]) -> Headers {
     headers.subject = headers.subject.or(description.filter(|d| !d.is_empty())).or_else(|| {
         let text = all[text.min(end)..end].iter().map(|l| l.text.trim_ascii()).find(|t| !t.is_empty())?;
         let text = repaired(text.strip_prefix(b"#").unwrap_or(text).trim_ascii());
-        (field(text.as_bytes()).is_none() && !text.is_empty()).then_some(text)
+        (mail_field(text.as_bytes()).is_none() && !text.is_empty()).then_some(text)
     });
     headers.subject = headers.subject.filter(|s| !s.is_empty());
     headers
@@ -467,6 +473,13 @@ mod tests {
         let keys: Vec<_> = h.trailers.iter().map(|t| t.key.as_str()).collect();
         assert_eq!(keys, ["Upstream-Status", "Signed-off-by"]);
         assert_eq!(h.values("upstream-status").next(), Some("Backport [abc]"));
+        let folded = headers("Subject: x\n\nCVE:\n CVE-2024-1\nText, so that it is no trailer of git's.\n---\n");
+        assert_eq!(folded.values("CVE").collect::<Vec<_>>(), ["CVE-2024-1"]);
+        // Text right below the headers is the message's, as git has it.
+        let h = headers(
+            "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: J <j@x>\nSubject: [PATCH] fix\n# Adapted\n\n---\n",
+        );
+        assert_eq!((h.subject.as_deref(), h.author.as_deref(), h.trailers.len()), (Some("fix"), Some("J <j@x>"), 0));
     }
 
     #[test]

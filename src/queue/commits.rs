@@ -4,10 +4,13 @@
 //! does what the file does is that file, to the byte. Must not write files.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 
 use crate::base::diagnostic::Coded as _;
-use crate::git::{self, Author, Blob, Commit, Oid, Worktree};
+use crate::git::{self, Author, Blob, Commit, Names, Oid, Worktree};
 use crate::patch::date;
 use crate::patch::{self, File, MemoryTree, Message, Options, Outcome, PatchFile, Tree};
 use crate::queue::Error;
@@ -42,6 +45,43 @@ fn canonical(mode: u32) -> u32 {
         _ if mode & 0o100 != 0 => patch::EXECUTABLE,
         _ => patch::REGULAR,
     }
+}
+
+/// Opens the user's repository of a directory, in which names of files are bytes; `None` when there is none.
+///
+/// # Errors
+/// Those of git.
+pub fn repository(dir: &Path) -> Result<Option<Worktree>, Error> {
+    let names = Names {
+        of: |path| PathBuf::from(OsString::from_vec(patch::bytes_of(path))),
+        path: |name| patch::path_of(name).unwrap_or_else(|| String::from_utf8_lossy(name).into_owned()),
+    };
+    Ok(Worktree::open(dir)?.map(|worktree| worktree.with_names(names)))
+}
+
+/// Notes on a commit which patch it was made of, if the commit does not say it all.
+///
+/// # Errors
+/// Those of git.
+pub fn note_patch(worktree: &Worktree, parent: Oid, made: Oid, bytes: &[u8], strip: usize) -> Result<(), Error> {
+    let (before, commit) = (worktree.find(parent)?.tree, worktree.find(made)?);
+    let composed = diff(worktree, before, commit.tree).map(|diff| patch::compose(&message_of(&commit), &diff));
+    if strip == 1 && composed.is_ok_and(|composed| composed == bytes) {
+        return Ok(());
+    }
+    let for_git = patch::to_level(&PatchFile::parse(bytes)?, strip, 1)?;
+    Ok(worktree.put_note(&commit, &patch::mailbox::join_from(strip, [(bytes, for_git.as_slice())]))?)
+}
+
+/// Returns the patch that a commit was made of, with its `-pN`, as long as the commit is still what it makes.
+pub fn noted_patch(worktree: &Worktree, parent: Oid, commit: &Commit) -> Option<(Vec<u8>, usize)> {
+    let note = worktree.note(commit)?;
+    let (bytes, strip) = patch::mailbox::read_with_levels(&note).ok()?.pop()?;
+    let (bytes, strip) = (bytes.into_owned(), strip.unwrap_or(1));
+    let message = PatchFile::parse(&bytes).ok()?.message();
+    let says = message.subject.trim().is_empty() || text_of(&message, "") == commit.message;
+    let gives = says && gives(worktree, worktree.find(parent).ok()?.tree, &bytes, strip, commit.tree).ok()?;
+    gives.then_some((bytes, strip))
 }
 
 /// Makes the first commit: a source.
