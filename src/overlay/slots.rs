@@ -173,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_for_a_folder_of_the_flake_is_followed() {
+        let text = r#"let d = "${self}/q"; in f: p: { a = p.a.overrideAttrs { patches = [ "${d}/a/1.patch" "${x}/1.patch" ]; }; }"#;
+        let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
+        let found: Vec<Option<String>> =
+            file.slots(&["1.patch".into()]).into_iter().map(|slot| slot.element.from_root).collect();
+        assert_eq!(found, [Some("q/a/1.patch".to_string())]);
+    }
+
+    #[test]
     fn a_file_is_found_in_every_form_and_nowhere_else() {
         let text = r#"final: prev: let p = ../q/1-a.patch; in {
   # ../q/1-a.patch
