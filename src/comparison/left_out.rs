@@ -42,7 +42,7 @@ pub(super) fn told(beside: &Beside, before: &Graph, after: &Graph, store: &Store
             .map(|file| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
             .collect();
         let message = format!("{} {rest}", names.join(", "));
-        (!files.is_empty()).then(|| Warning { code, message, place: None, hint: None })
+        (!files.is_empty()).then_some(Warning { code, message, place: None, hint: None })
     };
     let counted = warn(
         "OV1170",

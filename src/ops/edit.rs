@@ -17,7 +17,6 @@ use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
-use crate::queue::model::Asking;
 use crate::queue::series::Series;
 use crate::queue::session::{self, Recorded, Session, State};
 use crate::queue::source::{self, Source};
@@ -86,8 +85,7 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     if let Some(session) = session.filter(|s| s.unfinished().unwrap_or(true)) {
         return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
     }
-    let mut series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
-    series.arrange(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: false })?;
+    let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
     let mut source = History::ask(options.build, |building| {
         source::of_queue(workspace, options.nixpkgs.as_deref(), &series, building, progress)
     })?;

@@ -98,9 +98,8 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         });
     }
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
-    let mut series = overlays.series(workspace, &attr)?;
+    let series = overlays.series(workspace, &attr)?;
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
-    series.arrange(workspace, how)?;
     let mut level = Level::of(workspace, how, &series);
     let mut wanted: Vec<Wanted> = rewrite::keep(&series);
     let before = wanted.len();

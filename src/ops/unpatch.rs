@@ -14,6 +14,7 @@ use crate::overlay::{self, AttrPath, Change, Element, FileChange, OverlayFile, P
 use crate::queue;
 use crate::queue::Steps;
 use crate::queue::discover::{self, Choice, Overlays};
+use crate::queue::model::{self, Asking, InEffect, Model};
 use crate::queue::rewrite::diff;
 use crate::queue::{aliases, choose, trial};
 
@@ -93,6 +94,11 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
             (!wanted.is_empty()).then_some((file, package, wanted))
         })
         .collect();
+    if matching.is_empty()
+        && let Some(done) = loaded(workspace, options, &attr, &queue_dir)?
+    {
+        return Ok(done);
+    }
     let [(file, package, wanted)] = matching.as_slice() else {
         return Err(match matching.is_empty() {
             true => {
@@ -148,22 +154,7 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
     if !options.offline && !changes.is_empty() {
         try_it(workspace, options, &attr, &changes, &removed, &package.function, &mut warnings)?;
     }
-    for path in &removed {
-        batch.remove(path);
-    }
-    let files = batch.changes();
-    let last = !options.keep_file && queue::files(&queue_dir)?.len() == removed.len();
-    if !options.dry_run {
-        batch.commit()?;
-        if last {
-            // The folder that `patch` made goes with its last patch; one that holds something else stays.
-            fs::remove_dir_if_empty(&queue_dir);
-            if workspace.file().is_none() {
-                fs::remove_dir_if_empty(&workspace.patches_dir());
-            }
-        }
-        git::forget(workspace.root(), &removed)?;
-    }
+    let files = write(workspace, options, &queue_dir, batch, &removed)?;
     Ok(Unpatched {
         attr,
         also: also.into_iter().map(|(attr, _)| attr).collect(),
@@ -175,6 +166,74 @@ pub fn unpatch(workspace: &Workspace, options: &Options) -> Result<Unpatched, Er
         diff: diff(&changes),
         warnings,
     })
+}
+
+/// Writes the changes and takes patch files away; returns the files that change.
+fn write(
+    workspace: &Workspace,
+    options: &Options,
+    queue_dir: &Path,
+    mut batch: Batch,
+    removed: &[PathBuf],
+) -> Result<Vec<PathBuf>, Error> {
+    for path in removed {
+        batch.remove(path);
+    }
+    let files = batch.changes();
+    let last = !options.keep_file && queue::files(queue_dir)?.len() == removed.len();
+    if !options.dry_run {
+        batch.commit()?;
+        if last {
+            // The folder that `patch` made goes with its last patch; one that holds something else stays.
+            fs::remove_dir_if_empty(queue_dir);
+            if workspace.file().is_none() {
+                fs::remove_dir_if_empty(&workspace.patches_dir());
+            }
+        }
+        git::forget(workspace.root(), removed)?;
+    }
+    Ok(files)
+}
+
+/// Takes off patches that are in effect though no text names them, as something reads the folder of the queue: their files go, which is
+/// tried. `None` where there is no such patch.
+fn loaded(
+    workspace: &Workspace,
+    options: &Options,
+    attr: &AttrPath,
+    queue_dir: &Path,
+) -> Result<Option<Unpatched>, Error> {
+    if options.offline || options.keep_file || options.overlay.is_some() {
+        return Ok(None);
+    }
+    let model = Model::read(workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: false })?;
+    let dir = queue::resolved(queue_dir)?;
+    let is_loaded = |patch: &&model::Patch| {
+        patch.place.is_none() && matches!(patch.reach.in_effect, InEffect::Yes | InEffect::Exported)
+    };
+    let patches = model.find(attr).into_iter().flat_map(|package| &package.patches).filter(is_loaded);
+    let own = patches.filter_map(|patch| patch.real.as_deref()).filter(|real| real.parent() == Some(&dir));
+    let meant =
+        |name: &String| options.patch.as_deref().is_none_or(|named| is_file_meant(name, Some(&dir.join(name)), named));
+    let names = own.filter_map(|real| Some(real.file_name()?.to_string_lossy().into_owned()));
+    let removed: Vec<PathBuf> = names.filter(meant).map(|name| queue_dir.join(name)).collect();
+    if removed.is_empty() {
+        return Ok(None);
+    }
+    let mut warnings = Vec::new();
+    try_it(workspace, options, attr, &[], &removed, &Place::file(queue_dir), &mut warnings)?;
+    let files = write(workspace, options, queue_dir, Batch::new(workspace.root()), &removed)?;
+    Ok(Some(Unpatched {
+        attr: attr.clone(),
+        also: Vec::new(),
+        unchanged: files.is_empty(),
+        dry_run: options.dry_run,
+        change: None,
+        files,
+        removed,
+        diff: String::new(),
+        warnings,
+    }))
 }
 
 /// Says whether an overlay names a patch beside the bindings that lose it.
@@ -296,13 +355,16 @@ fn is_meant(element: &Element, file: &OverlayFile, named: &str) -> bool {
     let path = discover::on_disk(element, file.path());
     let written = element.path.as_deref().map(Path::new).or(path.as_deref());
     let name = written.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    is_file_meant(&name.unwrap_or_default(), path.as_deref(), named) || element.path.as_deref() == Some(named)
+}
+
+/// Says whether a file is the patch that the user named by number, file name or path.
+fn is_file_meant(name: &str, path: Option<&Path>, named: &str) -> bool {
     let number = named.parse::<u32>().ok();
-    let same_number = name
-        .as_deref()
-        .and_then(crate::patch::queue::QueueName::parse)
-        .is_some_and(|queued| number == Some(queued.number));
-    let same_file = path.is_some() && queue::unlinked(Path::new(named)).ok() == path;
-    same_number || same_file || name.as_deref() == Some(named) || element.path.as_deref() == Some(named)
+    let queued = crate::patch::queue::QueueName::parse(name).map(|queued| queued.number);
+    queued.is_some() && number == queued
+        || path.is_some() && queue::unlinked(Path::new(named)).ok().as_deref() == path
+        || name == named
 }
 
 impl Outcome for Unpatched {

@@ -233,7 +233,15 @@ impl OverlayFile {
     pub(super) fn element(&self, item: &rnix::ast::Expr, conditional: bool) -> Element {
         let (path, url) = element_key(item);
         let place = super::ast::span(item);
-        Element { text: self.text[place.range()].to_string(), path, url, conditional, place: self.place(place) }
+        let from_root = super::query::self_path(item);
+        Element {
+            text: self.text[place.range()].to_string(),
+            path,
+            from_root,
+            url,
+            conditional,
+            place: self.place(place),
+        }
     }
 
     /// The path as it is within the function: a scope's own overlay binds `requests`, not `python3Packages.requests`.

@@ -5,7 +5,7 @@
 
 use rnix::ast::{self, Expr};
 
-use super::ast::{normal_path, span};
+use super::ast::{Bound, normal_path, span};
 use super::body::{self, Body, Definition};
 use super::functions::Function;
 use super::request::{Facts, PatchElement};
@@ -144,15 +144,22 @@ pub(super) fn same(element: &Expr, wanted: &PatchElement) -> bool {
     }
 }
 
-/// Returns `a/b` of `"${self}/a/b"`.
+/// Returns `a/b` of `"${self}/a/b"`, also where a name that stands for `"${self}/a"` is in it.
 pub(super) fn self_path(element: &Expr) -> Option<String> {
     let Expr::Str(text) = super::ast::unparen(element.clone()) else { return None };
     let mut parts = text.normalized_parts().into_iter();
     match (parts.next()?, parts.next()?, parts.next()) {
         (ast::InterpolPart::Interpolation(root), ast::InterpolPart::Literal(path), None) => {
             let root = root.expr()?;
+            let path = path.trim_start_matches('/');
+            if let Expr::Ident(name) = &root
+                && let Some(Bound::Value(value)) = super::ast::bound(name)
+                && let Some(dir) = self_path(&value)
+            {
+                return Some(format!("{dir}/{path}"));
+            }
             matches!(super::ast::dotted(&root)?.last().map(String::as_str), Some("self" | "flake" | "root" | "inputs"))
-                .then(|| path.trim_start_matches('/').to_string())
+                .then(|| path.to_string())
         }
         _ => None,
     }

@@ -341,6 +341,9 @@ pub struct Element {
     /// The path that it names, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The path below the root of the flake that it names: `a/b` of `"${self}/a/b"`.
+    #[serde(skip)]
+    pub from_root: Option<String>,
     /// The address that it fetches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

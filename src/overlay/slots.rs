@@ -13,7 +13,6 @@ use super::ast::{span, written_path};
 use super::file::OverlayFile;
 use super::query::self_path;
 use super::request::Element;
-use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
 use crate::syntax::trivia;
 
@@ -75,34 +74,21 @@ impl OverlayFile {
         found
     }
 
-    /// Returns the text without some elements of its lists, and which are no items of a list and so are in it still. Bindings stay,
-    /// whatever is left in their lists.
-    ///
-    /// # Errors
-    /// That of edits that overlap, as of an element within another.
-    pub fn left_out<'e>(&self, elements: &'e [Element]) -> Result<(String, Vec<&'e Element>), EditError> {
-        let root = self.root();
-        let mut spans: Vec<Span> = Vec::new();
-        let mut others = Vec::new();
-        for element in elements {
-            let own = element.place.span.filter(|_| element.place.path == self.path());
-            let is_item = |span: &Span| {
-                let offset = u32::try_from(span.start).unwrap_or(u32::MAX);
-                let token = root.token_at_offset(offset.into()).right_biased();
-                let mut around = token.into_iter().flat_map(|token| token.parent_ancestors());
-                around
-                    .any(|node| trivia::span(&node) == *span && node.parent().is_some_and(|up| up.kind() == NODE_LIST))
-            };
-            match own.filter(is_item) {
-                Some(span) if spans.contains(&span) => {}
-                Some(span) => spans.push(span),
-                None => others.push(element),
+    /// Returns the text without some elements of its lists. Bindings stay, whatever is left in their lists.
+    pub fn left_out(&self, elements: &[Element]) -> String {
+        let mut spans: Vec<Span> = elements.iter().filter_map(|element| element.place.span).collect();
+        spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+        let (text, mut out, mut at) = (self.text(), String::new(), 0);
+        for span in spans {
+            // What is within another goes with it, and what several packages share goes once.
+            if span.start >= at {
+                out.push_str(&text[at..span.start]);
+                out.push(' ');
+                at = span.end;
             }
         }
-        let mut edits = TextEdits::new();
-        let within_other = |span: &&Span| spans.iter().any(|other| other != *span && other.contains(**span));
-        spans.iter().filter(|span| !within_other(span)).try_for_each(|span| edits.delete(*span))?;
-        Ok((edits.apply(self.text())?, others))
+        out.push_str(&text[at..]);
+        out
     }
 
     /// The place whose text ends in `/NAME` with this token.
@@ -176,14 +162,23 @@ mod tests {
 
     #[test]
     fn what_is_left_out_leaves_its_binding() {
-        let text = "final: prev: {\n  a = prev.a.overrideAttrs (o: { patches = o.patches ++ [ ./1.patch (f ./2.patch) ]; });\n  \
-                    b = prev.b.overrideAttrs (o: { patches = prev.lib.optional x ./3.patch; });\n}";
+        let text = "final: prev: let both = [ ./3.patch ]; in {\n  \
+                    a = prev.a.overrideAttrs (o: { patches = o.patches ++ [ ./1.patch(f ./2.patch) ] ++ both; });\n  \
+                    b = prev.b.overrideAttrs (o: { patches = both; });\n}";
         let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
         let elements: Vec<Element> = file.patched_packages().into_iter().flat_map(|p| p.elements).collect();
-        let (left, others) = file.left_out(&elements).unwrap();
-        assert!(left.contains("patches = o.patches ++ [  "), "{left}");
-        assert!(!left.contains("1.patch") && left.contains("./3.patch"), "{left}");
-        assert_eq!(others.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["./3.patch"]);
+        assert_eq!(elements.len(), 4);
+        let left = text.replace(" ./3.patch ", "   ").replace("./1.patch(f ./2.patch)", "  ");
+        assert_eq!(file.left_out(&elements), left);
+    }
+
+    #[test]
+    fn a_name_for_a_folder_of_the_flake_is_followed() {
+        let text = r#"let d = "${self}/q"; in f: p: { a = p.a.overrideAttrs { patches = [ "${d}/a/1.patch" "${x}/1.patch" ]; }; }"#;
+        let file = OverlayFile::parse(Path::new("o.nix"), text.into()).unwrap();
+        let found: Vec<Option<String>> =
+            file.slots(&["1.patch".into()]).into_iter().map(|slot| slot.element.from_root).collect();
+        assert_eq!(found, [Some("q/a/1.patch".to_string())]);
     }
 
     #[test]

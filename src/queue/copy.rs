@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::Error;
-use super::discover::{Overlays, on_disk};
+use super::discover::Overlays;
 use super::model::Model;
-use crate::base::edit::EditError;
 use crate::base::fs::{self, FsError};
-use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::git;
 use crate::overlay::{AttrPath, Element, OverlayFile, PatchedPackage};
@@ -176,7 +174,7 @@ impl Copy {
     /// file of the patch is empty instead: what has it differs as well.
     ///
     /// # Errors
-    /// As [`Copy::with`]; [`Error::NotLeftOut`] for a patch that is neither an item of a list nor a file.
+    /// As [`Copy::with`], and those of reading the overlays.
     pub fn without(workspace: &Workspace, attr: Option<&AttrPath>, model: &Model) -> Result<Option<Copy>, Error> {
         let is_meant = |package: &AttrPath| attr.is_none_or(|attr| package == attr);
         let unplaced = model.packages.iter().filter(|package| is_meant(&package.attr));
@@ -192,17 +190,7 @@ impl Copy {
             let path = found.file.path();
             let meant = found.file.patched_packages().into_iter().filter(|package| is_meant(&package.attr));
             let elements: Vec<Element> = meant.flat_map(|package| package.elements).collect();
-            let unverified = |error: EditError| Error::NotLeftOut { place: Place::file(path), why: error.to_string() };
-            let (text, others) = found.file.left_out(&elements).map_err(unverified)?;
-            for element in others {
-                match on_disk(element, path) {
-                    Some(file) => drop(emptied.insert(file)),
-                    None => {
-                        let why = format!("{} is no item of a list", element.text);
-                        return Err(Error::NotLeftOut { place: element.place.clone(), why });
-                    }
-                }
-            }
+            let text = found.file.left_out(&elements);
             if text != found.file.text() {
                 texts.insert(path, text);
             }

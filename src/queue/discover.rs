@@ -104,9 +104,12 @@ pub(crate) fn base_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Returns `a/b` of the text `"${self}/a/b"`.
-pub(crate) fn below_self(text: &str) -> Option<&str> {
-    let (_, rest) = text.strip_prefix("\"${")?.split_once('}')?;
+/// Returns the path below the root of the flake that an element names, of whatever the root is called: `"${self}/a/b"`.
+pub(crate) fn below_self(element: &Element) -> Option<&str> {
+    if let Some(path) = &element.from_root {
+        return Some(path);
+    }
+    let (_, rest) = element.text.strip_prefix("\"${")?.split_once('}')?;
     let rest = rest.strip_suffix('"')?.trim_start_matches('/');
     (!rest.is_empty() && !rest.contains("${") && !rest.contains('"')).then_some(rest)
 }
@@ -115,7 +118,7 @@ pub(crate) fn below_self(text: &str) -> Option<&str> {
 pub(crate) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
     let file = |path: PathBuf| super::unlinked(&fs::collapsed(&path)).ok().filter(|path| path.is_file());
     let base = base_of(overlay);
-    match (element.path.as_deref(), below_self(&element.text)) {
+    match (element.path.as_deref(), below_self(element)) {
         (Some(written), _) => file(base.join(written)),
         // The root of the flake is the folder of the overlay, or one above.
         (None, Some(below)) => base.canonicalize().ok()?.ancestors().take(8).find_map(|dir| file(dir.join(below))),

@@ -230,14 +230,6 @@ pub enum Error {
         /// What is patched.
         patched: Vec<String>,
     },
-    /// A patch cannot be taken out of a copy of its overlay.
-    #[error("{place}: the overlay cannot be evaluated without its patches: {why}")]
-    NotLeftOut {
-        /// Where it stands.
-        place: Place,
-        /// Why.
-        why: String,
-    },
     /// The attribute does not exist.
     #[error("nixpkgs has no attribute `{attr}`")]
     NoSuchAttribute {
@@ -350,7 +342,6 @@ impl Coded for Error {
             Error::NoOverlay { .. } => Origin::Here("OV1008"),
             Error::WhichOverlay { .. } => Origin::Here("OV1009"),
             Error::NotPatched { .. } => Origin::Here("OV1010"),
-            Error::NotLeftOut { .. } => Origin::Here("OV1174"),
             Error::NoSuchAttribute { .. } => Origin::Here("OV1011"),
             Error::Removed { .. } => Origin::Here("OV1138"),
             Error::Wrapper { .. } => Origin::Here("OV1012"),
@@ -446,7 +437,6 @@ impl Coded for Error {
             Error::NotEdited { attr, .. } => Some(format!("`overlayctl edit {attr}` begins")),
             Error::Uncommitted { .. } => Some("commit them, or put them away with `git stash`".into()),
             Error::NotAPatch { hint, .. } => hint.clone(),
-            Error::NotLeftOut { .. } => Some("put the patch into a list: `patches = [ ... ];`".into()),
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
             Error::NoRebase => Some("`overlayctl rebase --to NIXPKGS` begins one".into()),
@@ -466,10 +456,9 @@ impl Coded for Error {
             | Error::Changed { path }
             | Error::Exists { path }
             | Error::CrlfPatch { path } => Some(Place::file(path)),
-            Error::NotLeftOut { place, .. }
-            | Error::OverlayOrder { place, .. }
-            | Error::NoEffect { place, .. }
-            | Error::Damage { place, .. } => Some(place.clone()),
+            Error::OverlayOrder { place, .. } | Error::NoEffect { place, .. } | Error::Damage { place, .. } => {
+                Some(place.clone())
+            }
             _ => self.below().and_then(Coded::place),
         }
     }

@@ -127,7 +127,7 @@ impl List<'_> {
         if found.iter().any(|p| p.function.span.map(|s| s.start) == start) {
             found.retain(|p| p.function.span.map(|s| s.start) == start);
         }
-        let path = |e: &Element| match e.path.as_deref().or(below_self(&e.text)) {
+        let path = |e: &Element| match e.path.as_deref().or(below_self(e)) {
             Some(written) => on_disk(e, file.path())
                 .or_else(|| super::unlinked(&collapsed(&dir.join(written))).ok())
                 .unwrap_or_else(|| dir.join(written)),

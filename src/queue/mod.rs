@@ -114,7 +114,7 @@ pub fn subject(path: &Path) -> String {
 pub(crate) fn named(element: &Element) -> PatchElement {
     match &element.url {
         Some(url) => PatchElement::Fetch { url: url.clone(), hash_attr: String::new(), hash: String::new() },
-        None => match (&element.path, discover::below_self(&element.text)) {
+        None => match (&element.path, discover::below_self(element)) {
             (None, Some(below)) => {
                 PatchElement::Path { relative: format!("./{below}"), from_root: Some(below.to_string()) }
             }

@@ -255,10 +255,12 @@ impl Series {
         let patches = model.find(&self.attr).map_or(&[][..], |package| &package.patches);
         let held = |patch: &Patch, entry: &Entry| super::unlinked(&entry.path).ok() == patch.real;
         let is_computed = |patch: &&Patch| {
-            patch.place.is_none() && patch.real.is_some() && !self.patches.iter().any(|entry| held(patch, entry))
+            patch.reach.in_effect == InEffect::Yes
+                && patch.real.is_some()
+                && !self.patches.iter().any(|entry| held(patch, entry))
         };
         if let Some(patch) = patches.iter().find(is_computed) {
-            let why = format!("{} is in effect, and no text was found that names it", patch.element);
+            let why = format!("{} is in effect, and no text was understood to name its file", patch.element);
             return Err(Error::OverlayOrder { attr: self.attr.clone(), why, place: Place::file(&self.dir) });
         }
         let is_off = |entry: &Entry| {
