@@ -307,9 +307,9 @@ pub enum Error {
 
 fn no_way(attr: &AttrPath, why: Option<&str>) -> String {
     match why {
-        Some(why) => format!(
-            "`{attr}` does not evaluate ({why}), so it is not known how a package of its set is overridden"
-        ),
+        Some(why) => {
+            format!("`{attr}` does not evaluate ({why}), so it is not known how a package of its set is overridden")
+        }
         None => format!("none of nixpkgs' ways to override a package of a set reaches `{attr}`: each was tried"),
     }
 }
