@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Holds `overlayctl impact` on a checkout of nixpkgs 19.09 against an independent oracle.
+# Holds `overlayctl impact` on checkouts of nixpkgs against an independent oracle.
 #
-#   OVERLAYCTL_NIXPKGS_1909=CHECKOUT tests/exact-impact.sh [PACKAGE...]
+#   [OVERLAYCTL_NIXPKGS=CHECKOUT] [OVERLAYCTL_NIXPKGS_1909=CHECKOUT] tests/exact-impact.sh [PACKAGE...]
 #
-# For each package and platform the package is patched by an overlay, and the rebuild set of three targets is compared
-# with what the closures of both sides (`nix-store -qR`, parsed in Python) give: none missing, none extra. A target that
-# does not evaluate with nix-instantiate has to be a failure for overlayctl too. Needs Nix and Python; builds nothing.
+# Each package is patched by an overlay for native, cross, musl and static sets (16 packages, 64 rows), and the rebuild set of
+# three targets, one of them the package itself, is compared with what the closures of both sides (`nix-store -qR`, parsed in
+# Python) give: none missing, none extra. A target that does not evaluate with nix-instantiate has to be a failure for overlayctl
+# too. Today's nixpkgs comes first; it needs Nix 2.26 or newer, and some of its packages have structured attributes (krb5, iperf3).
+# Needs Nix and Python; builds nothing.
 set -euo pipefail
-nixpkgs=${OVERLAYCTL_NIXPKGS_1909:?say where a checkout of nixpkgs 19.09 is}
-nixpkgs=$(realpath "$nixpkgs")
 here=$(cd "$(dirname "$0")/.." && pwd)
 overlayctl=${OVERLAYCTL:-$here/target/debug/overlayctl}
 [ -x "$overlayctl" ] || { echo "build overlayctl first (cargo build), or say OVERLAYCTL=PATH" >&2; exit 2; }
 export NIX_CONFIG=$'substituters =\nexperimental-features = nix-command flakes'
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(musl zlib openssl busybox linuxHeaders python3)
+[ ${#packages[@]} -gt 0 ] ||
+  packages=(musl zlib openssl busybox linuxHeaders python3 krb5 ncurses readline bzip2 xz libidn2 nghttp2 libpcap expat iperf3)
 sets=(native aarch64-multiplatform aarch64-multiplatform-musl pkgsStatic)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -45,39 +46,56 @@ print(len(have), len(want), len(want - have), len(have - want), failed, "ok" if 
 sys.exit(0 if ok else 1)
 PYTHON
 
-printf '%-13s %-28s %9s %9s %8s %6s %7s\n' patched set impact oracle missing extra failed
 status=0
-for package in "${packages[@]}"; do
-  # The third is one that the package reaches.
-  case $package in
-    busybox) targets=(curl ripgrep nix) ;;
-    *) targets=(curl ripgrep gdb) ;;
-  esac
-  cat > "$scratch/overlay.nix" <<NIX
+# check NIXPKGS: every package on every set of it.
+check() {
+  local nixpkgs=$1 package set path args targets overlays target drv line have want missing extra failed verdict
+  printf '%-13s %-28s %9s %9s %8s %6s %7s\n' patched set impact oracle missing extra failed
+  # instantiate FILE OVERLAYS PATH TARGET...: a line for each target, `-` for one that does not evaluate.
+  instantiate() {
+    local file=$1 overlays=$2 path=$3
+    shift 3
+    for target in "$@"; do
+      drv=$(nix-instantiate -E "(import $nixpkgs { config = { }; overlays = [ $overlays ]; }).$path$target" 2> /dev/null || echo -)
+      echo "${drv%%!*}"
+    done > "$file"
+  }
+  for package in "${packages[@]}"; do
+    cat > "$scratch/overlay.nix" <<NIX
 final: prev: { $package = prev.$package.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ ./fix.patch ]; }); }
 NIX
-  for set in "${sets[@]}"; do
-    case $set in
-      native) path=; args=() ;;
-      pkgsStatic) path=pkgsStatic.; args=(--static) ;;
-      *) path=pkgsCross.$set.; args=(--cross "$set") ;;
-    esac
-    for target in "${targets[@]}"; do
-      args+=(--target "$target")
-    done
-    "$overlayctl" -C "$scratch" impact --nixpkgs "$nixpkgs" "${args[@]}" --json > "$scratch/impact.json" || true
-    for side in before after; do
-      overlays=; [ $side = before ] || overlays="(import $scratch/overlay.nix)"
-      : > "$scratch/$side"
+    for set in "${sets[@]}"; do
+      case $set in
+        native) path=; args=() ;;
+        pkgsStatic) path=pkgsStatic.; args=(--static) ;;
+        *) path=pkgsCross.$set.; args=(--cross "$set") ;;
+      esac
+      targets=(curl htop "$package")
       for target in "${targets[@]}"; do
-        expression="(import $nixpkgs { config = { }; overlays = [ $overlays ]; }).$path$target"
-        drv=$(nix-instantiate -E "$expression" 2> /dev/null || echo -)
-        echo "${drv%%!*}" >> "$scratch/$side"
+        args+=(--target "$target")
       done
+      "$overlayctl" -C "$scratch" impact --nixpkgs "$nixpkgs" "${args[@]}" --json > "$scratch/impact.json" || true
+      instantiate "$scratch/before" "" "$path" "${targets[@]}"
+      instantiate "$scratch/after" "(import $scratch/overlay.nix)" "$path" "${targets[@]}"
+      line=$(python3 "$scratch/oracle.py" "$scratch/impact.json" "$scratch/before" "$scratch/after") || status=1
+      read -r have want missing extra failed verdict <<< "$line"
+      printf '%-13s %-28s %9s %9s %8s %6s %7s  %s\n' "$package" "$set" "$have" "$want" "$missing" "$extra" "$failed" "$verdict"
     done
-    line=$(python3 "$scratch/oracle.py" "$scratch/impact.json" "$scratch/before" "$scratch/after") || status=1
-    read -r have want missing extra failed verdict <<< "$line"
-    printf '%-13s %-28s %9s %9s %8s %6s %7s  %s\n' "$package" "$set" "$have" "$want" "$missing" "$extra" "$failed" "$verdict"
   done
+}
+
+checked=0
+for variable in OVERLAYCTL_NIXPKGS OVERLAYCTL_NIXPKGS_1909; do
+  nixpkgs=${!variable:-}
+  if [ -z "$nixpkgs" ]; then
+    echo "skipped: $variable names no checkout of nixpkgs" >&2
+  elif ! why=$(nix-instantiate -E "(import $nixpkgs { config = { }; overlays = [ ]; }).zlib" 2>&1 > /dev/null); then
+    echo "skipped: the Nix at hand does not evaluate $variable: ${why##*error: }" >&2
+  else
+    echo "== $variable"
+    check "$(realpath "$nixpkgs")"
+    checked=1
+  fi
 done
+[ $checked -eq 1 ] || { echo "say where a checkout of nixpkgs is" >&2; exit 2; }
 exit $status

@@ -1,7 +1,9 @@
 //! The nix room against real nixpkgs: 19.09, named by `OVERLAYCTL_NIXPKGS_1909`, and today's, named by `OVERLAYCTL_NIXPKGS`
 //! (which needs Nix 2.26 or newer); skipped without.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests say what they expect and why they are skipped")]
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
+mod support;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,14 +11,11 @@ use std::path::PathBuf;
 use overlayctl::nix::{Cross, Nix, NixpkgsRef, Overlay, PackageSet, Patches, Root, Settings, Side};
 
 fn nixpkgs() -> Option<(Nix, PathBuf)> {
-    named("OVERLAYCTL_NIXPKGS_1909")
+    named(support::nixpkgs::OLD)
 }
 
-fn named(variable: &str) -> Option<(Nix, PathBuf)> {
-    let Some(path) = std::env::var_os(variable).map(PathBuf::from) else {
-        eprintln!("skipped: {variable} names no checkout");
-        return None;
-    };
+fn named(variable: &'static str) -> Option<(Nix, PathBuf)> {
+    let path = support::nixpkgs::nixpkgs(variable)?;
     let settings = Settings {
         options: vec![("substituters".into(), String::new())],
         programs: std::env::var_os("OVERLAYCTL_NIX_BIN").map(PathBuf::from),
@@ -26,7 +25,7 @@ fn named(variable: &str) -> Option<(Nix, PathBuf)> {
     match Nix::discover(settings) {
         Ok(nix) => Some((nix, path)),
         Err(e) => {
-            eprintln!("skipped: {e}");
+            support::nixpkgs::skipped(&e.to_string());
             None
         }
     }
@@ -77,12 +76,8 @@ fn facts_of_real_packages() {
 /// What is asked of a package before a patch, where the name that is typed is not the one that an overlay has to bind.
 #[test]
 fn the_owner_of_a_package_is_the_same_derivation_by_whatever_name() {
-    let Some((nix, nixpkgs)) = named("OVERLAYCTL_NIXPKGS") else { return };
+    let Some((nix, nixpkgs)) = named(support::nixpkgs::TODAY) else { return };
     let root = Root::Packages(Box::new(PackageSet::new(NixpkgsRef::Path(nixpkgs))));
-    if let Err(why) = nix.package_facts(&root, &["zlib".to_string()]) {
-        eprintln!("skipped: the Nix at hand does not evaluate OVERLAYCTL_NIXPKGS: {why}");
-        return;
-    }
     for (typed, owner) in
         [("curl", None), ("libjpeg", Some("libjpeg_turbo")), ("xorg.libX11", Some("libx11")), ("qt6.qtbase", None)]
     {

@@ -55,17 +55,6 @@ fn rows(table: &'static str) -> Vec<Row> {
         .collect()
 }
 
-/// What is refused: the name, the code, and the name that is offered.
-const REFUSED: &[(&str, &str, &str)] = &[
-    ("nodejs", "OV1012", "nodejs-slim"),
-    ("rustc", "OV1012", "rustc-unwrapped"),
-    ("gcc", "OV1012", "gcc-unwrapped"),
-    ("binutils", "OV1012", "binutils-unwrapped"),
-    ("firmwareLinuxNonfree", "OV1138", "linux-firmware"),
-    ("gnome.gnome-shell", "OV1138", "gnome-shell"),
-    ("nosuchpackage", "OV1011", ""),
-];
-
 fn workspace(nixpkgs: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
@@ -147,16 +136,20 @@ fn check(nixpkgs: &Path, row: &Row, before: &str) -> Vec<String> {
     wrong
 }
 
+/// Says whether a row is to be tried: all are, unless OVERLAYCTL_ROWS names some.
+fn chosen(attr: &str) -> bool {
+    std::env::var("OVERLAYCTL_ROWS").map_or(true, |only| only.split(',').any(|name| name == attr))
+}
+
 fn all(variable: &'static str, table: &'static str) {
     let Some(nixpkgs) = nixpkgs(variable) else { return };
     let rows = rows(table);
-    let only = std::env::var("OVERLAYCTL_ROWS").unwrap_or_default();
     let next = AtomicUsize::new(0);
     let failures: Vec<String> = std::thread::scope(|scope| {
         let work = || {
             let mut failures = Vec::new();
             while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if only.is_empty() || only.split(',').any(|name| name == row.attr) {
+                if chosen(row.attr) {
                     failures
                         .extend(check(&nixpkgs, row, OVERLAY).into_iter().map(|why| format!("{}: {why}", row.attr)));
                 }
@@ -202,12 +195,24 @@ fn overlays_that_bind_the_set_already_are_gone_along_with() {
 fn what_cannot_be_patched_is_refused_with_what_can() {
     let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     let dir = workspace(&nixpkgs);
-    for (attr, code, instead) in REFUSED {
+    let mut wrong = Vec::new();
+    let refused = include_str!("nixpkgs_sets/refused.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in refused {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [attr, code, help] = cells[..] else { panic!("{line}") };
+        if !chosen(attr) {
+            continue;
+        }
         let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
         let text = said(&output);
-        assert!(!output.status.success() && text.contains(code) && text.contains(instead), "{attr}: {text}");
+        let offered = text.lines().find_map(|line| line.trim().strip_prefix("= help: ")).unwrap_or_default();
+        let told = if help == "-" { !offered.contains('`') } else { offered.contains(help) };
+        if output.status.success() || !text.contains(code) || !told {
+            wrong.push(format!("{attr}: {text}"));
+        }
         assert_eq!(fs::read_to_string(dir.path().join("overlay.nix")).unwrap(), OVERLAY, "{attr}");
     }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
     for arguments in [&["explain", "nosuch-zlib"][..], &["impact", "zlibb", "--scopes", "--target", "curl"]] {
         let output = overlayctl(dir.path()).args(arguments).output().unwrap();
         let text = said(&output);
@@ -242,9 +247,25 @@ fn what_is_said_of_a_lock_file_changes_the_dependencies() {
     let Some(nixpkgs) = nixpkgs(TODAY) else { return };
     for (attr, lock, deps, beside) in [
         ("gh", "go.sum", "goModules", "vendorHash = final.lib.fakeHash;"),
+        ("fzf", "go.mod", "goModules", "vendorHash = final.lib.fakeHash;"),
+        ("chisel", "go.sum", "goModules", "vendorHash = final.lib.fakeHash;"),
         ("basedpyright", "package-lock.json", "npmDeps", "npmDeps = old.npmDeps.overrideAttrs"),
+        ("homebridge", "package-lock.json", "npmDeps", "npmDeps = old.npmDeps.overrideAttrs"),
+        ("scanservjs", "package-lock.json", "npmDeps", "npmDeps = old.npmDeps.overrideAttrs"),
+        // Yarn's first format, and the one since its second version.
+        ("coc-nginx", "yarn.lock", "yarnOfflineCache", "yarnOfflineCache = old.yarnOfflineCache.overrideAttrs"),
+        ("matrix-appservice-irc", "yarn.lock", "yarnOfflineCache", "yarnOfflineCache = old."),
+        ("typescript-language-server", "yarn.lock", "offlineCache", "offlineCache = old.offlineCache.overrideAttrs"),
         ("prettier", "yarn.lock", "offlineCache", "offlineCache = old.offlineCache.overrideAttrs (_:"),
-    ] {
+        ("svgo", "yarn.lock", "offlineCache", "offlineCache = old.offlineCache.overrideAttrs"),
+        ("katex", "yarn.lock", "offlineCache", "offlineCache = old.offlineCache.overrideAttrs"),
+        ("vtsls", "pnpm-lock.yaml", "pnpmDeps", "pnpmDeps = old.pnpmDeps.overrideAttrs"),
+        ("tsx", "pnpm-lock.yaml", "pnpmDeps", "pnpmDeps = old.pnpmDeps.overrideAttrs"),
+        ("cdxgen", "pnpm-lock.yaml", "pnpmDeps", "pnpmDeps = old.pnpmDeps.overrideAttrs"),
+    ]
+    .into_iter()
+    .filter(|(attr, ..)| chosen(attr))
+    {
         let dir = workspace(&nixpkgs);
         fs::write(dir.path().join("fix.patch"), PATCH.replace("/x\n", &format!("/{lock}\n"))).unwrap();
         let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
@@ -265,5 +286,35 @@ fn what_is_said_of_a_lock_file_changes_the_dependencies() {
             overlay.display()
         );
         assert_eq!(evaluate(&expression), Ok(serde_json::json!([true, true, true])), "{attr}: {text}");
+    }
+    // Rust's go another way: the patch is one of `cargoPatches`.
+    for attr in ["ripgrep", "fd", "bat"].into_iter().filter(|attr| chosen(attr)) {
+        let dir = workspace(&nixpkgs);
+        fs::write(dir.path().join("fix.patch"), PATCH.replace("/x\n", "/Cargo.lock\n")).unwrap();
+        let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch"]).output().unwrap();
+        assert!(said(&output).contains("OV1125") && said(&output).contains("cargoHash"), "{attr}: {}", said(&output));
+        let expression = format!(
+            "let set = overlays: import {} {{ config = {{ }}; inherit overlays; }}; plain = set [ ]; pkgs = set [ (import {}) ]; in \
+             [ (pkgs.{attr}.drvPath != plain.{attr}.drvPath) (pkgs.{attr}.cargoDeps.drvPath != plain.{attr}.cargoDeps.drvPath) ]",
+            nixpkgs.display(),
+            dir.path().join("overlay.nix").display()
+        );
+        assert_eq!(evaluate(&expression), Ok(serde_json::json!([true, true])), "{attr}: {}", said(&output));
+    }
+    for (attr, lock) in [
+        ("python3Packages.requests", "requirements.txt"),
+        ("python3Packages.cryptography", "uv.lock"),
+        ("poetry", "poetry.lock"),
+    ] {
+        if chosen(attr) {
+            let dir = workspace(&nixpkgs);
+            fs::write(dir.path().join("fix.patch"), PATCH.replace("/x\n", &format!("/{lock}\n"))).unwrap();
+            let output = overlayctl(dir.path()).args(["patch", attr, "fix.patch", "--dry-run"]).output().unwrap();
+            let text = said(&output);
+            assert!(
+                text.contains("OV1192") && text.contains("dependencies") && !text.contains("OV1125"),
+                "{attr}: {text}"
+            );
+        }
     }
 }

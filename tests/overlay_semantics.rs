@@ -1,34 +1,25 @@
 //! What Nix makes of edited overlays, on real package sets: the patch is in `patches` exactly once, what the overlay
 //! did besides is still done, and its siblings are as they were.
 //!
-//! Needs Nix and a checkout: `OVERLAYCTL_NIXPKGS_1909`, `OVERLAYCTL_NIXPKGS_CORE` (the 24.05 core). Skipped without.
+//! Needs Nix and checkouts: `OVERLAYCTL_NIXPKGS`, `OVERLAYCTL_NIXPKGS_1909`, `OVERLAYCTL_NIXPKGS_CORE` (the 24.05 core).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 
 use overlayctl::overlay::{
-    Facts, NoFiles, OverlayFile, PatchAttribute, PatchElement, PatchRequest, Scope, ScopeMethod, Select,
+    Facts, NoFiles, OverlayFile, PatchAttribute, PatchElement, PatchRequest, Scope, ScopeKept, ScopeMethod, Select,
 };
 use overlayctl::syntax::AttrPath;
+use support::nixpkgs::{CORE, OLD, TODAY, nixpkgs, skipped};
 
 /// Nix, as these tests run it: no network, no configuration of the machine.
 fn nix() -> std::process::Command {
     let mut command = std::process::Command::new("nix-instantiate");
     command.env("NIX_CONFIG", "substituters =\nexperimental-features = nix-command flakes");
     command
-}
-
-fn nixpkgs(variable: &str) -> Option<PathBuf> {
-    let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.join("default.nix").exists()) else {
-        eprintln!("skipped: {variable} names no checkout of nixpkgs");
-        return None;
-    };
-    if nix().arg("--version").output().is_err() {
-        eprintln!("skipped: there is no nix-instantiate");
-        return None;
-    }
-    Some(path)
 }
 
 struct Case {
@@ -385,8 +376,44 @@ fn shapes() -> Vec<Case> {
 }
 
 #[test]
+fn on_nixpkgs_of_today() {
+    let Some(path) = nixpkgs(TODAY) else { return };
+    let mut cases = shapes();
+    cases.extend([
+        Case { kept: "pkgs.jq.marker or \"\" == \"x\"", ..case("two arguments", "jq", "final: prev: { jq = prev.jq.overrideAttrs (finalAttrs: prevAttrs: { marker = \"x\"; }); }") },
+        Case { facts: by(ScopeMethod::PythonExtensions), also: &["python3.pkgs.six"], siblings: &["python3Packages.idna"], ..case("python", "python3Packages.six", "final: prev: { }") },
+        Case {
+            facts: by(ScopeMethod::PythonExtensions),
+            kept: "pkgs.python3Packages.idna.marker or \"\" == \"x\"",
+            ..case("python, extended already", "python3Packages.six", "final: prev: { pythonPackagesExtensions = prev.pythonPackagesExtensions ++ [ (pf: pp: { idna = pp.idna.overrideAttrs (o: { marker = \"x\"; }); }) ]; }")
+        },
+        Case { facts: by(ScopeMethod::OverrideScope), siblings: &["luaPackages.luasocket"], ..case("lua", "luaPackages.lpeg", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::OverrideScope), siblings: &["ocamlPackages.dune_3"], ..case("ocaml", "ocamlPackages.yojson", "final: prev: { }") },
+        Case { facts: by(ScopeMethod::OverrideScope), siblings: &["ocamlPackages.yojson"], ..case("a set within a set", "ocaml-ng.ocamlPackages_4_14.yojson", "final: prev: { }") },
+        Case {
+            facts: Facts { kept: ScopeKept::Overridable, ..by(ScopeMethod::OverrideScope) },
+            siblings: &["perl5.pkgs.TextFormat", "perl5"],
+            ..case("a scope of an interpreter", "perl5.pkgs.DBI", "final: prev: { }")
+        },
+        Case { facts: by(ScopeMethod::Extend), siblings: &["linuxPackages.kernel"], ..case("kernel modules", "linuxPackages.cryptodev", "final: prev: { }") },
+        Case {
+            facts: Facts { kernel: Some(true), ..by(ScopeMethod::Extend) },
+            also: &["linuxKernel.packages.linux_6_12.kernel"],
+            ..case("a kernel in a set of kernels", "linuxKernel.kernels.linux_6_12", "final: prev: { }")
+        },
+        Case {
+            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoHash".into()) }),
+            kept: "pkgs.ripgrep.cargoDeps.drvPath != plain.ripgrep.cargoDeps.drvPath",
+            siblings: &["fd", "rustc"],
+            ..case("Cargo.lock", "ripgrep", "final: prev: { }")
+        },
+    ]);
+    check(&path, &cases);
+}
+
+#[test]
 fn on_nixpkgs_19_09() {
-    let Some(path) = nixpkgs("OVERLAYCTL_NIXPKGS_1909") else { return };
+    let Some(path) = nixpkgs(OLD) else { return };
     let mut cases = shapes();
     // `overrideScope` takes its arguments the other way round here.
     cases.retain(|c| c.name != "a user's own scope");
@@ -460,7 +487,7 @@ fn on_nixpkgs_19_09() {
 
 #[test]
 fn on_the_24_05_core() {
-    let Some(path) = nixpkgs("OVERLAYCTL_NIXPKGS_CORE") else { return };
+    let Some(path) = nixpkgs(CORE) else { return };
     let mut cases = shapes();
     cases.extend([
         Case { kept: "pkgs.jq.marker or \"\" == \"x\"", ..case("attribute set, no function", "jq", "final: prev: { jq = prev.jq.overrideAttrs { marker = \"x\"; }; }") },
@@ -512,7 +539,7 @@ builtins.concatStringsSep " " (map (p: baseNameOf (toString p)) (
 #[test]
 fn whatever_patches_was_the_new_one_is_in_once() {
     if nix().arg("--version").output().is_err() {
-        eprintln!("skipped: there is no nix-instantiate");
+        skipped("there is no nix-instantiate");
         return;
     }
     let lists = [

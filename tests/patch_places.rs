@@ -239,14 +239,16 @@ fn an_address_is_read_by_nix() {
     let run = overlayctl(tiny.path(), &["patch", "fetcher", "--fetch", &address, "--nixpkgs", "set"]);
     assert!(run.status.success() && said(&run).contains("OV1127"), "{}", said(&run));
 
-    let Some(set) = std::env::var("OVERLAYCTL_NIXPKGS_1909").ok() else {
-        eprintln!("skipped: OVERLAYCTL_NIXPKGS_1909 names no checkout of nixpkgs");
-        return;
-    };
+    for (_, nixpkgs) in support::nixpkgs::checkouts() {
+        fetched_on(nixpkgs.to_str().unwrap(), &address);
+    }
+}
+
+fn fetched_on(set: &str, address: &str) {
     // curl is what fetchpatch fetches with.
     for (attr, code) in [("curl", "OV1127"), ("zlib", "OV1127"), ("jq", "OV1128")] {
         let dir = workspace(&[("overlay.nix", EMPTY.as_bytes())]);
-        let run = overlayctl(dir.path(), &["patch", attr, "--fetch", &address, "--nixpkgs", &set]);
+        let run = overlayctl(dir.path(), &["patch", attr, "--fetch", address, "--nixpkgs", set]);
         assert!(run.status.success(), "{attr}: {}", said(&run));
         let text = std::fs::read_to_string(dir.path().join("overlay.nix")).unwrap();
         // Where the fetcher is at hand jq's is fetched.

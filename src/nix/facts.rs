@@ -142,7 +142,23 @@ impl Nix {
             Some(attribute) => {
                 let depth = path.iter().position(|s| s == attribute).unwrap_or(0);
                 let names = attr_names_in(server, path.get(..depth).unwrap_or_default())?;
-                near_names(attribute, names.unwrap_or_default())
+                let mut near = near_names(attribute, names.unwrap_or_default());
+                // What has left its set is in the whole set now.
+                let top = attr_path_text(std::slice::from_ref(attribute));
+                let moved = format!("if root ? {top} && root.{top} ? drvPath then \"1\" else \"\"");
+                if depth > 0
+                    && depth + 1 == path.len()
+                    && server
+                        .ask(&[moved])?
+                        .answers
+                        .into_iter()
+                        .flatten()
+                        .next()
+                        .is_some_and(|a| a.as_deref() == Ok("1"))
+                {
+                    near.insert(0, attribute.clone());
+                }
+                near
             }
             None => Vec::new(),
         };

@@ -148,7 +148,7 @@ fn classify(message: &str) -> FailureKind {
     }
     if has("infinite recursion") || has("stack overflow") || has("max-call-depth") {
         FailureKind::InfiniteRecursion
-    } else if has("refusing to evaluate") || has("is not available on the requested") {
+    } else if has("efusing to evaluate") || has("is not available on the requested") {
         FailureKind::Refused
     } else if message.starts_with("assertion ") {
         FailureKind::Assertion

@@ -145,6 +145,7 @@ impl Nix {
                 if asking.holds("root ? pythonPackagesExtensions")? {
                     survey.way = Some(Way { how: SetWay::PythonExtensions, kept: Kept::All });
                     survey.widened = asking.other_pythons(set, package)?;
+                    survey.owner = asking.python_name(path)?;
                 } else {
                     let own = asking.interpreters(set)?;
                     survey.way =

@@ -202,8 +202,10 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         let attr = AttrPath::from_names(name.path.iter().cloned())?;
         Some(Bound { attr, facts: known(name.way) })
     };
+    let for_all = survey.owner.as_ref().filter(|_| how == Some(SetWay::PythonExtensions));
+    let in_set = for_all.map_or(attr.names(), |owner| &owner.path).get(1..).unwrap_or_default();
     let of_set = |set: String| {
-        let attr = AttrPath::from_names(std::iter::once(set).chain(attr.names().iter().skip(1).cloned()))?;
+        let attr = AttrPath::from_names(std::iter::once(set).chain(in_set.iter().cloned()))?;
         Some(Bound { attr, facts: known(survey.way) })
     };
     let owner = match (how, &interpreter) {
@@ -225,7 +227,7 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         let named = if others.is_empty() { "no other set".to_string() } else { others.join(", ") };
         warnings.push(Warning {
             code: "OV1137",
-            message: format!("`{attr}` is patched for every Python at once ({named} besides), as python3Packages.{}", attr_path_text(attr.names().get(1..).unwrap_or_default())),
+            message: format!("`{attr}` is patched for every Python at once ({named} besides), as python3Packages.{}", attr_path_text(in_set)),
             place: None,
             hint: Some("it is written to pythonPackagesExtensions, from which every interpreter, and its withPackages, makes its packages".into()),
         });
@@ -257,7 +259,10 @@ fn judge(attr: &AttrPath, survey: Survey) -> Result<Known, Error> {
         };
         warnings.push(Warning {
             code: "OV1123",
-            message: format!("{names} is the same package today and does not get the patch"),
+            message: match more.len() {
+                0 => format!("{names} is the same package today and does not get the patch"),
+                _ => format!("{names} are the same package today and do not get the patch"),
+            },
             place: None,
             hint: Some("patch it as well where something of yours uses it by that name".into()),
         });
@@ -324,17 +329,20 @@ fn named(files: &[String], names: &[&str]) -> Option<String> {
 }
 
 /// Lock files, and the attributes that may hold what each names.
-const LOCKS: [(&str, &[&str]); 9] = [
+const LOCKS: [(&str, &[&str]); 10] = [
     ("Cargo.lock", &["cargoDeps"]),
     ("go.mod", &["goModules", "go-modules", "modSha256"]),
     ("go.sum", &["goModules", "go-modules", "modSha256"]),
     ("package-lock.json", &["npmDeps"]),
+    ("npm-shrinkwrap.json", &["npmDeps"]),
     ("yarn.lock", &["yarnOfflineCache", "offlineCache"]),
-    ("pnpm-lock.yaml", &["pnpmDeps"]),
+    ("pnpm-lock.yaml", &["pnpmDeps", "offlineCache"]),
     ("mix.lock", &["mixFodDeps"]),
     ("gradle.lockfile", &["mitmCache"]),
-    ("uv.lock", &[]),
+    ("composer.lock", &["composerVendor", "composerRepository"]),
 ];
+/// Python's lock files: nixpkgs fetches nothing by them.
+const PYTHON_LOCKS: [&str; 5] = ["poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt"];
 
 /// Returns what has to stand beside the patch for the dependencies to follow it: what was tried.
 fn refetched(vendored: &Vendored) -> String {
@@ -356,45 +364,69 @@ fn refetched(vendored: &Vendored) -> String {
     format!("set `{beside}` beside the patch; the build then tells the right hash")
 }
 
+/// Returns what a patch of the file `lock` does to what is fetched for the package into one of the `attributes`.
+fn of_lock(
+    attr: &AttrPath,
+    survey: Option<&Survey>,
+    files: &[String],
+    lock: &str,
+    attributes: &[&str],
+) -> Option<Warning> {
+    let vendored =
+        survey.and_then(|survey| survey.vendored.iter().find(|deps| attributes.contains(&deps.attribute.as_str())));
+    if survey.is_some_and(|survey| survey.vendored.is_empty()) {
+        return None;
+    }
+    let written = attribute(survey, files).filter(|_| lock.ends_with("Cargo.lock"));
+    let told = match &written {
+        Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
+            "the patch touches {lock}: it is given to `{attr}` as cargoPatches, and {hash} has to become the one that the build tells"
+        ),
+        Some(_) => format!("the patch touches {lock}: it is given to `{attr}` as cargoPatches"),
+        None if survey.is_some() && vendored.is_none() => {
+            format!("the patch touches {lock}: what fetches the dependencies that it names is no attribute of `{attr}`")
+        }
+        None => format!(
+            "the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"
+        ),
+    };
+    let hint = match vendored {
+        _ if written.is_some() => {
+            format!("`overlayctl build {attr}` stops at the false hash and says the right one")
+        }
+        Some(vendored) => refetched(vendored),
+        None if lock.ends_with("Cargo.lock") => {
+            "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
+             is called, or override `cargoDeps` as well"
+                .into()
+        }
+        None => "give the patch and a new hash to the derivation that holds the dependencies; with Nix asked (no --offline) \
+                 what to override is found out"
+            .into(),
+    };
+    Some(Warning { code: "OV1125", message: told, place: None, hint: Some(hint) })
+}
+
 /// Returns what a patch that touches `files` does to how the package is built.
 pub(crate) fn of_touched(attr: &AttrPath, survey: Option<&Survey>, files: &[String]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if let Some((lock, attributes)) =
-        LOCKS.iter().find_map(|(name, attributes)| Some((named(files, &[*name])?, *attributes)))
-        && survey.is_none_or(|survey| !survey.vendored.is_empty())
-    {
-        let vendored = survey.and_then(|survey| {
-            let fits = |deps: &&Vendored| attributes.contains(&deps.attribute.as_str());
-            survey.vendored.iter().find(fits).or(survey.vendored.first())
-        });
-        let written = attribute(survey, files);
-        let told = match &written {
-            Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
-                "the patch touches {lock}: it is given to `{attr}` as cargoPatches, and {hash} has to become the one that the build tells"
-            ),
-            Some(_) => format!("the patch touches {lock}: it is given to `{attr}` as cargoPatches"),
-            None => format!(
-                "the patch touches {lock}: the dependencies of `{attr}` are fetched by a hash, which changes with it"
-            ),
-        };
+    let mut told: Vec<&[&str]> = Vec::new();
+    for (name, attributes) in LOCKS {
+        if let Some(lock) = named(files, &[name]).filter(|_| !told.contains(&attributes)) {
+            told.push(attributes);
+            warnings.extend(of_lock(attr, survey, files, &lock, attributes));
+        }
+    }
+    if let Some(lock) = named(files, &PYTHON_LOCKS) {
         warnings.push(Warning {
-            code: "OV1125",
-            message: told,
+            code: "OV1192",
+            message: format!("the patch touches {lock}: no derivation of `{attr}` fetches what it names"),
             place: None,
-            hint: Some(match vendored {
-                _ if written.is_some() => {
-                    format!("`overlayctl build {attr}` stops at the false hash and says the right one")
-                }
-                None if lock.ends_with("Cargo.lock") => {
-                    "buildRustPackage reads such a patch as `cargoPatches`, with a new cargoHash: give the package both where it \
-                         is called, or override `cargoDeps` as well"
-                        .into()
-                }
-                None => "give the patch and a new hash to the derivation that holds the dependencies; with Nix asked (no --offline) \
-                         what to override is found out"
+            hint: Some(
+                "nixpkgs gives a Python package its dependencies as packages: change `dependencies` (`propagatedBuildInputs`) where \
+                 the patch needs others"
                     .into(),
-                Some(vendored) => refetched(vendored),
-            }),
+            ),
         });
     }
     let remade = files.iter().find(|file| {

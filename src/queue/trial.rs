@@ -13,7 +13,7 @@ use super::sets::{self, Kind, OwnTarget, Set};
 use super::witness;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::nix::{Effect, EffectQuestion, Has, Nix};
+use crate::nix::{Effect, EffectQuestion, Fragment, Has, Nix, Root, attr_path_text};
 use crate::overlay::AttrPath;
 use crate::targets::engine;
 
@@ -174,6 +174,20 @@ impl<'w> Trial<'w> {
                 }
             }
         }
+        if holds.is_empty() && !change.wanted.is_empty() {
+            // What holds for the target stage only does in the sets that targets are named in (`pkgsCross.NAME.curl`).
+            let inner = named_sets(&sets);
+            for (set, after) in inner.iter().zip(there.effects(&questions(&inner, &self.attrs))?) {
+                let has =
+                    |attr: &AttrPath| match after.packages.iter().find(|(names, _)| names.as_slice() == attr.names()) {
+                        Some((_, Ok(has))) => self.judge(&copy, attr, has, change, warnings).is_none(),
+                        _ => false,
+                    };
+                if change.attrs.iter().all(has) {
+                    holds.push(set.name.clone());
+                }
+            }
+        }
         Ok(match (holds.is_empty(), exported.is_empty(), unknown) {
             (false, _, _) => Outcome::InEffect(holds),
             (true, false, _) => Outcome::Exported(exported),
@@ -322,6 +336,29 @@ impl<'w> Trial<'w> {
         }
         None
     }
+}
+
+/// Returns the package sets below those that are composed in which their targets are named.
+fn named_sets(sets: &[Set]) -> Vec<Set> {
+    let mut inner: Vec<Set> = Vec::new();
+    for set in sets.iter().filter(|set| set.kind == Kind::Composed) {
+        for target in &set.targets {
+            let mut depth = 0;
+            while let Some(name) = target.get(depth).filter(|name| name.starts_with("pkgs")) {
+                depth += if name == "pkgsCross" { 2 } else { 1 };
+            }
+            let Some((at, below)) = target.split_at_checked(depth).filter(|(at, _)| !at.is_empty()) else { continue };
+            let name = attr_path_text(at);
+            if let Some(known) = inner.iter_mut().find(|known| known.name == name && known.board == set.board) {
+                known.targets.push(below.to_vec());
+                continue;
+            }
+            let text = set.root.to_nix().ok().map(|root| format!("({root}).{name}"));
+            let Some(root) = text.and_then(|text| Fragment::parse(text).ok()).map(Root::Expression) else { continue };
+            inner.push(Set { name, root, plain: None, targets: vec![below.to_vec()], ..set.clone() });
+        }
+    }
+    inner
 }
 
 fn questions(sets: &[Set], attrs: &[AttrPath]) -> Vec<EffectQuestion> {

@@ -110,8 +110,9 @@ impl Asking<'_> {
             folders.extend(file.split('/').filter(|part| part.len() > 1).map(letters));
         }
         // The same name in each set around the one that was typed.
-        let mut out: Vec<Names> =
-            (1..rest.len()).filter_map(|depth| Some([path.get(..depth)?, &[last.clone()]].concat())).collect();
+        let mut out: Vec<Names> = (1..rest.len())
+            .filter_map(|depth| Some([path.get(..depth)?, std::slice::from_ref(last)].concat()))
+            .collect();
         for name in &self.root_names()? {
             let plain = letters(name);
             if called.contains(&plain) {
@@ -173,6 +174,25 @@ impl Asking<'_> {
         let bound: Vec<&Name> = std::iter::once(found.owner.as_ref().unwrap_or(typed)).chain(&found.also).collect();
         found.environments = self.environments(names, &overlaid(&bound, merged))?;
         Ok(found)
+    }
+
+    /// Returns the name of a Python package by which its set goes on, where the one at `path` is only another word for it.
+    pub(super) fn python_name(&mut self, path: &[String]) -> Result<Option<Name>, Error> {
+        let Some((last, set)) = path.split_last() else { return Ok(None) };
+        let mut others = self.defined_by(path)?;
+        others.retain(|name| name.len() == path.len() && name.starts_with(set) && name.last() != Some(last));
+        let at = below_root(path);
+        let found = self.those(&others, |name| {
+            let other = attr_path_text(name.get(set.len()..).unwrap_or_default());
+            let marked = format!("(_: p: {{ {other} = p.{other}.overrideAttrs (_: {{ overlayctlProbe = 1; }}); }})");
+            format!(
+                "{0} ? {other} && {0}.{other}.drvPath == {at}.drvPath && ((root.extend (_: prev: {{ pythonPackagesExtensions = \
+                 prev.pythonPackagesExtensions ++ [ {marked} ]; }})).{1}.overlayctlProbe or 0) == 1",
+                below_root(set),
+                attr_path_text(path)
+            )
+        })?;
+        Ok(found.into_iter().next().map(|path| Name { path, way: None }))
     }
 
     /// Finds the functions that make environments of the packages of an interpreter or a set, and that go on with this

@@ -37,8 +37,20 @@ pub enum Refetch {
 }
 
 /// Attributes that hold what a package vendors.
-const VENDORED: [&str; 8] =
-    ["cargoDeps", "goModules", "go-modules", "npmDeps", "yarnOfflineCache", "offlineCache", "pnpmDeps", "modSha256"];
+const VENDORED: [&str; 12] = [
+    "cargoDeps",
+    "goModules",
+    "go-modules",
+    "npmDeps",
+    "yarnOfflineCache",
+    "offlineCache",
+    "pnpmDeps",
+    "mixFodDeps",
+    "mitmCache",
+    "composerVendor",
+    "composerRepository",
+    "modSha256",
+];
 /// Attributes that hold the hash of what it vendors.
 const HASHES: [&str; 8] =
     ["vendorHash", "vendorSha256", "modSha256", "cargoHash", "cargoSha256", "npmDepsHash", "yarnHash", "pnpmDepsHash"];
