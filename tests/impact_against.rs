@@ -604,22 +604,28 @@ fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
         format!("path:{}", scene.at(name).display())
     };
     let deep = input("deep", "{ outputs = { self }: { value = 1; where = self.outPath; }; }");
-    let other = input("other", &format!(
-        "{{ inputs.deep.url = \"{deep}\"; outputs = inputs: {{ value = inputs.deep.value + 1; at = inputs.self.lastModifiedDate; }}; }}"
-    ));
+    let other = input(
+        "other",
+        &format!(
+            "{{ inputs.deep.url = \"{deep}\"; outputs = inputs: {{ value = inputs.deep.value + 1; at = inputs.self.lastModifiedDate; }}; }}"
+        ),
+    );
     let plain = format!("path:{}", scene.at("nixpkgs").display());
     let told = "told = { names = builtins.attrNames inputs; of = builtins.mapAttrs (_: one: removeAttrs one [ \"inputs\" \"outputs\" \"told\" \"self\" ]) \
                 (removeAttrs inputs [ \"self\" ]); own = removeAttrs inputs.self [ \"inputs\" \"outputs\" \"told\" ]; };";
     let flakes = [
-        format!("inputs.other.url = \"{other}\"; inputs.plain = {{ url = \"{plain}\"; flake = false; }}; outputs = inputs: {{ {told} }};"),
-        format!("inputs = {{ other = {{ url = \"{other}\"; inputs.deep.follows = \"deep\"; }}; deep.url = \"{deep}\"; same.follows = \"other/deep\"; }}; \
-                 outputs = inputs: {{ {told} }};"),
+        format!(
+            "inputs.other.url = \"{other}\"; inputs.plain = {{ url = \"{plain}\"; flake = false; }}; outputs = inputs: {{ {told} }};"
+        ),
+        format!(
+            "inputs = {{ other = {{ url = \"{other}\"; inputs.deep.follows = \"deep\"; }}; deep.url = \"{deep}\"; same.follows = \"other/deep\"; }}; \
+                 outputs = inputs: {{ {told} }};"
+        ),
         // Without a word about its input, or with one that the lock does not know, Nix decides.
         format!("inputs.deep.url = \"{deep}\"; outputs = inputs: {{ {told} }};"),
     ];
-    let show = |text: &str| {
-        nix("nix", Path::new("/"), &["eval", "--impure", "--json", "--expr", &format!("({text}).told")])
-    };
+    let show =
+        |text: &str| nix("nix", Path::new("/"), &["eval", "--impure", "--json", "--expr", &format!("({text}).told")]);
     for (number, flake) in flakes.iter().enumerate() {
         for place in ["tree", "repository", "repository/sub"] {
             let top = scene.at(place.split('/').next().unwrap());
