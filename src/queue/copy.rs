@@ -12,7 +12,7 @@ use super::discover::{Disk, Overlays};
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{AttrPath, Files, OverlayFile, PatchElement, Select};
+use crate::overlay::{AttrPath, Element, Files, OverlayFile, PatchElement, Select};
 
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
@@ -163,25 +163,7 @@ impl Copy {
     pub fn without(workspace: &Workspace, attr: Option<&AttrPath>) -> Result<Option<Copy>, Error> {
         let mut texts = Texts::default();
         for found in Overlays::read(workspace, None)?.files() {
-            let path = found.file.path();
-            // Each removal moves what stands behind it, so the text is read again.
-            loop {
-                let file = OverlayFile::parse(path, texts.read(path).unwrap_or_else(|| found.file.text().to_string()))?;
-                let mut patched =
-                    file.patched_packages().into_iter().filter(|p| attr.is_none_or(|attr| p.attr == *attr));
-                let Some(package) = patched.find(|package| !package.elements.is_empty()) else { break };
-                let select = package.function.span.map_or(Select::Only, |span| Select::Offset(span.start));
-                let which: Vec<PatchElement> = package.elements.iter().map(super::named).collect();
-                let planned = file.remove_patches(&texts, select, &package.attr, &which)?;
-                let mut changed = false;
-                for change in planned.changes {
-                    changed |= change.new != change.old;
-                    texts.0.insert(change.path, change.new);
-                }
-                if !changed {
-                    break;
-                }
-            }
+            texts.take_off(found.file.path(), found.file.text(), &|own, _| attr.is_none_or(|attr| own == attr))?;
         }
         if texts.0.is_empty() {
             return Ok(None);
@@ -195,6 +177,51 @@ impl Copy {
 /// The texts of overlays as they would be; those of the disk for the rest.
 #[derive(Default)]
 struct Texts(BTreeMap<PathBuf, String>);
+
+impl Texts {
+    /// Takes patches off an overlay. Each removal moves what stands behind it, so the text is read again.
+    fn take_off(
+        &mut self,
+        path: &Path,
+        text: &str,
+        is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
+    ) -> Result<(), Error> {
+        loop {
+            let file = OverlayFile::parse(path, self.read(path).unwrap_or_else(|| text.to_string()))?;
+            let found = file.patched_packages().into_iter().find_map(|package| {
+                let meant = package.elements.iter().filter(|element| is_meant(&package.attr, element));
+                let which: Vec<PatchElement> = meant.map(super::named).collect();
+                (!which.is_empty()).then_some((package.attr, package.function.span, which))
+            });
+            let Some((attr, span, which)) = found else { return Ok(()) };
+            let select = span.map_or(Select::Only, |span| Select::Offset(span.start));
+            let planned = file.remove_patches(self, select, &attr, &which)?;
+            let mut changed = false;
+            for change in planned.changes {
+                changed |= change.new != change.old;
+                self.0.insert(change.path, change.new);
+            }
+            if !changed {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Returns the text of an overlay without some of its patches.
+///
+/// # Errors
+/// Those of the overlay room.
+pub(crate) fn text_without(
+    path: &Path,
+    text: &str,
+    is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
+) -> Result<String, Error> {
+    let mut texts = Texts(BTreeMap::from([(path.to_path_buf(), text.to_owned())]));
+    texts.take_off(path, text, is_meant)?;
+    // It was put there above.
+    Ok(texts.0.remove(path).unwrap_or_else(|| text.to_owned()))
+}
 
 impl Files for Texts {
     fn read(&self, path: &Path) -> Option<String> {
