@@ -624,8 +624,16 @@ fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
         // Without a word about its input, or with one that the lock does not know, Nix decides.
         format!("inputs.deep.url = \"{deep}\"; outputs = inputs: {{ {told} }};"),
     ];
-    let show =
-        |text: &str| nix("nix", Path::new("/"), &["eval", "--impure", "--json", "--expr", &format!("({text}).told")]);
+    // What Nix refuses (2.8 does not lock anew what a flake asks for otherwise) is refused both ways.
+    let show = |text: &str| {
+        let text = format!("({text}).told");
+        let output = Command::new("nix")
+            .args(["eval", "--impure", "--json", "--expr", &text])
+            .env("NIX_CONFIG", "experimental-features = nix-command flakes")
+            .output()
+            .unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
     for (number, flake) in flakes.iter().enumerate() {
         for place in ["tree", "repository", "repository/sub"] {
             let top = scene.at(place.split('/').next().unwrap());
@@ -656,6 +664,7 @@ fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
                 let root = overlayctl::nix::flake(&reference, &reference, &dir).unwrap().to_nix().unwrap();
                 assert!(root.contains("stored = {"), "{root}");
                 let ours = show(&root);
+                assert!(ours.is_some() || number == 2, "{number} {place} {state}");
                 assert_eq!(ours, show(&format!("builtins.getFlake \"{reference}\"")), "{number} {place} {state}");
             }
         }
