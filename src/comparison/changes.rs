@@ -233,14 +233,14 @@ impl States<'_> {
     }
 
     /// Returns what a file is; `None` when it is not there.
-    fn new(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    fn current(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
         let file = self.root.join(path);
         Ok(if file.is_file() { Some(fs::read(&file)?) } else { None })
     }
 
     fn texts(&self, path: &Path) -> Result<(Option<String>, Option<String>), Error> {
         let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok((text(self.old(path)?), text(self.new(path)?)))
+        Ok((text(self.old(path)?), text(self.current(path)?)))
     }
 
     /// Returns what changed in `overlayctl.toml`.
