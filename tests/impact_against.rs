@@ -604,21 +604,35 @@ fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
         format!("path:{}", scene.at(name).display())
     };
     let deep = input("deep", "{ outputs = { self }: { value = 1; where = self.outPath; }; }");
-    let other = input("other", &format!(
-        "{{ inputs.deep.url = \"{deep}\"; outputs = inputs: {{ value = inputs.deep.value + 1; at = inputs.self.lastModifiedDate; }}; }}"
-    ));
+    let other = input(
+        "other",
+        &format!(
+            "{{ inputs.deep.url = \"{deep}\"; outputs = inputs: {{ value = inputs.deep.value + 1; at = inputs.self.lastModifiedDate; }}; }}"
+        ),
+    );
     let plain = format!("path:{}", scene.at("nixpkgs").display());
     let told = "told = { names = builtins.attrNames inputs; of = builtins.mapAttrs (_: one: removeAttrs one [ \"inputs\" \"outputs\" \"told\" \"self\" ]) \
                 (removeAttrs inputs [ \"self\" ]); own = removeAttrs inputs.self [ \"inputs\" \"outputs\" \"told\" ]; };";
     let flakes = [
-        format!("inputs.other.url = \"{other}\"; inputs.plain = {{ url = \"{plain}\"; flake = false; }}; outputs = inputs: {{ {told} }};"),
-        format!("inputs = {{ other = {{ url = \"{other}\"; inputs.deep.follows = \"deep\"; }}; deep.url = \"{deep}\"; same.follows = \"other/deep\"; }}; \
-                 outputs = inputs: {{ {told} }};"),
+        format!(
+            "inputs.other.url = \"{other}\"; inputs.plain = {{ url = \"{plain}\"; flake = false; }}; outputs = inputs: {{ {told} }};"
+        ),
+        format!(
+            "inputs = {{ other = {{ url = \"{other}\"; inputs.deep.follows = \"deep\"; }}; deep.url = \"{deep}\"; same.follows = \"other/deep\"; }}; \
+                 outputs = inputs: {{ {told} }};"
+        ),
         // Without a word about its input, or with one that the lock does not know, Nix decides.
         format!("inputs.deep.url = \"{deep}\"; outputs = inputs: {{ {told} }};"),
     ];
+    // What Nix refuses (2.8 does not lock anew what a flake asks for otherwise) is refused both ways.
     let show = |text: &str| {
-        nix("nix", Path::new("/"), &["eval", "--impure", "--json", "--expr", &format!("({text}).told")])
+        let text = format!("({text}).told");
+        let output = Command::new("nix")
+            .args(["eval", "--impure", "--json", "--expr", &text])
+            .env("NIX_CONFIG", "experimental-features = nix-command flakes")
+            .output()
+            .unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     };
     for (number, flake) in flakes.iter().enumerate() {
         for place in ["tree", "repository", "repository/sub"] {
@@ -650,6 +664,7 @@ fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
                 let root = overlayctl::nix::flake(&reference, &reference, &dir).unwrap().to_nix().unwrap();
                 assert!(root.contains("stored = {"), "{root}");
                 let ours = show(&root);
+                assert!(ours.is_some() || number == 2, "{number} {place} {state}");
                 assert_eq!(ours, show(&format!("builtins.getFlake \"{reference}\"")), "{number} {place} {state}");
             }
         }

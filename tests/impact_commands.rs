@@ -308,60 +308,97 @@ fn the_whole_set_again_only_where_a_change_can_reach() {
     assert!(broken["failures"]["curl"].as_str().unwrap().contains("no curl"));
 }
 
-/// Speaks as nix-eval-jobs does, with Nix's own evaluator; the last of its arguments is the file.
-const EVAL_JOBS: &str = r#"#!/bin/sh
-for file; do :; done
-echo "$*" >> "$(dirname "$0")/called"
-exec nix eval --impure --raw --expr '
-  let
-    go = at: set: builtins.concatLists (map (name: let
-        value = set.${name};
-        attrPath = at ++ [ name ];
-        attr = builtins.concatStringsSep "." attrPath;
-        line = fields: [ (builtins.toJSON ({ inherit attr attrPath; } // fields)) ];
-        # They lack a file, which nothing catches here (the real one can).
-        lines = if name == "program" || name == "kernel" then throw "no file" else if !(builtins.isAttrs value) then [ ] else if (value.type or null) == "derivation"
-          then line { inherit (value) drvPath name; outputs.out = builtins.unsafeDiscardStringContext value.outPath; }
-          else if value.recurseForDerivations or false then go attrPath value else [ ];
-        tried = builtins.tryEval (builtins.deepSeq lines lines);
-      in if tried.success then tried.value else line { error = "error: it throws"; }) (builtins.attrNames set));
-    set = import '"$file"';
-  in builtins.concatStringsSep "\n" (go [ ] set) + "\n"'
+#[test]
+fn failures_are_grouped_and_what_is_not_looked_into_is_named_and_can_be() {
+    let Some(scene) = Scene::new("final: prev: { perl = throw \"no perl\"; }\n") else { return };
+    let all = scene.json("impact --all --eval-workers 2");
+    let causes = all["failureCauses"].as_array().unwrap();
+    let perl = causes.iter().find(|cause| cause["message"].as_str().unwrap().contains("no perl")).unwrap();
+    assert_eq!((&perl["count"], &perl["example"]), (&2.into(), &"perl".into()), "{causes:?}");
+    let left_out: Vec<&str> = all["leftOut"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(left_out.contains(&"pkgsStatic") && left_out.contains(&"buildPackages"), "{left_out:?}");
+    let text = scene.text("impact --all --eval-workers 2 --exhaustive");
+    assert!(text.contains("perl and 1 more: no perl") && text.contains("pkgsStatic"), "{text}");
+
+    scene.write("overlay.nix", ZLIB);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let whole = scene.json("impact --static --all --eval-workers 2 --exhaustive");
+    for _ in ["evaluated", "kept"] {
+        let set = scene.json("impact --all --set pkgsStatic --eval-workers 2");
+        assert_eq!(set["counts"], whole["counts"]);
+        let attributes = set["attributes"].as_array().unwrap();
+        assert!(attributes.iter().any(|one| one["attr"] == "pkgsStatic.curl"), "{attributes:?}");
+        assert!(attributes.iter().all(|one| one["attr"].as_str().unwrap().starts_with("pkgsStatic.")));
+    }
+    scene.write("attrs", "# two\ncurl\n\npkgsCross.arm.openssl\n");
+    let two = scene.json("impact --all --attrs attrs");
+    assert_eq!((&two["evaluatedAfter"], two["attributes"].as_array().unwrap().len()), (&2.into(), 1));
+    assert_eq!(two["counts"], scene.json("impact --target curl")["counts"]);
+    scene.refused("impact --all --set nosuch", "OV0503");
+}
+
+/// Nix, which is told to stop by Ctrl-C when it is asked for `zz_last` and there is a file `stop` beside it.
+const STOPPING: &str = r#"#!/bin/bash
+real=$(PATH=${PATH#*:} command -v nix)
+[ "$1" = repl ] || exec "$real" "$@"
+while IFS= read -r line; do
+  case "$line" in
+    *zz_last*) if [ -e "$(dirname "$0")/stop" ]; then kill -INT $PPID; sleep 60; fi ;;
+  esac
+  printf '%s\n' "$line"
+done | "$real" "$@"
 "#;
 
 #[test]
-fn nix_eval_jobs_answers_where_it_is_installed_and_fails_without_harm() {
+fn what_is_finished_when_it_is_interrupted_is_gone_on_with() {
     use std::os::unix::fs::PermissionsExt as _;
     let Some(scene) = Scene::new(ZLIB) else { return };
-    let install = |text: &str| {
-        let file = scene.dir.path().join("bin/nix-eval-jobs");
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let bin = scene.dir.path().join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join("nix"), STOPPING).unwrap();
+    fs::set_permissions(bin.join("nix"), fs::Permissions::from_mode(0o755)).unwrap();
+    let packages = scene.nixpkgs().join("packages.nix");
+    let text = fs::read_to_string(&packages).unwrap();
+    fs::write(
+        &packages,
+        text.replace("many // {\n", "many // {\n  zz_last = final.callPackage (library \"last\") { };\n"),
+    )
+    .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let line = "impact --all --cross arm --eval-workers 1";
+    let stop = |is_on: bool| {
+        if is_on { fs::write(bin.join("stop"), "").unwrap() } else { fs::remove_file(bin.join("stop")).unwrap() }
     };
-    let line = "impact --all --cross arm --eval-workers 3 --max-memory 1536MiB";
-    // Before the right one: nothing of these may be kept.
-    let mut said = Vec::new();
-    for bad in ["echo '{\"attr\":\"curl\",\"error\":\"error: x\"}'; exit 9", "echo garbage; sleep 60"] {
-        install(&format!("#!/bin/sh\n{bad}\n"));
-        let found = scene.json(&format!("{line} --exhaustive"));
-        assert_eq!(found["warnings"][0]["code"], "OV1083", "{}", found["warnings"]);
-        assert_eq!(found["warnings"].as_array().unwrap().len(), 1, "the second side knows");
-        assert!(found["failures"]["curl"].is_null());
-        said.push(found["rebuild"].clone());
-        scene.text("cache clear");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    // The unpatched side is interrupted at its last attribute; the next run finds all else finished, and is interrupted too.
+    stop(true);
+    let first = scene.run(line);
+    assert!(!first.status.success() && said(&first).contains("the next run goes on from there"), "{}", said(&first));
+    assert!(!said(&first).contains("finished by an earlier run"));
+    assert!(said(&scene.run(line)).contains("finished by an earlier run"));
+    // Something that it looked at changes: nothing of it is believed.
+    let builder = scene.nixpkgs().join("builder.sh");
+    let text = fs::read_to_string(&builder).unwrap();
+    fs::write(&builder, text + "# changed\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(!said(&scene.run(line)).contains("finished by an earlier run"));
+    stop(false);
+    let gone_on = scene.json(line);
+    assert!(gone_on["finishedEarlier"].as_u64() > Some(50), "{gone_on}");
+    // And the patched side, when the other one is kept.
+    stop(true);
+    let patched = scene.run(&format!("{line} --exhaustive"));
+    assert!(!patched.status.success() && said(&patched).contains("the next run goes on from there"));
+    stop(false);
+    let patched = scene.json(&format!("{line} --exhaustive"));
+    assert!(patched["finishedEarlier"].as_u64() > Some(50), "{patched}");
+    scene.text("cache clear");
+    let fresh = scene.json(line);
+    assert_eq!(fresh["finishedEarlier"], 0);
+    for key in ["counts", "rebuild", "attributes", "failures", "failureCauses", "leftOut", "derivationsAfter"] {
+        assert_eq!(gone_on[key], fresh[key], "{key}");
+        assert_eq!(patched[key], fresh[key], "{key}");
     }
-    install(EVAL_JOBS);
-    for exhaustive in [true, false] {
-        let found = scene.json(line);
-        assert_eq!((&found["exhaustive"], &found["warnings"]), (&exhaustive.into(), &serde_json::json!([])));
-        assert_eq!(set(&found["rebuild"]), set(&said[0]));
-        assert_eq!(set(&found["rebuild"]), set(&said[1]));
-    }
-    let called = fs::read_to_string(scene.dir.path().join("bin/called")).unwrap();
-    // The unpatched side is kept, so Nix itself evaluates it, which says what it looks at.
-    assert_eq!(called.lines().count(), 2);
-    assert!(called.lines().all(|line| line.contains("--workers 3 ") && line.contains("--max-memory-size 512 ")));
 }
 
 #[test]

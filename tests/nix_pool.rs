@@ -1,5 +1,4 @@
-//! A whole package set over several evaluators: workers that run out of memory, hang, die or talk nonsense, and
-//! nix-eval-jobs, whose part a small program plays that speaks its JSON lines (the real one need not be installed).
+//! A whole package set over several evaluators: workers that run out of memory, hang, die or talk nonsense.
 
 #![allow(
     clippy::unwrap_used,
@@ -134,50 +133,6 @@ fn a_pool_of_impostors_is_a_clear_error() {
     ] {
         let (_dir, nix) = impostor(&[("nix", &text)]);
         let error = evaluate(&nix, &root("{ }"), settings).unwrap_err();
-        assert_eq!(error.code(), code, "{text}: {error}");
-    }
-}
-
-fn by_jobs(script: &str, settings: PoolSettings) -> (Result<PoolSummary, Error>, Found) {
-    let (_dir, nix) = impostor(&[("nix-eval-jobs", script)]);
-    let program = nix.eval_jobs().expect("it is there");
-    let mut found = Found::new();
-    let result =
-        nix.evaluate_all_by_jobs(&program, &root("{ }"), &[Vec::new()], settings, &mut |path, evaluated, _| {
-            found.insert(path.join("."), evaluated);
-        });
-    (result, found)
-}
-
-const GOOD: &str = r#"echo '{"attr":"a","attrPath":["a"],"drvPath":"/nix/store/a.drv","name":"a","outputs":{"out":"/nix/store/a"},"system":"x"}'"#;
-
-#[test]
-fn nix_eval_jobs_is_given_workers_and_memory() {
-    let bad = r#"echo '{"attr":"b.c","attrPath":["b","c"],"error":"error: attribute '"'q'"' missing"}'"#;
-    let told = "case \" $* \" in *' --workers 2 '*' --max-memory-size 512 '*) ;; *) echo \"$*\" >&2; exit 3;; esac";
-    let settings = PoolSettings { max_memory: Some(512 << 20), ..SETTINGS };
-    let (summary, found) = by_jobs(&format!("{told}\n{GOOD}\n{bad}"), settings);
-    let summary = summary.unwrap();
-    assert_eq!((summary.attributes, summary.derivations, summary.failed), (2, 1, 1));
-    assert!(is_derivation(&found, "a"));
-    let Some(Evaluated::Failed(failure)) = found.get("b.c") else { panic!("{found:?}") };
-    assert_eq!(failure.kind, FailureKind::MissingAttribute { attribute: "q".into() });
-}
-
-#[test]
-fn nix_eval_jobs_that_dies_hangs_or_talks_nonsense_is_an_error() {
-    let settings = PoolSettings { limit: Some(Duration::from_secs(2)), ..SETTINGS };
-    for (text, code) in [
-        (format!("{GOOD}\necho 'error: no space' >&2; exit 1"), "OV0512"),
-        (format!("{GOOD}\nkill -9 $$"), "OV0512"),
-        (format!("{GOOD}\nprintf '{{\"attr\":\"b\"'"), "OV0512"),
-        (format!("{GOOD}\necho 'warning: hello'"), "OV0514"),
-        (format!("{GOOD}\necho '{{}}'; sleep 60"), "OV0514"),
-        ("head -c 3000000 /dev/urandom; sleep 60".to_string(), "OV0514"),
-        (format!("{GOOD}\nsleep 60"), "OV0513"),
-    ] {
-        let (result, _) = by_jobs(&text, settings);
-        let error = result.unwrap_err();
         assert_eq!(error.code(), code, "{text}: {error}");
     }
 }

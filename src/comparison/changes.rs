@@ -12,10 +12,10 @@ use crate::base::fs;
 use crate::comparison::Error;
 use crate::config::{FILE_NAME, Workspace};
 use crate::git::{Changed, Since};
-use crate::overlay::{AttrPath, Element, OverlayFile, PatchElement, Select};
+use crate::overlay::{AttrPath, Element, OverlayFile, PatchElement};
 use crate::queue;
-use crate::queue::copy::Copy;
-use crate::queue::discover::Disk;
+use crate::queue::copy::{Copy, text_without};
+use crate::queue::discover::Overlays;
 
 /// What a changed thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -212,16 +212,11 @@ fn below(path: &Path, root: &Path) -> Option<PathBuf> {
     path.strip_prefix(root.canonicalize().ok()?).ok().map(Path::to_path_buf)
 }
 
-/// Returns the files that hold the overlays of a workspace, below its repository.
+/// Returns the files that hold the overlays of a workspace, below its repository. One that cannot be read as overlays has none: what
+/// changed in it counts as files.
 fn overlays(workspace: &Workspace, root: &Path) -> Vec<PathBuf> {
-    let boards = workspace.settings().boards.values().flat_map(|board| &board.cross_overlays);
-    let of_boards: Vec<PathBuf> = boards.map(|overlay| workspace.path(overlay)).collect();
-    let mut files = workspace.overlay_candidates();
-    files.extend(workspace.overlays());
-    files.extend(workspace.cross_overlays().into_iter().chain(of_boards));
-    files.extend(workspace.overlay_files_of(&files));
-    let file = |path: PathBuf| if path.is_dir() { path.join("default.nix") } else { path };
-    files.into_iter().filter_map(|path| below(&file(path), root)).collect()
+    let Ok(overlays) = Overlays::read(workspace, None) else { return Vec::new() };
+    overlays.files().filter_map(|found| below(found.file.path(), root)).collect()
 }
 
 impl States<'_> {
@@ -238,14 +233,14 @@ impl States<'_> {
     }
 
     /// Returns what a file is; `None` when it is not there.
-    fn new(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    fn current(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
         let file = self.root.join(path);
         Ok(if file.is_file() { Some(fs::read(&file)?) } else { None })
     }
 
     fn texts(&self, path: &Path) -> Result<(Option<String>, Option<String>), Error> {
         let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok((text(self.old(path)?), text(self.new(path)?)))
+        Ok((text(self.old(path)?), text(self.current(path)?)))
     }
 
     /// Returns what changed in `overlayctl.toml`.
@@ -364,22 +359,9 @@ impl States<'_> {
 
     /// Takes entries out of an overlay's text; `None` where the overlay room will not.
     fn without(&self, path: &Path, text: &str, entries: &BTreeSet<Entry>) -> Option<String> {
-        let mut text = text.to_owned();
-        for _ in 0..=entries.len() {
-            let file = OverlayFile::parse(path, text.clone()).ok()?;
-            let is_meant =
-                |attr: &AttrPath, element: &Element| entries.contains(&(attr.clone(), self.file_of(path, element)));
-            let found = file.patched_packages().into_iter().find_map(|package| {
-                let meant = package.elements.iter().filter(|element| is_meant(&package.attr, element));
-                let which: Vec<_> = meant.map(queue::named).collect();
-                (!which.is_empty()).then_some((package.attr, package.function.span, which))
-            });
-            let Some((attr, span, which)) = found else { return Some(text) };
-            let select = span.map_or(Select::Only, |span| Select::Offset(span.start));
-            let planned = file.remove_patches(&Disk, select, &attr, &which).ok()?;
-            text = planned.changes.into_iter().find(|change| change.path == path)?.new;
-        }
-        None
+        let is_meant =
+            |attr: &AttrPath, element: &Element| entries.contains(&(attr.clone(), self.file_of(path, element)));
+        text_without(&self.root.join(path), text, &is_meant).ok()
     }
 
     /// Adds what changed in overlays and in patch queues, and takes their files off `left`.

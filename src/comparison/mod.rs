@@ -5,6 +5,7 @@ pub mod baseline;
 pub mod cache;
 pub mod changes;
 pub mod error;
+pub(crate) mod finished;
 mod left_out;
 mod settings;
 pub mod sites;
@@ -441,7 +442,8 @@ fn root(name: &str, drv_path: &str) -> graph::Root {
     graph::Root { attr: Some(name.to_string()), drv_path: drv_path.to_string() }
 }
 
-fn read(roots: &[graph::Root], store: &StoreDir) -> Result<Graph, graph::Error> {
+/// Reads the closure of some roots; nothing for none.
+pub(crate) fn read(roots: &[graph::Root], store: &StoreDir) -> Result<Graph, graph::Error> {
     if roots.is_empty() { Builder::new().finish(&[]) } else { Graph::read(roots, store) }
 }
 

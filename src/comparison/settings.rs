@@ -198,11 +198,11 @@ mod tests {
         assert_eq!(
             told(old, new),
             [
+                "Board new Added - -> -",
+                "Board old Removed - -> -",
                 "Config boards.pi.config.d Added - -> 1",
                 "Overlay c.nix Added - -> -",
                 "Config boards.pi.platform Changed a -> b",
-                "Board new Added - -> -",
-                "Board old Removed - -> -",
                 "Config config.allowUnfree Removed true -> -",
                 "Config config.b Changed {\"c\":1} -> {\"c\":2}",
                 "Config nix.options.cores Added - -> 1",

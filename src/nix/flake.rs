@@ -38,7 +38,8 @@ pub fn flake(reference: &str, place: &str, here: &Path) -> Result<Root, Error> {
 /// # Errors
 /// As [`flake`].
 pub fn flake_input(reference: &str, place: &str, here: &Path, input: &str) -> Result<Fragment, Error> {
-    let plain = || format!("(builtins.getFlake {}).inputs.{}.outPath", quoted(reference), attr_path_text(&[input.to_owned()]));
+    let plain =
+        || format!("(builtins.getFlake {}).inputs.{}.outPath", quoted(reference), attr_path_text(&[input.to_owned()]));
     Fragment::parse(text(reference, place, here, Some(input))?.unwrap_or_else(plain))
 }
 
@@ -49,8 +50,10 @@ fn text(reference: &str, place: &str, here: &Path, input: Option<&str>) -> Resul
     if stored.is_empty() {
         return Ok(None);
     }
-    let list: String =
-        stored.iter().map(|(node, path)| format!("{} = {}; ", attr_path_text(std::slice::from_ref(node)), quoted(path))).collect();
+    let list: String = stored
+        .iter()
+        .map(|(node, path)| format!("{} = {}; ", attr_path_text(std::slice::from_ref(node)), quoted(path)))
+        .collect();
     Ok(Some(format!(
         "({}) {{ here = {}; reference = {}; fetch = {{ {fetch}}}; dir = {}; stored = {{ {list}}}; input = {}; }}",
         *OUTPUTS,
@@ -70,7 +73,9 @@ fn parts(reference: &str) -> Option<(String, String)> {
         _ => return None,
     };
     let mut dir = String::new();
-    for (key, value) in query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, ""))) {
+    for (key, value) in
+        query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, "")))
+    {
         match key {
             "rev" => fetch.push_str(&format!("rev = {}; ", quoted(value))),
             "shallow" => fetch.push_str("shallow = true; "),

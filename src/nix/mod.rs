@@ -11,7 +11,7 @@
 //! answers     what it prints, read                reads  what an evaluation looked at, as the scope reads.nix and Nix say
 //! instantiate targets of several sides to derivations     facts   what is asked of a package before a patch
 //! sources     what packages are made from: sources, patches, hooks
-//! pool        a whole package set over several servers     eval_jobs the same over nix-eval-jobs
+//! pool        a whole package set over several servers
 //! failure     Nix's evaluation errors, shortened           flake   outputs of flakes, without the copies
 //! effect      which patches packages really have, in several sets
 //! survey      which way a patch reaches the package, found by trying
@@ -27,7 +27,6 @@ mod build;
 mod caches;
 mod effect;
 mod error;
-mod eval_jobs;
 mod expression;
 mod facts;
 mod failure;

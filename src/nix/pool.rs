@@ -4,7 +4,7 @@
 //! of the longest part that is left when its own is done. A worker over its memory is started anew and goes on; an
 //! attribute that fails is recorded and does not stop the rest. Must not keep the results.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const BATCH: usize = 32;
 pub struct PoolSettings {
     /// How many evaluators, at least one.
     pub workers: usize,
-    /// The most resident memory of one worker, in bytes; without a limit the evaluators never collect garbage.
+    /// The most memory of one worker, in bytes, shared pages once; without a limit the evaluators never collect garbage.
     pub max_memory: Option<u64>,
     /// Whether sets that say `recurseForDerivations` are gone into.
     pub recurse: bool,
@@ -48,6 +48,8 @@ pub enum Evaluated {
     },
     /// A set that was gone into.
     Set,
+    /// A set of packages that is not gone into: it does not say `recurseForDerivations`.
+    LeftOut,
     /// Something else.
     Other,
     /// It does not evaluate.
@@ -90,7 +92,23 @@ impl Nix {
         settings: PoolSettings,
         on_result: &mut dyn FnMut(Names, Evaluated, usize),
     ) -> Result<PoolSummary, Error> {
+        self.evaluate_rest(root, paths, &BTreeSet::new(), settings, on_result)
+    }
+
+    /// As [`Nix::evaluate_all`], without what is `finished` already.
+    ///
+    /// # Errors
+    /// As [`Nix::evaluate_all`].
+    pub fn evaluate_rest(
+        &self,
+        root: &Root,
+        mut paths: Vec<Names>,
+        finished: &BTreeSet<Names>,
+        settings: PoolSettings,
+        on_result: &mut dyn FnMut(Names, Evaluated, usize),
+    ) -> Result<PoolSummary, Error> {
         let root = root.to_nix()?;
+        paths.retain(|path| !finished.contains(path));
         let work = Work::new(paths, settings.workers.max(1));
         let mut summary = PoolSummary::default();
         let (send, receive) = mpsc::sync_channel(1024);
@@ -98,7 +116,7 @@ impl Nix {
             for worker in 0..settings.workers.max(1) {
                 let (send, work, root) = (send.clone(), &work, root.as_str());
                 scope.spawn(move || {
-                    if let Err(error) = self.work(worker, work, root, settings, &send) {
+                    if let Err(error) = self.work(worker, work, (root, finished), settings, &send) {
                         work.stop();
                         let _ = send.send(Report::Broken(error));
                     }
@@ -113,7 +131,7 @@ impl Nix {
                         match &evaluated {
                             Evaluated::Derivation { .. } => summary.derivations += 1,
                             Evaluated::Failed(_) => summary.failed += 1,
-                            Evaluated::Set | Evaluated::Other => {}
+                            Evaluated::Set | Evaluated::LeftOut | Evaluated::Other => {}
                         }
                         on_result(path, evaluated, work.left());
                     }
@@ -129,7 +147,7 @@ impl Nix {
         &self,
         worker: usize,
         work: &Work,
-        root: &str,
+        (root, finished): (&str, &BTreeSet<Names>),
         settings: PoolSettings,
         send: &mpsc::SyncSender<Report>,
     ) -> Result<(), Error> {
@@ -202,6 +220,7 @@ impl Nix {
                     return Ok(());
                 }
             }
+            found.retain(|path| !finished.contains(path));
             work.give_back(worker, again, found);
             match batch.lost {
                 None => {
@@ -247,7 +266,7 @@ fn answer_function(recurse: bool) -> String {
     };
     format!(
         "d: if !(builtins.isAttrs d) then \"o\" else if (d.type or null) == \"derivation\" then \
-         \"d${{d.drvPath}} ${{d.outPath}}\" {set}else \"o\""
+         \"d${{d.drvPath}} ${{d.outPath}}\" {set}else if d ? callPackage || d ? overrideScope || d ? overrideScope' then \"p\" else \"o\""
     )
 }
 
@@ -269,6 +288,7 @@ fn read_answer(text: &str, path: &[String], found: &mut Vec<Names>) -> Evaluated
             found.extend(below.map(|name| [path, &[name]].concat()));
             Evaluated::Set
         }
+        _ if text == "p" => Evaluated::LeftOut,
         _ => Evaluated::Other,
     }
 }

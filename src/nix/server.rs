@@ -42,7 +42,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(super) struct ServerSettings {
     /// The longest that one question may take; [`LIMIT`] when not said.
     pub limit: Option<Duration>,
-    /// The most resident memory, in bytes.
+    /// The most memory ([`EvalServer::memory`]), in bytes.
     pub max_memory: Option<u64>,
     /// Variables for the garbage collector of the evaluator.
     pub env: Vec<(String, String)>,
@@ -342,11 +342,15 @@ impl EvalServer {
         }
     }
 
-    /// Returns the resident memory in bytes, where the system tells.
+    /// Returns the memory that it takes in bytes, pages that several processes share counted once between them (PSS); the resident
+    /// memory where the system does not tell that.
     pub fn memory(&self) -> Option<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).ok()?;
-        let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().trim_end_matches(" kB");
-        Some(kib.parse::<u64>().ok()? * 1024)
+        let read = |file: &str, key: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.running.child.id())).ok()?;
+            let kib = text.lines().find_map(|line| line.strip_prefix(key))?.trim().trim_end_matches(" kB");
+            Some(kib.parse::<u64>().ok()? * 1024)
+        };
+        read("smaps_rollup", "Pss:").or_else(|| read("status", "VmRSS:"))
     }
 }
 

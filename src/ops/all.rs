@@ -1,7 +1,7 @@
 //! `impact --all`: what the overlays rebuild in a whole package set, exactly.
 //!
-//! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. The unpatched
-//! side is kept; then only those attributes are evaluated again that a change of what the overlays bind can reach, and a
+//! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. What is finished is kept
+//! ([`Finished`]), so that a run that is interrupted is gone on with. The unpatched side is kept as a whole; then only those attributes are evaluated again that a change of what the overlays bind can reach, and a
 //! sample of the others to hold that against. Where that shows a change, or cannot be told, all are.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +13,19 @@ use serde::Serialize;
 use super::graph_file::{ChangedAttribute, GraphDiff};
 use super::impact::view::View;
 use crate::base::diagnostic::Warning;
-use crate::base::process::strip_controls;
+use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::base::text::plural;
 use crate::comparison::cache::{Answer, GraphCache, Question};
+use crate::comparison::finished::{Done, Finished};
+use crate::comparison::read;
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
-use crate::nix::{self, Evaluated, Fragment, Nix, PackageSet, PoolSettings, Root, Side, attr_path_text};
+use crate::nix::{
+    self, Evaluated, Fragment, Names, Nix, Overlay, PackageSet, PoolSettings, Reads, Root, Side, Watch, attr_path_text,
+};
 use crate::ops::{Error, Outcome};
+use crate::overlay::AttrPath;
 use crate::targets::engine;
 use crate::targets::{self, Group, Selection};
 
@@ -42,6 +47,10 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// Whether all is evaluated, whatever is kept.
     pub exhaustive: bool,
+    /// Sets that are looked into alone, whether they say `recurseForDerivations` or not.
+    pub sets: Vec<String>,
+    /// A file with attribute paths that are looked at alone, one a line.
+    pub attrs: Option<PathBuf>,
     /// How it is shown.
     pub view: View,
 }
@@ -59,6 +68,8 @@ pub struct AllImpact {
     pub evaluated_after: usize,
     /// How many of these were only a sample, to hold the prediction against.
     pub sampled: usize,
+    /// How many attributes of both sides earlier runs that were interrupted had finished.
+    pub finished_earlier: usize,
     /// Whether every attribute was evaluated with the overlays.
     pub exhaustive: bool,
     /// How many attributes have a derivation with the overlays.
@@ -68,10 +79,27 @@ pub struct AllImpact {
     pub failures_before: Option<BTreeMap<String, String>>,
     /// Attributes that do not evaluate with them.
     pub failures: BTreeMap<String, String>,
+    /// What these say, the most frequent first.
+    pub failure_causes: Vec<FailureCause>,
+    /// Sets of packages that were not looked into, as they do not say `recurseForDerivations`; absent when not every attribute was
+    /// evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Vec<String>>,
     /// Attributes that had a derivation without the overlays and do not evaluate with them.
     pub broken: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+}
+
+/// What keeps attributes from evaluating.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureCause {
+    /// Nix's message.
+    pub message: String,
+    /// How many attributes fail with it.
+    pub count: usize,
+    /// One of them.
+    pub example: String,
 }
 
 /// One side, evaluated.
@@ -79,7 +107,13 @@ pub struct AllImpact {
 struct Outcomes {
     derivations: BTreeMap<Vec<String>, String>,
     failures: BTreeMap<String, String>,
+    left_out: Vec<String>,
     evaluated: usize,
+    /// How many of these by an earlier run.
+    finished_earlier: usize,
+    /// What was looked at, by this run and, as the lines of a key, by earlier ones.
+    reads: Reads,
+    earlier: String,
 }
 
 /// Compares a whole package set without and with the workspace's overlays.
@@ -92,38 +126,44 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let settings = pool(options);
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
-    let plain = Side { name: "the whole package set".into(), root: root(&group.plain), targets: vec![Vec::new()] };
+    let (plain, patched) = (root(&group.plain), root(&group.patched));
+    let is_whole = options.sets.is_empty() && options.attrs.is_none();
+    let all = |root: &Root| if is_whole { Ok(vec![Names::new()]) } else { named(&nix, root, options) };
+    let (paths_before, paths_after) = (all(&plain)?, all(&patched)?);
+    if paths_after.is_empty() {
+        return Err(targets::Error::NoTargets.into());
+    }
+    let side = Side { name: "the package set".into(), root: plain.clone(), targets: paths_before.clone() };
     let source = workspace.nixpkgs(options.selection.nixpkgs.as_deref())?;
-    let question = Question::of(&nix, &source, std::slice::from_ref(&plain), &["every attribute"]);
+    let question = Question::of(&nix, &source, &[side], &["every attribute"]);
     let (kept, open) = match question.and_then(|question| Some(GraphCache::find()?.ask(question))) {
         Some(Answer::Kept(graph)) => (Some(graph), None),
         Some(Answer::Open(open)) => (None, Some(open)),
         None => (None, None),
     };
     let was_kept = kept.is_some();
-    let mut told = Told { progress, warnings: Vec::new(), jobs_failed: false };
+    let mut told = Told { progress, warnings: Vec::new() };
     let mut failures_before = None;
-    let mut evaluated_before = 0;
+    let (mut evaluated_before, mut finished_earlier) = (0, 0);
     let before = match kept {
         Some(graph) => graph,
         None => {
-            let all = vec![Vec::new()];
-            let (watched, watch) = nix.watched([&plain.root]);
-            let nix = if open.is_some() { &watched } else { &nix };
-            let found = evaluate(nix, &plain.root, all, settings, "without the overlays", None, &mut told)?;
+            let asked = Asked { root: &plain, paths: paths_before, settings, what: "without the overlays" };
+            let found = evaluate(&nix, &asked, None, &mut told)?;
             told.progress.stage("reading the derivations");
-            let graph = Graph::read(&roots(&found.derivations), &store)?;
+            let graph = read(&roots(&found.derivations), &store)?;
             if let Some(open) = &open {
-                open.keep(&watch.reads(), &graph);
+                open.keep_with(&found.reads, &found.earlier, &graph);
             }
-            evaluated_before = found.evaluated;
+            (evaluated_before, finished_earlier) = (found.evaluated, found.finished_earlier);
             failures_before = Some(found.failures);
             graph
         }
     };
     let expected = before.roots().len();
-    let patched = root(&group.patched);
-    let reached = match was_kept && !options.exhaustive {
+    let asked = |paths| Asked { root: &patched, paths, settings, what: "with the overlays" };
+    // Where only some sets are asked for, what the overlays bind need not be among them.
+    let reached = match was_kept && !options.exhaustive && is_whole {
         true => match reached(&nix, &group, &before)? {
             Ok(reached) => Some(reached),
             Err(why) => {
@@ -136,15 +176,14 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let mut sampled = 0;
     let mut exhaustive = reached.is_none();
     let mut after = match reached {
-        None => evaluate(&nix, &patched, vec![Vec::new()], settings, "with the overlays", Some(expected), &mut told)?,
+        None => evaluate(&nix, &asked(paths_after), Some(expected), &mut told)?,
         Some(reached) => {
             let others: Vec<&str> =
                 before.roots().filter_map(|root| root.attr).filter(|attr| !reached.contains(*attr)).collect();
             let sample: BTreeSet<&str> = others.iter().copied().step_by(SAMPLE).collect();
             sampled = sample.len();
-            let asked = reached.iter().map(String::as_str).chain(sample.iter().copied());
-            let paths = asked.map(segments).collect();
-            let mut found = evaluate(&nix, &patched, paths, settings, "with the overlays", None, &mut told)?;
+            let some = reached.iter().map(String::as_str).chain(sample.iter().copied()).map(segments).collect();
+            let mut found = evaluate(&nix, &asked(some), None, &mut told)?;
             let unexpected = sample.iter().find(|attr| {
                 let old = before.attribute(attr).ok().map(|id| before.node(id).drv_path());
                 found.derivations.get(&segments(attr)).map(String::as_str) != old
@@ -152,8 +191,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
             if let Some(attr) = unexpected {
                 told.warnings.push(all_again(format!("`{attr}` changed, which nothing should reach")));
                 exhaustive = true;
-                let all = vec![Vec::new()];
-                evaluate(&nix, &patched, all, settings, "with the overlays", Some(expected), &mut told)?
+                evaluate(&nix, &asked(paths_after), Some(expected), &mut told)?
             } else {
                 // The others are as they were.
                 for root in before.roots() {
@@ -166,7 +204,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         }
     };
     told.progress.stage("reading the derivations");
-    let graph = Graph::read(&roots(&after.derivations), &store)?;
+    let graph = read(&roots(&after.derivations), &store)?;
     let delta = Delta::between(&before, &graph);
     let diff = GraphDiff::of(&delta, options.view.clone());
     let lost = |change: &&ChangedAttribute| change.after.is_none() && after.failures.contains_key(&change.attr);
@@ -175,11 +213,17 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
         diff,
         evaluated_before,
         evaluated_after: after.evaluated,
+        finished_earlier: finished_earlier + after.finished_earlier,
         sampled,
         exhaustive,
         derivations_after: after.derivations.len(),
         failures_before,
+        failure_causes: causes(&after.failures),
         failures: std::mem::take(&mut after.failures),
+        left_out: exhaustive.then(|| {
+            after.left_out.sort();
+            std::mem::take(&mut after.left_out)
+        }),
         broken,
         warnings: told.warnings,
     })
@@ -224,85 +268,171 @@ fn available_memory() -> Option<u64> {
     Some(kib.parse::<u64>().ok()? * 1024)
 }
 
-/// Evaluates by nix-eval-jobs where that is installed, else (or when it fails, or what is looked at matters, which it does not tell) by
-/// the pool of evaluation servers.
-fn evaluate(
-    nix: &Nix,
-    root: &Root,
-    paths: Vec<Vec<String>>,
-    settings: PoolSettings,
-    what: &str,
-    expected: Option<usize>,
-    told: &mut Told<'_>,
-) -> Result<Outcomes, Error> {
-    let whole = paths.iter().any(Vec::is_empty);
-    let set = if whole { "every attribute".to_owned() } else { plural(paths.len(), "attribute") };
-    let stage = |how: String| format!("evaluating {set} {what}, {how}");
-    if let Some(program) = nix.eval_jobs().filter(|_| !told.jobs_failed && !nix.is_watched()) {
-        told.progress.stage(&stage(format!("nix-eval-jobs, {}", plural(settings.workers, "worker"))));
-        let mut found = Gathering::new(expected, told.progress);
-        let mut take = |path, evaluated, left| found.take(path, evaluated, left);
-        match nix.evaluate_all_by_jobs(&program, root, &paths, settings, &mut take) {
-            Ok(_) => return Ok(found.outcomes),
-            Err(error @ nix::Error::Interrupted) => return Err(error.into()),
-            Err(error) => {
-                // What it told is a part at best: all is asked again.
-                let last = error.detail().and_then(|text| text.lines().rfind(|line| !line.trim().is_empty()));
-                let last = last.map_or_else(String::new, |line| format!(": {}", strip_controls(line).trim()));
-                let message = format!("nix-eval-jobs failed, Nix itself evaluates: {error}{last}");
-                told.warnings.push(Warning { code: "OV1083", message, place: None, hint: None });
-                told.jobs_failed = true;
+/// Evaluates attributes of one side by the pool. What an earlier run finished of it is taken up; what this one finishes is kept until it
+/// is at its end.
+fn evaluate(nix: &Nix, set: &Asked<'_>, expected: Option<usize>, told: &mut Told<'_>) -> Result<Outcomes, Error> {
+    let whole = set.paths.iter().any(Vec::is_empty);
+    let (watched, watch) = nix.watched([set.root]);
+    let finished = Finished::take_up(nix, set.root);
+    let mut found = Gathering::new(expected, told.progress, finished, &watch);
+    let taken_up = found.take_up(&set.paths, whole);
+    let count = if whole { "every attribute".to_owned() } else { plural(set.paths.len(), "attribute") };
+    let earlier = match taken_up.len() {
+        0 => String::new(),
+        count => format!(", {} finished by an earlier run", plural(count, "attribute")),
+    };
+    let workers = plural(set.settings.workers, "evaluator");
+    found.progress.stage(&format!("evaluating {count} {}, {workers}{earlier}", set.what));
+    let result =
+        watched.evaluate_rest(set.root, set.paths.clone(), &taken_up, set.settings, &mut |path, evaluated, left| {
+            found.take(path, evaluated, left);
+        });
+    match result {
+        Ok(_) => {}
+        Err(error) => {
+            if let Some(finished) = &mut found.finished
+                && !finished.all().is_empty()
+                && finished.save(&watch)
+            {
+                let count = plural(finished.all().len(), "attribute");
+                found.progress.stage(&format!("{count} finished, which are kept: the next run goes on from there"));
             }
+            return Err(error.into());
         }
     }
-    told.progress.stage(&stage(plural(settings.workers, "evaluator")));
-    let mut found = Gathering::new(expected, told.progress);
-    nix.evaluate_all(root, paths, settings, &mut |path, evaluated, left| found.take(path, evaluated, left))?;
+    if let Some(finished) = &found.finished {
+        found.outcomes.earlier = finished.earlier().to_owned();
+        finished.forget();
+    }
+    found.outcomes.reads = watch.reads();
     Ok(found.outcomes)
+}
+
+/// What is to be evaluated.
+struct Asked<'a> {
+    root: &'a Root,
+    /// The attributes; the empty path stands for all.
+    paths: Vec<Names>,
+    settings: PoolSettings,
+    what: &'static str,
 }
 
 /// What the user is told of evaluations.
 struct Told<'p> {
     progress: &'p mut dyn Progress,
     warnings: Vec<Warning>,
-    /// Whether nix-eval-jobs is not worth another try.
-    jobs_failed: bool,
 }
 
 /// Outcomes on their way in.
 struct Gathering<'p> {
     outcomes: Outcomes,
+    finished: Option<Finished>,
+    watch: &'p Watch,
     expected: Option<usize>,
     progress: &'p mut dyn Progress,
     start: Instant,
     told: Instant,
+    /// How many there were before this run.
+    earlier: usize,
 }
 
 impl<'p> Gathering<'p> {
-    fn new(expected: Option<usize>, progress: &'p mut dyn Progress) -> Gathering<'p> {
+    fn new(
+        expected: Option<usize>,
+        progress: &'p mut dyn Progress,
+        finished: Option<Finished>,
+        watch: &'p Watch,
+    ) -> Gathering<'p> {
         let now = Instant::now();
-        Gathering { outcomes: Outcomes::default(), expected, progress, start: now, told: now }
+        let outcomes = Outcomes::default();
+        Gathering { outcomes, finished, watch, expected, progress, start: now, told: now, earlier: 0 }
     }
 
-    fn take(&mut self, path: Vec<String>, evaluated: Evaluated, left: usize) {
+    /// Takes what an earlier run finished of some attributes, and returns which.
+    fn take_up(&mut self, paths: &[Names], whole: bool) -> BTreeSet<Names> {
+        let asked: BTreeSet<&[String]> = paths.iter().map(Vec::as_slice).collect();
+        let is_asked = |path: &Names| {
+            whole || (0..=path.len()).any(|end| path.get(..end).is_some_and(|above| asked.contains(above)))
+        };
+        let mut taken = BTreeSet::new();
+        for (path, done) in self.finished.iter().flat_map(Finished::all).filter(|(path, _)| is_asked(path)) {
+            if taken.insert(path.clone()) {
+                self.outcomes.evaluated += 1;
+                match done {
+                    Done::Derivation(drv_path) => {
+                        drop(self.outcomes.derivations.insert(path.clone(), drv_path.clone()))
+                    }
+                    Done::Failed(why) => drop(self.outcomes.failures.insert(attr_path_text(path), why.clone())),
+                    Done::LeftOut => self.outcomes.left_out.push(attr_path_text(path)),
+                    Done::Other => {}
+                }
+            }
+        }
+        self.earlier = taken.len();
+        self.outcomes.finished_earlier = taken.len();
+        taken
+    }
+
+    fn take(&mut self, path: Names, evaluated: Evaluated, left: usize) {
+        if let Some(finished) = &mut self.finished {
+            finished.add(&path, &evaluated, self.watch);
+        }
         let found = &mut self.outcomes;
         found.evaluated += 1;
         match evaluated {
             Evaluated::Derivation { drv_path, .. } => drop(found.derivations.insert(path, drv_path)),
             Evaluated::Failed(failure) => drop(found.failures.insert(attr_path_text(&path), failure.message)),
+            Evaluated::LeftOut => found.left_out.push(attr_path_text(&path)),
             Evaluated::Set | Evaluated::Other => {}
         }
         if self.told.elapsed() > TELL {
             self.told = Instant::now();
             let total = (found.evaluated + left).max(self.expected.unwrap_or_default());
-            let rest = self.start.elapsed().as_secs_f64() / found.evaluated as f64 * (total - found.evaluated) as f64;
-            // nix-eval-jobs does not say how much is left, and the first answers say nothing: all need what they need.
-            let left = if total > found.evaluated { format!(" of {total}") } else { String::new() };
-            let is_known = !left.is_empty() && found.evaluated >= ENOUGH.min(total / 4);
+            let own = found.evaluated - self.earlier;
+            let rest = self.start.elapsed().as_secs_f64() / own as f64 * (total - found.evaluated) as f64;
+            // The first answers say nothing: all need what they need.
+            let is_known = own >= ENOUGH.min(total / 4);
             let rest = if is_known { format!(", about {rest:.0} s left") } else { String::new() };
-            self.progress.stage(&format!("evaluated {}{left} attributes{rest}", found.evaluated));
+            self.progress.stage(&format!("evaluated {} of {total} attributes{rest}", found.evaluated));
         }
     }
+}
+
+/// Groups failures by what they say, the most frequent first: one package that is missing is one line, however many need it.
+fn causes(failures: &BTreeMap<String, String>) -> Vec<FailureCause> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (attr, why) in failures {
+        groups.entry(why.as_str()).or_default().push(attr);
+    }
+    let mut causes: Vec<FailureCause> = groups
+        .into_iter()
+        .map(|(why, attributes)| FailureCause {
+            message: why.to_owned(),
+            count: attributes.len(),
+            example: attributes.first().map_or_else(String::new, |attr| (*attr).to_owned()),
+        })
+        .collect();
+    causes.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+    causes
+}
+
+/// Returns the attributes that the options name: none for all of the set.
+fn named(nix: &Nix, root: &Root, options: &Options) -> Result<Vec<Names>, Error> {
+    let mut paths: BTreeSet<Names> = BTreeSet::new();
+    if let Some(file) = &options.attrs {
+        for line in
+            fs::read_text(file)?.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            paths.insert(AttrPath::parse(line).map_err(targets::Error::from)?.names().to_vec());
+        }
+    }
+    for set in &options.sets {
+        let set = AttrPath::parse(set).map_err(targets::Error::from)?;
+        let names = nix.attr_names(root, set.names())?;
+        let below = names.into_iter().filter(|name| name != "recurseForDerivations");
+        paths.extend(below.map(|name| [set.names(), &[name]].concat()));
+    }
+    Ok(paths.into_iter().collect())
 }
 
 /// Returns the attributes that a change of what the overlays bind can reach; the inner error says why that cannot be told.

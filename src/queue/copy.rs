@@ -13,7 +13,7 @@ use super::model::Model;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;
 use crate::git;
-use crate::overlay::{AttrPath, Element, OverlayFile, PatchedPackage};
+use crate::overlay::{AttrPath, Element, Files, OverlayFile, PatchElement, PatchedPackage, Select};
 
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
@@ -214,6 +214,62 @@ impl Copy {
             texts.chain(emptied.iter().map(|file| (file.clone(), Vec::new()))).collect();
         let beside = Beside { emptied, packages };
         Ok(Some(Copy { beside, ..Copy::with(workspace, &written, &[])? }))
+    }
+}
+
+/// The texts of overlays as they would be; those of the disk for the rest.
+#[derive(Default)]
+struct Texts(BTreeMap<PathBuf, String>);
+
+impl Texts {
+    /// Takes patches off an overlay. Each removal moves what stands behind it, so the text is read again.
+    fn take_off(
+        &mut self,
+        path: &Path,
+        text: &str,
+        is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
+    ) -> Result<(), Error> {
+        loop {
+            let file = OverlayFile::parse(path, self.read(path).unwrap_or_else(|| text.to_string()))?;
+            let found = file.patched_packages().into_iter().find_map(|package| {
+                let meant = package.elements.iter().filter(|element| is_meant(&package.attr, element));
+                let which: Vec<PatchElement> = meant.map(super::named).collect();
+                (!which.is_empty()).then_some((package.attr, package.function.span, which))
+            });
+            let Some((attr, span, which)) = found else { return Ok(()) };
+            let select = span.map_or(Select::Only, |span| Select::Offset(span.start));
+            let planned = file.remove_patches(self, select, &attr, &which)?;
+            let mut changed = false;
+            for change in planned.changes {
+                changed |= change.new != change.old;
+                self.0.insert(change.path, change.new);
+            }
+            if !changed {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Returns the text of an overlay without some of its patches.
+///
+/// # Errors
+/// Those of the overlay room.
+pub(crate) fn text_without(
+    path: &Path,
+    text: &str,
+    is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
+) -> Result<String, Error> {
+    let mut texts = Texts(BTreeMap::from([(path.to_path_buf(), text.to_owned())]));
+    texts.take_off(path, text, is_meant)?;
+    // It was put there above.
+    Ok(texts.0.remove(path).unwrap_or_else(|| text.to_owned()))
+}
+
+impl Files for Texts {
+    fn read(&self, path: &Path) -> Option<String> {
+        let default = path.join("default.nix");
+        self.0.get(path).or_else(|| self.0.get(&default)).cloned().or_else(|| Disk.read(path))
     }
 }
 

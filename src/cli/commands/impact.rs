@@ -59,6 +59,12 @@ pub(crate) struct Args {
     /// With --all: lets all evaluators together use so much memory (`6G`, `800M`)
     #[arg(long, value_name = "SIZE", requires = "all", value_parser = memory)]
     max_memory: Option<u64>,
+    /// With --all: looks into this set alone (`emacsPackages`), also where it does not say `recurseForDerivations`; any number
+    #[arg(long = "set", value_name = "ATTRPATH", requires = "all")]
+    sets: Vec<String>,
+    /// With --all: looks at the attributes of this file alone, one path a line
+    #[arg(long, value_name = "FILE", requires = "all")]
+    attrs: Option<PathBuf>,
     /// With --all: evaluates every attribute, also those that no change should reach
     #[arg(long, requires = "all")]
     exhaustive: bool,
@@ -108,6 +114,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             workers: args.eval_workers,
             max_memory: args.max_memory,
             exhaustive: args.exhaustive,
+            sets: args.sets,
+            attrs: args.attrs,
             view: args.view.view(),
         };
         let impact = context.watched(|progress| all::impact_all(&workspace, &options, progress))?;

@@ -21,6 +21,8 @@ use crate::targets;
 
 /// The ending of the files.
 const ENDING: &str = "graph";
+/// The ending of the files of sets that are not finished.
+pub(super) const PART: &str = "part";
 /// At most this many graphs are kept.
 const MOST: usize = 100;
 /// Where kept graphs are.
@@ -74,8 +76,13 @@ impl Open {
     /// Keeps the graph that was evaluated since, where what the evaluation looked at can be a key. That it cannot be written is no
     /// failure of what it is for.
     pub(crate) fn keep(&self, reads: &Reads, graph: &Graph) {
+        self.keep_with(reads, "", graph);
+    }
+
+    /// As [`Open::keep`], where earlier runs, which looked at something too, did a part of the work.
+    pub(crate) fn keep_with(&self, reads: &Reads, earlier: &str, graph: &Graph) {
         let Some(looked) = reads.key(self.since, self.question.locked()) else { return };
-        let key = format!("{}{looked}", self.question.text());
+        let key = format!("{}{earlier}{looked}", self.question.text());
         if self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok() {
             trim_kept(&self.cache.dir, ENDING, MOST);
         }
@@ -176,8 +183,9 @@ fn size(file: &Path) -> u64 {
 pub fn clear() -> Result<Cleared, Error> {
     let cache = GraphCache::find().ok_or_else(no_place)?;
     let (files, answers) = (cache.files()?, kept_answers()?);
+    let parts = kept_files(&cache.dir, PART)?;
     let mut bytes = 0;
-    for file in files.iter().chain(&answers) {
+    for file in files.iter().chain(&answers).chain(&parts) {
         bytes += size(file);
         fs::remove(file)?;
     }

@@ -5,6 +5,9 @@ use crate::ops::all::AllImpact;
 use crate::view::Shown;
 use crate::view::{Digraph, Document, Role};
 
+/// How many causes of failures are shown when nothing is said.
+const CAUSES: usize = 8;
+
 impl Shown for AllImpact {
     fn document(&self, verbose: bool) -> Document {
         let mut document = self.diff.document(verbose);
@@ -18,6 +21,27 @@ impl Shown for AllImpact {
             )
         };
         document.line(Role::Dim.text(format!("{how}; {} failed", self.failures.len())));
+        let most = if verbose { usize::MAX } else { CAUSES };
+        for cause in self.failure_causes.iter().take(most) {
+            let also = if cause.count > 1 { format!(" and {} more", cause.count - 1) } else { String::new() };
+            document.line(
+                Role::Plain.text("  ").with(Role::Name, &cause.example).plain(format!("{also}: {}", cause.message)),
+            );
+        }
+        if self.failure_causes.len() > most {
+            let left = self.failure_causes.len() - most;
+            document
+                .line(Role::Dim.text(format!("  ... and {} (--verbose)", plural(left, "other cause"))));
+        }
+        if let Some(left_out) = self.left_out.as_ref().filter(|sets| !sets.is_empty()) {
+            let most = if verbose { usize::MAX } else { 12 };
+            let mut names = left_out.iter().take(most).cloned().collect::<Vec<_>>().join(" ");
+            if left_out.len() > most {
+                names.push_str(&format!(" ... ({} more)", left_out.len() - most));
+            }
+            let text = format!("not looked into, as they do not ask for it (--set NAME does): {names}");
+            document.line(Role::Dim.text(text));
+        }
         if !self.broken.is_empty() {
             let some: Vec<&str> =
                 self.broken.iter().take(if verbose { usize::MAX } else { 8 }).map(String::as_str).collect();
