@@ -24,6 +24,7 @@ pub mod list;
 mod live;
 pub mod patch;
 pub mod platforms;
+mod marks;
 pub mod predict;
 pub mod rebase;
 pub mod recover;
