@@ -77,7 +77,8 @@ impl Set {
         let mut tools: Vec<Option<Made>> = vec![None; packages.len()];
         for (stage, platform) in STAGES.iter().enumerate() {
             let mut values: Vec<Made> = Vec::new();
-            for (index, package) in packages.iter().enumerate() {
+            for index in 0..packages.len() {
+                let package = &packages[bound_to(packages, index)];
                 let mut inputs: Vec<Made> = vec![stdenv.clone()];
                 // In the last stage tools come from the one before.
                 let take = |attr: &usize| tools[*attr].clone().filter(|_| stage > 0 && packages[*attr].tool);
@@ -85,8 +86,8 @@ impl Set {
                 let (origin, marks) = resolve(packages, index, marking);
                 let source = packages[origin].clone();
                 inputs.extend(source.takes.iter().map(taken));
-                inputs.extend(package.takes.iter().filter(|_| origin != index).map(taken));
                 let bound = bound_to(packages, index);
+                inputs.extend(package.takes.iter().filter(|_| origin != bound).map(taken));
                 let config = if bound == origin { String::new() } else { format!("with-{bound}") };
                 let name = format!("package{origin}-1.0{platform}");
                 values.push(set.derivation(&name, Some(origin), &config, &inputs, &marks));
@@ -97,9 +98,8 @@ impl Set {
                 tools = values.into_iter().map(Some).collect();
             } else {
                 let roots = values.into_iter().enumerate();
-                set.roots.extend(
-                    roots.map(|(index, made)| Root { attr: Some(format!("attr{index}")), drv_path: made.drv }),
-                );
+                set.roots
+                    .extend(roots.map(|(index, made)| Root { attr: Some(format!("attr{index}")), drv_path: made.drv }));
             }
         }
         set
@@ -133,9 +133,8 @@ impl Set {
         let list = |entries: Vec<String>| format!("[{}]", entries.join(","));
         let inputs = list(paths.keys().map(|drv| format!("(\"{drv}\",[\"out\"])")).collect());
         let env = list(env.iter().map(|(key, value)| format!("(\"{key}\",\"{value}\")")).collect());
-        let text = format!(
-            "Derive([(\"out\",\"{output}\",\"\",\"\")],{inputs},[],\"x86_64-linux\",\"/bin/sh\",[],{env})"
-        );
+        let text =
+            format!("Derive([(\"out\",\"{output}\",\"\",\"\")],{inputs},[],\"x86_64-linux\",\"/bin/sh\",[],{env})");
         let drv = path(&text, &format!("{name}.drv"));
         self.files.insert(drv.clone(), text);
         Made { drv, output }
@@ -144,7 +143,10 @@ impl Set {
     /// The outputs of all derivations that the attributes need.
     fn outputs(&self) -> BTreeSet<String> {
         let graph = Graph::read(&self.roots, self).unwrap();
-        graph.ids().flat_map(|id| graph.node(id).outputs().map(|(_, path)| path.to_owned()).collect::<Vec<_>>()).collect()
+        graph
+            .ids()
+            .flat_map(|id| graph.node(id).outputs().map(|(_, path)| path.to_owned()).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -208,17 +210,23 @@ fn told_apart(mut packages: Vec<Package>) -> Vec<Package> {
 }
 
 fn packages(aliases: bool) -> impl Strategy<Value = Vec<Package>> {
-    let one = (0..10u8, any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<bool>());
+    let one = (
+        0..10u8,
+        any::<prop::sample::Index>(),
+        prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        any::<bool>(),
+    );
     prop::collection::vec(one, 1..24).prop_map(move |raw| {
-        let make = |(index, (kind, of, takes, tool)): (usize, (u8, prop::sample::Index, Vec<prop::sample::Index>, bool))| {
-            let origin = match kind {
-                0 | 1 if index > 0 => Origin::Override(of.index(index)),
-                2 if index > 0 && aliases => Origin::Alias(of.index(index)),
-                _ => Origin::Own,
+        let make =
+            |(index, (kind, of, takes, tool)): (usize, (u8, prop::sample::Index, Vec<prop::sample::Index>, bool))| {
+                let origin = match kind {
+                    0 | 1 if index > 0 => Origin::Override(of.index(index)),
+                    2 if index > 0 && aliases => Origin::Alias(of.index(index)),
+                    _ => Origin::Own,
+                };
+                let takes = takes.into_iter().filter(|_| index > 0).map(|taken| taken.index(index)).collect();
+                Package { origin, takes, tool }
             };
-            let takes = takes.into_iter().filter(|_| index > 0).map(|taken| taken.index(index)).collect();
-            Package { origin, takes, tool }
-        };
         told_apart(raw.into_iter().enumerate().map(make).collect())
     })
 }
@@ -331,7 +339,8 @@ fn packages_without_a_root_are_found_by_their_names() {
 }
 
 /// Real oracles, where there are any: `OVERLAYCTL_PREDICTION` names a directory with a list `before.tsv`, a store below
-/// `nix/store`, and for each oracle a file `rebuilt-NAME.txt`; `rooms` and a way to make one are in docs/prediction.md.
+/// `nix/store` (or a file `store` that says where that is), and for each oracle a file `rebuilt-NAME.txt`, as
+/// `tests/prediction.sh --oracles` writes them.
 #[test]
 fn the_range_holds_on_real_oracles() {
     let Some(directories) = std::env::var_os("OVERLAYCTL_PREDICTION") else {
@@ -342,9 +351,11 @@ fn the_range_holds_on_real_oracles() {
     let mut wrong = Vec::new();
     for directory in std::env::split_paths(&directories) {
         let list = RootList::parse(&std::fs::read_to_string(directory.join("before.tsv")).unwrap()).unwrap();
-        let store = std::fs::read_to_string(directory.join("store")).map_or(directory.clone(), |to| PathBuf::from(to.trim()));
+        let store =
+            std::fs::read_to_string(directory.join("store")).map_or(directory.clone(), |to| PathBuf::from(to.trim()));
         let graph = Graph::read_with(&list.roots, &StoreDir::open(&store).unwrap(), Missing::Refuse).unwrap();
-        let mut oracles: Vec<PathBuf> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut oracles: Vec<PathBuf> =
+            std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         oracles.sort();
         for file in oracles {
             let name = file.file_name().unwrap().to_str().unwrap();

@@ -168,8 +168,8 @@ const ENCLOSED_INTERPRETER: &str = "lua";
 /// Packages whose attributes only show what a set of their own holds, and others take it from there (`llvmPackages_7`).
 const ENCLOSED: [&str; 8] = ["llvm", "clang", "clang-unwrapped", "libclang", "lld", "lldb", "libcxx", "libcxxabi"];
 /// Packages that some take by their attribute and some from a set of their own (`rustPlatform.rust`) or by another name:
-/// `go_1_26`, `isl_0_20`, `linuxPackages.kernel`, `xkeyboard-config`.
-const SHARED: [&str; 8] = ["rustc", "cargo", "clippy", "rustfmt", "go", "isl", "linux", "xkeyboard_config"];
+/// `go_1_26`, `isl_0_20`, `linuxPackages.kernel`, `xkeyboard-config`, `mesa_noglu`.
+const SHARED: [&str; 9] = ["rustc", "cargo", "clippy", "rustfmt", "go", "isl", "linux", "xkeyboard_config", "mesa"];
 
 impl Scope {
     /// Says whether a derivation that needs the interpreter is made with its package set.

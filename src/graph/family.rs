@@ -57,10 +57,12 @@ impl Family {
         Family { certain, sure: Vec::new(), uncertain }.settled(graph, attr, stages)
     }
 
-    /// Finds the derivations of a package that no root is named after: libc, kernel headers, compilers.
-    pub(super) fn named(graph: &Graph, attr: &str) -> Result<Option<Family>, Error> {
+    /// Finds the derivations of a toolchain's part by its attribute, whether or not a root has that name; `None` for anything
+    /// else, or when there is none.
+    pub(super) fn of_toolchain(graph: &Graph, attr: &str) -> Result<Option<Family>, Error> {
+        let Some(part) = ToolchainPart::of(attr) else { return Ok(None) };
         graph.prove()?;
-        let wanted = package_names(attr);
+        let wanted = &part.packages;
         let is_meant = |id: &NodeId| {
             let name = graph.node(*id).name();
             !graph.is_fixed_output(*id)
@@ -78,7 +80,7 @@ impl Family {
             let node = graph.node(*id);
             groups.entry((platform(node.name()), node.sources().next())).or_default().push(*id);
         }
-        family.sure = groups.into_values().collect();
+        family.sure = if part.versioned { Vec::new() } else { groups.into_values().collect() };
         Ok(Some(family))
     }
 
@@ -164,28 +166,41 @@ fn sure(graph: &Graph, certain: &[NodeId], stages: &[NodeId], is_plain: bool) ->
     sure
 }
 
-/// Returns the names that a package can have in the store whose attribute is this: `linux-headers` for `linuxHeaders`.
-fn package_names(attr: &str) -> Vec<String> {
-    let last = attr.rsplit('.').next().unwrap_or(attr);
-    let mut name = String::with_capacity(last.len() + 2);
-    for letter in last.chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('-');
+/// What every closure holds and lists of attributes seldom name: libc, kernel headers, compilers.
+const TOOLCHAIN: [&str; 8] = ["glibc", "musl", "uclibc", "uclibc-ng", "newlib", "linux-headers", "gcc", "binutils"];
+
+/// A part of a toolchain that an attribute names.
+#[derive(Debug, PartialEq, Eq)]
+struct ToolchainPart {
+    /// The names of its packages.
+    packages: Vec<String>,
+    /// Whether the attribute says a version, which the packages' names do not.
+    versioned: bool,
+}
+
+impl ToolchainPart {
+    /// Understands `linuxHeaders`, `glibcCross`, `gcc-unwrapped`, `gcc14`.
+    fn of(attr: &str) -> Option<ToolchainPart> {
+        let mut name = String::with_capacity(attr.len() + 2);
+        for letter in attr.chars() {
+            if letter.is_ascii_uppercase() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
         }
-        name.push(letter.to_ascii_lowercase());
+        let whole = name.strip_suffix("-cross").unwrap_or(&name);
+        let unwrapped = whole.strip_suffix("-unwrapped");
+        let plain = unwrapped.unwrap_or(whole);
+        let package = plain.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        if !TOOLCHAIN.contains(&package) {
+            return None;
+        }
+        let mut packages = vec![package.to_owned()];
+        if unwrapped.is_none() {
+            packages.push(format!("{package}-wrapper"));
+        }
+        Some(ToolchainPart { packages, versioned: package != plain })
     }
-    let plain = name.trim_end_matches("-cross").trim_end_matches("-unwrapped").to_owned();
-    let mut names = vec![name.clone(), plain.clone()];
-    if !name.ends_with("-unwrapped") {
-        names.push(format!("{plain}-wrapper"));
-    }
-    let bare = plain.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '_');
-    if !bare.is_empty() && bare != plain {
-        names.push(bare.to_owned());
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 impl Graph {
@@ -194,5 +209,30 @@ impl Graph {
         let hash = text_hash(text.as_bytes());
         let start = section.partition_point(|row| row[0] < hash);
         section.get(start..).unwrap_or_default().iter().take_while(move |row| row[0] == hash).map(|row| row[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_toolchains_are_understood() {
+        for (attr, packages, versioned) in [
+            ("glibc", &["glibc", "glibc-wrapper"][..], false),
+            ("glibcCross", &["glibc", "glibc-wrapper"], false),
+            ("linuxHeaders", &["linux-headers", "linux-headers-wrapper"], false),
+            ("gcc-unwrapped", &["gcc"], false),
+            ("gcc14", &["gcc", "gcc-wrapper"], true),
+        ] {
+            let part = ToolchainPart::of(attr).unwrap();
+            assert_eq!(
+                (part.packages, part.versioned),
+                (packages.iter().map(|p| (*p).to_owned()).collect(), versioned)
+            );
+        }
+        for attr in ["", "Cross", "zlib", "gccStdenv", "14", "-unwrapped"] {
+            assert_eq!(ToolchainPart::of(attr), None, "{attr}");
+        }
     }
 }

@@ -446,7 +446,10 @@ impl Image {
 
     /// The dependents of each variant.
     pub(super) fn marked_rows(&self) -> Rows<'_> {
-        Rows { offsets: self.section(&self.layout.marked_offsets), targets: self.section(&self.layout.marked_dependents) }
+        Rows {
+            offsets: self.section(&self.layout.marked_offsets),
+            targets: self.section(&self.layout.marked_dependents),
+        }
     }
 
     /// Says whether all outputs of a node are given by hash.

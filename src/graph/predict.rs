@@ -94,7 +94,8 @@ fn by_names(low: usize, high: usize) -> usize {
 const POSSIBLE: usize = 200;
 
 impl Graph {
-    /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage.
+    /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage; libc, kernel headers
+    /// and compilers are found without being roots.
     ///
     /// # Errors
     /// [`Error::UnknownAttribute`]; [`Error::Cache`] when the graph was not proved before and what is read of it is damaged.
@@ -105,7 +106,7 @@ impl Graph {
         }
         match self.attribute(attr) {
             Ok(id) => self.predict_stages(attr, &[id]),
-            Err(unknown) => match Family::named(self, attr)? {
+            Err(unknown) => match Family::of_toolchain(self, attr)? {
                 Some(family) => self.predict_family(family, None, &[]),
                 None => Err(unknown),
             },
@@ -129,12 +130,7 @@ impl Graph {
         self.predict_family(family, alias, stages)
     }
 
-    fn predict_family(
-        &self,
-        mut family: Family,
-        alias: Option<Alias>,
-        stages: &[NodeId],
-    ) -> Result<Prediction, Error> {
+    fn predict_family(&self, mut family: Family, alias: Option<Alias>, stages: &[NodeId]) -> Result<Prediction, Error> {
         let mut reached = FixedBitSet::with_capacity(self.len());
         // What is taken by other names may be all of it.
         let mut low = match alias {
@@ -220,6 +216,10 @@ impl Graph {
         prediction.unlisted += rest.iter().filter(|id| !reached.contains(**id as usize)).count();
         prediction.possible.sort_by_key(|possible| possible.node);
         low = low.min(prediction.rebuild.len());
+        if !by_other_name.is_empty() && prediction.rebuild.len() == prediction.roots.len() {
+            // Nothing but the package itself is predicted, and that may stay in use by its other name.
+            low = 0;
+        }
         let high = prediction.rebuild.len() + prediction.possible.len() + prediction.unlisted;
         low -= low.min(by_names(low, high));
         if let [root] = stages
