@@ -80,7 +80,7 @@ impl Family {
             let node = graph.node(*id);
             groups.entry((platform(node.name()), node.sources().next())).or_default().push(*id);
         }
-        family.sure = if part.versioned { Vec::new() } else { groups.into_values().collect() };
+        family.sure = if part.unsure { Vec::new() } else { groups.into_values().collect() };
         Ok(Some(family))
     }
 
@@ -110,8 +110,13 @@ fn stdenv_of(graph: &Graph, id: NodeId) -> Option<&str> {
     graph.inputs(id).iter().map(|input| graph.node(*input).name()).find(|name| name.contains("stdenv-"))
 }
 
+/// The names of packages that a derivation needs.
+type Needs = BTreeSet<String>;
+/// Derivations of one package by how they are configured.
+type Shapes = BTreeMap<u32, Vec<NodeId>>;
+
 /// Returns the packages that a derivation needs, without downloads, hooks and what makes it.
-fn needs(graph: &Graph, id: NodeId) -> BTreeSet<String> {
+fn needs(graph: &Graph, id: NodeId) -> Needs {
     let inputs = graph.inputs(id).iter().map(|input| graph.node(*input));
     let packages = inputs.filter(|input| {
         let name = input.name();
@@ -121,7 +126,7 @@ fn needs(graph: &Graph, id: NodeId) -> BTreeSet<String> {
 }
 
 /// Returns how much of what one of two needs both need: from 0 to 1000.
-fn likeness(one: &BTreeSet<String>, other: &BTreeSet<String>) -> usize {
+fn likeness(one: &Needs, other: &Needs) -> usize {
     1000 * one.intersection(other).count() / one.union(other).count().max(1)
 }
 
@@ -132,7 +137,7 @@ fn likeness(one: &BTreeSet<String>, other: &BTreeSet<String>) -> usize {
 /// the attribute is the package's plain name, what needs all that it needs and more: `valgrind` is no reduction of a larger
 /// `valgrind`, as `valgrind-light` is.
 fn sure(graph: &Graph, certain: &[NodeId], stages: &[NodeId], is_plain: bool) -> Vec<NodeId> {
-    let mut groups: BTreeMap<(String, Option<&str>), BTreeMap<u32, Vec<NodeId>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, Option<&str>), Shapes> = BTreeMap::new();
     for id in certain {
         let node = graph.node(*id);
         let group = groups.entry((platform(node.name()), stdenv_of(graph, *id))).or_default();
@@ -144,10 +149,10 @@ fn sure(graph: &Graph, certain: &[NodeId], stages: &[NodeId], is_plain: bool) ->
             sure.extend(shapes.into_values().flatten());
             continue;
         }
-        let own: Vec<BTreeSet<String>> = stages.iter().map(|id| needs(graph, *id)).collect();
-        let all: Vec<(Vec<BTreeSet<String>>, Vec<NodeId>)> =
+        let own: Vec<Needs> = stages.iter().map(|id| needs(graph, *id)).collect();
+        let all: Vec<(Vec<Needs>, Vec<NodeId>)> =
             shapes.into_values().map(|ids| (ids.iter().map(|id| needs(graph, *id)).collect(), ids)).collect();
-        let closeness = |needs: &[BTreeSet<String>]| {
+        let closeness = |needs: &[Needs]| {
             needs.iter().flat_map(|one| own.iter().map(|own| likeness(own, one))).max().unwrap_or_default()
         };
         let holds_stage = |ids: &[NodeId]| ids.iter().any(|id| stages.contains(id));
@@ -156,7 +161,7 @@ fn sure(graph: &Graph, certain: &[NodeId], stages: &[NodeId], is_plain: bool) ->
         let (bases, others): (Vec<_>, Vec<_>) = all
             .iter()
             .partition(|(needs, ids)| if stage_here { holds_stage(ids) } else { closeness(needs) == closest });
-        let exceeds = |needs: &[BTreeSet<String>]| {
+        let exceeds = |needs: &[Needs]| {
             bases.iter().flat_map(|(base, _)| base.first()).any(|base| needs.iter().any(|one| one.is_superset(base)))
         };
         let larger = others.iter().filter(|(needs, _)| is_plain && exceeds(needs));
@@ -168,14 +173,16 @@ fn sure(graph: &Graph, certain: &[NodeId], stages: &[NodeId], is_plain: bool) ->
 
 /// What every closure holds and lists of attributes seldom name: libc, kernel headers, compilers.
 const TOOLCHAIN: [&str; 8] = ["glibc", "musl", "uclibc", "uclibc-ng", "newlib", "linux-headers", "gcc", "binutils"];
+/// Compilers that others take from sets of their own: of their attributes nothing is sure.
+const FROM_SETS: [&str; 5] = ["clang", "llvm", "rustc", "go", "ghc"];
 
 /// A part of a toolchain that an attribute names.
 #[derive(Debug, PartialEq, Eq)]
 struct ToolchainPart {
     /// The names of its packages.
     packages: Vec<String>,
-    /// Whether the attribute says a version, which the packages' names do not.
-    versioned: bool,
+    /// Whether the attribute says a version, which the packages' names do not, or others take the package otherwise.
+    unsure: bool,
 }
 
 impl ToolchainPart {
@@ -192,14 +199,15 @@ impl ToolchainPart {
         let unwrapped = whole.strip_suffix("-unwrapped");
         let plain = unwrapped.unwrap_or(whole);
         let package = plain.trim_end_matches(|letter: char| letter.is_ascii_digit());
-        if !TOOLCHAIN.contains(&package) {
+        let from_set = FROM_SETS.contains(&package);
+        if !from_set && !TOOLCHAIN.contains(&package) {
             return None;
         }
         let mut packages = vec![package.to_owned()];
         if unwrapped.is_none() {
             packages.push(format!("{package}-wrapper"));
         }
-        Some(ToolchainPart { packages, versioned: package != plain })
+        Some(ToolchainPart { packages, unsure: from_set || package != plain })
     }
 }
 
@@ -218,18 +226,16 @@ mod tests {
 
     #[test]
     fn parts_of_toolchains_are_understood() {
-        for (attr, packages, versioned) in [
+        for (attr, packages, unsure) in [
             ("glibc", &["glibc", "glibc-wrapper"][..], false),
             ("glibcCross", &["glibc", "glibc-wrapper"], false),
             ("linuxHeaders", &["linux-headers", "linux-headers-wrapper"], false),
             ("gcc-unwrapped", &["gcc"], false),
             ("gcc14", &["gcc", "gcc-wrapper"], true),
+            ("rustc-unwrapped", &["rustc"], true),
         ] {
             let part = ToolchainPart::of(attr).unwrap();
-            assert_eq!(
-                (part.packages, part.versioned),
-                (packages.iter().map(|p| (*p).to_owned()).collect(), versioned)
-            );
+            assert_eq!((part.packages, part.unsure), (packages.iter().map(|p| (*p).to_owned()).collect(), versioned));
         }
         for attr in ["", "Cross", "zlib", "gccStdenv", "14", "-unwrapped"] {
             assert_eq!(ToolchainPart::of(attr), None, "{attr}");
