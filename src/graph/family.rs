@@ -235,7 +235,8 @@ mod tests {
             ("rustc-unwrapped", &["rustc"], true),
         ] {
             let part = ToolchainPart::of(attr).unwrap();
-            assert_eq!((part.packages, part.unsure), (packages.iter().map(|p| (*p).to_owned()).collect(), versioned));
+            let packages: Vec<String> = packages.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!((part.packages, part.unsure), (packages, unsure), "{attr}");
         }
         for attr in ["", "Cross", "zlib", "gccStdenv", "14", "-unwrapped"] {
             assert_eq!(ToolchainPart::of(attr), None, "{attr}");
