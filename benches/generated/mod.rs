@@ -67,6 +67,7 @@ pub fn generated(count: usize) -> (Graph, &'static str) {
             sources: if download { &[] } else { &sources },
             patches: &[],
             digest: index as u128,
+            shape: 0,
             inputs: &inputs,
         });
         if !download {

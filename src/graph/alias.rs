@@ -14,6 +14,8 @@ use super::image::NodeId;
 pub(super) enum Alias {
     /// Of a package: nearly everything takes it by the short name.
     Plain,
+    /// Of a package that much takes by another name.
+    Shared,
     /// Not of the package that others take: these take what a set of its own holds (`llvmPackages_7.llvm`), or what
     /// another attribute has; all but what is outside the scope, if there is one.
     Enclosed(Option<Scope>),
@@ -61,7 +63,7 @@ pub(super) fn of(graph: &Graph, attr: &str, id: NodeId) -> Option<Alias> {
         return Some(Alias::Enclosed(None));
     }
     if SHARED.contains(&package) {
-        return Some(Alias::Plain);
+        return Some(Alias::Shared);
     }
     let version = digits(node.version());
     let exactness = |name: &str| -> (usize, bool) {
@@ -165,8 +167,9 @@ const SELF_REFERENT: [&str; 2] = ["python", ENCLOSED_INTERPRETER];
 const ENCLOSED_INTERPRETER: &str = "lua";
 /// Packages whose attributes only show what a set of their own holds, and others take it from there (`llvmPackages_7`).
 const ENCLOSED: [&str; 8] = ["llvm", "clang", "clang-unwrapped", "libclang", "lld", "lldb", "libcxx", "libcxxabi"];
-/// Packages that some take by their attribute and some from a set of their own (`rustPlatform.rust`).
-const SHARED: [&str; 4] = ["rustc", "cargo", "clippy", "rustfmt"];
+/// Packages that some take by their attribute and some from a set of their own (`rustPlatform.rust`) or by another name:
+/// `go_1_26`, `isl_0_20`, `linuxPackages.kernel`, `xkeyboard-config`, `mesa_noglu`.
+const SHARED: [&str; 9] = ["rustc", "cargo", "clippy", "rustfmt", "go", "isl", "linux", "xkeyboard_config", "mesa"];
 
 impl Scope {
     /// Says whether a derivation that needs the interpreter is made with its package set.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::builder::{Part, RawNode, Span};
 use super::error::Error;
-use super::image::{FIXED_OUTPUT, Image, text_hash};
+use super::image::{Image, SHAPE_SHIFT, text_hash};
 use super::layout::{Counts, Layout};
 use super::order::{self, Compressed};
 use super::{Graph, digest};
@@ -120,6 +120,7 @@ pub(super) fn assemble(
         text: node_text + extra_text,
         packages: packages().count(),
         sources: packages().map(|(node, ..)| node.sources as usize).sum(),
+        ..Counts::default()
     };
     let layout = Layout::of(counts).ok_or(Error::TooLarge { what: "bytes" })?;
     let mut words = vec![0u64; layout.length / 8];
@@ -204,7 +205,7 @@ impl Texts<'_> {
                 version[1],
                 system[0],
                 system[1],
-                if node.fixed_output { FIXED_OUTPUT } else { 0 },
+                u32::from(node.fixed_output) | node.shape << SHAPE_SHIFT,
                 outputs,
                 links,
                 links + node.sources,

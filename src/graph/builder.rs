@@ -25,6 +25,8 @@ pub(super) struct RawNode {
     pub system: Span,
     pub fixed_output: bool,
     pub digest: u128,
+    /// See [`super::Node::shape`].
+    pub shape: u32,
     /// How many entries of `Part::outputs`, of `Part::links` that are sources and that are patches, of `Part::inputs`.
     pub outputs: u32,
     pub sources: u32,
@@ -91,6 +93,8 @@ pub struct Facts<'a> {
     pub patches: &'a [&'a str],
     /// Which part is its own; see [`super::Node::digest`].
     pub digest: u128,
+    /// How it is configured; see [`super::Node::shape`].
+    pub shape: u32,
     /// The numbers of its inputs, as [`Builder::add`] gave or will give them.
     pub inputs: &'a [u32],
 }
@@ -142,6 +146,7 @@ impl Builder {
             system,
             fixed_output: facts.fixed_output,
             digest: facts.digest,
+            shape: facts.shape,
             outputs: facts.outputs.len() as u32,
             sources: facts.sources.len() as u32,
             patches: facts.patches.len() as u32,

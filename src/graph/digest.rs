@@ -29,8 +29,9 @@ impl Digester {
         }
     }
 
-    /// Returns the digest of the text that was scanned last.
-    pub(super) fn digest(&mut self, text: &[u8], scanner: &Scanner) -> u128 {
+    /// Returns the digest of the text that was scanned last, and that of its shape: of the text without its store paths,
+    /// which is the same for the stages of one package on one platform and another where they were configured otherwise.
+    pub(super) fn digest(&mut self, text: &[u8], scanner: &Scanner) -> (u128, u32) {
         self.masked.clear();
         for output in &scanner.outputs {
             for field in [output.name, output.hash_algo, output.hash] {
@@ -40,7 +41,8 @@ impl Digester {
         }
         self.masked.extend_from_slice(scanner.sources.of(text));
         let packages = self.mask(scanner.own.of(text));
-        XxHash3_128::oneshot(&self.masked).wrapping_add(u128::from(packages))
+        let shape = XxHash3_128::oneshot(&self.masked);
+        (shape.wrapping_add(u128::from(packages)), shape as u32)
     }
 
     /// Returns a text with each store path but those of `own` reduced to the package in its name.

@@ -123,7 +123,9 @@ impl Coded for Error {
             }
             Error::Cache { .. } => "build it again with `overlayctl graph build`".into(),
             Error::UnknownAttribute { similar, .. } if similar.is_empty() => {
-                "only attributes in the list of roots that the graph was built from are known".into()
+                "known are the attributes in the list of roots that the graph was built from, and libc, kernel headers and \
+                 compilers; of a graph made with --attrs every package in it"
+                    .into()
             }
             Error::UnknownAttribute { similar, .. } => format!("did you mean {}?", similar.join(", ")),
         })

@@ -1,7 +1,7 @@
 //! The one form of a graph, in memory and on disk: a header and plain sections in one block of bytes.
 //!
 //! ```text
-//! header          16 words of 64 bits: magic, version and byte order, checksum, length, counts
+//! header          20 words of 64 bits: magic, version and byte order, checksum, length, counts
 //! nodes           16 x u32 each, one more at the end: texts, flags, where its outputs and links start, digest
 //! outputs         4 x u32: name, path
 //! links           2 x u32: sources and patches of each node
@@ -13,6 +13,9 @@
 //! fixed outputs   a bit for each node
 //! by source       2 x u32, sorted: hash of a source's path, node; of nodes that are not fixed-output
 //! by package      2 x u32, sorted: hash of the package name, node; of nodes that are not fixed-output
+//! marks           4 x u32, sorted: hash of an attribute, the attribute, variant; see `marks.rs`, as the next three
+//! variants        2 x u32, sorted: node, variant
+//! variant rows    offsets (variants + 1) and dependents
 //! text            UTF-8; that of a node in one piece, nodes in their order
 //! checksums       a word for each 256 KiB of the sections
 //! ```
@@ -35,7 +38,7 @@ pub type NodeId = u32;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"ovgraph\n");
 /// Rises with every change of the layout or of the meaning of a field.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// Reads as another number where the byte order is another.
 const ORDER: u64 = 0x0102_0304 << 32;
 /// Whether sums count as right: a fuzzer cannot make them, and what is behind them is what it is for.
@@ -43,6 +46,18 @@ const UNSUMMED: bool = cfg!(fuzzing);
 
 /// A flag of a node: all outputs are given by hash.
 pub(super) const FIXED_OUTPUT: u32 = 1;
+/// Above the flags: 31 bits of the digest of the shape.
+pub(super) const SHAPE_SHIFT: u32 = 1;
+
+/// What marks tell, for [`Image::with_marks`]. Texts are places in `text`.
+#[derive(Debug, Default)]
+pub(super) struct MarkRows {
+    pub marks: Vec<[u32; 4]>,
+    pub variants: Vec<[u32; 2]>,
+    pub offsets: Vec<u32>,
+    pub dependents: Vec<u32>,
+    pub text: Vec<u8>,
+}
 
 /// A graph as bytes whose layout is known.
 #[derive(Debug)]
@@ -80,6 +95,10 @@ impl Image {
             pair(store_dir),
             counts.packages as u64,
             counts.sources as u64,
+            counts.marks as u64,
+            counts.variants as u64,
+            counts.marked as u64,
+            counts.marked_edges as u64,
             0,
         ];
         for (word, value) in words.iter_mut().zip(header) {
@@ -128,6 +147,41 @@ impl Image {
         Ok(Image::seal(words, layout, (start, length), self.store_dir))
     }
 
+    /// Returns the same graph with what marks tell.
+    pub(super) fn with_marks(&self, marks: &MarkRows) -> Result<Image, Error> {
+        let mut counts = self.layout.counts;
+        let text_start = u32::try_from(counts.text).map_err(|_| Error::TooLarge { what: "bytes of text" })?;
+        counts.text += marks.text.len();
+        u32::try_from(counts.text).map_err(|_| Error::TooLarge { what: "bytes of text" })?;
+        counts.marks = marks.marks.len();
+        counts.variants = marks.variants.len();
+        counts.marked = marks.offsets.len().saturating_sub(1);
+        counts.marked_edges = marks.dependents.len();
+        let layout = Layout::of(counts).ok_or(Error::TooLarge { what: "bytes" })?;
+        let mut words = vec![0u64; layout.length / 8];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        let moved: Vec<[u32; 4]> =
+            marks.marks.iter().map(|row| [row[0], row[1] + text_start, row[2], row[3]]).collect();
+        let old = self.as_bytes();
+        // Nothing before the marks moves.
+        let before = old.get(..self.layout.by_package.end).unwrap_or_default();
+        let text = old.get(self.layout.text.clone()).unwrap_or_default();
+        for (at, part) in [
+            (0, before),
+            (layout.marks.start, bytemuck::cast_slice(&moved)),
+            (layout.variants.start, bytemuck::cast_slice(&marks.variants)),
+            (layout.marked_offsets.start, bytemuck::cast_slice(&marks.offsets)),
+            (layout.marked_dependents.start, bytemuck::cast_slice(&marks.dependents)),
+            (layout.text.start, text),
+            (layout.text.start + text.len(), &marks.text),
+        ] {
+            if let Some(place) = bytes.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+            }
+        }
+        Ok(Image::seal(words, layout, self.key, self.store_dir))
+    }
+
     /// Takes bytes that come from a file. Only the header and the checksums are checked: whoever uses a section has to
     /// [`Image::prove`] it first.
     pub(super) fn begin(words: Vec<u64>) -> Result<Image, CacheProblem> {
@@ -150,6 +204,10 @@ impl Image {
             text: length(10)?,
             packages: length(13)?,
             sources: length(14)?,
+            marks: length(15)?,
+            variants: length(16)?,
+            marked: length(17)?,
+            marked_edges: length(18)?,
         };
         let layout = Layout::of(counts).ok_or(CacheProblem::Length)?;
         if layout.length != slice.len() || length(3)? != slice.len() || counts.nodes > u32::MAX as usize {
@@ -262,6 +320,25 @@ impl Image {
         Err(CacheProblem::Structure("sources"))
     }
 
+    /// Makes sure of what marks tell.
+    pub(super) fn prove_marks(&self) -> Result<(), CacheProblem> {
+        self.prove(self.layout.marks.start..self.layout.marked_dependents.end)?;
+        let counts = self.layout.counts;
+        let (variants, rows) = (self.variants(), self.marked_rows());
+        let is_variant = |id: u32| (id as usize) < counts.marked;
+        let sound = self.marks().iter().all(|row| is_variant(row[3]))
+            && self.marks().is_sorted_by_key(|row| row[0])
+            && variants.iter().all(|row| (row[0] as usize) < counts.nodes && is_variant(row[1]))
+            && variants.is_sorted()
+            && rows.offsets.is_sorted()
+            && rows.offsets.last().is_none_or(|last| *last as usize == counts.marked_edges)
+            && rows.targets.iter().all(|target| is_variant(*target));
+        if !sound {
+            return Err(CacheProblem::Structure("marks"));
+        }
+        self.marks().iter().try_for_each(|row| self.prove_text([row[1], row[2]]))
+    }
+
     /// Makes sure of what each node needs.
     pub(super) fn prove_inputs(&self) -> Result<(), CacheProblem> {
         self.prove(self.layout.input_offsets.start..self.layout.inputs.end)?;
@@ -295,6 +372,7 @@ impl Image {
         let inside = |start: u32, length: u32| start as usize + length as usize <= text.len();
         self.prove_inputs()?;
         self.prove_dependents()?;
+        self.prove_marks()?;
         let nodes = self.nodes();
         let starts_ok = nodes.is_sorted_by(|a, b| a[9] <= b[9] && a[10] <= a[11] && a[11] <= b[10])
             && nodes.last().is_some_and(|last| last[9] as usize == counts.outputs && last[10] as usize == counts.links);
@@ -356,6 +434,22 @@ impl Image {
 
     pub(super) fn by_package(&self) -> &[[u32; 2]] {
         self.section(&self.layout.by_package)
+    }
+
+    pub(super) fn marks(&self) -> &[[u32; 4]] {
+        self.section(&self.layout.marks)
+    }
+
+    pub(super) fn variants(&self) -> &[[u32; 2]] {
+        self.section(&self.layout.variants)
+    }
+
+    /// The dependents of each variant.
+    pub(super) fn marked_rows(&self) -> Rows<'_> {
+        Rows {
+            offsets: self.section(&self.layout.marked_offsets),
+            targets: self.section(&self.layout.marked_dependents),
+        }
     }
 
     /// Says whether all outputs of a node are given by hash.

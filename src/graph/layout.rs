@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Words of the header.
-pub(super) const HEADER: usize = 16;
+pub(super) const HEADER: usize = 20;
 /// Bytes that one checksum is over.
 pub(super) const BLOCK: usize = 1 << 18;
 
@@ -20,6 +20,11 @@ pub(super) struct Counts {
     /// Derivations that are not fixed-output, and their sources.
     pub packages: usize,
     pub sources: usize,
+    /// What is known by marks: see `marks.rs`.
+    pub marks: usize,
+    pub variants: usize,
+    pub marked: usize,
+    pub marked_edges: usize,
 }
 
 /// Where the sections lie, in bytes.
@@ -39,6 +44,10 @@ pub(super) struct Layout {
     pub fixed_outputs: Range<usize>,
     pub by_source: Range<usize>,
     pub by_package: Range<usize>,
+    pub marks: Range<usize>,
+    pub variants: Range<usize>,
+    pub marked_offsets: Range<usize>,
+    pub marked_dependents: Range<usize>,
     pub text: Range<usize>,
     pub sums: Range<usize>,
     pub length: usize,
@@ -70,6 +79,10 @@ impl Layout {
             fixed_outputs: section(counts.nodes.div_ceil(64), 8)?,
             by_source: section(counts.sources, 8)?,
             by_package: section(counts.packages, 8)?,
+            marks: section(counts.marks, 16)?,
+            variants: section(counts.variants, 8)?,
+            marked_offsets: section(if counts.marked == 0 { 0 } else { counts.marked.checked_add(1)? }, 4)?,
+            marked_dependents: section(counts.marked_edges, 4)?,
             text: section(counts.text, 1)?,
             sums: 0..0,
             length: 0,

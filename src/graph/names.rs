@@ -59,8 +59,19 @@ fn is_kernel_or_abi(part: &str) -> bool {
 /// `ripgrep-11.0.1-aarch64-unknown-linux-musl` and `aarch64-unknown-linux-musl-ripgrep-11.0.1` both give
 /// `ripgrep-11.0.1`. A triple is two to four parts, a processor first, a kernel or ABI last.
 pub fn without_platform(name: &str) -> String {
+    let (kept, _) = split_platform(name);
+    if kept.is_empty() { name.to_owned() } else { kept.join("-") }
+}
+
+/// Returns the platform triples in a name; empty when there is none.
+pub(super) fn platform(name: &str) -> String {
+    split_platform(name).1.join("-")
+}
+
+/// Splits the parts of a name into those that are the package's and those that only say the platform.
+fn split_platform(name: &str) -> (Vec<&str>, Vec<&str>) {
     let parts: Vec<&str> = name.split('-').collect();
-    let mut kept: Vec<&str> = Vec::with_capacity(parts.len());
+    let (mut kept, mut triple) = (Vec::with_capacity(parts.len()), Vec::new());
     let mut at = 0;
     while let Some(&part) = parts.get(at) {
         if is_cpu(part) {
@@ -77,6 +88,7 @@ pub fn without_platform(name: &str) -> String {
                 })
             });
             if let Some(length) = length {
+                triple.extend(parts.iter().skip(at).take(length));
                 at += length;
                 continue;
             }
@@ -86,7 +98,7 @@ pub fn without_platform(name: &str) -> String {
         }
         at += 1;
     }
-    if kept.is_empty() { name.to_owned() } else { kept.join("-") }
+    (kept, triple)
 }
 
 fn is_vendor(part: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What a graph knows of one derivation.
 
-use super::image::{FIXED_OUTPUT, Image, NodeId};
+use super::image::{FIXED_OUTPUT, Image, NodeId, SHAPE_SHIFT};
 use crate::base::store_path;
 
 /// One derivation of a graph; a view, cheap to copy.
@@ -86,6 +86,12 @@ impl<'g> Node<'g> {
         let image = self.image;
         let links = image.links().get(start as usize..end as usize).unwrap_or_default();
         links.iter().map(|[start, length]| image.text(*start, *length))
+    }
+
+    /// Returns a digest of how it is configured: of its own part without any store path. Stages of a package on one platform
+    /// have the same; of those that differ one is an override of another. Not cryptographic.
+    pub fn shape(&self) -> u32 {
+        self.row[8] >> SHAPE_SHIFT
     }
 
     /// Returns the digest of its own part: everything but what its inputs are made of. Derivations of one role in two

@@ -6,39 +6,18 @@
 //! them, stopping at fixed-output derivations, is the rebuild set. Derivations of which that is not sure (the rest of the
 //! source family, the same package from another source) make the possible part. It is a prediction all the same, and has
 //! to be called one. Must not read `.drv` files.
+//! How near it comes is measured in docs/prediction.md.
 //!
-//! Measured against evaluation (patched by an overlay, both sides evaluated, output paths compared), nixpkgs 19.09. Real:
-//! derivations rebuilt; false: predicted and not rebuilt; listed: really rebuilt, not predicted, but possible; missed:
-//! neither.
-//!
-//! | set | package | real | false | listed | missed |
-//! |---|---|---|---|---|---|
-//! | whole, x86_64 to aarch64-musl | zlib, perl, linuxHeaders | 14,768, 14,769, 14,761 | 0 | 0 | 0 |
-//! | | libxml2, curl, glib, cmake, systemd | 7,030, 5,713, 4,736, 4,620, 4,194 | 0 | 0 | 0 |
-//! | | openssl, ncurses, libjpeg | 10,705, 10,709, 2,596 | 2, 0, 3 | 118, 108, 72 | 0 |
-//! | | ruby, boost, gtk3, gtk2 | 1,844, 509, 891, 1,059 | 1, 1, 0, 4 | 25, 0, 0, 0 | 0 |
-//! | | python37, python3, python | 6,685, 4,830, 6,852 | 0, 4, 0 | 0, 14, 79 | 0, 0, 6,772 |
-//! | | ffmpeg, php, nodejs, lua5, llvm | 97, 11, 18, 108, 8 | 1, 3, 1, 1, 1 | 96, 11, 17, 108, 8 | 0 |
-//! | | gcc (a wrapper without source) | 12,971 | 0 | 45 | 12,925 |
-//! | 778 attributes, native | 22: glibc, gcc-unwrapped, binutils-unwrapped, bash, coreutils, gmp, bison, autoconf, gettext, sqlite, git, ... | 221 to 3,475 | 0 | 0 to 2 | 0 |
-//! | | dbus, icu, readline, pkgconfig | 557, 373, 2,242, 2,396 | 3, 1, 1, 2 | 0, 9, 10, 5 | 0 |
-//! | | rustc, cargo, jdk8, lua5_2 | 175, 93, 14, 1 | 1, 1, 2, 0 | 175, 93, 14, 0 | 0 |
-//! | | llvm_7 (others take it from `llvmPackages_7`) | 184 | 1 | 127 | 57 |
-//! | 685 attributes, aarch64-musl | the same 22 | 165 to 3,031 | 0 | 0 to 2 | 0 |
-//! | | dbus, icu, readline, pkgconfig | 386, 239, 1,954, 2,124 | 6, 1, 1, 3 | 0, 7, 3, 13 | 0 |
-//! | | rustc, cargo, llvm_7 | 139, 59, 475 | 3, 1, 0 | 139, 57, 200 | 0, 0, 274 |
-//!
-//! What is predicted falsely is most often the package itself: its old derivation stays in use under another attribute.
-
-use std::collections::{BTreeSet, HashSet};
+//! What a graph does not hold makes it a range. Of two derivations of one source either may be an override of the other, and
+//! another attribute may name the same derivation; see [`Range`].
 
 use fixedbitset::FixedBitSet;
 use serde::Serialize;
 
 use super::alias::{self, Alias};
 use super::delta::{Counts, count};
-use super::image::{Image, NodeId, text_hash};
-use super::names::without_platform;
+use super::family::Family;
+use super::image::{Image, NodeId};
 use super::{Error, Graph};
 
 /// Why a derivation may be rebuilt.
@@ -52,6 +31,8 @@ pub enum Reason {
     SamePackage,
     /// It needs the package, but perhaps through another attribute with the same derivation.
     Alias,
+    /// Nothing is known of it: what needs it did not evaluate with marks.
+    Untold,
 }
 
 /// A derivation that may be rebuilt.
@@ -65,6 +46,15 @@ pub struct Possible {
     pub root: NodeId,
 }
 
+/// Between how many and how many derivations are rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Range {
+    /// At least so many.
+    pub low: usize,
+    /// At most so many: all that is predicted, possible or unlisted.
+    pub high: usize,
+}
+
 /// What would be rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prediction {
@@ -76,6 +66,8 @@ pub struct Prediction {
     pub possible: Vec<Possible>,
     /// How many more may be: those that need an uncertain root which too much needs for them to be listed.
     pub unlisted: usize,
+    /// Between how many and how many are rebuilt.
+    pub range: Range,
 }
 
 impl Prediction {
@@ -85,17 +77,40 @@ impl Prediction {
     }
 }
 
+/// So many are at most taken out of the lower end for other names, where a part of it is not more: a graph does not say by
+/// which attribute a package is taken, and what takes it by another (`gnupatch` for `patch`) stays as it is.
+const BY_NAMES: usize = 10;
+/// The part.
+const BY_NAMES_PART: usize = 20;
+/// The least, where the range is wide already.
+const BY_NAMES_LEAST: usize = 3;
+
+/// Returns how much less than `low` it may be because of other names.
+fn by_names(low: usize, high: usize) -> usize {
+    BY_NAMES.saturating_sub(high - low).max(BY_NAMES_LEAST).max(low / BY_NAMES_PART)
+}
+
 /// At most this many are possible where half the rebuild set is less.
 const POSSIBLE: usize = 200;
 
 impl Graph {
-    /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage.
+    /// Predicts what would be rebuilt if an attribute of the list of roots were changed, in every stage; libc, kernel headers
+    /// and compilers are found without being roots.
     ///
     /// # Errors
     /// [`Error::UnknownAttribute`]; [`Error::Cache`] when the graph was not proved before and what is read of it is damaged.
     pub fn predict(&self, attr: &str) -> Result<Prediction, Error> {
         self.prove_with(Image::prove_roots)?;
-        self.predict_stages(attr, &[self.attribute(attr)?])
+        if let Some(prediction) = self.predict_marked(attr)? {
+            return Ok(prediction);
+        }
+        match self.attribute(attr) {
+            Ok(id) => self.predict_stages(attr, &[id]),
+            Err(unknown) => match Family::of_toolchain(self, attr)? {
+                Some(family) => self.predict_family(family, None, &[]),
+                None => Err(unknown),
+            },
+        }
     }
 
     /// Predicts what would be rebuilt if an attribute were changed that has these derivations in the stages (`pkgs`,
@@ -105,16 +120,29 @@ impl Graph {
     /// [`Error::Cache`], as [`Graph::predict`].
     pub fn predict_stages(&self, attr: &str, stages: &[NodeId]) -> Result<Prediction, Error> {
         self.prove_with(Image::prove_dependents)?;
-        let mut family = Family::of(self, stages)?;
-        let mut reached = FixedBitSet::with_capacity(self.len());
+        let family = Family::of(self, attr, stages)?;
         // What takes the package by a name, and perhaps by another than this one.
         let alias = stages.first().and_then(|id| alias::of(self, attr, *id));
-        match &alias {
-            None => {}
-            Some(Alias::Plain) => self.prove_with(Image::prove_inputs)?,
+        if let Some(Alias::Interpreter(_) | Alias::Enclosed(_)) = &alias {
             // The names of all that needs it tell these apart.
-            Some(Alias::Interpreter(_) | Alias::Enclosed(_)) => self.prove()?,
+            self.prove()?;
         }
+        self.predict_family(family, alias, stages)
+    }
+
+    fn predict_family(&self, mut family: Family, alias: Option<Alias>, stages: &[NodeId]) -> Result<Prediction, Error> {
+        let mut reached = FixedBitSet::with_capacity(self.len());
+        // What is taken by other names may be all of it.
+        let mut low = match alias {
+            Some(Alias::Shared | Alias::Enclosed(_)) => 0,
+            _ => {
+                let closure = |set: &Vec<NodeId>| {
+                    let mut reached = FixedBitSet::with_capacity(self.len());
+                    self.propagate(set, &mut reached).len()
+                };
+                family.sure.iter().map(closure).min().unwrap_or_default()
+            }
+        };
         let by_other_name: Vec<NodeId> = match alias {
             None => {
                 self.propagate(&family.certain, &mut reached);
@@ -124,7 +152,7 @@ impl Graph {
                 let (own, copies): (Vec<NodeId>, Vec<NodeId>) =
                     family.certain.iter().partition(|id| stages.contains(id));
                 match alias {
-                    Alias::Plain => {
+                    Alias::Plain | Alias::Shared => {
                         let nodes = self.propagate(&family.certain, &mut reached);
                         alias::directly_only(self, &family.certain, &nodes, &mut reached)
                     }
@@ -187,7 +215,27 @@ impl Graph {
         let rest = self.propagate(&all, &mut also);
         prediction.unlisted += rest.iter().filter(|id| !reached.contains(**id as usize)).count();
         prediction.possible.sort_by_key(|possible| possible.node);
+        low = low.min(prediction.rebuild.len());
+        if !by_other_name.is_empty() && prediction.rebuild.len() == prediction.roots.len() {
+            // Nothing but the package itself is predicted, and that may stay in use by its other name.
+            low = 0;
+        }
+        let high = prediction.rebuild.len() + prediction.possible.len() + prediction.unlisted;
+        low -= low.min(by_names(low, high));
+        if let [root] = stages
+            && self.is_alone(*root)
+        {
+            low = low.max(1);
+        }
+        prediction.range = Range { low, high };
         Ok(prediction)
+    }
+
+    /// Says whether nothing needs a derivation and one attribute alone names it: then whoever changes that rebuilds it.
+    fn is_alone(&self, id: NodeId) -> bool {
+        !self.is_fixed_output(id)
+            && self.dependents(id).is_empty()
+            && self.roots().filter(|root| root.node == id).count() == 1
     }
 
     /// Marks all that need a derivation, unless that is more than `limit`: then nothing.
@@ -236,60 +284,5 @@ impl Graph {
             }
         }
         new
-    }
-}
-
-/// The derivations that may be stages of one package.
-#[derive(Debug, Default)]
-struct Family {
-    certain: Vec<NodeId>,
-    uncertain: Vec<(Reason, NodeId)>,
-}
-
-impl Family {
-    fn of(graph: &Graph, stages: &[NodeId]) -> Result<Family, Error> {
-        let prove = |id: NodeId| graph.prove_with(|image| image.prove_node(id));
-        stages.iter().try_for_each(|id| prove(*id))?;
-        let sources: BTreeSet<&str> = stages.iter().flat_map(|id| graph.node(*id).sources()).collect();
-        let names: HashSet<String> = stages.iter().map(|id| without_platform(graph.node(*id).name())).collect();
-        let packages: BTreeSet<&str> = stages.iter().map(|id| graph.node(*id).pname()).collect();
-        let mut certain: Vec<NodeId> = stages.iter().copied().filter(|id| !graph.is_fixed_output(*id)).collect();
-        let mut uncertain: Vec<(Reason, NodeId)> = Vec::new();
-        let mut seen: HashSet<NodeId> = HashSet::new();
-        for source in sources {
-            for id in graph.hashed(graph.image.by_source(), source) {
-                prove(id)?;
-                let node = graph.node(id);
-                if !node.sources().any(|other| other == source) || !seen.insert(id) {
-                    continue;
-                }
-                if names.contains(&without_platform(node.name())) {
-                    certain.push(id);
-                } else {
-                    uncertain.push((Reason::SameSource, id));
-                }
-            }
-        }
-        for package in packages {
-            for id in graph.hashed(graph.image.by_package(), package) {
-                prove(id)?;
-                if graph.node(id).pname() == package && seen.insert(id) {
-                    uncertain.push((Reason::SamePackage, id));
-                }
-            }
-        }
-        certain.sort_unstable();
-        certain.dedup();
-        uncertain.retain(|(_, id)| certain.binary_search(id).is_err());
-        Ok(Family { certain, uncertain })
-    }
-}
-
-impl Graph {
-    /// Returns the nodes that stand under a text's hash in a section; some may be there for another text.
-    fn hashed<'g>(&self, section: &'g [[u32; 2]], text: &str) -> impl Iterator<Item = NodeId> + use<'g> {
-        let hash = text_hash(text.as_bytes());
-        let start = section.partition_point(|row| row[0] < hash);
-        section.get(start..).unwrap_or_default().iter().take_while(move |row| row[0] == hash).map(|row| row[1])
     }
 }

@@ -234,7 +234,7 @@ impl<'s> Reader<'s> {
                 self.new_spans.push(start..self.new.len());
             }
         }
-        let digest = self.digester.digest(text, scanner);
+        let (digest, shape) = self.digester.digest(text, scanner);
         let path_span = part.push(drv_path.as_bytes());
         for output in &scanner.outputs {
             let spans = (part.push(output.name.of(text)), part.push(output.path.of(text)));
@@ -276,6 +276,7 @@ impl<'s> Reader<'s> {
             system,
             fixed_output: scanner.outputs.iter().all(|output| output.kind == OutputKind::Fixed),
             digest,
+            shape,
             outputs: scanner.outputs.len() as u32,
             sources: variables.sources.len() as u32,
             patches: variables.patches.len() as u32,

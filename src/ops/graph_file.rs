@@ -1,15 +1,21 @@
 //! `graph build` and `graph diff`: graphs in files of their own, and two of them compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::impact::view::{Rebuild, Rebuilt, View};
-use super::{Error, Outcome};
+use super::{Error, Outcome, marks};
 use crate::base::fs;
 use crate::base::fs::FsError;
-use crate::graph::{Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
+use crate::base::progress::Progress;
+use crate::base::text::plural;
+use crate::config::Workspace;
+use crate::graph::{self, Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
+use crate::nix::Side;
 use crate::ops::impact::Named;
+use crate::overlay::{self, AttrPath};
+use crate::targets::{self, Selection, engine};
 
 /// How a graph is to be built.
 #[derive(Debug, Clone)]
@@ -22,6 +28,17 @@ pub struct BuildOptions {
     pub out: PathBuf,
     /// Whether derivations that are not there are left out and listed instead of ending the work.
     pub allow_missing: bool,
+}
+
+/// A graph of attributes that are evaluated first.
+#[derive(Debug, Clone)]
+pub struct EvaluateOptions {
+    /// The package set; its targets are those of the file.
+    pub selection: Selection,
+    /// The attribute paths, one a line.
+    pub attrs: PathBuf,
+    /// Where the graph goes.
+    pub out: PathBuf,
 }
 
 /// A graph that was built and written.
@@ -42,6 +59,8 @@ pub struct BuiltGraph {
     pub missing: Vec<String>,
     /// Whether derivations are missing.
     pub partial: bool,
+    /// Whether it holds which derivations a change of each attribute reaches: predictions from it are points then.
+    pub marked: bool,
     /// The file.
     pub out: PathBuf,
 }
@@ -58,17 +77,73 @@ pub fn build(options: &BuildOptions) -> Result<BuiltGraph, Error> {
     let store = StoreDir::open(&options.store)?;
     let missing = if options.allow_missing { Missing::List } else { Missing::Refuse };
     let graph = Graph::read_with(&list.roots, &store, missing)?;
+    written(&graph, list.failures, &options.out)
+}
+
+/// Evaluates attributes without overlays, and again with a mark on every attribute of the package set, and writes their graph.
+///
+/// The second evaluation runs beside the first and costs as much and a third more. From such a graph a prediction is exact.
+///
+/// # Errors
+/// [`Error::Eval`] when no attribute evaluates; those of reading the file, of the workspace, of Nix and of writing.
+pub fn build_evaluated(
+    workspace: &Workspace,
+    options: &EvaluateOptions,
+    progress: &mut dyn Progress,
+) -> Result<BuiltGraph, Error> {
+    let path = &options.attrs;
+    let text = String::from_utf8(fs::read(path)?)
+        .map_err(|e| FsError::NotUtf8 { path: path.clone(), offset: e.utf8_error().valid_up_to() })?;
+    let attrs: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut selection = options.selection.clone();
+    selection.targets = attrs.iter().map(|attr| (*attr).to_owned()).collect();
+    let group = targets::whole(workspace, &selection)?;
+    let nix = engine::nix_for(workspace, &selection)?;
+    let paths = attrs.iter().map(|attr| Ok(AttrPath::parse(attr).map_err(overlay::Error::from)?.names().to_vec()));
+    let side = Side {
+        name: "the package set".into(),
+        root: crate::nix::Root::Packages(Box::new(group.plain)),
+        targets: paths.collect::<Result<_, Error>>()?,
+    };
+    progress.stage(&format!("evaluating {}, without and with marks", plural(attrs.len(), "attribute")));
+    let (results, marked) = marks::instantiate(&nix, vec![side], std::iter::once(attrs.len()))?;
+    let (mut roots, mut failures, mut failed) = (Vec::new(), Vec::new(), None);
+    for (attr, result) in attrs.iter().zip(results.into_iter().flatten()) {
+        match result {
+            Ok(drv) => roots.push(graph::Root { attr: Some((*attr).to_owned()), drv_path: drv.drv_path }),
+            Err(failure) => {
+                failures.push(Failure { attr: (*attr).to_owned(), error: failure.message.clone() });
+                failed.get_or_insert(((*attr).to_owned(), failure));
+            }
+        }
+    }
+    if let (true, Some((target, failure))) = (roots.is_empty(), failed) {
+        return Err(targets::Error::Eval { target, failure: Box::new(failure) }.into());
+    }
+    progress.stage("reading the derivations");
+    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let mut graph = Graph::read(&roots, &store)?;
+    let marked: Vec<graph::Root> = marked.into_iter().flatten().collect();
+    if !marked.is_empty() {
+        graph = graph.with_marks(&marked, &store)?;
+    }
+    written(&graph, failures, &options.out)
+}
+
+/// Writes a graph and says what it holds.
+fn written(graph: &Graph, failures: Vec<Failure>, out: &Path) -> Result<BuiltGraph, Error> {
     // The graph depends on nothing but its roots: a `.drv` path is a hash over all below it.
-    graph.write(&options.out, "")?;
+    graph.write(out, "")?;
     Ok(BuiltGraph {
         derivations: graph.len(),
         edges: graph.edges(),
         fixed_output: graph.fixed_outputs(),
         roots: graph.roots().len(),
-        failures: list.failures,
+        failures,
         partial: graph.missing().len() > 0,
         missing: graph.missing().map(str::to_owned).collect(),
-        out: options.out.clone(),
+        marked: graph.is_marked(),
+        out: out.to_path_buf(),
     })
 }
 

@@ -22,6 +22,7 @@ pub mod ldd;
 pub mod lint;
 pub mod list;
 mod live;
+mod marks;
 pub mod patch;
 pub mod platforms;
 pub mod predict;

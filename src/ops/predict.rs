@@ -1,6 +1,7 @@
 //! `impact ATTR --predict`: what would be rebuilt if a package were changed, from the unpatched graph alone.
 //!
-//! Nothing is evaluated with a change, so it is a prediction and is called one.
+//! No change of this package is evaluated, so it is a prediction and is called one, and it is a range. Where the derivations
+//! come from an evaluation, a second one marks every attribute (`graph/marks.rs`): then it is a point.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::base::text::plural;
 use crate::config::Workspace;
 use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
 use crate::nix::{Root, Side};
-use crate::ops::{Error, Outcome};
+use crate::ops::{Error, Outcome, marks};
 use crate::overlay::{self, AttrPath};
 use crate::targets::engine;
 use crate::targets::{self, Selection};
@@ -84,8 +85,8 @@ pub fn from_workspace(
         let root = Root::Packages(Box::new(group.plain.clone()));
         sides.push(Side { name: "the package set without the overlays".into(), root, targets: paths });
     }
-    progress.stage(&format!("evaluating {attr} in every stage, and the targets"));
-    let results = nix.instantiate(&sides)?;
+    progress.stage(&format!("evaluating {attr} in every stage, and the targets without and with marks"));
+    let (results, marked) = marks::instantiate(&nix, sides, groups.iter().map(|group| group.targets.len()))?;
     let (mut roots, mut stages, mut near) = (Vec::new(), Vec::new(), Vec::new());
     let mut failed = None;
     let mut warnings = Vec::new();
@@ -123,6 +124,16 @@ pub fn from_workspace(
     progress.stage("reading the derivations");
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
     let names: Vec<String> = roots.iter().filter_map(|root| root.attr.clone()).collect();
+    let graph_of = if names.len() > 3 { plural(names.len(), "target") } else { names.join(", ") };
+    let marked: Vec<graph::Root> = marked.into_iter().flatten().collect();
+    if !marked.is_empty() {
+        let graph = Graph::read(&roots, &store)?.with_marks(&marked, &store)?;
+        if let Some(prediction) = graph.predict_marked(attr)? {
+            let mut predicted = predicted(attr, graph_of, graph, prediction, view);
+            predicted.warnings = warnings;
+            return Ok(predicted);
+        }
+    }
     let targets: Vec<String> = roots.iter().map(|root| root.drv_path.clone()).collect();
     roots.extend(stages.iter().map(|drv_path| graph::Root { attr: None, drv_path: drv_path.clone() }));
     let graph = Graph::read(&roots, &store)?;
@@ -133,10 +144,13 @@ pub fn from_workspace(
     // The stages of the package are in the graph for its family's sake; asked is about the targets.
     let needed = closure(&graph, targets.iter().filter_map(|drv_path| graph.find(drv_path)));
     let is_needed = |id: &NodeId| needed.get(*id as usize).copied().unwrap_or_default();
+    let before = prediction.rebuild.len();
     prediction.rebuild.retain(is_needed);
     prediction.roots.retain(is_needed);
     prediction.possible.retain(|possible| is_needed(&possible.node));
-    let graph_of = if names.len() > 3 { plural(names.len(), "target") } else { names.join(", ") };
+    let left_out = before - prediction.rebuild.len();
+    prediction.range.low = prediction.range.low.saturating_sub(left_out);
+    prediction.range.high = prediction.rebuild.len() + prediction.possible.len() + prediction.unlisted;
     let mut predicted = predicted(attr, graph_of, graph, prediction, view);
     predicted.warnings = warnings;
     Ok(predicted)
@@ -180,6 +194,7 @@ pub(crate) fn because(reason: Reason) -> &'static str {
         Reason::SameSource => "built from the same source under another name",
         Reason::SamePackage => "the same package from another source",
         Reason::Alias => "may need it through another attribute",
+        Reason::Untold => "did not evaluate with marks, so that nothing is known of it",
     }
 }
 
@@ -230,11 +245,12 @@ impl Serialize for Predicted {
                 root: graph.node(possible.root).drv_path(),
             })
             .collect();
-        let mut fields = serializer.serialize_struct("Predicted", 11)?;
+        let mut fields = serializer.serialize_struct("Predicted", 12)?;
         fields.serialize_field("prediction", &true)?;
         fields.serialize_field("attr", &self.attr)?;
         fields.serialize_field("graph", &self.graph_of)?;
         fields.serialize_field("partial", &(graph.missing().len() > 0))?;
+        fields.serialize_field("range", &self.prediction.range)?;
         fields.serialize_field("counts", &self.counts)?;
         fields.serialize_field("roots", &Listed(graph, &self.prediction.roots))?;
         fields.serialize_field("rebuild", &Listed(graph, &self.prediction.rebuild))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::Error;
-use super::discover::Overlays;
+use super::discover::{Disk, Overlays};
 use super::model::Model;
 use crate::base::fs::{self, FsError};
 use crate::config::Workspace;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::impact::builds;
 use super::rebuild::unknown_outputs;
 use crate::base::text::plural;
-use crate::graph::{NodeId, Reason};
+use crate::graph::{NodeId, Range, Reason};
 use crate::ops::predict::{Predicted, because};
 use crate::view::Shown;
 use crate::view::{Digraph, Document, Role, Text};
@@ -48,7 +48,7 @@ impl Shown for Predicted {
         document.line(
             Role::Heading
                 .text(format!("prediction: if {} were changed", self.attr))
-                .with(Role::Dim, format!("  (from {}; nothing was evaluated with a change)", self.graph_of)),
+                .with(Role::Dim, format!("  (from {}; no change of it was evaluated)", self.graph_of)),
         );
         if self.graph.missing().len() > 0 {
             document.line(
@@ -61,11 +61,18 @@ impl Shown for Predicted {
         set.show(&self.view, verbose, &mut document);
         document.blank();
         self.show_possible(verbose, &mut document);
+        let Range { low, high } = self.prediction.range;
+        let (headline, why) = if low == high {
+            (builds(self.counts), "")
+        } else {
+            let why = "; by which name each takes it, and what is an override of it, the derivations do not say";
+            (format!("{low} to {high} builds"), why)
+        };
         document.line(
             Role::Heading
-                .text(format!("about {}", builds(self.counts)))
+                .text(headline)
                 .plain(format!(" from {}", plural(self.prediction.roots.len(), "changed derivation")))
-                .with(Role::Dim, "; a new version or another source can reach more"),
+                .with(Role::Dim, format!("{why}; a new version or another source can reach more")),
         );
         set.cover.show(verbose, &mut document);
         let unknown = self.prediction.rebuild.iter().filter(|id| self.graph.node(**id).has_unknown_outputs()).count();
