@@ -1,6 +1,6 @@
 //! Text that came from outside, made safe to show: nothing in it reaches a terminal as a command.
 //!
-//! Control characters (C0, DEL, C1) and those that change the direction of text are shown as what they are: `␛`, `\u{9b}`,
+//! Control characters (C0, DEL, C1), those that change the direction of text and those without a width are shown as what they are: `␛`, `\u{9b}`,
 //! `\u{202e}`. Everything that is printed goes through here, in `report` and `cli`; what is written to files does not. Must not know
 //! where the text comes from or how it is laid out.
 
@@ -30,8 +30,10 @@ pub fn json(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        // All of them are below U+FFFF: one unit of UTF-16 each.
-        if acts(c) { out.push_str(&format!("\\u{:04x}", u32::from(c))) } else { out.push(c) }
+        match acts(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            false => out.push(c),
+        }
     }
     Cow::Owned(out)
 }
@@ -54,10 +56,13 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Says whether a terminal may act on a character: control characters, line and paragraph separators, marks of direction.
+/// Says whether a terminal may act on a character or shows nothing of it: control characters, line and paragraph separators, marks of
+/// direction, and what has no width, by which two names that look the same can differ.
 fn acts(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// For the tests of what renders: no character is left that a terminal acts on, but line ends, tabs of sources and our own styles.
@@ -93,6 +98,8 @@ pub(crate) fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
         "\u{200f}",
         "\u{61c}",
         "\u{2028}",
+        "\u{200b}",
+        "\u{e0041}",
         "\0",
         "日本",
         "musl-1.2",
@@ -122,6 +129,8 @@ mod tests {
         assert_eq!(line("\u{9b}31m \u{202e}cod.exe\u{2066}"), "\\u{9b}31m \\u{202e}cod.exe\\u{2066}");
         assert_eq!(lines("one\n\ttwo\r\n"), "one\n    two␍\n");
         assert_eq!(source_line("\t\u{1b}"), "\t␛");
+        assert_eq!(line("a\u{200b}b\u{feff}c\u{ad}\u{e0041}"), "a\\u{200b}b\\u{feff}c\\u{ad}\\u{e0041}");
+        assert_eq!(json("\"\u{e0041}\u{200d}\""), "\"\\udb40\\udc41\\u200d\"");
         assert!(matches!(line("musl → gcc, größer, 日本語"), Cow::Borrowed(_)));
     }
 
