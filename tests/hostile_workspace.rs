@@ -131,7 +131,18 @@ fn assert_no_controls(said: &str, args: &[&str]) {
         }
         plain.push_str(rest);
     }
-    let bidi = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'];
+    let bidi = [
+        '\u{200b}',
+        '\u{feff}',
+        '\u{e0041}',
+        '\u{61c}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+    ];
     let bad = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || bidi.contains(&c);
     assert!(!plain.contains(bad), "{args:?}: {plain:?}");
 }
@@ -267,7 +278,7 @@ fn what_is_typed_may_be_a_pipe() {
 #[test]
 fn nothing_that_a_workspace_says_reaches_the_terminal() {
     let scene = Scene::new(None);
-    let evil = "x\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{9d}52;c;eA==\u{9c}\u{202e}cod\u{2066}\u{61c}\u{200f}\r\u{8}";
+    let evil = "x\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{9d}52;c;eA==\u{9c}\u{202e}cod\u{2066}\u{61c}\u{200f}\u{200b}\u{feff}\u{e0041}\r\u{8}";
     let patch = format!(
         "From: {evil} <a@example.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0100\nSubject: [PATCH] {evil}\n\n{evil}\n\n\
          Upstream-Status: {evil}\nSigned-off-by: {evil} <a@example.org>\n---\n--- a/{evil}\n+++ b/{evil}\n@@ -1 +1 @@\n-{evil}\n+b\n"

@@ -19,7 +19,7 @@ pub use error::FsError;
 pub use journal::{discard, look, recover};
 pub use lock::{Holder, Lock, lock, lock_dir};
 pub(in crate::base) use read::open_regular;
-pub use read::{MAX_BYTES, MAX_TEXT, read, read_at_most, read_stream, read_text, read_text_if_there};
+pub use read::{MAX_BYTES, MAX_TEXT, ensure_regular, read, read_at_most, read_stream, read_text, read_text_if_there};
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

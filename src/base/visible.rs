@@ -54,10 +54,13 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Says whether a terminal may act on a character: control characters, line and paragraph separators, marks of direction.
+/// Says whether a terminal may act on a character or shows nothing of it: control characters, line and paragraph separators, marks of
+/// direction, and what has no width, by which two names that look the same can differ.
 fn acts(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -97,6 +100,8 @@ pub(crate) mod tests {
             "\u{200f}",
             "\u{61c}",
             "\u{2028}",
+            "\u{200b}",
+            "\u{e0041}",
             "\0",
             "日本",
             "musl-1.2",

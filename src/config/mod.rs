@@ -351,18 +351,26 @@ impl Workspace {
     /// Returns where the package set comes from: `flag`, the file, or what is found.
     ///
     /// # Errors
-    /// [`Error::NoNixpkgs`] when the flag or the file name a path that is not there.
+    /// [`Error::NoNixpkgs`] when the flag or the file name a path that is not there, [`Error::Fs`] when it is a pipe or a device.
     pub fn nixpkgs(&self, flag: Option<&str>) -> Result<NixpkgsSource, Error> {
         let named = flag.map(|f| (f, PathBuf::from(f))).or_else(|| {
             let value = self.settings.nixpkgs.as_deref()?;
             Some((value, self.path(value)))
         });
-        match named {
+        let source = match named {
             Some((value, path)) => {
-                NixpkgsSource::named(value, path).ok_or_else(|| Error::NoNixpkgs { root: PathBuf::from(value) })
+                NixpkgsSource::named(value, path).ok_or_else(|| Error::NoNixpkgs { root: PathBuf::from(value) })?
             }
-            None => Ok(Found::in_dir(self.root()).nixpkgs.unwrap_or(NixpkgsSource::SearchPath)),
+            None => Found::in_dir(self.root()).nixpkgs.unwrap_or(NixpkgsSource::SearchPath),
+        };
+        // Nix would wait for a pipe, and read a device without an end.
+        if let NixpkgsSource::Path(path) = &source {
+            let file = if path.is_dir() { path.join("default.nix") } else { path.clone() };
+            if file.exists() {
+                fs::ensure_regular(&file)?;
+            }
         }
+        Ok(source)
     }
 
     /// Returns the boards called `name`, or all of them for `all`.

@@ -66,6 +66,14 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FsError> {
     take(path, open_regular(path, true)?, limit)
 }
 
+/// Refuses what another program would wait for or read without an end: a pipe, a device.
+///
+/// # Errors
+/// As [`read`].
+pub fn ensure_regular(path: &Path) -> Result<(), FsError> {
+    open_regular(path, true).map(drop)
+}
+
 /// As [`read_at_most`], and no symbolic link; `None` when there is nothing.
 pub(super) fn read_unlinked(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
     match open_regular(path, false) {
