@@ -117,6 +117,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_has_no_width_is_shown() {
+        assert_eq!(line("a\u{200b}b\u{feff}c\u{ad}\u{e0041}"), "a\\u{200b}b\\u{feff}c\\u{ad}\\u{e0041}");
+        assert_eq!(json("\"\u{e0041}\u{200d}\""), "\"\\udb40\\udc41\\u200d\"");
+    }
+
+    #[test]
     fn what_a_terminal_acts_on_is_shown() {
         assert_eq!(line("a\u{1b}]0;t\u{7}b\r\n\tc\u{7f}"), "a␛]0;t␇b␍␊    c␡");
         assert_eq!(line("\u{9b}31m \u{202e}cod.exe\u{2066}"), "\\u{9b}31m \\u{202e}cod.exe\\u{2066}");

@@ -22,7 +22,7 @@ use crate::comparison::read;
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
 use crate::nix::{
-    self, Evaluated, Fragment, Names, Nix, Overlay, PackageSet, PoolSettings, Reads, Root, Side, Watch, attr_path_text,
+    self, Evaluated, Fragment, Names, Nix, PackageSet, PoolSettings, Reads, Root, Side, Watch, attr_path_text,
 };
 use crate::ops::{Error, Outcome};
 use crate::overlay::AttrPath;

@@ -340,7 +340,8 @@ impl<'w> Trial<'w> {
 
 /// Returns the package sets below those that are composed in which their targets are named.
 fn named_sets(sets: &[Set]) -> Vec<Set> {
-    let mut inner: Vec<Set> = Vec::new();
+    // Each behind the name of the one that it is in: two boards can name the same.
+    let mut inner: Vec<(&str, Set)> = Vec::new();
     for set in sets.iter().filter(|set| set.kind == Kind::Composed) {
         for target in &set.targets {
             let mut depth = 0;
@@ -349,16 +350,16 @@ fn named_sets(sets: &[Set]) -> Vec<Set> {
             }
             let Some((at, below)) = target.split_at_checked(depth).filter(|(at, _)| !at.is_empty()) else { continue };
             let name = attr_path_text(at);
-            if let Some(known) = inner.iter_mut().find(|known| known.name == name && known.board == set.board) {
+            if let Some((_, known)) = inner.iter_mut().find(|(outer, known)| known.name == name && *outer == set.name) {
                 known.targets.push(below.to_vec());
                 continue;
             }
             let text = set.root.to_nix().ok().map(|root| format!("({root}).{name}"));
             let Some(root) = text.and_then(|text| Fragment::parse(text).ok()).map(Root::Expression) else { continue };
-            inner.push(Set { name, root, plain: None, targets: vec![below.to_vec()], ..set.clone() });
+            inner.push((&set.name, Set { name, root, plain: None, targets: vec![below.to_vec()], ..set.clone() }));
         }
     }
-    inner
+    inner.into_iter().map(|(_, set)| set).collect()
 }
 
 fn questions(sets: &[Set], attrs: &[AttrPath]) -> Vec<EffectQuestion> {

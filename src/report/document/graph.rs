@@ -45,8 +45,7 @@ impl Shown for BuiltGraph {
                 .with(Role::Dim, format!("  -> {}", self.out.display())),
         );
         if self.marked {
-            document
-                .line(Text::new().with(Role::Dim, "every attribute was marked once: predictions from it are exact"));
+            document.line(Role::Dim.text("every attribute was marked once: predictions from it are exact"));
         }
         document
     }

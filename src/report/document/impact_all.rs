@@ -30,8 +30,7 @@ impl Shown for AllImpact {
         }
         if self.failure_causes.len() > most {
             let left = self.failure_causes.len() - most;
-            document
-                .line(Role::Dim.text(format!("  ... and {} (--verbose)", plural(left, "other cause"))));
+            document.line(Role::Dim.text(format!("  ... and {} (--verbose)", plural(left, "other cause"))));
         }
         if let Some(left_out) = self.left_out.as_ref().filter(|sets| !sets.is_empty()) {
             let most = if verbose { usize::MAX } else { 12 };
