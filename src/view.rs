@@ -15,13 +15,11 @@ pub enum Role {
     /// Ordinary text.
     #[default]
     Plain,
-    /// A title.
     Heading,
     /// A name the user knows: attribute, package, file.
     Name,
     /// It is as it should be.
     Good,
-    /// It is not.
     Bad,
     /// Take note.
     Warn,
@@ -43,7 +41,6 @@ impl Role {
 pub struct Text(pub Vec<(Role, String)>);
 
 impl Text {
-    /// Adds a piece.
     #[must_use]
     pub fn with(mut self, role: Role, text: impl Into<String>) -> Text {
         self.0.push((role, text.into()));
@@ -71,9 +68,7 @@ impl<T: Into<String>> From<T> for Text {
 /// A table: a header and rows of the same length.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
-    /// The column titles.
     pub header: Vec<String>,
-    /// The rows.
     pub rows: Vec<Vec<Text>>,
 }
 
@@ -87,7 +82,6 @@ impl Table {
 /// A tree: a label and what hangs below it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree {
-    /// What the node says.
     pub label: Text,
     /// Its children, in order.
     pub children: Vec<Tree>,
@@ -105,15 +99,12 @@ pub struct Digraph {
 /// One part of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// A line.
     Line(Text),
     /// An empty line.
     Blank,
     /// A unified diff; the renderer colours it by its first characters.
     Diff(String),
-    /// A table.
     Table(Table),
-    /// A tree.
     Tree(Tree),
 }
 
@@ -130,7 +121,6 @@ impl Document {
         Document::default()
     }
 
-    /// Adds a line.
     pub fn line(&mut self, text: impl Into<Text>) {
         self.blocks.push(Block::Line(text.into()));
     }
@@ -140,17 +130,14 @@ impl Document {
         self.blocks.push(Block::Blank);
     }
 
-    /// Adds a heading.
     pub fn heading(&mut self, text: impl Into<String>) {
         self.line(Role::Heading.text(text));
     }
 
-    /// Adds all of another document.
     pub fn append(&mut self, other: Document) {
         self.blocks.extend(other.blocks);
     }
 
-    /// Adds any block.
     pub fn push(&mut self, block: Block) {
         self.blocks.push(block);
     }

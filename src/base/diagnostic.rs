@@ -66,7 +66,6 @@ pub trait Coded: std::error::Error {
         self.below().and_then(Coded::detail)
     }
 
-    /// Returns how the process ends.
     fn verdict(&self) -> Verdict {
         self.below().map_or(Verdict::Error, Coded::verdict)
     }
@@ -79,10 +78,8 @@ pub struct Warning {
     pub code: &'static str,
     /// What is the matter, one sentence.
     pub message: String,
-    /// Where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -10,7 +10,6 @@ use super::span::Span;
 pub struct TextEdit {
     /// The bytes that go; an empty span inserts.
     pub span: Span,
-    /// What stands there afterwards.
     pub text: String,
 }
 
@@ -24,7 +23,6 @@ pub struct TextEdits {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EditError {
-    /// Two edits want the same bytes.
     #[error("edits at bytes {}..{} and {}..{} overlap", .0.start, .0.end, .1.start, .1.end)]
     Overlap(Span, Span),
     /// An edit is not within the text, or would cut a character in two.
@@ -55,17 +53,10 @@ impl TextEdits {
     }
 
     /// Adds an insertion at `offset`.
-    ///
-    /// # Errors
-    /// As [`TextEdits::replace`].
     pub fn insert(&mut self, offset: usize, text: impl Into<String>) -> Result<(), EditError> {
         self.replace(Span::at(offset), text)
     }
 
-    /// Adds a deletion.
-    ///
-    /// # Errors
-    /// As [`TextEdits::replace`].
     pub fn delete(&mut self, span: Span) -> Result<(), EditError> {
         self.replace(span, String::new())
     }

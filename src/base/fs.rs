@@ -21,7 +21,6 @@ pub use lock::{Holder, Lock, lock, lock_dir};
 pub(in crate::base) use read::open_regular;
 pub use read::{MAX_BYTES, MAX_TEXT, ensure_regular, read, read_at_most, read_stream, read_text, read_text_if_there};
 
-/// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// There was no such file.
@@ -52,9 +51,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
 }
 
 /// As [`write`], and only when the file, links followed, is below `dir`: for a copy of what may hold links to anywhere.
-///
-/// # Errors
-/// As [`write`], and [`FsError::LeadsOut`].
 pub fn write_below(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Written, FsError> {
     let fail = |source| FsError::Write { path: path.to_path_buf(), source };
     let target = std::path::absolute(resolve(path).map_err(fail)?).map_err(fail)?;
@@ -75,9 +71,6 @@ const TEMPORARY: &str = ".overlayctl-";
 
 /// Makes an empty directory in `dir`, which is made too, for what is put together before it takes its place; it goes when dropped,
 /// and [`sweep`] knows it.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn temporary_dir(dir: &Path) -> Result<tempfile::TempDir, FsError> {
     create_dir(dir)?;
     let made = tempfile::Builder::new().prefix(&temporary_prefix()).tempdir_in(dir);
@@ -86,9 +79,6 @@ pub fn temporary_dir(dir: &Path) -> Result<tempfile::TempDir, FsError> {
 
 /// Says that this process is at work in `dir`, by an empty file that goes when dropped: one that is killed leaves it, which
 /// [`sweep`] then counts.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn at_work(dir: &Path) -> Result<tempfile::TempPath, FsError> {
     let made = tempfile::Builder::new().prefix(&temporary_prefix()).tempfile_in(dir);
     Ok(made.map_err(|source| FsError::Write { path: dir.to_path_buf(), source })?.into_temp_path())
@@ -135,9 +125,6 @@ pub struct NewFile {
 
 impl NewFile {
     /// Begins a file that will stand at `path`; missing directories are made.
-    ///
-    /// # Errors
-    /// [`FsError::Write`].
     pub fn begin(path: &Path) -> Result<NewFile, FsError> {
         let fail = |source| FsError::Write { path: path.to_path_buf(), source };
         let target = resolve(path).map_err(fail)?;
@@ -145,10 +132,6 @@ impl NewFile {
         Ok(NewFile { path: path.to_path_buf(), target, staged })
     }
 
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// [`FsError::Write`].
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), FsError> {
         let path = &self.path;
         self.staged.write_all(bytes).map_err(|source| FsError::Write { path: path.clone(), source })
@@ -167,9 +150,6 @@ impl NewFile {
 }
 
 /// Makes a directory and those above it.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn create_dir(path: &Path) -> Result<(), FsError> {
     fs::create_dir_all(path).map_err(|source| FsError::Write { path: path.to_path_buf(), source })
 }
@@ -194,9 +174,6 @@ pub fn link(target: &Path, link: &Path) -> Result<(), FsError> {
 }
 
 /// Makes the file executable for those who may read it.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn make_executable(path: &Path) -> Result<(), FsError> {
     use std::os::unix::fs::PermissionsExt as _;
     let fail = |source| FsError::Write { path: path.to_path_buf(), source };
@@ -205,9 +182,6 @@ pub fn make_executable(path: &Path) -> Result<(), FsError> {
 }
 
 /// Removes a file; that there is none is no error.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn remove(path: &Path) -> Result<(), FsError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FsError::Write { path: path.to_path_buf(), source: e }),
@@ -218,9 +192,6 @@ pub fn remove(path: &Path) -> Result<(), FsError> {
 /// Removes a directory with all that is in it; links are not followed. That there is none is no error.
 ///
 /// It first gets a temporary name, so that it is there as a whole or not at all, whenever the process is killed.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn remove_tree(path: &Path) -> Result<(), FsError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let away = parent(path).join(format!("{}{name}", temporary_prefix()));
@@ -233,9 +204,6 @@ pub fn remove_tree(path: &Path) -> Result<(), FsError> {
 }
 
 /// Renames a file or a directory, on one file system.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     fs::rename(from, to).map_err(|source| FsError::Write { path: to.to_path_buf(), source })
 }

@@ -24,31 +24,12 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
-    /// The program is not there or cannot be started.
     #[error("cannot start {}", program.display())]
-    Start {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Talking to it failed.
+    Start { program: PathBuf, source: io::Error },
     #[error("lost the connection to {}", program.display())]
-    Pipe {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It took longer than it may.
+    Pipe { program: PathBuf, source: io::Error },
     #[error("{} did not end within {} s", program.display(), limit.as_secs())]
-    Timeout {
-        /// The program.
-        program: PathBuf,
-        /// The time it had.
-        limit: Duration,
-    },
-    /// The user pressed Ctrl-C.
+    Timeout { program: PathBuf, limit: Duration },
     #[error("interrupted")]
     Interrupted,
 }
@@ -56,7 +37,6 @@ pub enum ProcessError {
 /// A command to run: program, arguments, environment, directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
-    /// The program, by name or path.
     pub program: PathBuf,
     /// The arguments, one an element.
     pub args: Vec<OsString>,
@@ -71,11 +51,8 @@ pub struct Exec {
 /// What a process left behind.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
     pub status: ExitStatus,
-    /// Its standard output.
     pub stdout: Vec<u8>,
-    /// Its standard error.
     pub stderr: Vec<u8>,
 }
 
@@ -97,14 +74,12 @@ impl Exec {
         Exec { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None, limit: None }
     }
 
-    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Exec {
         self.args.push(arg.as_ref().to_os_string());
         self
     }
 
-    /// Adds arguments.
     #[must_use]
     pub fn args<I, S>(mut self, args: I) -> Exec
     where
@@ -122,7 +97,6 @@ impl Exec {
         self
     }
 
-    /// Sets the working directory.
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Exec {
         self.dir = Some(dir.into());
@@ -146,9 +120,6 @@ impl Exec {
     }
 
     /// Starts it with all three streams connected, in a process group of its own.
-    ///
-    /// # Errors
-    /// [`ProcessError::Start`].
     pub fn spawn(&self, stdin: Stdio) -> Result<Running, ProcessError> {
         let mut command = self.command();
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -172,17 +143,11 @@ impl Exec {
     }
 
     /// Runs it to its end without input.
-    ///
-    /// # Errors
-    /// As [`Exec::run_with_input`].
     pub fn run(&self) -> Result<Finished, ProcessError> {
         self.run_with_input(&[])
     }
 
     /// Runs it to its end and hands every line (with its line end, bytes as they are) to `on_line` as it comes.
-    ///
-    /// # Errors
-    /// As [`Exec::run_with_input`].
     pub fn stream(&self, on_line: &mut dyn FnMut(Stream, &[u8])) -> Result<ExitStatus, ProcessError> {
         self.pump(&[], Duration::ZERO, &mut |event| {
             if let Some((stream, line)) = event {
@@ -193,17 +158,11 @@ impl Exec {
 
     /// As [`Exec::stream`], and calls `on_event` with `None` about twenty times a second while nothing comes, so that
     /// a live view can go on.
-    ///
-    /// # Errors
-    /// As [`Exec::run_with_input`].
     pub fn stream_with_ticks(&self, on_event: &mut OnLine<'_>) -> Result<ExitStatus, ProcessError> {
         self.pump(&[], GATHER, on_event)
     }
 
     /// Runs it with the terminal handed over: our own standard streams, our process group.
-    ///
-    /// # Errors
-    /// [`ProcessError::Start`].
     pub fn run_in_foreground(&self) -> Result<ExitStatus, ProcessError> {
         self.command().status().map_err(|source| ProcessError::Start { program: self.program.clone(), source })
     }
@@ -287,16 +246,12 @@ fn read_chunks(mut pipe: impl Read, stream: Stream, gather: Duration, send: &mps
 #[derive(Debug)]
 pub struct Running {
     program: PathBuf,
-    /// The child itself, for its pipes.
     pub child: Child,
     ended: bool,
 }
 
 impl Running {
     /// Waits for the end, looking at the interrupt flag.
-    ///
-    /// # Errors
-    /// [`ProcessError::Interrupted`], [`ProcessError::Pipe`].
     pub fn wait(&mut self) -> Result<ExitStatus, ProcessError> {
         let mut pause = Duration::from_micros(200);
         loop {

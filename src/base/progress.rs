@@ -30,50 +30,34 @@ pub fn machine(url: &str) -> &str {
 pub enum Step {
     /// A derivation is being built.
     Began {
-        /// Its derivation.
         drv_path: String,
-        /// Its name.
         name: String,
         /// The machine, when another one.
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<String>,
     },
-    /// A derivation was built.
     Built {
-        /// Its derivation.
         drv_path: String,
-        /// Its name.
         name: String,
-        /// How long it took.
         #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },
-    /// A build failed.
     Failed {
-        /// Its derivation.
         drv_path: String,
-        /// Its name.
         name: String,
-        /// Why.
         reason: String,
     },
     /// A derivation will not be built because what it needs failed.
     Blocked {
-        /// Its derivation.
         drv_path: String,
-        /// Its name.
         name: String,
     },
-    /// A path was fetched.
     Fetched {
-        /// Its name.
         name: String,
-        /// Where from.
         from: String,
     },
     /// Nix said something that matters.
     Said {
-        /// Its words.
         text: String,
     },
 }
@@ -81,15 +65,12 @@ pub enum Step {
 /// A build as it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
-    /// How many derivations are built.
     pub built: usize,
     /// How many have to be built in all, as far as known.
     pub total: usize,
-    /// How many failed.
     pub failed: usize,
     /// How many wait for their turn.
     pub waiting: usize,
-    /// What is being built.
     pub running: Vec<Running>,
     /// The chain from the root cause to the targets: names, and whether each is done.
     pub chain: Vec<(String, bool)>,
@@ -102,15 +83,12 @@ pub struct Picture {
 /// A derivation that is being built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Its name.
     pub name: String,
-    /// Its phase.
     pub phase: Option<String>,
     /// Since it began.
     pub elapsed: Duration,
     /// The machine, when another one.
     pub host: Option<String>,
-    /// The last line of its log.
     pub last_line: Option<String>,
 }
 

@@ -26,7 +26,6 @@ impl Span {
         Span { start: offset, end: offset }
     }
 
-    /// Returns the number of bytes.
     pub fn len(self) -> usize {
         self.end - self.start
     }
@@ -41,7 +40,6 @@ impl Span {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// Returns the range, for slicing.
     pub fn range(self) -> std::ops::Range<usize> {
         self.start..self.end
     }

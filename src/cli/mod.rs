@@ -27,13 +27,13 @@ Exit status:
   1  the answer is no: refused, rejected, differs, not proven, build failed
   2  usage error, or something went wrong";
 
-/// Keeps patched packages in Nix overlays: writes the patch, says what rebuilds, builds it, proves it is in.
+/// Keep patched packages in Nix overlays: write the patch, see what rebuilds, build it, prove that it is in.
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
-    /// Explains a code such as OV0101, and exits
+    /// Explain an error code such as OV0101, and exit
     #[arg(long = "explain", value_name = "CODE", exclusive = true)]
     explain_code: Option<String>,
     #[command(subcommand)]
@@ -43,19 +43,19 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Globals {
-    /// Works in this directory instead of the current one
+    /// Run as if started in this directory
     #[arg(id = "workspace", short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub dir: Option<PathBuf>,
-    /// Prints one JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// Shows more: whole messages of Nix, every row
+    /// Show more: Nix's messages in full, every row of a table
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Allows the workspace its options for Nix that could loosen your own; remembered for it, these options and values
+    /// Accept this workspace's `[nix.options]` even where they loosen your own Nix settings; remembered for these options and values
     #[arg(long, global = true)]
     pub trust_workspace: bool,
-    /// Says when to use colour (NO_COLOR is honoured)
+    /// When to use colour (NO_COLOR is honoured)
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorChoice,
 }

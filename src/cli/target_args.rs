@@ -6,19 +6,19 @@ use crate::ops::Selection;
 /// Where targets come from, without the targets themselves.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SetArgs {
-    /// The package set: a checkout of nixpkgs, `<nixpkgs>`, or `flake:INPUT`
+    /// Package set: a checkout of nixpkgs, `<nixpkgs>`, or `flake:INPUT`
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Cross builds for this platform, a name of pkgsCross
+    /// Cross-compile for this platform, a name of pkgsCross
     #[arg(long, value_name = "NAME")]
     cross: Option<String>,
-    /// Links statically (pkgsStatic)
+    /// Link statically (pkgsStatic)
     #[arg(long = "static")]
     is_static: bool,
-    /// Takes platform and packages of this board of overlayctl.toml; `all` for every board
+    /// Take platform and packages from this board of overlayctl.toml; `all` for every board
     #[arg(long = "board", value_name = "NAME")]
     boards: Vec<String>,
-    /// Refuses what would have to be built to go on evaluating
+    /// Refuse to build anything in order to evaluate (import from derivation)
     #[arg(long)]
     no_import_from_derivation: bool,
 }
@@ -41,13 +41,13 @@ impl SetArgs {
 /// What the workspace is compared with.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct BaselineArgs {
-    /// Compares with the workspace at this git revision (overlays, pin, config, boards) instead of without overlays
+    /// Compare with the workspace at this git revision (overlays, pin, config, boards) instead of without overlays
     #[arg(long, value_name = "REV")]
     against: Option<String>,
     /// With --against: only the overlays of the revision count
     #[arg(long, requires = "against")]
     overlays_only: bool,
-    /// Compares with the workspace without the patches of this package
+    /// Compare with the workspace without the patches of this package
     #[arg(long, value_name = "ATTR", conflicts_with = "against")]
     package: Option<String>,
 }

@@ -12,19 +12,19 @@ use crate::view::{Digraph, Shown};
 /// How a rebuild set is shown.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ViewArgs {
-    /// Shows it in this form
+    /// Output format
     #[arg(long, value_enum, default_value = "tree")]
     format: Format,
-    /// What the rows of the table are
+    /// What each row of the table is
     #[arg(long, value_enum, value_name = "WHAT", default_value = "kind")]
     by: ByArg,
-    /// Shows at most this many rows
+    /// Show at most this many rows
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Shows only what has this in its name, and the way to it
+    /// Show only what has this in its name, and the way to it
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Shows only what is at most so far from a root cause
+    /// Show only what is at most this far from a root cause
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
 }

@@ -32,9 +32,6 @@ impl Causes {
 }
 
 /// Finds what each rebuilt derivation is there because of, and counts for each change. The inner error says why that cannot be told.
-///
-/// # Errors
-/// Those of copying the workspace and of reading derivations.
 pub(super) fn attribute(
     workspace: &Workspace,
     selection: &Selection,

@@ -17,7 +17,6 @@ pub enum Baseline {
     Unpatched,
     /// The workspace at a git revision.
     Revision {
-        /// As typed.
         revision: String,
         /// Whether only its overlays count: pin, config, boards and targets are those of the workspace as it is.
         overlays_only: bool,

@@ -17,7 +17,6 @@ use crate::queue;
 use crate::queue::copy::{Copy, text_without};
 use crate::queue::discover::Overlays;
 
-/// What a changed thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -51,34 +50,26 @@ impl Kind {
     }
 }
 
-/// How it changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// It is new.
     Added,
-    /// It is gone.
     Removed,
-    /// It is another one.
     Changed,
     /// The same things stand in another order.
     Reordered,
 }
 
-/// A thing that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// What it is.
     pub kind: Kind,
     /// Which: a file, a package, the name of a pin, a key, a board.
     pub what: String,
-    /// How it changed.
     pub how: How,
     /// What it was, of what has a short value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// What it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// What changed in it, where it is made of files.
@@ -144,9 +135,7 @@ struct States<'a> {
     /// The repository as it is, and the workspace below it.
     root: &'a Path,
     below: &'a Path,
-    /// The repository as it was.
     old_root: PathBuf,
-    /// By path below the repository.
     changed: BTreeMap<&'a Path, &'a Changed>,
 }
 

@@ -8,41 +8,29 @@ use crate::{config, drv, git, graph, nix, overlay, queue, targets};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The workspace at a revision cannot be evaluated.
     #[error("the workspace at {revision} cannot be evaluated{}", target.as_ref().map_or(String::new(), |target| format!(", and `{target}` can as it is now")))]
     Before {
-        /// The revision as typed.
         revision: String,
         /// The target that only evaluates now.
         target: Option<String>,
-        /// Why.
         source: Box<Error>,
     },
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// The workspace.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Git.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// An overlay.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),
-    /// Nix.
     #[error(transparent)]
     Nix(#[from] nix::Error),
-    /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
-    /// A derivation.
     #[error(transparent)]
     Drv(#[from] drv::Error),
-    /// The targets.
     #[error(transparent)]
     Targets(#[from] targets::Error),
-    /// The patches of the workspace.
     #[error(transparent)]
     Queue(#[from] queue::Error),
 }

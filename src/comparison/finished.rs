@@ -22,9 +22,7 @@ const MOST: usize = 8;
 /// An attribute that is finished.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Done {
-    /// Its derivation.
     Derivation(String),
-    /// Why it fails.
     Failed(String),
     /// A set of packages that was not gone into.
     LeftOut,
@@ -35,7 +33,6 @@ pub(crate) enum Done {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     question: String,
-    /// How all was that was looked at.
     looked: String,
     finished: Vec<(Names, Done)>,
 }
@@ -44,7 +41,6 @@ struct Kept {
 pub(crate) struct Finished {
     file: PathBuf,
     kept: Kept,
-    /// What earlier runs looked at.
     earlier: String,
     since: SystemTime,
     saved: Instant,
@@ -69,7 +65,6 @@ impl Finished {
         Some(Finished { file, earlier: kept.looked.clone(), kept, since, saved: Instant::now() })
     }
 
-    /// Returns what is finished.
     pub(crate) fn all(&self) -> &[(Names, Done)] {
         &self.kept.finished
     }

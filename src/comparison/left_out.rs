@@ -11,9 +11,6 @@ use crate::queue::copy::Beside;
 use crate::queue::witness::named_in;
 
 /// Warns of what the other side lacks beside the patches of one package, which the answer counts, and of what it has still.
-///
-/// # Errors
-/// Those of reading derivations.
 pub(super) fn told(beside: &Beside, before: &Graph, after: &Graph, store: &StoreDir) -> Result<Vec<Warning>, Error> {
     let shared = beside.packages.iter().map(|attr| Warning {
         code: "OV1173",

@@ -43,7 +43,6 @@ pub struct Comparison {
     pub after: Graph,
     /// Targets that do not evaluate with the overlays.
     pub failures: Vec<TargetFailure>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
     /// What changed since the revision that the workspace is compared with, where that is one.
     pub since: Option<SinceRevision>,
@@ -52,7 +51,6 @@ pub struct Comparison {
 /// What changed in a workspace since a revision, and what came of that.
 #[derive(Debug)]
 pub struct SinceRevision {
-    /// The things that changed.
     pub changes: Vec<changes::Change>,
     /// Which of them the rebuilt derivations are there because of.
     pub causes: Causes,
@@ -60,7 +58,6 @@ pub struct SinceRevision {
     pub untold: Option<String>,
     /// Targets that there were and are no more.
     pub only_before: Vec<String>,
-    /// Targets that there were not.
     pub only_after: Vec<String>,
     /// The package set, where no revision says what it was: it is what it is on both sides.
     pub unversioned: Option<String>,
@@ -71,15 +68,12 @@ pub struct SinceRevision {
 pub struct Compared {
     /// Its whole attribute path.
     pub name: String,
-    /// The board it is for.
     pub board: Option<String>,
     /// Its path below the set that the board or the options chose.
     pub attr: String,
     /// Its derivation without the overlays.
     pub before: Option<String>,
-    /// Its derivation with them.
     pub after: String,
-    /// What it stands for with them.
     pub instantiated: Instantiated,
 }
 
@@ -90,7 +84,6 @@ pub struct TargetFailure {
     pub target: String,
     /// Whether it fails without the overlays too.
     pub also_unpatched: bool,
-    /// Why.
     #[serde(flatten)]
     pub failure: EvalFailure,
 }

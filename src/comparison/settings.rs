@@ -40,7 +40,6 @@ pub(super) fn changed(old: &str, new: &str) -> Vec<Changed> {
 }
 
 impl Both {
-    /// Compares the tables at a path.
     fn tables(&mut self, path: &mut Vec<String>, before: &Value, after: &Value) {
         let none = Map::new();
         let (before, after) = (before.as_object().unwrap_or(&none), after.as_object().unwrap_or(&none));

@@ -20,14 +20,10 @@ pub(crate) struct Site {
     pub plain: Option<Root>,
     /// The package set, where overlayctl composes it.
     pub set: Option<PackageSet>,
-    /// The targets.
     pub targets: Vec<Target>,
 }
 
 /// Returns the sites of all that a selection names, in the order that a [`crate::comparison::Comparison`] has its targets in.
-///
-/// # Errors
-/// As [`targets::resolve`] and [`own::split`].
 pub(crate) fn of(workspace: &Workspace, selection: &Selection) -> Result<Vec<Site>, Error> {
     Ok(find(workspace, selection, None)?.0)
 }
@@ -38,10 +34,6 @@ pub(crate) struct BothSides {
     _copy: Option<Copy>,
 }
 
-/// Returns the sites with both sides.
-///
-/// # Errors
-/// As [`of`], and those of copying the workspace.
 pub(crate) fn both_sides(workspace: &Workspace, selection: &Selection) -> Result<BothSides, Error> {
     let (sites, copy) = find(workspace, selection, Some(&Baseline::Unpatched))?;
     Ok(BothSides { sites, _copy: copy })

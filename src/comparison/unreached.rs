@@ -20,13 +20,11 @@ use crate::targets::Selection;
 /// A patch that reaches none of the targets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreached {
-    /// The package.
     pub attr: AttrPath,
     /// The patch: its file, or as the overlay names it.
     pub patch: String,
     /// Why; one sentence without its full stop.
     pub reason: String,
-    /// The code of the warning.
     pub code: &'static str,
     /// Whether the workspace means it to be in effect; what lies beside and nothing leads to is somebody else's.
     #[serde(skip)]
@@ -34,9 +32,6 @@ pub struct Unreached {
 }
 
 /// Finds the patches that no derivation of the targets names.
-///
-/// # Errors
-/// Those of reading the overlays and the derivations, and of a nixpkgs that was named and cannot be used.
 pub fn of(
     workspace: &Workspace,
     selection: &Selection,

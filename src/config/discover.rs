@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 /// Where the package set comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NixpkgsSource {
-    /// A file or directory.
     Path(PathBuf),
     /// `<nixpkgs>` in NIX_PATH.
     SearchPath,
@@ -13,14 +12,12 @@ pub enum NixpkgsSource {
     FlakeInput {
         /// The directory with `flake.nix`.
         dir: PathBuf,
-        /// The name of the input.
         input: String,
     },
     /// An attribute of a file that npins or niv wrote.
     Pin {
         /// The Nix file, a set of sources when imported.
         file: PathBuf,
-        /// The name of the pin.
         name: String,
     },
 }

@@ -28,13 +28,11 @@ pub struct Settings {
     pub targets: Vec<String>,
     /// nixpkgs' `config`, as values.
     pub config: BTreeMap<String, Value>,
-    /// How Nix is called.
     pub nix: NixSettings,
     /// Named platforms with their targets.
     pub boards: BTreeMap<String, Board>,
 }
 
-/// How Nix is called.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct NixSettings {
@@ -54,7 +52,6 @@ pub struct Board {
     /// Whether programs are linked statically (`pkgsStatic`).
     #[serde(rename = "static")]
     pub is_static: bool,
-    /// The attributes that the board runs.
     pub packages: Vec<String>,
     /// NixOS systems or images, attributes of the workspace.
     pub systems: Vec<String>,
@@ -69,17 +66,13 @@ pub struct Board {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A truth value.
     Bool(bool),
     /// A whole number.
     Integer(i64),
     /// A number with a fraction.
     Float(f64),
-    /// A text.
     String(String),
-    /// A list.
     List(Vec<Value>),
-    /// A set.
     Set(BTreeMap<String, Value>),
 }
 

@@ -26,63 +26,24 @@ pub const FILE_NAME: &str = "overlayctl.toml";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// The directory is not there.
     #[error("there is no directory {}", path.display())]
-    NoDirectory {
-        /// The path as typed.
-        path: PathBuf,
-    },
-    /// `overlayctl.toml` is not what it should be.
+    NoDirectory { path: PathBuf },
     #[error("{message}")]
-    File {
-        /// What is wrong.
-        message: String,
-        /// Where.
-        place: Place,
-        /// The line.
-        line: Option<String>,
-    },
-    /// A named board does not exist.
+    File { message: String, place: Place, line: Option<String> },
     #[error("there is no board `{name}` in {}", FILE_NAME)]
-    NoBoard {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// No package set was found.
+    NoBoard { name: String, known: Vec<String> },
     #[error("no nixpkgs found for {}", root.display())]
-    NoNixpkgs {
-        /// The workspace.
-        root: PathBuf,
-    },
-    /// A configured path leaves the workspace.
+    NoNixpkgs { root: PathBuf },
     #[error("`{value}` leaves the workspace")]
-    Outside {
-        /// The value.
-        value: String,
-        /// The workspace file.
-        place: Place,
-    },
+    Outside { value: String, place: Place },
     /// A folder that overlayctl writes to is a symbolic link that leads out of the workspace.
     #[error("{} is a link that leaves the workspace, and overlayctl writes there", path.display())]
-    LinkOutside {
-        /// The link.
-        path: PathBuf,
-    },
+    LinkOutside { path: PathBuf },
     /// The workspace sets options of Nix that could loosen the user's own settings.
     #[error("the workspace sets options of Nix that you have not allowed it to set: {}", shown(options))]
-    Untrusted {
-        /// The options with their values.
-        options: Vec<(String, String)>,
-        /// The first of them.
-        place: Place,
-        /// Its line.
-        line: Option<String>,
-    },
+    Untrusted { options: Vec<(String, String)>, place: Place, line: Option<String> },
 }
 
 fn shown(options: &[(String, String)]) -> String {
@@ -151,9 +112,6 @@ pub struct Workspace {
 
 impl Workspace {
     /// Opens the workspace of `dir` (the current directory when `None`): that of [`Workspace::root_of`]. Writes nothing.
-    ///
-    /// # Errors
-    /// [`Error::NoDirectory`], [`Error::File`], [`Error::Fs`], [`Error::Outside`].
     pub fn open(dir: Option<&Path>) -> Result<Workspace, Error> {
         let root = Workspace::root_of(dir)?;
         let path = root.join(FILE_NAME);
@@ -173,9 +131,6 @@ impl Workspace {
 
     /// Returns the directory of the workspace of `dir` (the current directory when `None`): the nearest from there upward that
     /// holds `overlayctl.toml`, else `dir` itself; empty for the current one.
-    ///
-    /// # Errors
-    /// [`Error::NoDirectory`], [`Error::Fs`].
     pub fn root_of(dir: Option<&Path>) -> Result<PathBuf, Error> {
         let start = dir.unwrap_or(Path::new("."));
         if !start.is_dir() {
@@ -191,9 +146,6 @@ impl Workspace {
 
     /// Checks that the folders which are written to, and what stands in them, are no symbolic links that lead out of the workspace:
     /// a clone could bring one. For the user's own workspaces; copies of ours are made of links.
-    ///
-    /// # Errors
-    /// [`Error::LinkOutside`].
     pub fn check_links(&self) -> Result<(), Error> {
         for folder in [self.state_dir(), self.patches_dir()] {
             let within = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -218,9 +170,6 @@ impl Workspace {
     }
 
     /// As [`Workspace::nix_options`], of a copy: what the user has allowed, the directory of the original was allowed.
-    ///
-    /// # Errors
-    /// As [`Workspace::nix_options`].
     pub fn nix_options_in(&self, original: &Workspace) -> Result<BTreeMap<String, String>, Error> {
         let options = &self.settings.nix.options;
         let refused = trust::refused(original.root(), options)?;
@@ -234,9 +183,6 @@ impl Workspace {
     }
 
     /// Keeps in the user's state that the workspace may set the options for Nix that it sets now.
-    ///
-    /// # Errors
-    /// Those of writing there.
     pub fn trust(&self) -> Result<(), Error> {
         Ok(trust::allow(self.root(), &self.settings.nix.options)?)
     }
@@ -374,9 +320,6 @@ impl Workspace {
     }
 
     /// Returns the boards called `name`, or all of them for `all`.
-    ///
-    /// # Errors
-    /// [`Error::NoBoard`].
     pub fn boards(&self, name: &str) -> Result<Vec<(&str, &Board)>, Error> {
         let all = self.settings.boards.iter().map(|(n, b)| (n.as_str(), b));
         let wanted: Vec<_> = all.filter(|(n, _)| name == "all" || *n == name).collect();

@@ -8,9 +8,6 @@ use crate::base::{fs, store_path};
 use crate::config::Workspace;
 
 /// Returns the directory, made if need be.
-///
-/// # Errors
-/// [`Error::Fs`].
 pub fn dir(workspace: &Workspace) -> Result<PathBuf, Error> {
     let dir = workspace.state_dir();
     fs::sweep(&dir);

@@ -127,9 +127,6 @@ impl Trust {
 }
 
 /// Returns those of `options` that the workspace may not set, neither by itself nor by the user's leave.
-///
-/// # Errors
-/// Those of reading what the user has allowed.
 pub(super) fn refused(root: &Path, options: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, FsError> {
     let mut left: Vec<_> = options.iter().filter(|(option, value)| !is_free(option, value)).collect();
     if !left.is_empty() {
@@ -144,9 +141,6 @@ pub(super) fn refused(root: &Path, options: &BTreeMap<String, String>) -> Result
 }
 
 /// Keeps that the workspace may set these of its options; those that need no leave are not kept.
-///
-/// # Errors
-/// Those of writing the user's state.
 pub(super) fn allow(root: &Path, options: &BTreeMap<String, String>) -> Result<(), FsError> {
     let asked: Vec<_> = options.iter().filter(|(option, value)| !is_free(option, value)).collect();
     if asked.is_empty() {

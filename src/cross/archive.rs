@@ -7,7 +7,6 @@ use object::read::archive::ArchiveFile;
 
 use super::error::Error;
 
-/// One member of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'data> {
     /// Its name; in a thin archive the path of the file.

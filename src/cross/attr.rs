@@ -69,9 +69,6 @@ pub fn stage(path: &[String], local: &Platform, cross: Option<&Platform>) -> Res
 }
 
 /// As [`stage`], with `pkgs_cross` saying what is below `pkgsCross`: boards, or a nixpkgs' own list.
-///
-/// # Errors
-/// As [`stage`], and those of `pkgs_cross`.
 pub fn stage_with(
     path: &[String],
     local: &Platform,

@@ -18,11 +18,9 @@ mod table;
 pub enum Kind {
     /// Linux on a board, a phone without Android, a PC or a server.
     Linux,
-    /// Android.
     Android,
     /// No operating system: microcontrollers and firmware.
     Embedded,
-    /// Windows.
     Windows,
     /// macOS and iOS.
     Apple,
@@ -30,7 +28,6 @@ pub enum Kind {
     Bsd,
     /// WebAssembly and JavaScript.
     Web,
-    /// Other systems.
     Other,
 }
 
@@ -57,12 +54,9 @@ const RELEASES: [(char, &str); 4] = [('a', "19.09"), ('b', "24.05"), ('c', "Marc
 pub struct Entry {
     /// The name below `pkgsCross`.
     pub name: &'static str,
-    /// Its platform.
     #[serde(flatten)]
     pub platform: Platform,
-    /// What sort of thing it is.
     pub kind: Kind,
-    /// One line of what it is.
     pub what: &'static str,
     /// The letters of the releases that have it.
     seen: &'static str,

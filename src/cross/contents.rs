@@ -46,7 +46,6 @@ pub struct Evidence {
     pub member: String,
     /// The function, the variable or the text.
     pub part: String,
-    /// Whether it is the patched version.
     pub patched: bool,
     /// Where in the program's file it begins, in bytes.
     pub offset: u64,
@@ -57,12 +56,9 @@ pub struct Evidence {
     pub text: bool,
 }
 
-/// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Contents {
-    /// The answer.
     pub verdict: Verdict,
-    /// One sentence of why.
     pub why: String,
     /// What of the changed parts is in the program, patched or not.
     pub evidence: Vec<Evidence>,

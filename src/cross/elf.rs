@@ -105,7 +105,6 @@ pub struct Elf {
     pub class: Class,
     /// The order of bytes.
     pub endianness: Endianness,
-    /// The processor.
     pub machine: Machine,
     /// Program, library, object.
     pub kind: Kind,
@@ -121,7 +120,6 @@ pub struct Elf {
     /// The version of the Arm architecture that the code was compiled for, 4 to 9, from `Tag_CPU_arch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arm_version: Option<u8>,
-    /// The ABI of a MIPS file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mips_abi: Option<MipsAbi>,
     /// Whether a MIPS file wants IEEE 754-2008 NaN encodings.
@@ -148,7 +146,6 @@ pub struct Elf {
     pub runpath: Option<String>,
     /// `DF_1_NODEFLIB`: the loader's default directories are not to be searched.
     pub no_default_lib: bool,
-    /// Whether there is a dynamic section at all.
     pub has_dynamic: bool,
     /// The GNU build id in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]

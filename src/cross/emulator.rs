@@ -13,7 +13,6 @@ use super::platform::Platform;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "how")]
 pub enum Emulator {
-    /// As they are.
     Native,
     /// Through qemu's user mode.
     Qemu {
@@ -27,9 +26,7 @@ pub enum Emulator {
         /// What stands between it and the program to run.
         args: &'static [&'static str],
     },
-    /// Not at all.
     None {
-        /// Why, a sentence for people.
         why: String,
     },
 }
@@ -37,15 +34,10 @@ pub enum Emulator {
 /// What decides how the programs of a platform run on a machine that does not run them as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign<'a> {
-    /// The processor's name.
     pub cpu: &'a str,
-    /// Its family.
     pub family: &'a str,
-    /// Its bits.
     pub bits: u16,
-    /// The kernel.
     pub kernel: &'a str,
-    /// Whether it is Android.
     pub android: bool,
     /// The part of qemu's names for it.
     pub qemu: Option<&'a str>,
@@ -137,7 +129,6 @@ impl Emulator {
 /// A registration of the kernel's binfmt_misc: what starts programs of a foreign format.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Registration {
-    /// Whether it is in force.
     pub enabled: bool,
     /// The interpreter, qemu for the formats that matter here.
     pub interpreter: String,

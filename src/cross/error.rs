@@ -8,48 +8,24 @@ use crate::base::diagnostic::{Coded, Origin, Verdict};
 pub enum Error {
     /// The bytes start as an ELF file does, but their header is no ELF header.
     #[error("not a sound ELF file: {what}")]
-    Elf {
-        /// What is wrong with the header.
-        what: String,
-    },
+    Elf { what: String },
     /// The bytes start as an `ar` archive does, but are not one.
     #[error("not a sound archive: {what}")]
-    Archive {
-        /// What is wrong.
-        what: String,
-    },
+    Archive { what: String },
     /// A system or triple that nixpkgs would not parse either.
     #[error("`{text}` is no system and no platform triple: {what}")]
-    Platform {
-        /// What was to be parsed.
-        text: String,
-        /// Which part is wrong.
-        what: String,
-    },
-    /// No `pkgsCross` name.
+    Platform { text: String, what: String },
     #[error("there is no platform `{name}` in pkgsCross")]
     UnknownName {
-        /// What was asked for.
         name: String,
         /// Names that look like it, nearest first.
         near: Vec<String>,
     },
-    /// An attribute path for which nixpkgs has no package set.
     #[error("`{path}` names no package set: {what}")]
-    Stage {
-        /// The attribute path.
-        path: String,
-        /// Which part, and why.
-        what: String,
-    },
+    Stage { path: String, what: String },
     /// A file that the loader would need could not be read.
     #[error("cannot read {path}: {what}")]
-    File {
-        /// The file.
-        path: String,
-        /// What the system said.
-        what: String,
-    },
+    File { path: String, what: String },
 }
 
 impl Coded for Error {

@@ -23,7 +23,6 @@ pub struct ExpectedElf {
     pub float_abi: Option<FloatAbi>,
     /// The newest version of the Arm architecture that the processor runs.
     pub arm_version: Option<u8>,
-    /// The ABI of MIPS files.
     pub mips_abi: Option<MipsAbi>,
     /// The ABI of 64-bit PowerPC files.
     pub ppc64_abi: Option<Ppc64Abi>,
@@ -44,9 +43,7 @@ pub enum Expected {
 pub struct Mismatch {
     /// What was compared: `format`, `machine`, `class`, `byte order`, `float ABI`, `Arm version`, `ABI`, `header`.
     pub what: &'static str,
-    /// What the platform wants.
     pub wanted: String,
-    /// What the file is.
     pub found: String,
 }
 

@@ -13,7 +13,6 @@ use super::platform::Platform;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Firmware {
-    /// What it is, in words.
     pub kind: &'static str,
     /// nixpkgs' family and width of the processor that it is for; absent where the file does not say.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -41,7 +41,6 @@ pub trait Files {
     }
 }
 
-/// By what a library was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "by", content = "of")]
 pub enum Found {
@@ -70,7 +69,6 @@ pub struct Needed {
     pub from: String,
     /// Where it is, as the loader would open it; `None` when it is not found.
     pub path: Option<String>,
-    /// By what it was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<Found>,
     /// What is wrong with the file that was found, or which files were passed over.
@@ -89,7 +87,6 @@ pub struct Libraries {
     /// `PT_INTERP`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<String>,
-    /// Whether the interpreter is there.
     pub interpreter_found: bool,
     /// What is wrong with the file itself or with its interpreter: it is cut off, or for another machine.
     #[serde(skip_serializing_if = "Option::is_none")]

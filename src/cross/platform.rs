@@ -17,13 +17,11 @@ pub use cpu::Cpu;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// ELF.
     Elf,
     /// Portable Executable: Windows.
     Pe,
     /// Mach-O: macOS, iOS.
     MachO,
-    /// WebAssembly.
     Wasm,
     /// JavaScript text.
     JavaScript,
@@ -67,7 +65,6 @@ pub struct Platform {
     /// The triple as it was given, `arm-none-eabi`: `config` in nixpkgs, the prefix of the cross tools. For a system
     /// it is the full triple.
     pub config: String,
-    /// The processor.
     pub cpu: &'static Cpu,
     /// The vendor: `unknown`, `pc`, `w64`, `apple`, `none`.
     pub vendor: String,
@@ -284,7 +281,6 @@ impl Platform {
         matches!(self.abi.as_str(), "gnuabin32" | "muslabin32") || self.gcc_abi.as_deref() == Some("n32")
     }
 
-    /// Returns the format of its programs.
     pub fn format(&self) -> Format {
         match self.cpu.family {
             "wasm" => Format::Wasm,

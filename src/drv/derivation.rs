@@ -9,15 +9,12 @@ use std::borrow::Cow;
 pub struct Derivation<'a> {
     /// The outputs, at least one.
     pub outputs: Vec<Output<'a>>,
-    /// The derivations that it needs.
     pub inputs: Vec<Input<'a>>,
     /// The store paths that it needs and that are no derivation's output.
     pub sources: Vec<Cow<'a, str>>,
     /// The system that builds it, `x86_64-linux`.
     pub system: Cow<'a, str>,
-    /// The program that builds it.
     pub builder: Cow<'a, [u8]>,
-    /// Its arguments.
     pub args: Vec<Cow<'a, [u8]>>,
     /// Its environment: names and values.
     pub env: Vec<Variable<'a>>,
@@ -26,7 +23,6 @@ pub struct Derivation<'a> {
 /// A variable of the environment: name and value.
 pub type Variable<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-/// An output of a derivation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output<'a> {
     /// Its name, `out`.
@@ -80,16 +76,13 @@ impl Output<'_> {
 /// A derivation that another needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input<'a> {
-    /// Its store path.
     pub drv_path: Cow<'a, str>,
-    /// What of it is needed.
     pub outputs: Selection<'a>,
 }
 
 /// Which outputs of an input are needed, also of derivations that are themselves outputs (dynamic derivations).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection<'a> {
-    /// The outputs themselves.
     pub names: Vec<Cow<'a, str>>,
     /// Outputs that are derivations, and what is needed of these.
     pub dynamic: Vec<(Cow<'a, str>, Selection<'a>)>,

@@ -9,40 +9,32 @@ use crate::base::span::{Place, Span};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The text ends in the middle.
     #[error("the file ends too early")]
     Truncated,
-    /// Something else stands where this text has to be.
     #[error("expected `{0}`")]
     Expected(&'static str),
     /// The text starts with neither `Derive(` nor `DrvWithVersion(`.
     #[error("neither `Derive(` nor `DrvWithVersion(`")]
     Header,
-    /// A `DrvWithVersion` of a version that is not known.
     #[error("unknown version of the format")]
     Version,
     /// A backslash followed by something that Nix never writes.
     #[error("unknown escape")]
     Escape,
-    /// A name or path that is not UTF-8.
     #[error("not UTF-8")]
     NotUtf8,
-    /// A store path that does not start with `/`.
     #[error("not an absolute path")]
     NotAbsolute,
     /// Two outputs, inputs, sources or variables of the same name.
     #[error("the same name twice")]
     Duplicate,
-    /// A derivation without outputs.
     #[error("no outputs")]
     NoOutputs,
     /// An output whose path, hash algorithm and hash do not fit together.
     #[error("an output that is neither input-addressed, fixed nor content-addressed")]
     OutputKind,
-    /// Dynamic inputs within dynamic inputs, deeper than any real one.
     #[error("dynamic inputs are nested too deeply")]
     TooDeep,
-    /// Bytes after the closing parenthesis.
     #[error("something follows the derivation")]
     Trailing,
 }
@@ -53,7 +45,6 @@ pub enum Problem {
 pub struct ParseError {
     /// The offset of the first byte that is wrong.
     pub offset: usize,
-    /// What is wrong there.
     pub problem: Problem,
 }
 
@@ -61,22 +52,10 @@ pub struct ParseError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A `.drv` file could not be read.
     #[error("cannot read the derivation {drv_path}")]
-    Read {
-        /// Its store path.
-        drv_path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A `.drv` file is not a derivation.
+    Read { drv_path: String, source: io::Error },
     #[error("{drv_path} is not a derivation")]
-    Parse {
-        /// Its store path.
-        drv_path: String,
-        /// What is wrong and where.
-        source: ParseError,
-    },
+    Parse { drv_path: String, source: ParseError },
 }
 
 impl Coded for Error {

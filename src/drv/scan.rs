@@ -30,11 +30,8 @@ pub struct ScannedOutput {
     pub name: Range,
     /// Its store path; UTF-8, empty when it is not known before the build.
     pub path: Range,
-    /// The hash algorithm.
     pub hash_algo: Range,
-    /// The hash.
     pub hash: Range,
-    /// How its path comes about.
     pub kind: OutputKind,
 }
 
@@ -45,7 +42,6 @@ pub struct Scanner {
     pub outputs: Vec<ScannedOutput>,
     /// The paths of the input derivations, sorted; UTF-8.
     pub inputs: Vec<Range>,
-    /// The system.
     pub system: Range,
     /// The list of the input sources, with its brackets.
     pub sources: Range,
@@ -279,7 +275,6 @@ impl Cursor<'_> {
         Some(Range { start, end })
     }
 
-    /// Takes any string, with its escapes.
     #[inline]
     fn string(&mut self) -> Option<Range> {
         self.take(b"\"")?;

@@ -32,9 +32,6 @@ impl StoreDir {
     }
 
     /// Opens the store whose paths start with `store_dir`, below `root`.
-    ///
-    /// # Errors
-    /// As [`StoreDir::open`].
     pub fn open_as(root: &Path, store_dir: &str) -> Result<StoreDir, FsError> {
         let path: PathBuf = root.join(store_dir.trim_start_matches('/'));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -5,9 +5,6 @@ use super::{Author, Commit, Error, Oid, Worktree};
 impl Worktree {
     /// Returns message and author for a commit that was made by hand in the place of `of`: what `git commit` took from there stays,
     /// and what it lost comes back ([`message_in_place_of`]).
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn in_place_of(&self, made: &Commit, of: &Commit) -> Result<(String, Author), Error> {
         let lost = self.is_own(made.id)? && !self.knew_the_author(made.id)?;
         let author = if lost { &of.author } else { &made.author };

@@ -8,9 +8,6 @@ use super::{Error, repository_of};
 /// Writes the tree of a revision below `into` and returns where `dir` is in it, whether it was there at that revision or
 /// not. The copy has the name of the working directory, for Nix names what it copies after its directory. Submodules
 /// are left out.
-///
-/// # Errors
-/// [`Error::NoRepository`], [`Error::NoRevision`], [`Error::Git`].
 pub fn checkout(dir: &Path, revision: &str, into: &Path) -> Result<PathBuf, Error> {
     let (repository, root, below) = locate(dir)?;
     let unknown = |_| Error::NoRevision { revision: revision.to_owned(), repository: root.clone() };
@@ -29,20 +26,15 @@ pub fn checkout(dir: &Path, revision: &str, into: &Path) -> Result<PathBuf, Erro
 /// The files of a working directory that git knows or would be shown as new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkingTree {
-    /// The working directory.
     pub root: PathBuf,
     /// Where the directory that was asked about is below it.
     pub below: PathBuf,
     /// The files and symbolic links of the index that are there, relative to the root, sorted.
     pub known: Vec<PathBuf>,
-    /// Those that are new.
     pub new: Vec<PathBuf>,
 }
 
 /// Returns the working tree that `dir` is in; `None` outside a repository.
-///
-/// # Errors
-/// [`Error::Git`].
 pub fn working_tree(dir: &Path) -> Result<Option<WorkingTree>, Error> {
     let (repository, root, below) = match locate(dir) {
         Err(Error::NoRepository { .. }) => return Ok(None),
@@ -71,9 +63,7 @@ pub fn working_tree(dir: &Path) -> Result<Option<WorkingTree>, Error> {
 pub struct Changed {
     /// The file, relative to the root.
     pub path: PathBuf,
-    /// Whether it was there.
     pub before: bool,
-    /// Whether it is there.
     pub after: bool,
     /// Whether git knows it now; a flake sees nothing else.
     pub is_known: bool,
@@ -84,7 +74,6 @@ pub struct Changed {
 /// What changed in a working directory since a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
-    /// The working directory.
     pub root: PathBuf,
     /// Where the directory that was asked about is below it.
     pub below: PathBuf,
@@ -97,9 +86,6 @@ pub struct Since {
 }
 
 /// Returns what changed in the working directory that `dir` is in since a revision.
-///
-/// # Errors
-/// [`Error::NoRepository`], [`Error::NoRevision`], [`Error::Git`].
 pub fn changed_since(dir: &Path, revision: &str) -> Result<Since, Error> {
     let (repository, root, below) = locate(dir)?;
     let unknown = |_| Error::NoRevision { revision: revision.to_owned(), repository: root.clone() };
@@ -136,9 +122,6 @@ pub fn changed_since(dir: &Path, revision: &str) -> Result<Since, Error> {
 }
 
 /// Says which of the entries of a directory git ignores.
-///
-/// # Errors
-/// [`Error::Git`].
 pub fn ignored(dir: &Path, entries: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let (repository, root, _) = locate(dir)?;
     let mut found = Vec::new();
@@ -158,9 +141,6 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 }
 
 /// Returns the working directory that `dir` is in, and where it is below that; `None` outside a repository.
-///
-/// # Errors
-/// [`Error::Git`].
 pub fn working_directory(dir: &Path) -> Result<Option<(PathBuf, PathBuf)>, Error> {
     match locate(dir) {
         Err(Error::NoRepository { .. }) => Ok(None),

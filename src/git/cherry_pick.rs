@@ -28,7 +28,6 @@ const SETTINGS: [&str; 6] = [
 /// A path that the index has on several sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmerged {
-    /// The path.
     pub path: String,
     /// Whether git marks both sides in the file; if not, only the index says when it is resolved.
     pub marked: bool,
@@ -75,9 +74,6 @@ impl Worktree {
     }
 
     /// Returns the paths that are not marked as resolved in the index.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn unmerged(&self) -> Result<Vec<Unmerged>, Error> {
         let fail = self.fail("read the index");
         let mut index = self.repository.index().map_err(&fail)?;
@@ -100,9 +96,6 @@ impl Worktree {
     }
 
     /// Makes a tree of the tracked files as they stand in the worktree; what was never added is not in it.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn tracked_tree(&self) -> Result<Oid, Error> {
         let fail = self.fail("read the files");
         // Not written to disk: the user's index stays as it is.
@@ -130,9 +123,6 @@ impl Worktree {
     }
 
     /// Returns the files and folders that git neither tracks nor ignores.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn untracked(&self) -> Result<Vec<PathBuf>, Error> {
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).include_ignored(false);

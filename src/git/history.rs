@@ -13,7 +13,6 @@ use super::Error;
 /// A commit of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
-    /// Its name.
     pub id: Oid,
     /// The first line of what it says.
     pub subject: String,
@@ -38,9 +37,6 @@ impl std::fmt::Debug for History {
 
 impl History {
     /// Opens the history of the repository that `dir` is in, which may be a bare one; `None` when it is in none.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn of(dir: &Path) -> Result<Option<History>, Error> {
         let Some(repository) = super::repository_of(dir)? else { return Ok(None) };
         let bare = repository.workdir().is_none();
@@ -73,10 +69,6 @@ impl History {
         Some(self.repository.revparse_single(revision).ok()?.peel_to_commit().ok()?.id())
     }
 
-    /// Returns a commit.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn revision(&self, id: Oid) -> Result<Revision, Error> {
         let commit = self.repository.find_commit(id).map_err(self.fail("read a commit"))?;
         let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
@@ -89,9 +81,6 @@ impl History {
     }
 
     /// Returns the commit where two lines part; `None` when they have nothing in common.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn merge_base(&self, one: Oid, other: Oid) -> Result<Option<Oid>, Error> {
         match self.repository.merge_base(one, other) {
             Ok(base) => Ok(Some(base)),
@@ -102,9 +91,6 @@ impl History {
 
     /// Returns the commits of the line that ends in `tip`, going from each to its first parent, down to the first that
     /// `old` has as well; that one is left out. The oldest comes first.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn first_parents(&self, old: Oid, tip: Oid) -> Result<Vec<Oid>, Error> {
         let fail = self.fail("read the commits");
         let mut walk = self.repository.revwalk().map_err(&fail)?;
@@ -122,9 +108,6 @@ impl History {
     }
 
     /// Makes a scratch directory below `into`, which has the name of the repository's directory: Nix names what it copies so.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn scratch(&self, into: &Path) -> Result<Scratch, Error> {
         let fail = self.fail("make a scratch directory");
         let dir = into.join(self.root.file_name().unwrap_or_else(|| "source".as_ref()));
@@ -154,9 +137,6 @@ impl std::fmt::Debug for Scratch {
 impl Scratch {
     /// Makes the files of a commit those of the directory; returns where the directory that the history was asked for is
     /// in it, whether it is there at that revision or not.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn check_out(&self, commit: Oid) -> Result<PathBuf, Error> {
         let fail = |source| Error::Git { doing: "check out the commit", repository: self.dir.clone(), source };
         let object = self.repository.find_object(commit, None).map_err(fail)?;

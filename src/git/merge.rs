@@ -11,15 +11,11 @@ use super::{Error, Worktree};
 pub enum Merged {
     /// The tree, which is in the repository.
     Clean(Oid),
-    /// These files conflict.
     Conflicts(Vec<String>),
 }
 
 impl Worktree {
     /// Merges the changes from `base` to `theirs` into `ours`.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn merge(&self, base: Oid, ours: Oid, theirs: Oid) -> Result<Merged, Error> {
         let fail = self.fail("merge");
         let tree = |id| self.repository.find_tree(id);

@@ -30,48 +30,18 @@ use crate::base::span::Place;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// libgit2 refused.
     #[error("git cannot {doing} in {}", repository.display())]
-    Git {
-        /// What was to be done.
-        doing: &'static str,
-        /// The repository.
-        repository: PathBuf,
-        /// What libgit2 said.
-        source: git2::Error,
-    },
-    /// The directory is in no repository.
+    Git { doing: &'static str, repository: PathBuf, source: git2::Error },
     #[error("{} is in no git repository", path.display())]
-    NoRepository {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The revision does not exist.
+    NoRepository { path: PathBuf },
     #[error("there is no revision `{revision}` in {}", repository.display())]
-    NoRevision {
-        /// As typed.
-        revision: String,
-        /// The repository.
-        repository: PathBuf,
-    },
-    /// The commits are not a line.
+    NoRevision { revision: String, repository: PathBuf },
     #[error("the commits in {} are not a line: {why}", repository.display())]
-    NotALine {
-        /// The repository.
-        repository: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// Another repository stands where a file is asked for.
+    NotALine { repository: PathBuf, why: String },
     #[error("`{path}` is a submodule")]
-    Submodule {
-        /// The path.
-        path: String,
-    },
-    /// Git itself could not be run to its end.
+    Submodule { path: String },
     #[error("git was not run to its end")]
     Process(#[from] ProcessError),
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
 }

@@ -10,9 +10,6 @@ const NOTES: &str = "refs/notes/overlayctl";
 
 impl Worktree {
     /// Puts a note on a commit, in place of one that is there.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn put_note(&self, on: &Commit, note: &[u8]) -> Result<(), Error> {
         let fail = self.fail("write a note");
         let repository = &self.repository;
@@ -29,7 +26,6 @@ impl Worktree {
         repository.commit(Some(NOTES), &by, &by, "patches as they are\n", &tree, &parents).map(drop).map_err(fail)
     }
 
-    /// Returns the note on a commit.
     pub fn note(&self, on: &Commit) -> Option<Vec<u8>> {
         let note = self.repository.find_note(Some(NOTES), on.id).ok()?;
         Some(self.repository.find_blob(note.id()).ok()?.content().to_vec())

@@ -9,9 +9,6 @@ use super::{Error, repository_of};
 const INTENT_TO_ADD: u16 = 1 << 13;
 
 /// Adds index entries without content for those of `files` that git does not know and does not ignore; returns them.
-///
-/// # Errors
-/// [`Error::Git`].
 pub fn make_visible(dir: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let Some(repository) = repository_of(dir)? else { return Ok(Vec::new()) };
     let fail = |doing| move |source| Error::Git { doing, repository: dir.to_path_buf(), source };
@@ -38,9 +35,6 @@ pub fn make_visible(dir: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error
 
 /// Takes back what [`make_visible`] did for files that are gone again: entries that were only an intent to add. What git
 /// really has in its index stays.
-///
-/// # Errors
-/// [`Error::Git`].
 pub fn forget(dir: &Path, files: &[PathBuf]) -> Result<(), Error> {
     let Some(repository) = repository_of(dir)? else { return Ok(()) };
     let fail = |doing| move |source| Error::Git { doing, repository: dir.to_path_buf(), source };

@@ -23,9 +23,7 @@ pub(super) const ATTRIBUTES: &[u8] =
 /// The author of a commit and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
-    /// The name.
     pub name: String,
-    /// The mail address.
     pub mail: String,
     /// Seconds since 1970.
     pub seconds: i64,
@@ -33,25 +31,19 @@ pub struct Author {
     pub offset: i32,
 }
 
-/// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
-    /// Its name.
     pub id: Oid,
-    /// Its tree.
     pub tree: Oid,
     /// The commit before; `None` for the first.
     pub parent: Option<Oid>,
-    /// What it says.
     pub message: String,
-    /// Who made it and when.
     pub author: Author,
 }
 
 /// A file of a tree: its bytes, and the mode as git has it.
 pub type Blob = (Vec<u8>, u32);
 
-/// A repository with a worktree.
 pub struct Worktree {
     pub(super) repository: Repository,
     dir: PathBuf,
@@ -61,9 +53,7 @@ pub struct Worktree {
 /// How paths as text are the names of files in trees: as they are, unless something else is said.
 #[derive(Clone, Copy)]
 pub struct Names {
-    /// The name of a file.
     pub of: fn(&str) -> PathBuf,
-    /// The path that a name is.
     pub path: fn(&[u8]) -> String,
 }
 
@@ -80,9 +70,6 @@ impl std::fmt::Debug for Worktree {
 
 impl Worktree {
     /// Makes an empty repository in a directory, which is made.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn create(dir: &Path) -> Result<Worktree, Error> {
         let fail = |source| Error::Git { doing: "make a repository", repository: dir.to_path_buf(), source };
         let mut options = RepositoryInitOptions::new();
@@ -101,9 +88,6 @@ impl Worktree {
     }
 
     /// Opens the repository of a directory; `None` when there is none.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn open(dir: &Path) -> Result<Option<Worktree>, Error> {
         match Repository::open(dir) {
             Ok(repository) => {
@@ -126,7 +110,6 @@ impl Worktree {
         move |source| Error::Git { doing, repository: repository.clone(), source }
     }
 
-    /// Returns the directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -151,9 +134,6 @@ impl Worktree {
     }
 
     /// Makes a tree from another and changes to it; `None` takes a file away.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn changed_tree(&self, from: Oid, changes: &BTreeMap<String, Option<Blob>>) -> Result<Oid, Error> {
         let fail = self.fail("make a tree");
         let tree = self.repository.find_tree(from).map_err(&fail)?;
@@ -172,9 +152,6 @@ impl Worktree {
     }
 
     /// Makes a commit that no branch names yet.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn commit(&self, tree: Oid, parent: Option<Oid>, message: &str, author: &Author) -> Result<Oid, Error> {
         let fail = self.fail("make a commit");
         let tree = self.repository.find_tree(tree).map_err(&fail)?;
@@ -188,9 +165,6 @@ impl Worktree {
     }
 
     /// Makes the branch of the worktree name a commit, and its files the worktree's; other files there are removed.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn check_out(&self, commit: Oid) -> Result<(), Error> {
         let fail = self.fail("check out the commit");
         let _at_work = crate::base::fs::at_work(self.git_dir())?;
@@ -203,9 +177,6 @@ impl Worktree {
     }
 
     /// Keeps a commit under a name of ours.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn mark(&self, name: &str, commit: Oid) -> Result<(), Error> {
         let _at_work = crate::base::fs::at_work(self.git_dir())?;
         self.repository
@@ -230,18 +201,12 @@ impl Worktree {
     }
 
     /// Returns the commit of the worktree's HEAD.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn head(&self) -> Result<Oid, Error> {
         let fail = self.fail("read HEAD");
         Ok(self.repository.head().and_then(|head| head.peel_to_commit()).map_err(fail)?.id())
     }
 
     /// Returns a commit; a merge has its first parent only.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn find(&self, id: Oid) -> Result<Commit, Error> {
         let fail = self.fail("read a commit");
         let commit = self.repository.find_commit(id).map_err(&fail)?;
@@ -249,9 +214,6 @@ impl Worktree {
     }
 
     /// Returns the tree that a text names: a commit, a branch.
-    ///
-    /// # Errors
-    /// [`Error::NoRevision`].
     pub fn resolve(&self, revision: &str) -> Result<Oid, Error> {
         let no = || Error::NoRevision { revision: revision.to_string(), repository: self.dir.clone() };
         let object = self.repository.revparse_single(revision).map_err(|_| no())?;
@@ -294,9 +256,6 @@ impl Worktree {
     }
 
     /// Returns what stands at a path of a tree; `None` for nothing and for a directory.
-    ///
-    /// # Errors
-    /// [`Error::Submodule`], [`Error::Git`].
     pub fn file(&self, tree: Oid, path: &str) -> Result<Option<Blob>, Error> {
         let fail = self.fail("read a file");
         let Some(entry) = self.entry(tree, path)? else { return Ok(None) };
@@ -310,9 +269,6 @@ impl Worktree {
     }
 
     /// Says whether a path of a tree is a directory.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn is_folder(&self, tree: Oid, path: &str) -> Result<bool, Error> {
         Ok(self.entry(tree, path)?.is_some_and(|entry| entry.kind() == Some(git2::ObjectType::Tree)))
     }
@@ -326,9 +282,6 @@ impl Worktree {
     }
 
     /// Returns the paths in which two trees differ, sorted.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn differing(&self, before: Option<Oid>, after: Oid) -> Result<Vec<String>, Error> {
         let fail = self.fail("compare trees");
         let tree = |id| self.repository.find_tree(id);
@@ -347,9 +300,6 @@ impl Worktree {
 
     /// Returns the tracked files that differ from the last commit, the files git does not know, and a note when an
     /// operation of git (a rebase, a merge) is under way.
-    ///
-    /// # Errors
-    /// [`Error::Git`].
     pub fn uncommitted(&self) -> Result<Vec<String>, Error> {
         let fail = self.fail("read the status");
         let mut options = git2::StatusOptions::new();
@@ -364,9 +314,6 @@ impl Worktree {
     }
 
     /// Removes the worktree with all that is in it.
-    ///
-    /// # Errors
-    /// [`Error::Fs`].
     pub fn remove(self) -> Result<(), Error> {
         let dir = self.dir.clone();
         drop(self);

@@ -58,14 +58,12 @@ impl Part {
         }
     }
 
-    /// Adds a text.
     pub(super) fn push(&mut self, text: &[u8]) -> Span {
         let span = Span { start: self.text.len() as u32, length: text.len() as u32 };
         self.text.extend_from_slice(text);
         span
     }
 
-    /// Returns a text.
     pub(super) fn text(&self, span: Span) -> &[u8] {
         let start = span.start as usize;
         self.text.get(start..start + span.length as usize).unwrap_or_default()
@@ -81,7 +79,6 @@ pub struct Facts<'a> {
     pub pname: &'a str,
     /// The version; the name's own when empty.
     pub version: &'a str,
-    /// The system that builds it.
     pub system: &'a str,
     /// Names and paths of the outputs; an unknown path is empty.
     pub outputs: &'a [(&'a str, &'a str)],

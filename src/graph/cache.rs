@@ -44,9 +44,6 @@ impl Graph {
 
     /// Opens a stored graph without checking more than its header. [`Graph::predict`] checks what it reads; before
     /// anything else is asked of it, [`Graph::prove`] has to check the rest.
-    ///
-    /// # Errors
-    /// As [`Graph::open`].
     pub fn open_unproved(path: &Path) -> Result<Graph, Error> {
         let unreadable = |source| Error::Io(FsError::Read { path: path.to_path_buf(), source });
         let broken = |problem| Error::Cache { path: path.to_path_buf(), problem };
@@ -72,9 +69,6 @@ impl Graph {
     }
 
     /// Makes sure that the whole graph is as it was written. Costs nothing where that is known.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
     pub fn prove(&self) -> Result<(), Error> {
         self.prove_with(Image::prove_all)
     }

@@ -18,7 +18,6 @@ use crate::drv::{self, Derivation, Source};
 #[serde(tag = "field", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Change {
-    /// The list of patches.
     Patches {
         /// Store paths only the new derivation has, in its order.
         added: Vec<String>,
@@ -28,43 +27,17 @@ pub enum Change {
         reordered: bool,
     },
     /// The source: the variable `src` or `srcs`.
-    Source {
-        /// The old value.
-        before: Option<String>,
-        /// The new value.
-        after: Option<String>,
-    },
+    Source { before: Option<String>, after: Option<String> },
     /// The program that builds it.
-    Builder {
-        /// The old one.
-        before: String,
-        /// The new one.
-        after: String,
-    },
+    Builder { before: String, after: String },
     /// The arguments of the builder.
-    Arguments {
-        /// The old ones.
-        before: Vec<String>,
-        /// The new ones.
-        after: Vec<String>,
-    },
+    Arguments { before: Vec<String>, after: Vec<String> },
     /// The system that builds it.
-    System {
-        /// The old one.
-        before: String,
-        /// The new one.
-        after: String,
-    },
+    System { before: String, after: String },
     /// The names, kinds or hashes of the outputs.
-    Outputs {
-        /// The old ones.
-        before: Vec<String>,
-        /// The new ones.
-        after: Vec<String>,
-    },
+    Outputs { before: Vec<String>, after: Vec<String> },
     /// Another variable of the environment, or another structured attribute.
     Variable {
-        /// Its name.
         name: String,
         /// The old value; `None` when it was not set.
         before: Option<String>,

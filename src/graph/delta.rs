@@ -14,10 +14,8 @@ use super::image::NodeId;
 use super::path_hash::PathHash;
 use super::{Graph, Node};
 
-/// How many of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// Derivations in the rebuild set.
     pub derivations: usize,
     /// Builds: derivations that have the same outputs are built once.
     pub builds: usize,
@@ -26,7 +24,6 @@ pub struct Counts {
 /// An attribute whose output paths differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeChange<'g> {
-    /// The attribute path.
     pub attr: &'g str,
     /// Its derivation before; `None` when there was none.
     pub before: Option<NodeId>,
@@ -135,12 +132,10 @@ impl<'g> Delta<'g> {
         }
     }
 
-    /// Returns the graph before.
     pub fn before(&self) -> &'g Graph {
         self.before
     }
 
-    /// Returns the graph after.
     pub fn after(&self) -> &'g Graph {
         self.after
     }
@@ -191,7 +186,6 @@ impl<'g> Delta<'g> {
         self.depths.get(self.rebuilt.binary_search(&id).ok()?).copied()
     }
 
-    /// Counts derivations and builds.
     pub fn counts(&self) -> Counts {
         count(self.after, self.rebuilt.iter().copied())
     }

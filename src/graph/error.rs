@@ -11,27 +11,15 @@ use crate::drv;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A derivation could not be read.
     #[error("the graph is incomplete")]
     Derivation(#[from] drv::Error),
-    /// A path that should be that of a derivation.
     #[error("`{path}` is not the path of a derivation in {store_dir}")]
-    NotADerivation {
-        /// The path.
-        path: String,
-        /// The store directory.
-        store_dir: String,
-    },
-    /// Derivations that need each other in a circle.
+    NotADerivation { path: String, store_dir: String },
     #[error("these derivations need each other: {}", names(.0))]
     Cycle(Vec<String>),
     /// More than the cache format can count.
     #[error("the graph is too large: {what} do not fit in 32 bits")]
-    TooLarge {
-        /// Which part.
-        what: &'static str,
-    },
-    /// No roots.
+    TooLarge { what: &'static str },
     #[error("there is no derivation to start from")]
     NoRoots,
     /// A list of roots that is neither of the two forms.
@@ -39,47 +27,29 @@ pub enum Error {
     Roots {
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
         problem: String,
     },
-    /// A cache file that cannot be read or written.
     #[error("the stored graph cannot be read or written")]
     Io(#[from] FsError),
-    /// A cache file that is not to be believed.
     #[error("{} is not a usable graph: {problem}", path.display())]
-    Cache {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: CacheProblem,
-    },
-    /// No such attribute among the roots.
+    Cache { path: PathBuf, problem: CacheProblem },
     #[error("the graph has no attribute `{attr}`")]
-    UnknownAttribute {
-        /// The attribute.
-        attr: String,
-        /// Attributes with a similar name.
-        similar: Vec<String>,
-    },
+    UnknownAttribute { attr: String, similar: Vec<String> },
 }
 
 /// Why a cache file is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheProblem {
-    /// It is something else.
     #[error("it does not start as one")]
     Foreign,
     /// It was written by another version of overlayctl, or on a machine of the other byte order.
     #[error("it was written by another version")]
     Version,
-    /// It is shorter or longer than it says.
     #[error("its length is not the one it states")]
     Length,
-    /// Its content is not what was written.
     #[error("its checksum is wrong")]
     Checksum,
-    /// A row or a range points outside.
     #[error("its {0} are damaged")]
     Structure(&'static str),
 }

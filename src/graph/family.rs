@@ -179,7 +179,6 @@ const FROM_SETS: [&str; 5] = ["clang", "llvm", "rustc", "go", "ghc"];
 /// A part of a toolchain that an attribute names.
 #[derive(Debug, PartialEq, Eq)]
 struct ToolchainPart {
-    /// The names of its packages.
     packages: Vec<String>,
     /// Whether the attribute says a version, which the packages' names do not, or others take the package otherwise.
     unsure: bool,

@@ -444,7 +444,6 @@ impl Image {
         self.section(&self.layout.variants)
     }
 
-    /// The dependents of each variant.
     pub(super) fn marked_rows(&self) -> Rows<'_> {
         Rows {
             offsets: self.section(&self.layout.marked_offsets),

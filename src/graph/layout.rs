@@ -133,7 +133,6 @@ fn cast<T: bytemuck::Pod>(bytes: &mut [u8]) -> Option<&mut [T]> {
     bytemuck::try_cast_slice_mut(bytes).ok()
 }
 
-/// The sections, for writing.
 #[derive(Debug)]
 pub(super) struct Sections<'m> {
     pub nodes: &'m mut [[u32; 16]],

@@ -32,7 +32,6 @@ pub struct Marked<'s> {
 }
 
 impl<'s> Marked<'s> {
-    /// Reads from another source.
     pub fn new(source: &'s dyn Source) -> Marked<'s> {
         Marked { source, marks: Mutex::default() }
     }
@@ -73,9 +72,6 @@ fn take(text: &mut Vec<u8>, start: &str, end: &str) -> Option<String> {
 
 impl Graph {
     /// Adds what the derivations of a marked evaluation tell: `roots` are those of this graph's attributes with the marks.
-    ///
-    /// # Errors
-    /// Those of [`Graph::read`].
     pub fn with_marks(self, roots: &[Root], source: &dyn Source) -> Result<Graph, Error> {
         self.prove()?;
         let source = Marked::new(source);

@@ -55,7 +55,6 @@ use image::Image;
 #[derive(Debug)]
 pub struct Graph {
     image: Image,
-    /// The file that it was read from.
     file: Option<PathBuf>,
 }
 
@@ -64,7 +63,6 @@ pub struct Graph {
 pub struct Attribute<'g> {
     /// The attribute path; `None` for a root without one.
     pub attr: Option<&'g str>,
-    /// Its derivation.
     pub node: NodeId,
 }
 

@@ -48,7 +48,6 @@ impl<'g> Node<'g> {
         self.image.text(self.row[4], self.row[5])
     }
 
-    /// Returns the system that builds it.
     pub fn system(&self) -> &'g str {
         self.image.text(self.row[6], self.row[7])
     }

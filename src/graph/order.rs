@@ -26,7 +26,6 @@ impl Compressed {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// Returns a row.
     #[inline]
     pub(super) fn row(&self, index: usize) -> &[u32] {
         match (self.offsets.get(index), self.offsets.get(index + 1)) {

@@ -38,9 +38,7 @@ pub enum Reason {
 /// A derivation that may be rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Possible {
-    /// The derivation.
     pub node: NodeId,
-    /// Why.
     pub reason: Reason,
     /// The uncertain root that it is, or that it needs.
     pub root: NodeId,
@@ -80,7 +78,6 @@ impl Prediction {
 /// So many are at most taken out of the lower end for other names, where a part of it is not more: a graph does not say by
 /// which attribute a package is taken, and what takes it by another (`gnupatch` for `patch`) stays as it is.
 const BY_NAMES: usize = 10;
-/// The part.
 const BY_NAMES_PART: usize = 20;
 /// The least, where the range is wide already.
 const BY_NAMES_LEAST: usize = 3;

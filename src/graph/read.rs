@@ -42,9 +42,6 @@ impl Graph {
     }
 
     /// Reads the closure of some roots; `missing` says what to do about derivations that are not there.
-    ///
-    /// # Errors
-    /// As [`Graph::read`].
     pub fn read_with(roots: &[Root], source: &dyn Source, missing: Missing) -> Result<Graph, Error> {
         let first = roots.first().ok_or(Error::NoRoots)?;
         let store_dir = first.drv_path.rsplit_once('/').map_or("", |(dir, _)| dir);
@@ -94,11 +91,9 @@ fn text_of(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_default()
 }
 
-/// What one thread found.
 #[derive(Default)]
 struct Found {
     parts: Vec<Part>,
-    /// Derivations that are not there.
     absent: Vec<u32>,
     /// Derivations that cannot be read or are none.
     failures: Vec<(u32, Error)>,

@@ -19,18 +19,14 @@ pub struct Root {
 /// An attribute that could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Failure {
-    /// The attribute path.
     pub attr: String,
-    /// What the evaluator said.
     pub error: String,
 }
 
-/// What a list of roots holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RootList {
     /// The roots, in the order of the list.
     pub roots: Vec<Root>,
-    /// The attributes that failed.
     pub failures: Vec<Failure>,
 }
 

@@ -33,21 +33,18 @@ impl Numbers {
         start.map_or(0, |start| u64::from_be_bytes(*start))
     }
 
-    /// Returns the number of a path.
     #[inline]
     pub(super) fn get(&self, path: &[u8]) -> Option<u32> {
         let number = *self.by_start.get(&self.start_of(path))?;
         if self.path(number) == path { Some(number) } else { self.others.get(path).copied() }
     }
 
-    /// Returns the path of a number.
     pub(super) fn path(&self, number: u32) -> &[u8] {
         let span = self.spans.get(number as usize).copied().unwrap_or_default();
         let start = span.start as usize;
         self.text.get(start..start + span.length as usize).unwrap_or_default()
     }
 
-    /// Returns how many there are.
     pub(super) fn len(&self) -> usize {
         self.spans.len()
     }
@@ -101,7 +98,6 @@ impl Walk {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the numbers.
     pub(super) fn numbers(&self) -> std::sync::RwLockReadGuard<'_, Numbers> {
         self.numbers.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,7 +13,6 @@ use crate::base::process::{Stream, strip_controls};
 /// The most of a question's standard error that is kept, in bytes.
 const MAX_PRINTED: usize = 256 << 10;
 
-/// What came of an exchange.
 pub(super) struct Exchange {
     /// The answers, by position; `None` where there is none because the server was lost.
     pub answers: Vec<Option<Result<String, EvalFailure>>>,
@@ -37,7 +36,6 @@ pub(super) struct Reading {
     err_ended: bool,
     /// Whether the evaluation says what it looks at, and Nix what it does, which are no errors.
     pub watched: bool,
-    /// What that was.
     pub reads: Reads,
     /// The questions that have no answer because of a `throw` or an `assert`.
     pub thrown: BTreeSet<usize>,

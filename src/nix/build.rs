@@ -50,9 +50,7 @@ impl Goal {
 /// What is to be built and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildRequest {
-    /// What is wanted.
     pub goals: Vec<Goal>,
-    /// How.
     pub settings: BuildSettings,
 }
 
@@ -83,15 +81,12 @@ pub struct BuildSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was built now.
     Built,
     /// It was fetched from a cache.
     Substituted,
-    /// It was there already.
     Already,
     /// It is not there, and nothing needs it: what would was fetched or there.
     NotNeeded,
-    /// Its build failed.
     Failed,
     /// Something that it needs failed.
     Blocked,
@@ -104,21 +99,17 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildResult {
-    /// What became of it.
     pub outcome: Outcome,
     /// The machine that built it, when it was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// How long its build took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<Duration>,
-    /// Its phases with their durations.
     pub phases: Vec<(String, Duration)>,
     /// The last lines of its log, without control sequences.
     pub tail: Vec<String>,
     /// How many lines its log has.
     pub lines: u64,
-    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
@@ -136,11 +127,9 @@ pub struct BuildReport {
     /// The exit status of Nix: 0 all built; 100 a build failed, 101 timed out, 102 hash mismatch, 104 not deterministic
     /// (bits of one number when several); 1 anything else. `None` when a signal ended it.
     pub status: Option<i32>,
-    /// Whether the user stopped it.
     pub interrupted: bool,
     /// Links that could not be made, each with the reason.
     pub unlinked: Vec<(PathBuf, String)>,
-    /// How long it took.
     pub elapsed: Duration,
 }
 
@@ -177,9 +166,6 @@ impl Nix {
     /// while nothing happens.
     ///
     /// That a build fails is in the report. So is that the user interrupted it.
-    ///
-    /// # Errors
-    /// Those of running Nix.
     pub fn build(
         &self,
         request: &BuildRequest,
@@ -228,9 +214,6 @@ impl Nix {
     }
 
     /// Says what a build would do; nothing is built or fetched.
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn plan_build(&self, request: &BuildRequest) -> Result<DryRun, Error> {
         // With --check everything counts as there, so what is missing below the goals is asked for without it.
         let settings = BuildSettings { check: false, ..request.settings.clone() };
@@ -239,7 +222,6 @@ impl Nix {
         Ok(DryRun::read(&String::from_utf8_lossy(&self.output(&exec)?.stderr)))
     }
 
-    /// Returns the call of a build.
     fn build_call(&self, request: &BuildRequest) -> Exec {
         self.wishes(self.store_call().args(["--log-format", "internal-json", "--realise"]), request)
     }

@@ -18,10 +18,8 @@ const PATHS_A_CALL: usize = 1000;
 /// The longest that a cache may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A path that a cache has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedPath {
-    /// The cache.
     pub cache: String,
     /// How much is downloaded, in bytes; only a cache of compressed files says it.
     pub download: Option<u64>,

@@ -18,13 +18,10 @@ use super::server::{EvalServer, read_json};
 /// What is asked of one package set.
 #[derive(Debug, Clone)]
 pub struct EffectQuestion {
-    /// The set.
     pub root: Root,
     /// The same set without overlays, where one is at hand: overlays are applied to it to ask which names they bind.
     pub plain: Option<Root>,
-    /// The packages.
     pub attrs: Vec<Names>,
-    /// Targets that should evaluate.
     pub targets: Vec<Names>,
     /// Whether the packages that the set's overlays bind are asked about as well.
     pub bound: bool,
@@ -59,7 +56,6 @@ pub struct Has {
     /// Names of the set that it is in, for a package of a nested set; none for one at the top.
     #[serde(default)]
     pub siblings: Vec<String>,
-    /// The derivation.
     #[serde(default)]
     pub drv: Option<String>,
 }
@@ -198,7 +194,6 @@ const HAS: &str = "root: there: d: siblings: native: let l = x: if builtins.isLi
      patches = all d; source = d ? src || d ? srcs; drv = if d ? drvPath then u d.drvPath else null; inherit siblings; \
      build = if cross && own.success then own.value else null; })";
 
-/// Asks what a package has.
 fn has(attr: &[String]) -> String {
     let (parent, name) = attr.split_at(attr.len().saturating_sub(1));
     let name = attr_path_text(name);
@@ -222,9 +217,6 @@ fn evaluates(target: &[String]) -> String {
 }
 
 /// Returns the Nix text of the package set that a set of packages with an overlay more is.
-///
-/// # Errors
-/// As [`Root::to_nix`].
 pub fn extended(root: &Root, overlay: &str) -> Result<String, Error> {
     Ok(format!("({}).extend ({overlay})", root.to_nix()?))
 }

@@ -14,139 +14,70 @@ use crate::base::span::Place;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program of Nix is not on `PATH`.
     #[error("{program} is not installed (not found on PATH)")]
-    NoNix {
-        /// The program.
-        program: String,
-    },
-    /// Nix is older than what overlayctl works with.
+    NoNix { program: String },
     #[error("Nix {found} is too old, overlayctl needs {} or later", Version::MINIMUM)]
-    TooOld {
-        /// The version there is.
-        found: Version,
-    },
-    /// An expression has no value.
+    TooOld { found: Version },
     #[error("{what} does not evaluate: {}", failure.message)]
-    Eval {
-        /// What was evaluated, as the user knows it.
-        what: String,
-        /// Why.
-        failure: Box<EvalFailure>,
-    },
-    /// At least one derivation failed to build.
+    Eval { what: String, failure: Box<EvalFailure> },
     #[error("{} failed to build: {reason}", crate::base::store_path::drv_name(drv_path))]
     BuildFailed {
         /// The first that failed.
         drv_path: String,
-        /// Why.
         reason: String,
     },
     /// Something that is needed on the way would have to be built, and that was not asked for.
     #[error("{what} would have to be built first: {unbuilt}")]
-    WouldBuild {
-        /// What is needed.
-        what: String,
-        /// What would be built for it.
-        unbuilt: Box<Unbuilt>,
-    },
-    /// Another process holds the store.
+    WouldBuild { what: String, unbuilt: Box<Unbuilt> },
     #[error("the Nix store is locked: {message}")]
-    StoreLocked {
-        /// Nix's message.
-        message: String,
-    },
-    /// The store or its database is broken.
+    StoreLocked { message: String },
     #[error("the Nix store is damaged: {message}")]
-    StoreCorrupt {
-        /// Nix's message.
-        message: String,
-    },
+    StoreCorrupt { message: String },
     /// The daemon or a remote store does not answer, or does not allow it.
     #[error("the Nix daemon or store refused: {message}")]
-    Refused {
-        /// Nix's message.
-        message: String,
-    },
-    /// The daemon does not let this user connect.
+    Refused { message: String },
     #[error("you may not use the Nix daemon: {message}")]
     NotAllowed {
-        /// Nix's message.
         message: String,
         /// The group whose members may, when the system tells.
         group: Option<String>,
     },
-    /// The disk is full.
     #[error("the disk is full: {message}")]
-    DiskFull {
-        /// Nix's message.
-        message: String,
-    },
-    /// The user pressed Ctrl-C.
+    DiskFull { message: String },
     #[error("interrupted")]
     Interrupted,
     /// A piece of Nix text of the user's cannot be used.
     #[error("cannot use `{text}`: {reason}")]
-    BadExpression {
-        /// The text.
-        text: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// The evaluator ended before it answered.
+    BadExpression { text: String, reason: &'static str },
     #[error("the Nix evaluator ended before it answered ({how}){}", last_words(printed))]
-    EvaluatorDied {
-        /// How it ended.
-        how: String,
-        /// What it printed.
-        printed: String,
-    },
-    /// The evaluator gave no answer.
+    EvaluatorDied { how: String, printed: String },
     #[error("the Nix evaluator gave no answer within {seconds} s")]
     EvaluatorHung {
         /// The time it had, in seconds.
         seconds: u64,
     },
-    /// Nix answered something that cannot be read.
     #[error("cannot read what {program} answered: {reason}")]
     Garbage {
-        /// The program.
         program: String,
-        /// What is wrong with it.
         reason: String,
         /// What it answered, the beginning.
         answer: String,
     },
-    /// A command of Nix failed for another reason.
     #[error("{program} failed: {message}")]
     Failed {
-        /// The program.
         program: String,
         /// Nix's message, the first line of the error.
         message: String,
-        /// All that it printed.
         printed: String,
     },
     /// Everything was built, but a link to a result could not be made.
     #[error("cannot link {}: {message}", link.display())]
-    NoLink {
-        /// The link.
-        link: PathBuf,
-        /// Why.
-        message: String,
-    },
-    /// A program of Nix could not be run.
+    NoLink { link: PathBuf, message: String },
     #[error("cannot run Nix")]
-    Process {
-        /// Why.
-        source: ProcessError,
-    },
+    Process { source: ProcessError },
     /// A file of our own could not be written.
     #[error("cannot prepare for Nix")]
-    File {
-        /// Why.
-        source: FsError,
-    },
+    File { source: FsError },
 }
 
 impl From<ProcessError> for Error {

@@ -42,13 +42,11 @@ impl Fragment {
         Fragment(text)
     }
 
-    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.0
     }
 }
 
-/// Where nixpkgs is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NixpkgsRef {
     /// A directory or file, absolute.
@@ -73,7 +71,6 @@ pub enum Cross {
 pub enum Overlay {
     /// A file (or a directory with `default.nix`) that is the function.
     File(PathBuf),
-    /// The function itself.
     Expression(Fragment),
 }
 
@@ -88,7 +85,6 @@ pub struct PackageSet {
     pub cross: Option<Cross>,
     /// Whether `pkgsStatic` is meant.
     pub is_static: bool,
-    /// The overlays for every stage.
     pub overlays: Vec<Overlay>,
     /// The overlays for the target stage only.
     pub cross_overlays: Vec<Overlay>,
@@ -143,7 +139,6 @@ impl PackageSet {
 /// What attribute paths start from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
-    /// A package set.
     Packages(Box<PackageSet>),
     /// A file of the user's; a function is called with `arguments`.
     File {

@@ -33,11 +33,9 @@ pub enum Patches {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageFacts {
-    /// Whether the attribute exists.
     pub exists: bool,
     /// Names that are near, when it does not.
     pub near: Vec<String>,
-    /// Whether it is a derivation.
     pub is_derivation: bool,
     /// Whether it has a `src`, or `srcs`.
     pub has_src: Option<bool>,
@@ -47,7 +45,6 @@ pub struct PackageFacts {
     pub patches: Patches,
     /// Its `pname`.
     pub pname: Option<String>,
-    /// Its name.
     pub name: Option<String>,
     /// Where it is defined: `file:line`.
     pub position: Option<String>,
@@ -82,9 +79,6 @@ impl Nix {
     }
 
     /// Returns names that are near where a package set has no attribute at `path`; `None` where it has one, or that cannot be told.
-    ///
-    /// # Errors
-    /// Those of the evaluator and of an expression that is none.
     pub fn missing(&self, root: &Root, path: &[String]) -> Result<Option<Vec<String>>, Error> {
         let mut server = self.eval_server()?;
         bind_root(&mut server, &root.to_nix()?, "the package set").map_err(|e| self.explained(e))?;

@@ -16,15 +16,9 @@ use crate::base::span::{LineCol, Place};
 #[non_exhaustive]
 pub enum FailureKind {
     /// A set lacks an attribute.
-    MissingAttribute {
-        /// Its name.
-        attribute: String,
-    },
+    MissingAttribute { attribute: String },
     /// A name is not in scope.
-    UndefinedVariable {
-        /// The name.
-        name: String,
-    },
+    UndefinedVariable { name: String },
     /// A value depends on itself, or the calls nest too deep.
     InfiniteRecursion,
     /// nixpkgs refuses the package: broken, unfree, insecure, or not for this platform.
@@ -52,7 +46,6 @@ pub enum FailureKind {
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvalFailure {
-    /// What kind it is.
     #[serde(flatten)]
     pub kind: FailureKind,
     /// Nix's message, its first sentence or line.

@@ -34,9 +34,6 @@ pub fn flake(reference: &str, place: &str, here: &Path) -> Result<Root, Error> {
 }
 
 /// Returns the place of an input of a flake; the arguments are those of [`flake`].
-///
-/// # Errors
-/// As [`flake`].
 pub fn flake_input(reference: &str, place: &str, here: &Path, input: &str) -> Result<Fragment, Error> {
     let plain =
         || format!("(builtins.getFlake {}).inputs.{}.outPath", quoted(reference), attr_path_text(&[input.to_owned()]));

@@ -18,7 +18,6 @@ pub struct Side {
     pub name: String,
     /// What the attribute paths start from.
     pub root: Root,
-    /// The attribute paths.
     pub targets: Vec<Names>,
 }
 
@@ -30,15 +29,12 @@ pub struct Instantiated {
     pub drv_path: String,
     /// The output that the attribute stands for.
     pub out_path: String,
-    /// The name.
     pub name: String,
-    /// The platform that builds it.
     pub system: String,
     /// All outputs, in the derivation's order (the first is the default).
     pub outputs: Vec<Output>,
 }
 
-/// One output of a derivation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Its name (`out`, `dev`).
@@ -73,9 +69,6 @@ impl Nix {
     }
 
     /// As [`Nix::instantiate`], from what is kept of an earlier run where that still holds.
-    ///
-    /// # Errors
-    /// As [`Nix::instantiate`].
     pub fn instantiate_kept(&self, sides: &[Side]) -> Result<Vec<SideResult>, Error> {
         let text = format!("instantiate {sides:?}");
         self.kept(&text, sides.iter().map(|side| &side.root), |nix| nix.instantiate(sides))

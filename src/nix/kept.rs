@@ -24,7 +24,6 @@ const MOST: usize = 400;
 /// The ending of the files.
 const ENDING: &str = "answer";
 
-/// What is in a file.
 #[derive(Serialize, Deserialize)]
 struct Kept<T> {
     question: String,
@@ -40,9 +39,6 @@ pub fn cache_dir(name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the files of the answers that are kept.
-///
-/// # Errors
-/// As [`kept_files`].
 pub fn kept_answers() -> Result<Vec<PathBuf>, FsError> {
     cache_dir("answers").map_or(Ok(Vec::new()), |dir| kept_files(&dir, ENDING))
 }

@@ -37,7 +37,6 @@ pub mod result {
     pub const POST_BUILD_LOG_LINE: u64 = 107;
 }
 
-/// One line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message<'a> {
     /// An activity begins.
@@ -50,26 +49,18 @@ pub enum Message<'a> {
         level: u64,
         /// The activity that it is part of, where Nix says so; 0 for none.
         parent: u64,
-        /// What it does, for people.
         text: Cow<'a, str>,
-        /// What it is about.
         fields: Vec<Field<'a>>,
     },
     /// An activity ended.
-    Stop {
-        /// Its number.
-        id: u64,
-    },
+    Stop { id: u64 },
     /// An activity tells something.
     Result {
-        /// Its number.
         id: u64,
         /// What kind of thing, see [`result`].
         kind: u64,
-        /// What it tells.
         fields: Vec<Field<'a>>,
     },
-    /// A message for people.
     Text {
         /// The verbosity: 0 error, 1 warning, 3 information.
         level: u64,
@@ -86,16 +77,13 @@ pub enum Message<'a> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Field<'a> {
-    /// A number.
     Int(u64),
-    /// A text.
     Text(#[serde(borrow)] Cow<'a, str>),
     /// Something else.
     Other(de::IgnoredAny),
 }
 
 impl Field<'_> {
-    /// Returns the text of a text.
     pub fn text(&self) -> Option<&str> {
         if let Field::Text(text) = self { Some(text) } else { None }
     }
@@ -176,7 +164,6 @@ pub(crate) mod tests {
         Some(logs)
     }
 
-    /// Returns a recorded stream unpacked.
     pub(in crate::nix) fn stream(name: &str) -> Option<Vec<u8>> {
         let packed = std::fs::read(recorded()?.join(format!("internal-json-{name}.jsonl.zst"))).unwrap();
         Some(zstd::decode_all(&packed[..]).unwrap())

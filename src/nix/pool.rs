@@ -34,16 +34,13 @@ pub struct PoolSettings {
     pub limit: Option<Duration>,
 }
 
-/// What an attribute is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Evaluated {
-    /// A derivation.
     #[serde(rename_all = "camelCase")]
     Derivation {
         /// Its `.drv` path.
         drv_path: String,
-        /// Its output path.
         out_path: String,
     },
     /// A set that was gone into.
@@ -52,7 +49,6 @@ pub enum Evaluated {
     LeftOut,
     /// Something else.
     Other,
-    /// It does not evaluate.
     Failed(EvalFailure),
 }
 
@@ -60,11 +56,8 @@ pub enum Evaluated {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolSummary {
-    /// How many attributes were evaluated.
     pub attributes: usize,
-    /// How many of them are derivations.
     pub derivations: usize,
-    /// How many failed.
     pub failed: usize,
     /// How often a worker was started anew.
     pub restarts: usize,
@@ -96,9 +89,6 @@ impl Nix {
     }
 
     /// As [`Nix::evaluate_all`], without what is `finished` already.
-    ///
-    /// # Errors
-    /// As [`Nix::evaluate_all`].
     pub fn evaluate_rest(
         &self,
         root: &Root,

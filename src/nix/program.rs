@@ -36,10 +36,8 @@ pub struct Settings {
     pub eval_limit: Option<Duration>,
 }
 
-/// A version of Nix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version {
-    /// The first number.
     pub major: u32,
     /// The second number.
     pub minor: u32,
@@ -91,7 +89,6 @@ pub struct Nix {
     pub(super) nix_store: PathBuf,
     pub(super) settings: Settings,
     version: OnceLock<Version>,
-    /// Who watches its evaluators.
     pub(super) watch: Option<Arc<Watch>>,
     /// The copy of a workspace that it is asked about.
     pub(super) copy: Option<PathBuf>,

@@ -27,7 +27,6 @@ pub(super) const SCOPE_FILE: &str = "overlayctl-reads.nix";
 /// What stands for the place of a copy.
 pub(super) const COPY: &str = "@overlayctl-copy@";
 
-/// How something was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Look {
     /// Its content; of a directory that of its `default.nix`.
@@ -36,11 +35,9 @@ enum Look {
     Names,
     /// Whether it is there, and what the answer was.
     Presence(bool),
-    /// Of which kind it is.
     Kind,
     /// All of it, as it is copied to the store.
     Tree,
-    /// A variable.
     Variable,
 }
 
@@ -59,9 +56,7 @@ const LETTERS: [(char, Look); 7] = [
 pub struct Reads {
     /// By path or name, as it was named.
     looked: BTreeSet<(String, Look)>,
-    /// The flakes that were asked for.
     flakes: BTreeSet<PathBuf>,
-    /// The files that Nix says it evaluated.
     evaluated: BTreeSet<PathBuf>,
     /// Why there could be another answer the next time, whatever is unchanged.
     doubt: Option<String>,
@@ -249,7 +244,6 @@ impl Nix {
         (nix, watch)
     }
 
-    /// Says whether its evaluators are watched.
     pub fn is_watched(&self) -> bool {
         self.watch.is_some()
     }

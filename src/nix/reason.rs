@@ -11,53 +11,28 @@ use serde::Serialize;
 #[non_exhaustive]
 pub enum Reason {
     /// The builder ended with a status other than 0.
-    Exit {
-        /// The status.
-        status: i32,
-    },
+    Exit { status: i32 },
     /// The builder was ended by a signal.
     Signal {
         /// The signal, as Nix says it.
         signal: String,
     },
     /// A fixed-output derivation gave something else.
-    HashMismatch {
-        /// The hash in the expression.
-        specified: String,
-        /// The hash of what came.
-        got: String,
-    },
+    HashMismatch { specified: String, got: String },
     /// It took longer than it may, or was silent for too long.
-    TimedOut {
-        /// Nix's words.
-        message: String,
-    },
+    TimedOut { message: String },
     /// An output was not made.
-    NoOutput {
-        /// Its name.
-        output: String,
-    },
+    NoOutput { output: String },
     /// A second build gave something else (`--check`).
     NotDeterministic,
     /// What it needs failed.
-    Dependencies {
-        /// How many.
-        count: u64,
-    },
+    Dependencies { count: u64 },
     /// There was no room.
     DiskFull,
     /// The connection to the machine that built it was lost.
-    MachineLost {
-        /// The machine.
-        host: String,
-        /// Nix's words.
-        message: String,
-    },
+    MachineLost { host: String, message: String },
     /// No machine can or may build it.
-    NoMachine {
-        /// Nix's words.
-        message: String,
-    },
+    NoMachine { message: String },
     /// Anything else.
     Other {
         /// Nix's words, the first line.
@@ -84,10 +59,8 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// A failure of one derivation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// Why.
     #[serde(flatten)]
     pub reason: Reason,
     /// Nix's message whole, without control sequences.

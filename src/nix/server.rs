@@ -67,23 +67,18 @@ pub struct EvalServer {
 pub(super) enum Lost {
     /// The process ended.
     Died {
-        /// How it ended.
         how: String,
         /// The last of what it printed.
         printed: String,
     },
     /// A question took too long.
-    Hung {
-        /// The time that it had.
-        limit: Duration,
-    },
+    Hung { limit: Duration },
     /// It used more memory than it may.
     OverMemory,
     /// A file that a question evaluates ends too early, and the repl took that for an end of the question.
     CutFile,
 }
 
-/// What came of a batch.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// The answers, by position; `None` where there is none because the server was lost.
@@ -93,10 +88,6 @@ pub(super) struct Batch {
 }
 
 impl Nix {
-    /// Starts an evaluation server.
-    ///
-    /// # Errors
-    /// Those of starting a process.
     pub fn eval_server(&self) -> Result<EvalServer, Error> {
         self.eval_server_with(ServerSettings { limit: self.settings.eval_limit, ..ServerSettings::default() })
     }
@@ -219,9 +210,6 @@ impl EvalServer {
     }
 
     /// Returns the value of `expression` as JSON.
-    ///
-    /// # Errors
-    /// As [`EvalServer::eval_string`], and [`Error::Garbage`].
     pub fn eval_json(&mut self, expression: &str) -> Result<Result<serde_json::Value, EvalFailure>, Error> {
         match self.eval_string(&format!("builtins.toJSON ({expression})"))? {
             Err(failure) => Ok(Err(failure)),
@@ -238,7 +226,6 @@ impl EvalServer {
         Ok(Batch { answers: exchange.answers, lost: exchange.lost })
     }
 
-    /// Makes the error of a lost server.
     pub(super) fn lost_error(&self, lost: Lost) -> Error {
         match lost {
             Lost::Died { how, printed } => Error::of_dead_evaluator(how, printed),
@@ -361,7 +348,6 @@ impl Drop for EvalServer {
     }
 }
 
-/// Reads an answer that is JSON.
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, Error> {
     serde_json::from_str(answer).map_err(|e| Error::Garbage {
         program: "nix repl".into(),

@@ -33,7 +33,6 @@ pub struct Input {
 pub struct PackageSource {
     /// The `.drv` path of the package.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
     /// `src`, or `srcs`.
     pub sources: Vec<Input>,

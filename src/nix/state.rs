@@ -26,11 +26,8 @@ pub enum Status {
     /// Nix said that it will be built.
     #[default]
     Planned,
-    /// It is being built.
     Running,
-    /// It was built.
     Built,
-    /// Its build failed.
     Failed,
     /// It was not built because something that it needs failed.
     Blocked,
@@ -38,7 +35,6 @@ pub enum Status {
     Stopped,
 }
 
-/// A phase of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Phase {
     /// Its name (`buildPhase`).
@@ -55,7 +51,6 @@ pub struct Build {
     pub status: Status,
     /// The machine that builds it, when it is another one.
     pub host: Option<String>,
-    /// The phases so far.
     pub phases: Vec<Phase>,
     /// The last lines of its log, without control sequences.
     pub tail: VecDeque<String>,
@@ -65,7 +60,6 @@ pub struct Build {
     pub began: Option<Duration>,
     /// When it ended.
     pub ended: Option<Duration>,
-    /// Why it failed.
     pub failure: Option<Failure>,
     /// How many of its activities run.
     activities: u32,
@@ -87,15 +81,12 @@ impl Build {
 /// A path that is copied or fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fetch {
-    /// The store path.
     pub path: String,
-    /// Where from.
     pub from: String,
     /// Bytes so far.
     pub done: u64,
     /// Bytes in all, as far as known.
     pub expected: u64,
-    /// Whether it came to its end.
     pub ended: bool,
 }
 
@@ -114,7 +105,6 @@ pub enum Change {
     Blocked(Arc<str>),
     /// A path is fetched, by its index in [`BuildState::fetches`].
     Fetching(usize),
-    /// A path was fetched.
     Fetched(usize),
     /// Nix said something: level and text.
     Message(u64, String),
@@ -123,13 +113,11 @@ pub enum Change {
 /// What a build tells while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Something changed.
     Change(Change),
     /// Nothing did; time goes by.
     Tick,
 }
 
-/// The state of a run.
 #[derive(Debug, Clone, Default)]
 pub struct BuildState {
     /// The derivations that Nix named, by `.drv` path.

@@ -30,9 +30,6 @@ pub struct DryRun {
 
 impl Nix {
     /// Returns those of `paths` that are in the store and whole.
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn valid<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeSet<String>, Error> {
         let mut valid: BTreeSet<String> = paths.iter().map(|p| p.as_ref().to_string()).collect();
         for some in paths.chunks(PATHS_A_CALL) {
@@ -54,10 +51,6 @@ impl Nix {
         self.query("--requisites", paths).map(BTreeSet::from_iter)
     }
 
-    /// Returns the output paths of derivations.
-    ///
-    /// # Errors
-    /// As [`Nix::requisites`].
     pub fn outputs<S: AsRef<str>>(&self, drvs: &[S]) -> Result<Vec<String>, Error> {
         self.query("--outputs", drvs)
     }
@@ -73,9 +66,6 @@ impl Nix {
 
     /// Returns the log of a derivation's (or an output's) build; `None` when the store has none (it was fetched, or never
     /// built).
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn build_log(&self, path: &str) -> Result<Option<String>, Error> {
         let mut log = Vec::new();
         let there = self.read_log(path, &mut |line| log.extend_from_slice(line))?;
@@ -83,9 +73,6 @@ impl Nix {
     }
 
     /// Hands on the log of a derivation's build line by line, whatever its size; returns whether the store has one.
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn read_log(&self, path: &str, on_line: &mut dyn FnMut(&[u8])) -> Result<bool, Error> {
         let exec = self.store_call().args(["--read-log", path]).limit(Duration::from_secs(600));
         let mut said = Vec::new();
@@ -116,9 +103,6 @@ impl Nix {
     }
 
     /// Says what building the derivations would do; nothing is built or fetched.
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn dry_run<S: AsRef<str>>(&self, drvs: &[S]) -> Result<DryRun, Error> {
         let exec = self.store_call().args(["--realise", "--dry-run"]).args(drvs.iter().map(AsRef::as_ref));
         let finished = self.output(&exec)?;
@@ -126,9 +110,6 @@ impl Nix {
     }
 
     /// Copies paths with all that they refer to to another store or cache.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] and [`Error::Failed`].
     pub fn copy_to<S: AsRef<str>>(&self, store: &str, paths: &[S]) -> Result<(), Error> {
         for some in paths.chunks(PATHS_A_CALL) {
             let exec = self

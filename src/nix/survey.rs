@@ -34,7 +34,6 @@ pub struct TargetLibc {
 /// A name that nixpkgs took away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
-    /// What nixpkgs says.
     pub message: String,
     /// The attributes that it names and that are there.
     pub instead: Vec<String>,
@@ -44,7 +43,6 @@ pub struct Removed {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Survey {
-    /// What is known of the attribute itself.
     pub facts: PackageFacts,
     /// What nixpkgs says where the attribute is only there to say that it is gone.
     pub removed: Option<Removed>,
@@ -85,9 +83,6 @@ impl Nix {
     /// Finds out how a patch reaches the package at `path` of a package set. `targets` are what the user ships, by path
     /// in the same set: their C libraries are asked for where the package is one, their platforms where it is not for the
     /// one that builds.
-    ///
-    /// # Errors
-    /// As [`Nix::package_facts`].
     pub fn survey(&self, root: &Root, path: &[String], targets: &[Vec<String>]) -> Result<Survey, Error> {
         let text = format!("survey {root:?} {path:?} {targets:?}");
         self.kept(&text, [root], |nix| nix.survey_now(root, path, targets))

@@ -13,27 +13,19 @@ use super::program::Nix;
 /// A platform as nixpkgs elaborates it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct System {
-    /// The triple.
     pub config: String,
-    /// Nix' name.
     pub system: String,
     /// The C library; absent where there is none.
     pub libc: Option<String>,
-    /// The bits of the processor.
     pub bits: u16,
     /// The order of bytes in nixpkgs' words, `littleEndian`; absent for 8-bit processors.
     pub order: Option<String>,
-    /// The processor.
     pub cpu: String,
-    /// Its family.
     pub family: Option<String>,
-    /// The kernel.
     pub kernel: String,
-    /// Whether it is Android.
     pub android: bool,
     /// What stands after `qemu-` in the name of the program that runs its programs.
     pub qemu: Option<String>,
-    /// The target of rustc.
     pub rust: Option<String>,
     /// Whether the machine that was asked for runs its programs as they are.
     pub native: bool,
@@ -42,9 +34,6 @@ pub struct System {
 impl Nix {
     /// Asks for every platform of `pkgsCross`, by name; `None` for one that does not evaluate. `here` is the system whose
     /// machines it is asked what they run.
-    ///
-    /// # Errors
-    /// Those of the evaluator, and [`Error::Eval`] for a package set without `pkgsCross`.
     pub fn systems(&self, root: &Root, here: &str) -> Result<BTreeMap<String, Option<System>>, Error> {
         let mut server = self.eval_server()?;
         server.bind("root", &root.to_nix()?)?;

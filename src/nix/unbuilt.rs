@@ -41,9 +41,6 @@ pub struct Unbuilt {
 
 impl Nix {
     /// Says what a build would build, past downloads.
-    ///
-    /// # Errors
-    /// Those of running `nix-store`.
     pub fn unbuilt(&self, request: &BuildRequest, expected: Expected<'_>) -> Result<Unbuilt, Error> {
         let plan = self.plan_build(request)?;
         let mut unbuilt = Unbuilt { fetches: plan.will_fetch.len(), download: plan.download, ..Unbuilt::default() };

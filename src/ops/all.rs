@@ -36,10 +36,8 @@ const ENOUGH: usize = 500;
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(2);
 
-/// What is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The package set.
     pub selection: Selection,
     /// How many evaluators; as many as there are processors when absent.
     pub workers: Option<usize>,
@@ -51,7 +49,6 @@ pub struct Options {
     pub sets: Vec<String>,
     /// A file with attribute paths that are looked at alone, one a line.
     pub attrs: Option<PathBuf>,
-    /// How it is shown.
     pub view: View,
 }
 
@@ -59,7 +56,6 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllImpact {
-    /// What is rebuilt.
     #[serde(flatten)]
     pub diff: GraphDiff,
     /// How many attributes were evaluated without the overlays; none when that side was kept.
@@ -87,18 +83,15 @@ pub struct AllImpact {
     pub left_out: Option<Vec<String>>,
     /// Attributes that had a derivation without the overlays and do not evaluate with them.
     pub broken: Vec<String>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
 /// What keeps attributes from evaluating.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailureCause {
-    /// Nix's message.
     pub message: String,
     /// How many attributes fail with it.
     pub count: usize,
-    /// One of them.
     pub example: String,
 }
 
@@ -308,7 +301,6 @@ fn evaluate(nix: &Nix, set: &Asked<'_>, expected: Option<usize>, told: &mut Told
     Ok(found.outcomes)
 }
 
-/// What is to be evaluated.
 struct Asked<'a> {
     root: &'a Root,
     /// The attributes; the empty path stands for all.

@@ -14,45 +14,35 @@ use crate::queue::model::{Asking, Model, PatchedPackage};
 use crate::targets::Selection;
 use crate::targets::engine;
 
-/// The boards of a workspace.
 #[derive(Debug, Serialize)]
 pub struct Boards {
-    /// The boards, by name.
     pub boards: Vec<BoardState>,
     /// The packages that the workspace patches, for whichever board.
     pub patched: Vec<String>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// A board.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BoardState {
-    /// Its name.
     pub name: String,
     /// Its platform, a name of pkgsCross or `custom`.
     pub platform: String,
     /// Whether its programs are linked statically.
     #[serde(rename = "static")]
     pub is_static: bool,
-    /// Its packages.
     pub packages: Vec<PackageState>,
     /// The packages with a patch that is in effect on it.
     pub patched: Vec<String>,
 }
 
-/// A package of a board.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageState {
-    /// Its attribute.
     pub attr: String,
-    /// Whether it is built.
     pub state: State,
     /// The link to its last build.
     pub link: Option<PathBuf>,
-    /// Why it does not evaluate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }

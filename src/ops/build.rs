@@ -37,7 +37,6 @@ pub use report_file::{ReportFile, ReportFormat};
 /// What `build` is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The targets.
     pub selection: Selection,
     /// Packages whose worktree of `edit` takes the place of their source and patches, as typed.
     pub edited: Vec<String>,
@@ -45,7 +44,6 @@ pub struct Options {
     pub dry_run: bool,
     /// Whether it is refused when more than downloads is needed.
     pub no_builds: bool,
-    /// How Nix builds.
     pub settings: BuildSettings,
     /// A store that the results are copied to.
     pub copy_to: Option<String>,
@@ -53,13 +51,10 @@ pub struct Options {
     pub reports: Vec<ReportFile>,
 }
 
-/// What was built.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
-    /// The targets.
     pub targets: Vec<BuiltTarget>,
-    /// The plan.
     pub plan: Plan,
     /// Whether it ended with the plan.
     pub dry_run: bool,
@@ -69,7 +64,6 @@ pub struct Built {
     pub others: Vec<Fate>,
     /// Builds that failed, each that is not the consequence of another.
     pub failures: Vec<BuildFailure>,
-    /// Whether the user stopped it.
     pub interrupted: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -79,28 +73,21 @@ pub struct Built {
     pub messages: Vec<String>,
     /// Patches of the workspace that reach none of the targets.
     pub unreached: Vec<Unreached>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
     #[serde(skip)]
     pub(crate) failed_targets: Vec<comparison::TargetFailure>,
 }
 
-/// A target.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltTarget {
     /// Its whole attribute path.
     pub target: String,
-    /// The board it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<String>,
-    /// Its derivation.
     pub drv_path: String,
-    /// Its output.
     pub out_path: String,
-    /// The link to it, once it is built.
     pub link: Option<PathBuf>,
-    /// Whether it is there.
     pub built: bool,
 }
 
@@ -108,11 +95,8 @@ pub struct BuiltTarget {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fate {
-    /// Its path.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
-    /// What became of it.
     pub outcome: nix::Outcome,
     /// How long its build took, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]

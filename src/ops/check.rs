@@ -26,41 +26,32 @@ use crate::queue::stored;
 pub struct Options {
     /// The packages, as typed; all that are patched when empty.
     pub attrs: Vec<String>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
-    /// Whether fuzz is no failure.
     pub allow_fuzz: bool,
     /// Whether a source may be built that is neither there nor in a cache.
     pub build: bool,
 }
 
-/// What came of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checked {
-    /// Whether all patches apply.
     pub applies: bool,
     /// The packages, sorted by attribute path.
     pub packages: Vec<Package>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// Whether fuzz is no failure.
     #[serde(skip)]
     pub(crate) allow_fuzz: bool,
 }
 
-/// A package.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// Its name and version, as nixpkgs has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How many patches nixpkgs itself applies before.
     pub own_patches: usize,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
     /// Those that the overlays name and that are no files of the queue.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,11 +64,8 @@ pub struct Package {
 /// Why a package could not be checked.
 #[derive(Debug, Serialize)]
 pub struct Failure {
-    /// The code of the error.
     pub code: &'static str,
-    /// What is the matter.
     pub message: String,
-    /// A way out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -86,7 +74,6 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// At its lines.
     Clean,
     /// At other lines.
     Offset,
@@ -110,7 +97,6 @@ impl State {
         matches!(self, State::Clean | State::Offset)
     }
 
-    /// Returns the words that are shown.
     pub fn words(self) -> &'static str {
         match self {
             State::Clean => "clean",
@@ -139,15 +125,11 @@ impl From<Verdict> for State {
     }
 }
 
-/// A patch of the queue.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
-    /// What it says it does.
     pub subject: String,
-    /// How it applies.
     pub state: State,
     /// The largest distance from the lines that it names.
     pub offset: i64,
@@ -167,11 +149,8 @@ pub struct Patch {
 /// A patch that an overlay fetches.
 #[derive(Debug, Serialize)]
 pub struct Fetched {
-    /// What it is called.
     pub name: String,
-    /// Whether the build takes it.
     pub applies: bool,
-    /// How it applies.
     pub state: State,
     /// Where it does not, in a few words.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -181,7 +160,6 @@ pub struct Fetched {
 /// A hunk that does not fit.
 #[derive(Debug, Serialize)]
 pub struct Place {
-    /// The file.
     pub file: String,
     /// What stands there, and what should.
     #[serde(flatten)]

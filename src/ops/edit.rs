@@ -25,9 +25,7 @@ use crate::queue::{applying, commits};
 /// What `edit` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether the worktree is thrown away instead.
     pub abort: bool,
@@ -35,15 +33,11 @@ pub struct Options {
     pub build: bool,
 }
 
-/// What is there now.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Edited {
-    /// The package.
     pub attr: AttrPath,
-    /// The worktree.
     pub dir: PathBuf,
-    /// The package's name and version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The commit that the queue begins behind.
@@ -54,20 +48,15 @@ pub struct Edited {
     pub own_patches: usize,
     /// Whether the worktree was there already, with work in it.
     pub resumed: bool,
-    /// Whether it was thrown away.
     pub aborted: bool,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
 /// The commit of a patch.
 #[derive(Debug, Serialize)]
 pub struct Made {
-    /// The commit.
     pub commit: String,
-    /// Its subject.
     pub subject: String,
-    /// The file it was made from.
     pub path: PathBuf,
 }
 
@@ -112,9 +101,6 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
 }
 
 /// Throws a worktree away.
-///
-/// # Errors
-/// [`QueueError::NotEdited`].
 pub(super) fn abort(workspace: &Workspace, attr: AttrPath) -> Result<Edited, Error> {
     let dir = session::dir(workspace, &attr);
     let session = Session::existing(workspace, &attr)?;
@@ -185,9 +171,6 @@ fn make(
 }
 
 /// Makes the commits that the queue begins behind: the source, then nixpkgs' own patches and those that the overlays fetch.
-///
-/// # Errors
-/// [`QueueError::DoesNotApply`] and those of git.
 pub(super) fn base(worktree: &Worktree, attr: &str, source: &Source) -> Result<Oid, Error> {
     let mut at = commits::of_source(worktree, &source.tree, &source.name)?;
     for applying::Before { title, bytes } in applying::before(source) {

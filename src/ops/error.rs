@@ -14,68 +14,40 @@ use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// The workspace.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Git.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// An attribute path.
     #[error(transparent)]
     Syntax(#[from] syntax::Error),
-    /// A patch file.
     #[error(transparent)]
     Patch(#[from] patch_room::Error),
-    /// An overlay.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),
-    /// Nix.
     #[error(transparent)]
     Nix(#[from] nix::Error),
-    /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
-    /// Platforms and programs.
     #[error(transparent)]
     Cross(#[from] cross::Error),
-    /// A process.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// The targets.
     #[error(transparent)]
     Targets(#[from] targets::Error),
-    /// The patches of the workspace, and the sources that they are for.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// The two sides of the workspace.
     #[error(transparent)]
     Comparison(#[from] comparison::Error),
-    /// The proof, or a program.
     #[error(transparent)]
     Verify(#[from] verify_room::Error),
-    /// Not an ELF file.
     #[error("{} is no ELF file", path.display())]
-    NotElf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No machine could build what is left.
+    NotElf { path: PathBuf },
     #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
-    NoMachine {
-        /// What Nix said of each machine.
-        told: Vec<String>,
-    },
-    /// A list of roots that is malformed.
+    NoMachine { told: Vec<String> },
     #[error("{} cannot be used", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: Box<graph::Error>,
-    },
+    File { path: PathBuf, source: Box<graph::Error> },
 }
 
 impl Error {

@@ -17,7 +17,6 @@ use crate::targets::{self, Selection};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
-    /// The path.
     pub attr: String,
     /// Where the platforms come from.
     pub source: Source,
@@ -30,7 +29,6 @@ pub struct Explained {
     pub host: PlatformFacts,
     /// What a compiler in it compiles for.
     pub target: PlatformFacts,
-    /// In words.
     #[serde(flatten)]
     pub account: Account,
 }
@@ -45,14 +43,10 @@ pub enum Source {
     Rules,
 }
 
-/// A platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlatformFacts {
-    /// Its triple.
     pub triple: String,
-    /// Its system.
     pub system: String,
-    /// Its C library.
     pub libc: Option<String>,
 }
 

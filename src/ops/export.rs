@@ -26,13 +26,10 @@ use crate::queue::{Error as QueueError, commits};
 pub enum Target {
     /// A directory with `series` and the patches.
     Quilt(PathBuf),
-    /// One file.
     Mailbox(PathBuf),
     /// A new branch of a repository.
     Branch {
-        /// The repository.
         repository: PathBuf,
-        /// The branch.
         name: String,
         /// The revision that it begins from.
         onto: String,
@@ -42,30 +39,22 @@ pub enum Target {
 /// What `export` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
     /// Where the queue goes.
     pub target: Target,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether Nix is not asked about the package.
     pub offline: bool,
 }
 
-/// What was written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exported {
-    /// The package.
     pub attr: AttrPath,
-    /// The files.
     pub files: Vec<PathBuf>,
-    /// The commit of the branch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// How many patches there are.
     pub patches: usize,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 

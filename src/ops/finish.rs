@@ -22,11 +22,9 @@ use crate::queue::session::{self, Recorded, Session};
 /// What `finish` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
     /// The overlay, when named, for a package that none patches yet.
     pub overlay: Option<Choice>,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether Nix is not asked about a package that no overlay patches yet.
     pub offline: bool,
@@ -36,21 +34,15 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finished {
-    /// The package.
     pub attr: AttrPath,
     /// Whether the queue was what the commits are already.
     pub unchanged: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
     /// The patches, in order.
     pub patches: Vec<Patch>,
-    /// Patch files that went.
     pub removed: Vec<PathBuf>,
-    /// The files that changed.
     pub files: Vec<PathBuf>,
-    /// The change of the overlay as a unified diff.
     pub diff: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
@@ -58,9 +50,7 @@ pub struct Finished {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
-    /// Its subject.
     pub subject: String,
     /// Whether its bytes are as they were.
     pub untouched: bool,

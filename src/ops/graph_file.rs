@@ -20,7 +20,6 @@ use crate::targets::{self, Selection, engine};
 /// How a graph is to be built.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// The list of roots.
     pub roots: PathBuf,
     /// The root of the store: `/`, or the directory above `nix/store` of a chroot store.
     pub store: PathBuf,
@@ -45,23 +44,19 @@ pub struct EvaluateOptions {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltGraph {
-    /// The number of derivations.
     pub derivations: usize,
     /// The number of pairs of a derivation and one of its inputs.
     pub edges: usize,
     /// The number of fixed-output derivations.
     pub fixed_output: usize,
-    /// The number of roots.
     pub roots: usize,
     /// Attributes of the list that had failed to evaluate.
     pub failures: Vec<Failure>,
     /// Derivations that are not in the store; the graph is partial unless there is none.
     pub missing: Vec<String>,
-    /// Whether derivations are missing.
     pub partial: bool,
     /// Whether it holds which derivations a change of each attribute reaches: predictions from it are points then.
     pub marked: bool,
-    /// The file.
     pub out: PathBuf,
 }
 
@@ -155,9 +150,7 @@ impl Outcome for BuiltGraph {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GraphDiff {
-    /// How many are rebuilt.
     pub counts: Counts,
-    /// The attributes whose outputs differ.
     pub attributes: Vec<ChangedAttribute>,
     /// The rebuild set: derivations of the graph after, inputs before what needs them.
     #[serde(flatten)]
@@ -174,7 +167,6 @@ pub struct GraphDiff {
     pub chain: Vec<String>,
     /// Whether derivations are missing in one of the graphs, so that the answer is partial.
     pub partial: bool,
-    /// How it is shown.
     #[serde(skip)]
     pub view: View,
 }
@@ -183,7 +175,6 @@ pub struct GraphDiff {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangedAttribute {
-    /// The attribute path.
     pub attr: String,
     /// Its derivation before; absent when there was none.
     pub before: Option<String>,
@@ -192,9 +183,6 @@ pub struct ChangedAttribute {
 }
 
 /// Compares two stored graphs by output path, as `impact` compares two evaluations.
-///
-/// # Errors
-/// Those of opening the graphs.
 pub fn diff(before: &std::path::Path, after: &std::path::Path, view: View) -> Result<GraphDiff, Error> {
     let (before, after) = rayon::join(|| Graph::open(before), || Graph::open(after));
     let (before, after) = (before?, after?);
@@ -230,7 +218,6 @@ impl GraphDiff {
         }
     }
 
-    /// Returns the rebuild set.
     pub fn rebuilt(&self) -> &[Rebuilt] {
         &self.rebuild.rebuild
     }

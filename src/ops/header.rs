@@ -13,7 +13,6 @@ use crate::queue::model::Asking;
 use crate::queue::rewrite;
 use crate::queue::session;
 
-/// One edit of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
     /// The trailer has this value; the first of that key, if there are several.
@@ -24,22 +23,16 @@ pub enum Edit {
     Remove(String, Option<String>),
 }
 
-/// A header.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Headed {
-    /// The package.
     pub attr: AttrPath,
-    /// The patch.
     pub path: PathBuf,
     /// What it says, after the edits.
     #[serde(flatten)]
     pub headers: Headers,
-    /// Whether edits were asked for.
     pub edited: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
-    /// The files that change.
     pub files: Vec<PathBuf>,
 }
 

@@ -20,11 +20,8 @@ use view::{Rebuild, View};
 /// What is compared, and how it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The targets.
     pub selection: Selection,
-    /// The other side.
     pub baseline: Baseline,
-    /// How it is shown.
     pub view: View,
     /// Whether a patch that reaches no target makes the answer no.
     pub strict: bool,
@@ -52,15 +49,11 @@ pub struct Impact {
     pub unknown_outputs: Vec<Named>,
     /// The chains, one a rebuilt target.
     pub chains: Vec<Chain>,
-    /// How many.
     pub counts: Counts,
-    /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
     /// Patches of the workspace that reach none of the targets.
     pub unreached: Vec<Unreached>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// How it is shown.
     #[serde(skip)]
     pub view: View,
     #[serde(skip)]
@@ -71,7 +64,6 @@ pub struct Impact {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
-    /// The things that changed.
     pub changes: Vec<Change>,
     /// Why it could not be told which of them are the causes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +72,6 @@ pub struct Changes {
     pub unexplained: usize,
     /// Targets that there were and are no more.
     pub only_before: Vec<String>,
-    /// Targets that there were not.
     pub only_after: Vec<String>,
     /// The package set, where no revision says what it was: it counts as it is on both sides.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +97,6 @@ impl Changes {
     }
 }
 
-/// One target.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetImpact {
@@ -114,30 +104,23 @@ pub struct TargetImpact {
     pub target: String,
     /// Its derivation on the other side; absent when there is none.
     pub before: Option<String>,
-    /// Its derivation with the overlays.
     pub after: String,
-    /// Whether it is rebuilt itself.
     pub rebuilt: bool,
 }
 
-/// A derivation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named {
-    /// Its path.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
 }
 
 impl Named {
-    /// Names a derivation of a graph.
     pub(super) fn of(graph: &Graph, id: NodeId) -> Named {
         let node = graph.node(id);
         Named { drv_path: node.drv_path().into(), name: node.name().into() }
     }
 
-    /// Names derivations of a graph.
     pub(super) fn all(graph: &Graph, ids: &[NodeId]) -> Vec<Named> {
         ids.iter().map(|id| Named::of(graph, *id)).collect()
     }
@@ -147,11 +130,9 @@ impl Named {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Chain {
-    /// The target.
     pub target: String,
     /// A longest chain, the critical one: names, root first.
     pub path: Vec<String>,
-    /// A shortest chain.
     pub shortest: Vec<String>,
     /// The derivations of `path`.
     pub drv_paths: Vec<String>,

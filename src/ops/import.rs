@@ -28,39 +28,30 @@ use crate::targets::engine;
 /// What `import` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
     /// Where the patches come from, as typed.
     pub from: String,
     /// The overlay, when named.
     pub overlay: Option<Choice>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// How many leading directories the names in the patches have, where the user says so.
     pub strip: Option<usize>,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether Nix is not asked about the package.
     pub offline: bool,
 }
 
-/// What was imported.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
-    /// The package.
     pub attr: AttrPath,
-    /// Whether nothing was written.
     pub dry_run: bool,
     /// The patches that came: their files.
     pub patches: Vec<PathBuf>,
     /// How many of the patches the queue had already.
     pub already: usize,
-    /// The files that change.
     pub files: Vec<PathBuf>,
-    /// The change of the overlay as a unified diff.
     pub diff: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
@@ -144,7 +135,6 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
     Ok(imported)
 }
 
-/// Reads what the user named.
 fn read(workspace: &Workspace, from: &str) -> Result<Vec<Coming>, Error> {
     let refuse = |why: &str| QueueError::Import { name: from.to_string(), why: why.to_string() };
     if from.contains("://") {

@@ -16,7 +16,6 @@ static DEMO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays/demo");
 /// What `init` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The directory, as typed.
     pub dir: PathBuf,
     /// Whether the demo is written instead of an empty workspace.
     pub demo: bool,
@@ -25,19 +24,12 @@ pub struct Options {
 /// What `init` did.
 #[derive(Debug, Serialize)]
 pub struct Initialised {
-    /// The directory.
     pub dir: PathBuf,
-    /// Whether it is the demo.
     pub demo: bool,
-    /// The files that were written.
     pub written: Vec<PathBuf>,
-    /// The files that were there and stay as they are.
     pub kept: Vec<PathBuf>,
-    /// What was found, one phrase each.
     pub found: Vec<String>,
-    /// Where packages come from.
     pub nixpkgs: Option<String>,
-    /// The overlay files that are used.
     pub overlays: Vec<PathBuf>,
     /// How the overlay is to be wired in by hand, when there is a flake.
     pub wiring: Option<String>,

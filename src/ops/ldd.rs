@@ -13,7 +13,6 @@ use crate::cross::{self, Elf};
 /// What `ldd` is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The file.
     pub file: PathBuf,
     /// The directory that stands for `/` to the program: the root of its board, or of a store elsewhere.
     pub root: Option<PathBuf>,
@@ -27,9 +26,7 @@ pub struct Options {
 pub struct Linked {
     /// The file, as the program would name itself.
     pub file: String,
-    /// What the file is.
     pub elf: Elf,
-    /// What it needs.
     pub libraries: Libraries,
     /// Whether loader and libraries are all found and fit.
     pub complete: bool,

@@ -15,48 +15,35 @@ use crate::patch::{Headers, PatchFile};
 use crate::queue::discover::Overlays;
 use crate::queue::series::Entry;
 
-/// What was found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Linted {
-    /// Whether nothing was found.
     pub clean: bool,
-    /// The packages.
     pub packages: Vec<Package>,
 }
 
-/// A package.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// The convention by which its headers were read.
     pub style: Style,
     /// The CVEs that its queue fixes.
     pub cves: BTreeSet<String>,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
 }
 
-/// A patch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
     /// Where it stands with upstream.
     pub upstream_status: Upstream,
-    /// The CVEs that it names.
     pub cves: BTreeSet<String>,
-    /// What is the matter.
     pub findings: Vec<lint::Finding>,
 }
 
 /// Lints the patches of queues; of all that are patched when `attrs` is empty. Each queue is read by the style that it follows, unless one is named.
-///
-/// # Errors
-/// Those of reading the queues.
 pub fn lint(workspace: &Workspace, attrs: &[String], style: Option<Style>) -> Result<Linted, Error> {
     let overlays = Overlays::read(workspace, None)?;
     let attrs = overlays.typed_or_all(workspace, attrs)?;

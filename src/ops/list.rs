@@ -12,12 +12,10 @@ use crate::overlay::AttrPath;
 use crate::queue::model::{self, Asking, Model, Reach};
 use crate::queue::{self, aliases};
 
-/// What is listed.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// One package, by whatever name; all when `None`.
     pub attr: Option<String>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether Nix is not asked what is in effect.
     pub offline: bool,
@@ -32,27 +30,21 @@ pub struct Listed {
     pub packages: Vec<Package>,
     /// Patch files of the queues that no overlay names.
     pub unused: Vec<PathBuf>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// A patched package.
 #[derive(Debug, Serialize)]
 pub struct Package {
-    /// The attribute path.
     pub attr: AttrPath,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
 }
 
-/// A patch of a package.
 #[derive(Debug, Serialize)]
 pub struct Patch {
     /// As the overlay names it.
     pub element: String,
     /// The file, when it is one that is there.
     pub path: Option<PathBuf>,
-    /// What it says it does.
     pub subject: Option<String>,
     /// Whether it counts only under a condition.
     pub conditional: bool,

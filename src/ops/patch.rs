@@ -28,9 +28,7 @@ use crate::queue::{Steps, fetch};
 /// What `patch` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
-    /// The patch files, as typed.
     pub files: Vec<PathBuf>,
     /// Addresses of patches, which come after the files.
     pub fetch: Vec<String>,
@@ -40,13 +38,11 @@ pub struct Options {
     pub new_overlay: Option<Option<PathBuf>>,
     /// How many leading directories the names in the patches have, where the user says so.
     pub strip: Option<usize>,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// The place in the queue, from 1.
     pub position: Option<usize>,
     /// Where the patches hold; in every stage when it was not said.
     pub scope: Option<Scope>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether Nix is not asked about the package.
     pub offline: bool,
@@ -56,24 +52,17 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patched {
-    /// The package.
     pub attr: AttrPath,
     /// Other names of the same package, which got the patch as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<AttrPath>,
-    /// Whether nothing had to be done.
     pub unchanged: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
-    /// What happens to the overlay.
     pub change: Change,
     /// The overlay function: a file, line and column.
     pub overlay: String,
-    /// The patches.
     pub patches: Vec<QueuedPatch>,
-    /// The files that change.
     pub files: Vec<PathBuf>,
-    /// The change of the overlay as a unified diff.
     pub diff: String,
     /// Files that git did not know and that were made visible to Nix.
     pub made_visible: Vec<PathBuf>,
@@ -83,7 +72,6 @@ pub struct Patched {
     /// What the patch costs in both scopes, where a scope was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub costs: Option<Costs>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
@@ -91,7 +79,6 @@ pub struct Patched {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wiring {
-    /// The line.
     pub line: String,
     /// The files where it may go.
     pub files: Vec<PathBuf>,
@@ -307,7 +294,6 @@ struct Draft {
     planned: overlay::Planned,
     changes: Vec<FileChange>,
     patches: Vec<QueuedPatch>,
-    /// New files of the queue.
     files: Vec<(PathBuf, Vec<u8>)>,
     also: Vec<AttrPath>,
     /// Whether they go to where the overlay has the package by another name.

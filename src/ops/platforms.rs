@@ -26,7 +26,6 @@ const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 pub struct Platforms {
     /// Where the names come from: the nixpkgs in use, or the built-in table.
     pub source: Source,
-    /// Why Nix was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_asked: Option<String>,
     /// The platforms, sorted by name.
@@ -46,27 +45,21 @@ pub enum Source {
     BuiltIn,
 }
 
-/// One name.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named {
     /// The name below `pkgsCross`.
     pub name: String,
-    /// Its triple.
     pub triple: String,
-    /// Its system.
     pub system: String,
-    /// Its C library.
     pub libc: Option<String>,
     /// `little` or `big`, where that is known.
     pub endianness: Option<String>,
-    /// The bits of the processor.
     pub bits: u16,
     /// The program that runs its programs here; absent where none does or none is needed.
     pub emulator: Option<String>,
     /// Whether this machine runs its programs as they are.
     pub native: bool,
-    /// One line of what it is.
     pub what: String,
 }
 
@@ -74,7 +67,6 @@ pub struct Named {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
-    /// How.
     pub run: Emulator,
     /// The emulator as it is installed here.
     pub found: Option<PathBuf>,
@@ -86,10 +78,8 @@ pub struct Detail {
     pub nixos: Option<String>,
     /// In which releases of nixpkgs the name is, by the built-in table.
     pub since: Option<String>,
-    /// The Rust target, where nixpkgs has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rust_target: Option<String>,
-    /// Commands to go on with.
     pub commands: Vec<String>,
 }
 
@@ -133,7 +123,6 @@ pub fn platforms(workspace: &Workspace, nixpkgs: Option<&str>, filter: Option<&s
 /// The platforms of a package set by name; `None` for one that nixpkgs itself does not evaluate.
 type Systems = BTreeMap<String, Option<System>>;
 
-/// Asks the nixpkgs in use.
 fn ask(workspace: &Workspace, nixpkgs: Option<&str>, here: Option<&Platform>) -> Result<(Systems, String), Error> {
     let source = workspace.nixpkgs(nixpkgs)?;
     let root = Root::Packages(Box::new(targets::plain_set(workspace, nixpkgs)?));

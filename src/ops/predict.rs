@@ -24,13 +24,10 @@ use crate::targets::{self, Selection};
 /// What would be rebuilt if a package were changed.
 #[derive(Debug)]
 pub struct Predicted {
-    /// The package.
     pub attr: String,
     /// Where the graph comes from: a file, or the targets whose closure it is.
     pub graph_of: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// How it is shown.
     pub view: View,
     pub(crate) graph: Graph,
     pub(crate) prediction: Prediction,
@@ -38,9 +35,6 @@ pub struct Predicted {
 }
 
 /// Predicts from a stored graph; nothing is evaluated.
-///
-/// # Errors
-/// Those of opening the graph, and of an attribute that it does not have.
 pub fn from_file(attr: &str, file: &Path, view: View) -> Result<Predicted, Error> {
     // A file that is none is told by its first bytes; the rest is checked beside the prediction.
     let graph = Graph::open_unproved(file)?;
@@ -182,7 +176,6 @@ fn closure(graph: &Graph, from: impl Iterator<Item = NodeId>) -> Vec<bool> {
     seen
 }
 
-/// Describes a prediction.
 pub(super) fn predicted(attr: &str, graph_of: String, graph: Graph, prediction: Prediction, view: View) -> Predicted {
     let counts = prediction.counts(&graph);
     Predicted { attr: attr.to_owned(), graph_of, warnings: Vec::new(), view, graph, prediction, counts }
@@ -201,7 +194,6 @@ pub(crate) fn because(reason: Reason) -> &'static str {
 /// Derivations of a graph, written one after the other: thousands of them must not cost a copy each.
 struct Listed<'p>(&'p Graph, &'p [NodeId]);
 
-/// One of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'p> {

@@ -44,7 +44,6 @@ pub enum Request {
         from: Option<String>,
         /// The nixpkgs whose sources they shall apply to.
         to: String,
-        /// Whether nothing is written and nothing is left.
         dry_run: bool,
         /// Whether a source may be built that is neither there nor in a cache.
         build: bool,
@@ -57,31 +56,22 @@ pub enum Request {
     Abort,
 }
 
-/// How a rebase stands.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebased {
-    /// The packages.
     pub packages: Vec<Package>,
     /// Whether the queues were written: every package is done.
     pub written: bool,
-    /// Whether it was given up.
     pub aborted: bool,
-    /// Whether nothing was to be written.
     pub dry_run: bool,
-    /// The files that changed.
     pub files: Vec<PathBuf>,
-    /// Those of them that went.
     pub removed: Vec<PathBuf>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// A package.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// Its name and version before.
     pub from: Option<String>,
@@ -92,24 +82,18 @@ pub struct Package {
     /// The worktree, while there is a conflict in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// Its patches.
     pub patches: Vec<Patch>,
     /// Why it could not be rebased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
-/// A patch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
-    /// What it says it does.
     pub subject: String,
-    /// What became of it.
     pub state: State,
-    /// The files that conflict.
     pub files: Vec<String>,
 }
 
@@ -117,13 +101,11 @@ pub struct Patch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It merges.
     Rebased,
     /// The new source has it: it is dropped.
     Merged,
     /// It was skipped: it is dropped.
     Skipped,
-    /// It conflicts.
     Conflict,
     /// What was resolved before it leaves nothing of it: to be skipped.
     Empty,

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{Error, Outcome};
 use crate::base::fs;
 
-/// What was done.
 #[derive(Debug, Serialize)]
 pub struct Recovered {
     /// The files that are now as that run meant them.

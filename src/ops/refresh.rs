@@ -23,13 +23,11 @@ use crate::queue::{applying, session};
 pub struct Options {
     /// The packages, as typed; all that are patched when empty.
     pub attrs: Vec<String>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether patches that need fuzz are rewritten too.
     pub allow_fuzz: bool,
     /// Whether counts in hunk headers that are wrong are put right first.
     pub recount: bool,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether a source may be built that is neither there nor in a cache.
     pub build: bool,
@@ -37,19 +35,14 @@ pub struct Options {
     pub offline: bool,
 }
 
-/// What was rewritten.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refreshed {
-    /// Whether nothing had to be done.
     pub unchanged: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
     /// How many patches were looked at.
     pub patches: usize,
-    /// The files that change.
     pub files: Vec<PathBuf>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 

@@ -19,42 +19,24 @@ use crate::queue::session;
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A patch goes to another place, from 1.
-    Move {
-        /// The patch, as typed.
-        patch: String,
-        /// The place.
-        to: usize,
-    },
+    Move { patch: String, to: usize },
     /// A patch's file gets another name, made from this text.
-    Rename {
-        /// The patch, as typed.
-        patch: String,
-        /// The text.
-        to: String,
-    },
+    Rename { patch: String, to: String },
     /// The patches stand in this order; those that are not named keep theirs behind.
     Order(Vec<String>),
 }
 
-/// What became of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reordered {
-    /// The package.
     pub attr: AttrPath,
-    /// Whether it was so already.
     pub unchanged: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
     /// The queue, in order.
     pub patches: Vec<PathBuf>,
-    /// The files that change.
     pub files: Vec<PathBuf>,
-    /// Those that go.
     pub removed: Vec<PathBuf>,
-    /// The change of the overlay as a unified diff.
     pub diff: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 

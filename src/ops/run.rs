@@ -17,11 +17,9 @@ use crate::verify::launch::{code, command, exec, find};
 /// What `run` is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The target.
     pub selection: Selection,
     /// The program, by its file name; what the target calls its main program when `None`.
     pub program: Option<String>,
-    /// What the program is given.
     pub args: Vec<String>,
     /// Whether what it prints is kept instead of shown.
     pub capture: bool,
@@ -29,11 +27,9 @@ pub struct Options {
     pub build: bool,
 }
 
-/// How a program ran.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ran {
-    /// The target.
     pub target: String,
     /// The argument vector, the emulator first where there is one; empty when the target could not be built.
     pub command: Vec<String>,

@@ -23,7 +23,6 @@ use crate::targets::{self, Selection};
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Costs {
-    /// The package.
     pub attr: String,
     /// The cost for all targets together, as an overlay of every stage.
     pub all: Cost,
@@ -31,17 +30,13 @@ pub struct Costs {
     pub host: Cost,
     /// Whether every target is native, so that the target stage does not exist apart and `host` would do nothing.
     pub native: bool,
-    /// Each target.
     pub targets: Vec<TargetCost>,
-    /// Targets that do not evaluate.
     pub failures: Vec<(String, String)>,
 }
 
-/// What one scope costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
-    /// How much is rebuilt.
     #[serde(flatten)]
     pub counts: Counts,
     /// Whether the target is rebuilt itself (for several: whether one is), so that the patch reaches it.
@@ -51,7 +46,6 @@ pub struct Cost {
 /// What both scopes cost for one target.
 #[derive(Debug, Clone, Serialize)]
 pub struct TargetCost {
-    /// The target.
     pub target: String,
     /// As an overlay of every stage.
     pub all: Cost,

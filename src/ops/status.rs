@@ -27,7 +27,6 @@ use crate::queue::session;
 pub struct Options {
     /// The packages, as typed; all that are patched when empty.
     pub attrs: Vec<String>,
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// Whether sources are left alone, so that it is not known whether the patches apply.
     pub offline: bool,
@@ -35,29 +34,23 @@ pub struct Options {
     pub now: i64,
 }
 
-/// The queues.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The packages.
     pub packages: Vec<Package>,
     /// Whether a rebase is under way.
     pub rebasing: bool,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// A package.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// What nixpkgs has: name and version.
     pub name: Option<String>,
     /// The CVEs that its queue fixes.
     pub cves: BTreeSet<String>,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
     /// Its worktree, when it holds work that the queue does not have.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,13 +60,10 @@ pub struct Package {
     pub failure: Option<check::Failure>,
 }
 
-/// A patch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
-    /// What it says it does.
     pub subject: String,
     /// Where it stands with upstream, by its `Upstream-Status:`.
     pub upstream_status: Upstream,
@@ -83,7 +73,6 @@ pub struct Patch {
     pub applies: Option<State>,
     /// Its age by its `Date:`, in days.
     pub age_days: Option<i64>,
-    /// Whether it is in effect anywhere.
     pub in_effect: InEffect,
     /// Who answers for it: the last who signed it off, else its author.
     pub owner: Option<String>,

@@ -35,24 +35,17 @@ const VARIABLES: &[(&str, &str)] = &[
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Toolchain {
-    /// The attribute path.
     pub target: String,
-    /// Its store path.
     pub path: PathBuf,
     /// What stands before the names of its programs, `aarch64-unknown-linux-gnu-`; empty when they have their plain names.
     pub prefix: String,
-    /// The names of its programs.
     pub programs: Vec<String>,
     /// The variables that a build system looks at.
     pub environment: Vec<(String, String)>,
-    /// The build.
     pub build: Built,
 }
 
 /// Gets `package` of the platform's build tools; builds it if `build` allows that.
-///
-/// # Errors
-/// Those of [`build::build`].
 pub fn toolchain(
     workspace: &Workspace,
     mut selection: Selection,

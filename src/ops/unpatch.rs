@@ -21,44 +21,33 @@ use crate::queue::{aliases, choose, trial};
 /// What `unpatch` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The package, as typed.
     pub attr: String,
     /// The patch: file name, number or path; all when `None`.
     pub patch: Option<String>,
     /// The overlay, when named.
     pub overlay: Option<Choice>,
-    /// Whether the patch file stays.
     pub keep_file: bool,
     /// `--nixpkgs`: asked when the overlay does not bind the package by the name that was typed.
     pub nixpkgs: Option<String>,
-    /// Whether nothing is written.
     pub dry_run: bool,
     /// Whether Nix is not asked.
     pub offline: bool,
 }
 
-/// What was taken off.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unpatched {
-    /// The package.
     pub attr: AttrPath,
     /// Other names of it that lose the patches as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<AttrPath>,
-    /// Whether nothing had to be done.
     pub unchanged: bool,
-    /// Whether nothing was written.
     pub dry_run: bool,
-    /// What happens to the overlay.
     pub change: Option<Change>,
     /// The overlay files that change, and the patch files that go.
     pub files: Vec<PathBuf>,
-    /// The patch files that go.
     pub removed: Vec<PathBuf>,
-    /// The change as a unified diff.
     pub diff: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 

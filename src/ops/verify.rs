@@ -10,9 +10,6 @@ use crate::config::Workspace;
 pub use crate::verify::{COMPARE_LIMIT, Options, RunCheck, Verified};
 
 /// Proves the patches of the targets.
-///
-/// # Errors
-/// Those of the room.
 pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Verified, Error> {
     let history = History::open();
     let expected = |pname: &str, name: &str, system: &str| history.expected(pname, name, system);

@@ -24,12 +24,9 @@ use cause::Cause;
 /// How many chains are listed when nothing is said.
 const CHAINS: usize = 20;
 
-/// What is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The targets.
     pub selection: Selection,
-    /// What the workspace is compared with.
     pub baseline: Baseline,
     /// Whether chains besides the critical and the shortest are listed, and at most how many.
     pub all_chains: bool,
@@ -40,9 +37,7 @@ pub struct Options {
 /// Two stored graphs to compare instead of two evaluations.
 #[derive(Debug, Clone)]
 pub struct Stored {
-    /// The graph before.
     pub before: PathBuf,
-    /// The graph after.
     pub after: PathBuf,
     /// The root of the store that has the derivations, to quote what changed.
     pub store: PathBuf,
@@ -58,16 +53,12 @@ pub struct Stored {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Why {
-    /// What the workspace is compared with.
     pub compared_with: String,
     /// What changed since the revision that the workspace is compared with, where that is one.
     #[serde(flatten)]
     pub since: Option<Changes>,
-    /// The targets, each with its causes.
     pub targets: Vec<Explained>,
-    /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
@@ -79,9 +70,7 @@ pub struct Explained {
     pub target: Option<String>,
     /// Its derivation on the patched side.
     pub drv_path: Option<String>,
-    /// Whether it is rebuilt.
     pub rebuilt: bool,
-    /// How many are rebuilt for it.
     pub counts: Counts,
     /// The derivations whose change is their own.
     pub root_causes: Vec<Cause>,
@@ -91,7 +80,6 @@ pub struct Explained {
     pub by_depth: Vec<usize>,
     /// A longest chain, root cause first.
     pub critical_chain: Vec<Named>,
-    /// A shortest chain.
     pub shortest_chain: Vec<Named>,
     /// How many chains there are; `u64::MAX` stands for that many or more.
     pub chain_count: u64,
@@ -103,9 +91,6 @@ pub struct Explained {
 }
 
 /// Explains why targets of the workspace are rebuilt.
-///
-/// # Errors
-/// As [`super::impact::impact`].
 pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Why, Error> {
     let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
     let root = engine::nix(workspace)?.store_root().unwrap_or_else(|| PathBuf::from("/"));
@@ -135,9 +120,6 @@ pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress
 }
 
 /// Explains the difference of two stored graphs.
-///
-/// # Errors
-/// Those of opening the graphs and the store, and of an attribute that the graph after does not have.
 pub fn why_stored(stored: &Stored) -> Result<Why, Error> {
     let (before, after) = rayon::join(|| Graph::open(&stored.before), || Graph::open(&stored.after));
     let (before, after) = (before?, after?);

@@ -14,7 +14,6 @@ pub(super) fn span(node: &impl AstNode<Language = rnix::NixLanguage>) -> Span {
     trivia::span(node.syntax())
 }
 
-/// Takes parentheses off.
 pub(super) fn unparen(expr: Expr) -> Expr {
     let mut expr = expr;
     while let Expr::Paren(paren) = &expr {
@@ -108,7 +107,6 @@ pub(super) fn ident_param(lambda: &ast::Lambda) -> Option<SyntaxToken> {
     }
 }
 
-/// What a variable is bound to.
 #[derive(Debug, Clone)]
 pub(super) enum Bound {
     /// A `let` or `rec` binding with this value.
@@ -243,7 +241,6 @@ pub(super) fn function_name(head: &Expr) -> Option<String> {
 /// What stands left of the last dot of a selection.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
-    /// Its text's place.
     pub(super) span: Span,
     /// The expression, when the selection has one name only (`(f x).override`).
     pub(super) expr: Option<Expr>,

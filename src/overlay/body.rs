@@ -23,11 +23,9 @@ pub(super) enum Known {
     /// A variable that holds something computed merged with literal sets, and for each whether it counts on a condition or
     /// may be covered.
     Partly(Vec<(ast::AttrSet, bool)>),
-    /// Something computed.
     Opaque,
 }
 
-/// One operand of the body.
 #[derive(Debug, Clone)]
 pub(super) struct Operand {
     /// As it stands in the `//` chain.
@@ -69,7 +67,6 @@ pub(super) struct Found {
 /// The body of an overlay function.
 #[derive(Debug, Clone)]
 pub(super) struct Body {
-    /// The whole body.
     pub(super) whole: Expr,
     /// The body without the layers around it (`let`, `with`, `assert`), parentheses kept.
     pub(super) core: Expr,
@@ -78,7 +75,6 @@ pub(super) struct Body {
     index: OnceCell<HashMap<String, Vec<Found>>>,
 }
 
-/// Reads a body.
 pub(super) fn read(whole: Expr) -> Body {
     let core = core_of(whole.clone());
     let operands = operands(&core, 6);

@@ -29,7 +29,6 @@ pub(super) enum Name<'g> {
 }
 
 impl<'g> Name<'g> {
-    /// Returns the first name.
     pub(super) fn first(self) -> Option<&'g str> {
         match self {
             Name::Single(name) | Name::Dotted(name) => Some(name),
@@ -73,7 +72,6 @@ fn path_name(path: &GreenNodeData) -> Name<'_> {
     }
 }
 
-/// Returns the entry that was seen.
 pub(super) fn entry(set: &ast::AttrSet, glance: &Glance<'_>) -> Option<Entry> {
     let at = |offset: usize| TextSize::try_from(offset).ok();
     let range = TextRange::new(at(glance.span.start)?, at(glance.span.end)?);

@@ -10,7 +10,6 @@ use crate::syntax::AttrPath;
 /// A place together with the line of the source, for a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
-    /// Where.
     pub place: Box<Place>,
     /// The line there, cut to what fits a terminal.
     pub line: Option<String>,
@@ -36,117 +35,42 @@ impl std::fmt::Display for Spot {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file is no Nix text that can be read.
     #[error(transparent)]
     Syntax(Box<crate::syntax::Error>),
-    /// The file holds no overlay function.
     #[error("{} holds no overlay function", path.display())]
-    NoOverlay {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No overlay function begins on the line.
+    NoOverlay { path: PathBuf },
     #[error("no overlay function of {} has its first argument on line {line}", path.display())]
-    NotOnLine {
-        /// The file.
-        path: PathBuf,
-        /// The line asked for.
-        line: usize,
-        /// The overlay functions that are there.
-        candidates: Vec<Place>,
-    },
-    /// Several overlay functions could be meant.
+    NotOnLine { path: PathBuf, line: usize, candidates: Vec<Place> },
     #[error("{} holds {} overlay functions, and nothing says which one is meant", path.display(), candidates.len())]
-    SeveralOverlays {
-        /// The file.
-        path: PathBuf,
-        /// Where each begins.
-        candidates: Vec<Place>,
-    },
-    /// The function is no package overlay.
+    SeveralOverlays { path: PathBuf, candidates: Vec<Place> },
     #[error("{at} is {}, not a package overlay", kind.describe())]
-    WrongKind {
-        /// What it is.
-        kind: FnKind,
-        /// Where.
-        at: Spot,
-    },
-    /// The file is written by a program.
+    WrongKind { kind: FnKind, at: Spot },
     #[error("{at} is in a generated file: an edit would be lost when it is generated again")]
-    Generated {
-        /// Where.
-        at: Spot,
-    },
+    Generated { at: Spot },
     /// The body is not the set of packages that Nix gets to see.
     #[error("{at}: the overlay's result is not a set of packages: {why}")]
-    OpaqueBody {
-        /// Where.
-        at: Spot,
-        /// What it is.
-        why: String,
-    },
-    /// The key is bound to something that is not one derivation.
+    OpaqueBody { at: Spot, why: String },
     #[error("{at}: `{attr}` is {what}, not one derivation")]
-    NotDerivation {
-        /// The attribute.
-        attr: AttrPath,
-        /// What it is bound to.
-        what: &'static str,
-        /// Where.
-        at: Spot,
-    },
-    /// Part of the set is defined by dotted keys.
+    NotDerivation { attr: AttrPath, what: &'static str, at: Spot },
     #[error("{at}: `{attr}` is set here by a dotted key, so it cannot be bound as a whole beside it")]
-    DottedSibling {
-        /// The attribute that would have to be bound.
-        attr: AttrPath,
-        /// The dotted key.
-        at: Spot,
-    },
+    DottedSibling { attr: AttrPath, at: Spot },
     /// The way into the nested set is not known.
     #[error("{at}: nothing says how a package of `{scope}` is overridden")]
-    UnknownScope {
-        /// The nested set.
-        scope: AttrPath,
-        /// The overlay.
-        at: Spot,
-    },
-    /// The patch to take out is not there.
+    UnknownScope { scope: AttrPath, at: Spot },
     #[error("`{attr}` has no patch `{element}` in {}", path.display())]
-    NotPatched {
-        /// The attribute.
-        attr: AttrPath,
-        /// The element asked for.
-        element: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The position asked for is past the end of the list.
+    NotPatched { attr: AttrPath, element: String, path: PathBuf },
     #[error("{at}: position {position} is past the {length} patches of the list")]
     Position {
         /// The position asked for, from 0.
         position: usize,
-        /// The number of elements.
         length: usize,
-        /// The list.
         at: Spot,
     },
-    /// The request cannot be written.
     #[error("{reason}")]
-    Request {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Request { reason: String },
     /// The edit did not pass its own checks, so nothing was planned.
     #[error("{at}: no edit of `{attr}` here passed the checks ({reason})")]
-    Unverified {
-        /// The attribute.
-        attr: AttrPath,
-        /// Which check failed.
-        reason: String,
-        /// Where.
-        at: Spot,
-    },
+    Unverified { attr: AttrPath, reason: String, at: Spot },
 }
 
 impl From<crate::syntax::Error> for Error {

@@ -52,7 +52,6 @@ impl OverlayFile {
         &self.path
     }
 
-    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
     }

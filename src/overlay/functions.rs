@@ -16,7 +16,6 @@ use super::ast::{call, function_name, ident_param, parameter_names, path_names, 
 use crate::base::span::Span;
 use crate::syntax::{trivia, walk};
 
-/// What a function overlays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

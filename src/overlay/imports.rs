@@ -80,7 +80,6 @@ fn relative_to(folder: &str, path: &str) -> String {
     if out.starts_with("./../") { out[2..].to_string() } else { out }
 }
 
-/// Says that the import was followed.
 pub(super) fn note(file: &OverlayFile, imported: &OverlayFile) -> Warning {
     Warning {
         code: error::FOLLOWED_IMPORT,

@@ -27,7 +27,6 @@ use crate::base::edit::TextEdits;
 use crate::base::span::{Place, Span};
 use crate::syntax::{make, trivia};
 
-/// One way to do it.
 struct Candidate {
     edits: TextEdits,
     how: &'static str,

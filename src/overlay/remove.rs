@@ -24,7 +24,6 @@ use crate::syntax::{AttrPath, trivia};
 struct Removal<'a> {
     text: &'a str,
     edits: TextEdits,
-    /// A whole binding went.
     binding: bool,
 }
 

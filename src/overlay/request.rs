@@ -87,7 +87,6 @@ pub enum ScopeKept {
 pub struct Facts {
     /// How the scope that holds the package is overridden.
     pub scope: Option<ScopeMethod>,
-    /// What is written around that.
     pub kept: ScopeKept,
     /// The attribute that holds the interpreter whose packages the scope's are (`python3` for `python3Packages`).
     pub interpreter: Option<String>,
@@ -95,7 +94,6 @@ pub struct Facts {
     pub kernel: Option<bool>,
     /// What `patches` is now.
     pub patches: OldPatches,
-    /// Whether the attribute is a derivation.
     pub derivation: Option<bool>,
 }
 
@@ -104,18 +102,15 @@ pub struct Facts {
 pub enum PatchElement {
     /// A file, relative to the directory of the overlay file (`./x.patch`, `../p/x.patch`).
     Path {
-        /// The path.
         relative: String,
         /// The same file relative to the root of the flake, for lists whose elements are written `"${self}/..."`.
         from_root: Option<String>,
     },
     /// A patch that Nix fetches.
     Fetch {
-        /// The address.
         url: String,
         /// The name of the attribute that holds the hash: `hash`, or `sha256` for an old nixpkgs.
         hash_attr: String,
-        /// The hash.
         hash: String,
     },
 }
@@ -190,7 +185,6 @@ impl Written {
     }
 }
 
-/// The attribute that a package takes its patches from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "attribute", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -208,10 +202,8 @@ pub enum PatchAttribute {
     },
 }
 
-/// What is to be written.
 #[derive(Debug, Clone)]
 pub struct PatchRequest {
-    /// The package.
     pub attr: AttrPath,
     /// The patches, in order.
     pub elements: Vec<PatchElement>,
@@ -248,16 +240,12 @@ impl Files for NoFiles {
     }
 }
 
-/// One changed file.
 #[derive(Debug, Clone)]
 pub struct FileChange {
     /// The file, as the caller named it or as an import leads to it.
     pub path: PathBuf,
-    /// The text that was read.
     pub old: String,
-    /// The edits.
     pub edits: TextEdits,
-    /// The text with the edits made.
     pub new: String,
 }
 
@@ -265,38 +253,23 @@ pub struct FileChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
-    /// A key was added.
     AddedKey {
-        /// The package.
         attr: AttrPath,
         /// How: `inserted`, `merged`, `wrapped-body`, `scope`.
         how: &'static str,
-        /// The elements written.
         elements: Vec<String>,
     },
     /// A binding that was there got more patches.
     ChangedKey {
-        /// The package.
         attr: AttrPath,
         /// How: `appended`, `added-list`, `concatenated`, `wrapped`, `merged`, `wrapped-body`.
         how: &'static str,
-        /// The elements written.
         elements: Vec<String>,
     },
     /// Elements were taken out.
-    Removed {
-        /// The package.
-        attr: AttrPath,
-        /// The elements.
-        elements: Vec<String>,
-        /// Whether the binding went with them.
-        binding: bool,
-    },
+    Removed { attr: AttrPath, elements: Vec<String>, binding: bool },
     /// Everything is as asked already.
-    Nothing {
-        /// The package.
-        attr: AttrPath,
-    },
+    Nothing { attr: AttrPath },
 }
 
 /// A verified plan: the new texts, and what they mean.
@@ -304,11 +277,8 @@ pub enum Change {
 pub struct Planned {
     /// The files that change; none when nothing has to be done.
     pub changes: Vec<FileChange>,
-    /// What the plan does.
     pub change: Change,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// The overlay function.
     pub function: Place,
 }
 
@@ -319,7 +289,6 @@ pub struct OverlayFn {
     pub place: Place,
     /// Where its first parameter of all stands: earlier than `place` for `inputs: final: prev:`.
     pub head: Place,
-    /// What it overlays.
     pub kind: FnKind,
     /// The name of the first argument; absent for a function of one argument.
     pub first: Option<String>,
@@ -336,7 +305,6 @@ pub struct OverlayFn {
 /// One patch of a package in an overlay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Element {
-    /// Its text.
     pub text: String,
     /// The path that it names, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -344,7 +312,6 @@ pub struct Element {
     /// The path below the root of the flake that it names: `a/b` of `"${self}/a/b"`.
     #[serde(skip)]
     pub from_root: Option<String>,
-    /// The address that it fetches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// It counts only when a condition holds.
@@ -353,12 +320,9 @@ pub struct Element {
     pub place: Place,
 }
 
-/// A package that an overlay patches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PatchedPackage {
-    /// The package.
     pub attr: AttrPath,
-    /// Its patches, in order.
     pub elements: Vec<Element>,
     /// Where the binding stands.
     pub place: Place,

@@ -20,7 +20,6 @@ pub(super) struct Recipe {
     pub(super) key: String,
     /// What stands before the inner set, given `base`: the text that gives the value that is there.
     pub(super) open: String,
-    /// What stands after it.
     pub(super) close: String,
     /// The text that gives the inner set's packages as they are.
     pub(super) inner_prev: String,
@@ -83,9 +82,7 @@ pub(crate) fn python_interpreter(scope: &str) -> Option<String> {
 /// The names that a recipe is written with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'a> {
-    /// The overlay's first argument.
     pub(super) first: Option<&'a str>,
-    /// What gives the scope as it is.
     pub(super) prev: &'a str,
     /// The package set, which has `lib`.
     pub(super) set: &'a str,

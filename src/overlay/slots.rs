@@ -21,9 +21,7 @@ use crate::syntax::trivia;
 pub struct Slot {
     /// What names it there, as an element of a list is read.
     pub element: Element,
-    /// Its span.
     pub span: Span,
-    /// The list that it is an item of.
     pub list: Option<Span>,
     /// The file's own name in it; none where that stands elsewhere, as of a variable.
     pub name: Option<Span>,

@@ -36,15 +36,12 @@ pub(super) const LIST_KEYS: &[&str] = &["patches", "kernelPatches", "cargoPatche
 pub(super) enum Carrier {
     /// A function of the old attributes; the innermost lambda and its result without layers.
     Function(ast::Lambda, Expr),
-    /// A plain set.
     Set(ast::AttrSet),
     /// A list of patches itself.
     List(Expr),
-    /// Something computed.
     Opaque,
 }
 
-/// One override call.
 #[derive(Debug, Clone)]
 pub(super) struct Override {
     pub(super) method: String,
@@ -193,7 +190,6 @@ pub(super) fn is_built(set: &ast::AttrSet) -> bool {
 /// A list of patches found in a value.
 #[derive(Debug, Clone)]
 pub(super) struct PatchList {
-    /// The key it stands under.
     pub(super) key: String,
     pub(super) list: ast::List,
     /// It counts only when something holds.

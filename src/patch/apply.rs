@@ -14,7 +14,6 @@ use super::output::Output;
 use super::patch_file::{FileDiff, Hunk, LineKind, PatchFile};
 use super::tree::{EXECUTABLE, File, Layered, REGULAR, SYMLINK, Tree};
 
-/// How to apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Leading components to take off the names (`-p`).

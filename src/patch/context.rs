@@ -14,7 +14,6 @@ use super::patch_file::PatchFile;
 /// Something in a patch that GNU patch takes in its own way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oddity {
-    /// What it is, and what becomes of it.
     pub what: &'static str,
     /// Where it stands.
     pub at: Spot,
@@ -22,9 +21,6 @@ pub struct Oddity {
 
 /// Returns a patch as GNU patch reads it, in a form that [`PatchFile::parse`] takes, and what was odd. Most are as they were. Nothing comes
 /// of an empty one, which GNU patch takes too.
-///
-/// # Errors
-/// What is left that GNU patch takes for no patch either, or that this room cannot do (an ed script).
 pub fn as_gnu_reads(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Oddity>), Error> {
     let mut bytes = Cow::Borrowed(bytes);
     let mut odd: Vec<Oddity> = Vec::new();

@@ -87,9 +87,6 @@ fn object(bytes: &[u8]) -> String {
 }
 
 /// Returns the diff of one file; empty when both are equal.
-///
-/// # Errors
-/// As [`diff_trees`].
 pub fn diff_file(path: &str, before: Option<&File<'_>>, after: Option<&File<'_>>) -> Result<Vec<u8>, Error> {
     let mut head = String::new();
     let (a, b) = (quoted(&format!("a/{path}")), quoted(&format!("b/{path}")));

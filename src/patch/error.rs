@@ -24,172 +24,76 @@ pub struct Spot {
 pub enum Error {
     /// No byte, or white space only.
     #[error("the patch is empty")]
-    Empty {
-        /// The whole file.
-        at: Spot,
-    },
+    Empty { at: Spot },
     /// No file header and no hunk anywhere.
     #[error("this is not a patch: {reason}")]
-    NotAPatch {
-        /// The nearest thing to a reason.
-        reason: &'static str,
-        /// The line that shows it.
-        at: Spot,
-    },
+    NotAPatch { reason: &'static str, at: Spot },
     /// A context diff (`diff -c`).
     #[error("this is a context diff, and only unified diffs are taken")]
-    ContextDiff {
-        /// Its first line.
-        at: Spot,
-    },
+    ContextDiff { at: Spot },
     /// An ed script (`diff -e`) or a normal diff (plain `diff`).
     #[error("this is {what}, and only unified diffs are taken")]
     OtherDiff {
         /// `an ed script` or `a normal diff`.
         what: &'static str,
-        /// Its first command.
         at: Spot,
     },
     /// `diff --cc` or `diff --combined`: the diff of a merge, which cannot be applied.
     #[error("this is the combined diff of a merge, which cannot be applied")]
-    CombinedDiff {
-        /// Its first line.
-        at: Spot,
-    },
+    CombinedDiff { at: Spot },
     /// `Binary files a and b differ`: the contents are not in the patch.
     #[error("the patch changes the binary file `{name}` but does not carry its contents")]
-    BinaryWithoutData {
-        /// The file.
-        name: String,
-        /// The line.
-        at: Spot,
-    },
+    BinaryWithoutData { name: String, at: Spot },
     /// `GIT binary patch`: git can apply it, GNU patch (so nixpkgs) cannot.
     #[error(
         "the patch changes the binary file `{name}` as a git binary diff, which GNU patch, and so Nix's patchPhase, does not support"
     )]
-    BinaryPatch {
-        /// The file.
-        name: String,
-        /// The line.
-        at: Spot,
-    },
-    /// A line `@@ -...` without a file name before it.
+    BinaryPatch { name: String, at: Spot },
     #[error("a hunk without a file name before it{}", should_be(", behind lines that no hunk counts; the header before it", .right))]
-    HunkWithoutFile {
-        /// The header that the hunk before it would need.
-        right: Option<String>,
-        /// The hunk.
-        at: Spot,
-    },
-    /// A line `@@ -...` that is none.
+    HunkWithoutFile { right: Option<String>, at: Spot },
     #[error("a malformed hunk header")]
-    BadHunkHeader {
-        /// The header.
-        at: Spot,
-    },
+    BadHunkHeader { at: Spot },
     /// A line number or a count that no file can have.
     #[error("a line number or a count of the hunk is too large")]
-    HugeCount {
-        /// The header.
-        at: Spot,
-    },
-    /// The patch ends within a hunk.
+    HugeCount { at: Spot },
     #[error("the patch ends within a hunk: {missing} more lines are promised by its header{}", should_be("; if none is missing, it", .right))]
     TruncatedHunk {
-        /// The header for the lines that are there.
         right: Option<String>,
         /// How many lines of either side are missing.
         missing: u64,
-        /// The header of the hunk.
         at: Spot,
     },
     /// A line within a hunk that is no line of a hunk, or one more than the header counts.
     #[error("the hunk does not hold the lines that its header counts{}", should_be("; the header", .right))]
-    BadCounts {
-        /// The header for the lines that are there.
-        right: Option<String>,
-        /// The first line that does not fit.
-        at: Spot,
-    },
-    /// A file header without anything behind it.
+    BadCounts { right: Option<String>, at: Spot },
     #[error("a file header without a hunk behind it")]
-    HeaderWithoutHunk {
-        /// The header.
-        at: Spot,
-    },
+    HeaderWithoutHunk { at: Spot },
     /// A name that is absolute, or has `..`, after the leading components are taken off.
     #[error("`{name}` leaves the source tree")]
-    LeavesTree {
-        /// The name as the patch has it.
-        name: String,
-        /// The line.
-        at: Spot,
-    },
+    LeavesTree { name: String, at: Spot },
     /// A name under `/dev/` other than `/dev/null`, or a mode that is no file and no link.
     #[error("`{name}` is a device or a special file")]
-    Device {
-        /// The name as the patch has it.
-        name: String,
-        /// The line.
-        at: Spot,
-    },
+    Device { name: String, at: Spot },
     /// A name with a NUL or a newline, or one that is empty.
     #[error("a file name that {why}")]
-    BadName {
-        /// What is wrong with it.
-        why: &'static str,
-        /// The line.
-        at: Spot,
-    },
-    /// A name with fewer components than have to be taken off.
+    BadName { why: &'static str, at: Spot },
     #[error("`{name}` has fewer than {strip} leading directories to take off")]
-    StripTooDeep {
-        /// The name as the patch has it.
-        name: String,
-        /// The `-p` level.
-        strip: usize,
-        /// The line.
-        at: Spot,
-    },
-    /// Its names cannot be brought to another level.
+    StripTooDeep { name: String, strip: usize, at: Spot },
     #[error("the patch cannot be brought to {}: {reason}", match *.to { super::strip::BASE_NAME => "a level without -p".to_string(), to => format!("-p{to}") })]
-    CannotRelevel {
-        /// The `-p` level.
-        to: usize,
-        /// Why.
-        reason: &'static str,
-        /// The line.
-        at: Spot,
-    },
-    /// It cannot be turned round.
+    CannotRelevel { to: usize, reason: &'static str, at: Spot },
     #[error("the patch cannot be reversed: it has {why}")]
-    CannotReverse {
-        /// What it has.
-        why: &'static str,
-        /// The line.
-        at: Spot,
-    },
+    CannotReverse { why: &'static str, at: Spot },
     /// It fits, but not as it would be written.
     #[error("the patch cannot be refreshed: lines of it contradict each other")]
-    CannotRefresh {
-        /// The first file.
-        at: Spot,
-    },
+    CannotRefresh { at: Spot },
     /// The commit of a submodule changes: there is no file to change.
     #[error("the patch changes the submodule `{name}`, which is no file of the source")]
-    Submodule {
-        /// The name as the patch has it.
-        name: String,
-        /// The file's header.
-        at: Spot,
-    },
+    Submodule { name: String, at: Spot },
     /// A mail whose text is in a charset that is not known, or not in the one that it names.
     #[error("the mail has {what}, which cannot be decoded")]
     CannotDecode {
         /// `text in the charset ...`.
         what: String,
-        /// The line.
         at: Spot,
     },
     /// Past [`super::MAX_PATCH_BYTES`] or [`super::MAX_LINE_BYTES`].
@@ -197,47 +101,26 @@ pub enum Error {
     TooLarge {
         /// `the patch` or `a line of the patch`.
         what: &'static str,
-        /// The limit.
         limit: usize,
-        /// Where.
         at: Spot,
     },
     /// Something that cannot be written as a patch: a binary file, a device.
     #[error("`{path}` cannot be written into a patch: {why}")]
-    CannotDiff {
-        /// The path in the tree.
-        path: String,
-        /// Why.
-        why: &'static str,
-    },
-    /// A file of the tree that cannot be read.
+    CannotDiff { path: String, why: &'static str },
     #[error("cannot read `{path}` of the source: {why}")]
-    Unreadable {
-        /// The path in the tree.
-        path: String,
-        /// What the reading said.
-        why: String,
-    },
+    Unreadable { path: String, why: String },
     /// A trailer key that is none (`[A-Za-z][A-Za-z0-9-]*`), or a value with a line end.
     #[error("`{text}` cannot stand in a patch header")]
-    BadTrailer {
-        /// What was given.
-        text: String,
-    },
-    /// A line of a `series` file that is not understood.
+    BadTrailer { text: String },
     #[error("line {line} of the series is not understood: {why}")]
     BadSeries {
         /// The line, from 1.
         line: usize,
-        /// Why.
         why: &'static str,
     },
     /// A file name that is not of the form `NNNN-subject.patch`, or a position that is not in the queue.
     #[error("`{name}` is no place in the queue")]
-    BadQueueName {
-        /// The name.
-        name: String,
-    },
+    BadQueueName { name: String },
 }
 
 fn should_be(what: &str, right: &Option<String>) -> String {

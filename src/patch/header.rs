@@ -31,7 +31,6 @@ pub struct Headers {
 /// A line `Key: value`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trailer {
-    /// The key as written.
     pub key: String,
     /// The value, without blanks around; continuation lines joined by a space.
     pub value: String,
@@ -50,7 +49,6 @@ impl Headers {
 }
 
 impl PatchFile<'_> {
-    /// Reads the header.
     pub fn headers(&self) -> Headers {
         read(self.preamble())
     }
@@ -116,7 +114,6 @@ const KNOWN: &[&str] = &[
     "change-id",
 ];
 
-/// One line of a preamble.
 pub(super) struct Line<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,

@@ -17,15 +17,11 @@ use super::upstream::{Standing, Style};
 pub enum UpstreamStatus {
     /// Not sent yet.
     Pending,
-    /// Sent.
     Submitted,
     /// Refused by upstream.
     Denied,
-    /// Not for upstream.
     Inappropriate,
-    /// Taken from upstream.
     Backport,
-    /// Upstream is dead.
     InactiveUpstream,
 }
 
@@ -39,7 +35,6 @@ const WORDS: &[(&str, UpstreamStatus)] = &[
 ];
 
 impl UpstreamStatus {
-    /// Returns the word of the trailer.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(_, status)| *status == self).map_or("", |(word, _)| word)
     }
@@ -51,7 +46,6 @@ impl UpstreamStatus {
 pub enum Upstream {
     /// A well-formed line.
     Known {
-        /// The word.
         status: UpstreamStatus,
         /// What stands behind it, often in brackets: where it was sent, why it is inappropriate.
         detail: String,
@@ -60,7 +54,6 @@ pub enum Upstream {
     },
     /// Some line speaks of an upstream status, but not in the right form.
     Malformed {
-        /// That line.
         text: String,
         /// Its number, from 1.
         line: usize,
@@ -138,7 +131,6 @@ fn identifiers(text: &str) -> Vec<String> {
     found
 }
 
-/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The stable code; explained like the errors.
@@ -147,7 +139,6 @@ pub struct Finding {
     pub message: String,
     /// The line of the patch file, from 1; 0 when something is missing.
     pub line: usize,
-    /// What to do.
     pub hint: &'static str,
 }
 
@@ -156,7 +147,6 @@ pub struct Finding {
 pub struct Rules {
     /// The convention that the queue follows.
     pub style: Style,
-    /// A subject and an author.
     pub identity: bool,
     /// Where it stands with upstream, in the words of the style.
     pub upstream_status: bool,

@@ -49,17 +49,11 @@ pub fn split(bytes: &[u8]) -> Vec<&[u8]> {
 
 /// Reads the patches of a mailbox, or the one of a patch file: as they were where [`join`] put them there, otherwise decoded by
 /// [`mail::decode`]. A cover letter is among them.
-///
-/// # Errors
-/// Those of [`mail::decode`].
 pub fn read(bytes: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
     Ok(read_with_levels(bytes)?.into_iter().map(|(patch, _)| patch).collect())
 }
 
 /// Reads the patches of a mailbox as [`read`] does, each with its `-pN` where [`join_from`] put it there.
-///
-/// # Errors
-/// Those of [`mail::decode`].
 pub fn read_with_levels(bytes: &[u8]) -> Result<Vec<Levelled<'_>>, Error> {
     split(bytes).into_iter().map(|piece| unwrap(piece).map_or_else(|| Ok((mail::decode(piece)?, None)), Ok)).collect()
 }

@@ -11,10 +11,8 @@ use super::mail;
 use super::patch_file::PatchFile;
 use super::quote::{quote, unquote};
 
-/// What a commit says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// One line.
     pub subject: String,
     /// The rest, trailers included, without blank lines around; may be empty.
     pub body: String,

@@ -77,9 +77,6 @@ impl FileName {
     }
 
     /// Returns the path within the tree once `strip` leading components are taken off; `None` for `/dev/null`.
-    ///
-    /// # Errors
-    /// [`Error::LeavesTree`], [`Error::Device`], [`Error::StripTooDeep`].
     pub fn stripped(&self, strip: usize) -> Result<Option<String>, Error> {
         if self.null {
             return Ok(None);

@@ -38,7 +38,6 @@ pub enum Verdict {
     FileGone,
 }
 
-/// What happened to one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileOutcome {
     /// The path in the tree: the one afterwards, or the one before for a file that goes.
@@ -46,14 +45,12 @@ pub struct FileOutcome {
     /// The path before, of a file that is renamed or copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// What the patch wants.
     pub action: Action,
     /// Why the file was left alone, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<Skip>,
     /// The change to the file as a whole (made, removed, renamed, mode) is in the tree already.
     pub already_applied: bool,
-    /// The hunks.
     pub hunks: Vec<HunkOutcome>,
 }
 
@@ -63,13 +60,10 @@ pub struct FileOutcome {
 pub enum Action {
     /// Change its contents or mode.
     Change,
-    /// Make it.
     Create,
-    /// Remove it.
     Delete,
     /// Give it another name.
     Rename,
-    /// Make a copy.
     Copy,
 }
 
@@ -77,7 +71,6 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
-    /// It is not there.
     Missing,
     /// It should be made, but is there.
     Exists,
@@ -91,7 +84,6 @@ pub enum Skip {
     NotEmpty,
 }
 
-/// What happened to one hunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HunkOutcome {
     /// The result, as GNU patch has it.
@@ -104,11 +96,9 @@ pub struct HunkOutcome {
     pub conflict: Option<Box<Conflict>>,
 }
 
-/// The result of one hunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HunkState {
-    /// It was applied.
     Applied {
         /// The line in the new file.
         line: i64,
@@ -134,9 +124,7 @@ pub enum HunkState {
 pub struct Conflict {
     /// The line of the file at which `found` begins, from 1.
     pub line: usize,
-    /// What the patch expects there.
     pub expected: String,
-    /// What is there.
     pub found: String,
     /// What the patch would put there.
     pub wanted: String,
@@ -167,7 +155,6 @@ impl Outcome {
         })
     }
 
-    /// Returns the outcome in one word.
     pub fn verdict(&self) -> Verdict {
         // Each hunk, and each file as a whole that a hunk does not speak for, is in already, fits, or does neither.
         let (mut present, mut fitting, mut failing, mut gone) = (0, 0, 0, 0);

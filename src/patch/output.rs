@@ -2,7 +2,6 @@
 
 use super::patch_file::{Hunk, LineKind};
 
-/// The file that is being made.
 pub(super) struct Output<'f> {
     pub(super) lines: &'f [&'f [u8]],
     pub(super) bytes: Vec<u8>,

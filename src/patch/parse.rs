@@ -170,7 +170,6 @@ impl<'a> Reader<'a> {
         Some(&rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())])
     }
 
-    /// The line after that.
     pub(super) fn second(&self) -> Option<&'a [u8]> {
         let mut ahead = self.clone();
         ahead.next();

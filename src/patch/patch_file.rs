@@ -30,7 +30,6 @@ pub struct FileDiff<'a> {
     pub index: Option<FileName>,
     /// The hunks, in the order of the file.
     pub hunks: Vec<Hunk<'a>>,
-    /// A binary change.
     pub binary: Option<Binary<'a>>,
     /// The header lines end with CR LF: the CR of every line is the mailer's, not the file's, and `patch` takes it off.
     pub strip_cr: bool,
@@ -72,18 +71,15 @@ pub struct Binary<'a> {
     pub has_data: bool,
 }
 
-/// One hunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hunk<'a> {
     /// The header line and the lines, with their line ends.
     pub bytes: &'a [u8],
     /// First line of the old side as written; 0 when the count is 0.
     pub old_start: u64,
-    /// Lines of the old side.
     pub old_count: u64,
     /// First line of the new side as written.
     pub new_start: u64,
-    /// Lines of the new side.
     pub new_count: u64,
     /// What stands behind the second `@@`, without the line end.
     pub section: &'a [u8],
@@ -106,10 +102,8 @@ pub enum LineKind {
     Added,
 }
 
-/// One line of a hunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HunkLine<'a> {
-    /// The side.
     pub kind: LineKind,
     /// The line with its `\n`, without it where the file has none at its end. A CR belongs to the line unless
     /// [`FileDiff::strip_cr`] says otherwise; then it is taken off when the patch is applied.
@@ -254,9 +248,6 @@ impl<'a> FileDiff<'a> {
     /// Returns the paths before and after once `strip` components are taken off. For a rename or copy they differ.
     /// Where `---` and `+++` name different files without git's header, this is what the names alone say; `apply`
     /// looks which of them is there.
-    ///
-    /// # Errors
-    /// [`Error::LeavesTree`], [`Error::Device`], [`Error::StripTooDeep`], [`Error::BadName`].
     pub fn target(&self, strip: usize) -> Result<Target, Error> {
         if let Some(mode) =
             self.git.iter().flat_map(|g| [g.old_mode, g.new_mode]).flatten().find(|m| !matches!(m >> 12, 0o10 | 0o12))

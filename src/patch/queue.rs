@@ -43,7 +43,6 @@ impl QueueName {
         Some(QueueName { number: number.parse().ok()?, slug: slug.to_string() })
     }
 
-    /// Returns the file name.
     pub fn file_name(&self) -> String {
         format!("{:04}-{}.patch", self.number, self.slug)
     }

@@ -78,9 +78,6 @@ impl PatchFile<'_> {
 
 /// Returns a patch in which each hunk header counts the lines that its hunk has; the bytes that came where all are right. Line numbers and
 /// every other byte stay.
-///
-/// # Errors
-/// What [`PatchFile::parse`] still finds.
 pub fn recount(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut reader = Reader { bytes, at: 0, line: 1 };

@@ -13,7 +13,6 @@ use super::tree::Tree;
 /// What the flags of `patch` say of the names in the patches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flags {
-    /// The level.
     pub strip: usize,
     /// The directory in which the patches apply.
     pub directory: Option<String>,

@@ -18,18 +18,12 @@ pub fn set_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Erro
 }
 
 /// Returns the patch with one more trailer, even if there are some with that key; the same value twice is not added.
-///
-/// # Errors
-/// As [`set_trailer`].
 pub fn add_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Error> {
     edit(bytes, key, value, false)
 }
 
 /// Returns the patch without the trailers of that key, or only without those of that value. A trailer that was a paragraph of its own takes
 /// the blank line before it with it: what [`add_trailer`] put there is gone to the byte.
-///
-/// # Errors
-/// The errors of [`PatchFile::parse`].
 pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
     let patch = PatchFile::parse(bytes)?;
     let all = lines(patch.preamble());

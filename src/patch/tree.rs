@@ -17,7 +17,6 @@ pub const EXECUTABLE: u32 = 0o100_755;
 /// The mode of a symbolic link; its bytes are the target.
 pub const SYMLINK: u32 = 0o120_000;
 
-/// A file or a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File<'t> {
     /// The contents; of a link, its target.
@@ -42,15 +41,9 @@ impl File<'_> {
 pub trait Tree {
     /// Returns what stands at a path, links not followed; `None` when nothing is there or it is a directory. Paths are relative,
     /// with `/`, and have neither `..` nor empty components. Anything other than a file or a link is an error.
-    ///
-    /// # Errors
-    /// What the reading says.
     fn read(&self, path: &str) -> io::Result<Option<File<'_>>>;
 
     /// Says whether a path is a directory; a tree that does not know says no.
-    ///
-    /// # Errors
-    /// What the reading says.
     fn is_folder(&self, path: &str) -> io::Result<bool> {
         let _ = path;
         Ok(false)
@@ -84,12 +77,10 @@ impl MemoryTree {
         self.files.insert(path.into(), File { bytes: Cow::Owned(bytes.into()), mode })
     }
 
-    /// Takes a file out.
     pub fn remove(&mut self, path: &str) -> Option<File<'static>> {
         self.files.remove(path)
     }
 
-    /// Returns a file.
     pub fn get(&self, path: &str) -> Option<&File<'static>> {
         self.files.get(path)
     }
@@ -99,7 +90,6 @@ impl MemoryTree {
         self.files.iter().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// Makes the changes of an outcome.
     pub fn update(&mut self, changes: BTreeMap<String, Option<File<'static>>>) {
         for (path, file) in changes {
             match file {

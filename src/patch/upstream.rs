@@ -65,9 +65,7 @@ pub enum Standing {
     OpenEmbedded(Upstream),
     /// DEP-3 fields.
     Dep3 {
-        /// What they say.
         state: Dep3,
-        /// The value that says it.
         detail: String,
         /// The line, from 1.
         line: usize,
@@ -83,9 +81,7 @@ pub enum Standing {
     },
     /// A DEP-3 field or Buildroot's whose value is none.
     Malformed {
-        /// The field.
         key: String,
-        /// Its value.
         text: String,
         /// The line, from 1.
         line: usize,

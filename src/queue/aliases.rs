@@ -17,9 +17,6 @@ pub(crate) fn patched(files: &[&OverlayFile]) -> Vec<PatchedPackage> {
 /// queue its patches are in, else the one that is the same derivation in the package set as it is.
 ///
 /// `None` where there is none, or Nix cannot be asked.
-///
-/// # Errors
-/// Those of a package set that was named and cannot be used.
 pub(crate) fn bound_as(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
@@ -77,9 +74,6 @@ pub(crate) fn bound_as(
 }
 
 /// Says of other packages whether each is the same derivation in the package set as it is; `None` where Nix cannot be asked.
-///
-/// # Errors
-/// Those of a package set that was named and cannot be used.
 pub(crate) fn same(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
@@ -101,9 +95,6 @@ pub(crate) fn same(
 }
 
 /// Returns the name under which the overlays of a workspace patch the package that is called `attr`, as [`bound_as`].
-///
-/// # Errors
-/// As [`bound_as`], and those of reading the overlays.
 pub(crate) fn owner(
     workspace: &Workspace,
     nixpkgs: Option<&str>,

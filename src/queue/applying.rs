@@ -10,9 +10,6 @@ use crate::queue::source::{Fetched, Source};
 ///
 /// A patch that can be taken out of the tree as a whole, at its lines or others but without fuzz, is in the tree already, even where
 /// some of its hunks would fit once more.
-///
-/// # Errors
-/// Those of the patch room.
 pub fn judged<T: Tree>(tree: &T, parsed: &PatchFile<'_>, strip: usize) -> Result<(Outcome, Verdict), patch::Error> {
     let outcome = patch::apply(tree, parsed, &Options { strip, ..Options::default() })?;
     let mut verdict = outcome.verdict();
@@ -26,9 +23,6 @@ pub fn judged<T: Tree>(tree: &T, parsed: &PatchFile<'_>, strip: usize) -> Result
 }
 
 /// Applies a patch to a tree as the build would, where it is accepted or partly so; the tree keeps what `patch` leaves.
-///
-/// # Errors
-/// Those of the patch room: no patch, a path that leads out.
 pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<(Outcome, Verdict), patch::Error> {
     let parsed = PatchFile::parse(bytes)?;
     let (outcome, verdict) = judged(tree, &parsed, strip)?;
@@ -41,9 +35,7 @@ pub fn step(tree: &mut MemoryTree, bytes: &[u8], strip: usize) -> Result<(Outcom
 
 /// A patch that stands before the queue.
 pub struct Before<'a> {
-    /// What messages call it.
     pub title: String,
-    /// Its bytes.
     pub bytes: &'a [u8],
 }
 

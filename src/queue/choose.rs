@@ -16,7 +16,6 @@ const MOST: usize = 8;
 /// An overlay function in which a package could be patched.
 #[derive(Debug, Clone, Copy)]
 pub struct Spot<'a> {
-    /// Its file.
     pub file: &'a OverlayFile,
     /// The way to it in the file.
     pub select: Select,
@@ -29,13 +28,10 @@ pub struct Spot<'a> {
 /// What was chosen: the plan that was made for it, and what the user should know.
 #[derive(Debug)]
 pub struct Chosen<T> {
-    /// The plan.
     pub plan: T,
-    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
-/// Makes the plan for an overlay.
 pub type Plan<'p, T> = &'p mut dyn FnMut(Spot<'_>) -> Result<T, Error>;
 /// Says what a plan would do; `None` where Nix is not asked.
 pub type Try<'p, T> = Option<&'p mut dyn FnMut(&T, &mut Vec<Warning>) -> Result<Outcome, Error>>;

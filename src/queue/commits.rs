@@ -21,9 +21,7 @@ const UNKNOWN: (&str, &str) = ("unknown", "unknown@localhost");
 
 /// A tree of git as patches see it.
 pub struct GitTree<'w> {
-    /// The repository.
     pub worktree: &'w Worktree,
-    /// The tree.
     pub tree: Oid,
 }
 
@@ -48,9 +46,6 @@ fn canonical(mode: u32) -> u32 {
 }
 
 /// Opens the user's repository of a directory, in which names of files are bytes; `None` when there is none.
-///
-/// # Errors
-/// Those of git.
 pub fn repository(dir: &Path) -> Result<Option<Worktree>, Error> {
     let names = Names {
         of: |path| PathBuf::from(OsString::from_vec(patch::bytes_of(path))),
@@ -60,9 +55,6 @@ pub fn repository(dir: &Path) -> Result<Option<Worktree>, Error> {
 }
 
 /// Notes on a commit which patch it was made of, if the commit does not say it all.
-///
-/// # Errors
-/// Those of git.
 pub fn note_patch(worktree: &Worktree, parent: Oid, made: Oid, bytes: &[u8], strip: usize) -> Result<(), Error> {
     let (before, commit) = (worktree.find(parent)?.tree, worktree.find(made)?);
     let composed = diff(worktree, before, commit.tree).map(|diff| patch::compose(&message_of(&commit), &diff));
@@ -85,9 +77,6 @@ pub fn noted_patch(worktree: &Worktree, parent: Oid, commit: &Commit) -> Option<
 }
 
 /// Makes the first commit: a source.
-///
-/// # Errors
-/// Those of git.
 pub fn of_source(worktree: &Worktree, tree: &MemoryTree, name: &str) -> Result<Oid, Error> {
     let files = tree.iter().map(|(path, file)| (path, file.bytes.as_ref(), file.mode));
     let tree = worktree.tree_of(files)?;
@@ -99,9 +88,6 @@ fn unknown() -> Author {
 }
 
 /// Makes a commit of a patch behind `parent`. `Err` in the inner result: it does not apply.
-///
-/// # Errors
-/// Those of git and of the patch room.
 pub fn of_patch(
     worktree: &Worktree,
     parent: Oid,
@@ -180,7 +166,6 @@ pub fn message_of(commit: &Commit) -> Message {
 pub struct Known<'k> {
     /// The bytes of the file.
     pub bytes: &'k [u8],
-    /// The commit.
     pub commit: Commit,
 }
 
@@ -190,9 +175,7 @@ pub struct Written {
     pub known: Option<usize>,
     /// The bytes of the patch.
     pub bytes: Vec<u8>,
-    /// Its subject.
     pub subject: String,
-    /// The commit.
     pub commit: Oid,
     /// The file's bytes are as they were.
     pub untouched: bool,

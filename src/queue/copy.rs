@@ -18,7 +18,6 @@ use crate::overlay::{AttrPath, Element, Files, OverlayFile, PatchElement, Patche
 /// A copy of the workspace; removed when it is dropped.
 #[derive(Debug)]
 pub struct Copy {
-    /// The copy.
     pub workspace: Workspace,
     /// What else than patches of one package it is without.
     pub beside: Beside,
@@ -56,9 +55,6 @@ impl Copy {
 
     /// Checks out the workspace as it was at a revision. What no revision holds is linked to, as in every copy: what lies beside the
     /// repository, and what git ignores in it.
-    ///
-    /// # Errors
-    /// Those of git and of writing.
     pub fn at_revision(workspace: &Workspace, revision: &str) -> Result<Copy, Error> {
         let dir = temporary()?;
         let beside = dir.path().join("beside");
@@ -172,9 +168,6 @@ impl Copy {
     ///
     /// What a list of an overlay names is taken out of it. Where no list shows what gives a patch to a package (`mapAttrs`, a loader) the
     /// file of the patch is empty instead: what has it differs as well.
-    ///
-    /// # Errors
-    /// As [`Copy::with`], and those of reading the overlays.
     pub fn without(workspace: &Workspace, attr: Option<&AttrPath>, model: &Model) -> Result<Option<Copy>, Error> {
         let is_meant = |package: &AttrPath| attr.is_none_or(|attr| package == attr);
         let unplaced = model.packages.iter().filter(|package| is_meant(&package.attr));
@@ -252,9 +245,6 @@ impl Texts {
 }
 
 /// Returns the text of an overlay without some of its patches.
-///
-/// # Errors
-/// Those of the overlay room.
 pub(crate) fn text_without(
     path: &Path,
     text: &str,

@@ -19,7 +19,6 @@ final: prev: {
 
 /// An overlay that is to be written.
 pub(crate) struct Created {
-    /// The overlay, parsed.
     pub(crate) file: OverlayFile,
     /// The new text of `overlayctl.toml`, and the one that it has.
     pub(crate) settings: Option<(PathBuf, String, String)>,

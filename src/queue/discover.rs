@@ -18,7 +18,6 @@ use crate::overlay::{
 /// An overlay that the user named: a file and, if need be, the line of the function's first argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The file, as typed.
     pub path: PathBuf,
     /// The line, from 1.
     pub line: Option<usize>,
@@ -40,7 +39,6 @@ pub enum Standing {
 /// A file with overlays.
 #[derive(Debug)]
 pub struct Found {
-    /// The file.
     pub file: OverlayFile,
     /// How it comes to be applied.
     pub standing: Standing,
@@ -67,9 +65,7 @@ pub struct Overlays {
 /// An overlay function that packages can be patched in.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Its file.
     pub found: &'a Found,
-    /// The function.
     pub function: &'a OverlayFn,
 }
 
@@ -84,9 +80,6 @@ impl Files for Disk {
 }
 
 /// Reads and parses an overlay file; of a directory its `default.nix`.
-///
-/// # Errors
-/// [`Error::Fs`], [`Error::Overlay`].
 pub(crate) fn open(path: &Path) -> Result<OverlayFile, Error> {
     let default = path.join("default.nix");
     let path = if path.is_dir() && default.is_file() { &default } else { path };
@@ -128,9 +121,6 @@ pub(crate) fn on_disk(element: &Element, overlay: &Path) -> Option<PathBuf> {
 
 impl Overlays {
     /// Finds the overlays of a workspace; only those of the file that the user named, when one is.
-    ///
-    /// # Errors
-    /// For a file that is named (on the command line or in overlayctl.toml) and cannot be read.
     pub fn read(workspace: &Workspace, choice: Option<&Choice>) -> Result<Overlays, Error> {
         let root = workspace.root().canonicalize().unwrap_or_default();
         let mut overlays = Overlays { root, ..Overlays::default() };
@@ -214,7 +204,6 @@ impl Overlays {
         self.found.iter()
     }
 
-    /// Returns the overlay file at a path.
     pub fn file(&self, path: &Path) -> Option<&OverlayFile> {
         self.found.iter().map(|f| &f.file).find(|file| file.path() == path)
     }
@@ -243,9 +232,6 @@ impl Overlays {
     }
 
     /// Puts another text in the place of that of an overlay file.
-    ///
-    /// # Errors
-    /// Those of the overlay room.
     pub fn replace(&mut self, path: &Path, text: String) -> Result<(), Error> {
         for found in self.found.iter_mut().filter(|found| found.file.path() == path) {
             found.file = OverlayFile::parse(path, text.clone())?;
@@ -389,7 +375,6 @@ pub(super) fn file_names<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Ve
     names.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
-/// Says whether a text reads folders.
 pub(super) fn reads_folders(text: &str) -> bool {
     ["readDir", "listFilesRecursive", "FromDirectory"].iter().any(|word| text.contains(word))
 }

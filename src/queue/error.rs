@@ -14,287 +14,107 @@ use crate::{config, drv, git, nix, patch, targets};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// The workspace.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Git.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// A patch file.
     #[error(transparent)]
     Patch(#[from] patch::Error),
-    /// An overlay.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),
-    /// Nix.
     #[error(transparent)]
     Nix(#[from] nix::Error),
-    /// The targets.
     #[error(transparent)]
     Targets(#[from] targets::Error),
-    /// The package has no source.
     #[error("`{attr}` has no source that a patch could change")]
-    NoSource {
-        /// The package.
-        attr: String,
-    },
-    /// A source cannot be unpacked.
+    NoSource { attr: String },
     #[error("{} cannot be unpacked: {why}", path.display())]
-    Unpack {
-        /// The archive or directory.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A source is larger than what is unpacked.
+    Unpack { path: PathBuf, why: String },
     #[error("{} holds more than {limit}", path.display())]
-    TooLarge {
-        /// The archive or directory.
-        path: PathBuf,
-        /// The limit, in words.
-        limit: String,
-    },
-    /// It cannot be told in which directory the patches apply.
+    TooLarge { path: PathBuf, limit: String },
     #[error("the directory of `{attr}` in which its patches apply is unknown: {why}")]
-    SourceRoot {
-        /// The package.
-        attr: String,
-        /// Why.
-        why: String,
-    },
-    /// A source is not there and could not be built or fetched.
+    SourceRoot { attr: String, why: String },
     #[error("the source {path} is not there, and Nix could not get it: {why}")]
-    NotBuilt {
-        /// The store path.
-        path: String,
-        /// What Nix said.
-        why: String,
-    },
-    /// The package has no queue.
+    NotBuilt { path: String, why: String },
     #[error("`{attr}` has no patch in the overlays or in {}", dir.display())]
-    NoQueue {
-        /// The package.
-        attr: AttrPath,
-        /// The directory of its queue.
-        dir: PathBuf,
-    },
-    /// A patch does not apply.
+    NoQueue { attr: AttrPath, dir: PathBuf },
     #[error("{patch} does not apply to the source of `{attr}`: {why}")]
     DoesNotApply {
-        /// The package.
         attr: String,
-        /// The patch.
         patch: String,
         /// File, line and what was expected.
         why: String,
     },
-    /// The package is being edited already.
     #[error("`{attr}` is being edited already in {}", dir.display())]
-    BeingEdited {
-        /// The package.
-        attr: String,
-        /// The worktree.
-        dir: PathBuf,
-    },
-    /// The package is not being edited.
+    BeingEdited { attr: String, dir: PathBuf },
     #[error("`{attr}` is not being edited: there is no {}", dir.display())]
-    NotEdited {
-        /// The package.
-        attr: String,
-        /// The worktree that would be there.
-        dir: PathBuf,
-    },
-    /// The worktree holds changes that are not committed.
+    NotEdited { attr: String, dir: PathBuf },
     #[error("{} has changes that are not committed: {}", dir.display(), shorten(files))]
-    Uncommitted {
-        /// The worktree.
-        dir: PathBuf,
-        /// The files.
-        files: Vec<String>,
-    },
-    /// A commit cannot be written as a patch that the build takes.
+    Uncommitted { dir: PathBuf, files: Vec<String> },
     #[error("the commit `{subject}` in {} cannot become a patch: {why}", dir.display())]
-    NotAPatch {
-        /// The worktree.
-        dir: PathBuf,
-        /// The first line of its message.
-        subject: String,
-        /// Why.
-        why: String,
-        /// What to do.
-        hint: Option<String>,
-    },
-    /// The overlay cannot follow.
+    NotAPatch { dir: PathBuf, subject: String, why: String, hint: Option<String> },
     #[error("the overlay cannot be brought into the order of the queue of `{attr}`: {why}")]
-    OverlayOrder {
-        /// The package.
-        attr: AttrPath,
-        /// Why.
-        why: String,
-        /// The overlay.
-        place: Place,
-    },
-    /// What should be imported is no series of patches.
+    OverlayOrder { attr: AttrPath, why: String, place: Place },
     #[error("{name} cannot be imported: {why}")]
-    Import {
-        /// As typed.
-        name: String,
-        /// Why.
-        why: String,
-    },
-    /// The queue has no such patch.
+    Import { name: String, why: String },
     #[error("the queue of `{attr}` has no patch `{patch}`")]
-    NoSuchPatch {
-        /// The package.
-        attr: AttrPath,
-        /// As typed.
-        patch: String,
-    },
-    /// No rebase is under way.
+    NoSuchPatch { attr: AttrPath, patch: String },
     #[error("no rebase is under way")]
     NoRebase,
-    /// A rebase is under way.
     #[error("a rebase is under way already")]
     Rebasing,
-    /// A patch that conflicts is not resolved.
     #[error("{what}")]
-    Unresolved {
-        /// What is the matter.
-        what: String,
-        /// What to do.
-        hint: String,
-    },
-    /// There is no history to look through.
+    Unresolved { what: String, hint: String },
     #[error("the revision cannot be looked for: {why}")]
-    NoHistory {
-        /// What is missing.
-        why: String,
-        /// What to type.
-        hint: String,
-    },
-    /// A file changed since it was read.
+    NoHistory { why: String, hint: String },
     #[error("{} changed since `edit` or `rebase` began", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No overlay was found.
+    Changed { path: PathBuf },
     #[error("no overlay found in {}", root.display())]
-    NoOverlay {
-        /// The workspace.
-        root: PathBuf,
-    },
-    /// Several overlays could be meant.
+    NoOverlay { root: PathBuf },
     #[error("{}", which_overlay(attr, candidates, *bound))]
-    WhichOverlay {
-        /// The package.
-        attr: AttrPath,
-        /// Where each begins.
-        candidates: Vec<Place>,
-        /// Whether they all bind the package already.
-        bound: bool,
-    },
-    /// No overlay in which the patch would have an effect.
+    WhichOverlay { attr: AttrPath, candidates: Vec<Place>, bound: bool },
     #[error("a patch of `{attr}` in {place} would have no effect: {why}")]
     NoEffect {
-        /// The package.
         attr: AttrPath,
-        /// Why.
         why: String,
         /// The overlay that came first into question.
         place: Place,
     },
-    /// The change would stop something from working.
     #[error("the change of `{attr}` would do damage, so nothing was written: {why}")]
-    Damage {
-        /// The package.
-        attr: AttrPath,
-        /// What would stop working.
-        why: String,
-        /// The overlay.
-        place: Place,
-    },
-    /// Derivations could not be read.
+    Damage { attr: AttrPath, why: String, place: Place },
     #[error(transparent)]
     Drv(#[from] drv::Error),
-    /// The package has no such patch.
     #[error("{}", not_patched(attr, patch.as_deref()))]
-    NotPatched {
-        /// The package.
-        attr: AttrPath,
-        /// The patch, as typed.
-        patch: Option<String>,
-        /// What is patched.
-        patched: Vec<String>,
-    },
-    /// The attribute does not exist.
+    NotPatched { attr: AttrPath, patch: Option<String>, patched: Vec<String> },
     #[error("nixpkgs has no attribute `{attr}`")]
-    NoSuchAttribute {
-        /// The attribute.
-        attr: String,
-        /// Names that exist.
-        near: Vec<String>,
-    },
-    /// The attribute is only there to say that it is gone.
+    NoSuchAttribute { attr: String, near: Vec<String> },
     #[error("nixpkgs has `{attr}` no more: {message}")]
-    Removed {
-        /// The attribute.
-        attr: String,
-        /// What nixpkgs says.
-        message: String,
-        /// The attributes that it names.
-        instead: Vec<String>,
-    },
+    Removed { attr: String, message: String, instead: Vec<String> },
     /// Nix was asked how the set that holds the package is overridden, and no way was found.
     #[error("{}", no_way(attr, why.as_deref()))]
     NoWay {
-        /// The package.
         attr: AttrPath,
         /// Why it does not evaluate, when it does not.
         why: Option<String>,
     },
-    /// The package has no source of its own.
     #[error("`{attr}` has no source of its own (a wrapper): a patch there would be ignored")]
     Wrapper {
-        /// The attribute.
         attr: String,
         /// The attribute with the source, where it was found.
         unwrapped: Option<String>,
     },
-    /// The patch file has CR LF line ends.
     #[error("the patch has CR LF line ends: `patch` would take them off or not find its place")]
-    CrlfPatch {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What `init` would write is there already.
+    CrlfPatch { path: PathBuf },
     #[error("{} is there already", path.display())]
-    Exists {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The package is named in a set that is made from the whole package set.
+    Exists { path: PathBuf },
     #[error("`{attr}` is in a copy of the whole package set: an overlay holds in each, and cannot be written for one")]
-    InPackageSet {
-        /// The path, as typed.
-        attr: AttrPath,
-        /// The path within the set.
-        inner: Option<AttrPath>,
-    },
-    /// `--scope host` where nothing is cross compiled.
+    InPackageSet { attr: AttrPath, inner: Option<AttrPath> },
     #[error("nothing here is cross compiled: with --scope host the patch would hold nowhere")]
     NothingCross,
-    /// An address could not be read.
     #[error("{url} could not be fetched: {reason}")]
-    Fetch {
-        /// The address.
-        url: String,
-        /// What Nix said.
-        reason: String,
-    },
+    Fetch { url: String, reason: String },
 }
 
 fn no_way(attr: &AttrPath, why: Option<&str>) -> String {

@@ -22,23 +22,17 @@ pub(crate) struct Known {
     pub(crate) owner: Option<Bound>,
     /// Names of the same package that have to be bound beside it.
     pub(crate) also: Vec<Bound>,
-    /// What the user should know.
     pub(crate) warnings: Vec<Warning>,
 }
 
 /// A name that an overlay binds, and what the overlay room needs for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
-    /// The name.
     pub(crate) attr: AttrPath,
-    /// What is known.
     pub(crate) facts: Facts,
 }
 
 /// Asks Nix about `attr` in the workspace's package set, where there is one.
-///
-/// # Errors
-/// As [`survey`].
 pub(crate) fn ask(
     workspace: &Workspace,
     nixpkgs: Option<&str>,

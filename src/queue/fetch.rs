@@ -9,7 +9,6 @@ use crate::queue::Error;
 use crate::targets;
 use crate::targets::engine;
 
-/// A patch that was fetched.
 pub(crate) struct Fetched {
     /// Its bytes, as they came.
     pub(crate) bytes: Vec<u8>,
@@ -117,7 +116,6 @@ pub(crate) fn fetch(
     }
 }
 
-/// Reads what is at an address.
 fn read(nix: &Nix, url: &str) -> Result<Vec<u8>, Error> {
     let failed = |reason: String| Error::Fetch { url: url.to_string(), reason };
     let mut server = nix.eval_server()?;

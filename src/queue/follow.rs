@@ -30,7 +30,6 @@ struct Sheet {
 struct Stay<'a> {
     /// The place of each old patch in the new queue.
     place: Vec<Option<usize>>,
-    /// The files of the new queue.
     new: &'a [PathBuf],
     /// Whether they stand in another order.
     reorders: bool,
@@ -213,7 +212,6 @@ fn live(workspace: &Workspace, how: Asking<'_>, series: &Series) -> Result<Optio
 /// Two patches that should change places and stand in two overlays: what is applied first there is decided by the overlays alone.
 #[derive(Debug)]
 pub(super) struct Crossing {
-    /// Which they are, and where.
     pub why: String,
     pub place: Place,
     /// Whether the text shows that both overlays are applied to one package set.

@@ -17,7 +17,6 @@ use crate::patch::{BASE_NAME, MemoryTree, PatchFile};
 
 /// The level of a package, and its source where that is at hand.
 pub(crate) struct Level<'a> {
-    /// The level.
     pub(crate) strip: usize,
     attr: &'a AttrPath,
     /// What Nix says of the package, until the source was needed.
@@ -66,9 +65,6 @@ impl<'a> Level<'a> {
     }
 
     /// Returns a patch as it is stored for the package.
-    ///
-    /// # Errors
-    /// Those of its names.
     pub(crate) fn store(&mut self, given: &Given) -> Result<Stored, Error> {
         let parsed = PatchFile::parse(&given.bytes).map_err(|e| Error::Patch(e.in_file(&given.path)))?;
         let from = match given.level {

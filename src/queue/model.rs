@@ -46,7 +46,6 @@ pub enum Stages {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reach {
-    /// Whether it is at all.
     pub in_effect: InEffect,
     /// The package sets and targets, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -98,10 +97,8 @@ pub struct Patch {
     pub reach: Reach,
 }
 
-/// A package that the workspace patches.
 #[derive(Debug, Clone)]
 pub struct PatchedPackage {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// Its patches, in the order of the overlays and their lists.
     pub patches: Vec<Patch>,
@@ -110,7 +107,6 @@ pub struct PatchedPackage {
 /// What a workspace patches.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// The packages.
     pub packages: Vec<PatchedPackage>,
     /// Files of the queues that no overlay names.
     pub unused: Vec<PathBuf>,
@@ -118,16 +114,13 @@ pub struct Model {
     pub asked: bool,
     /// Whether the workspace's own code makes package sets or targets that were looked at.
     pub own_code: bool,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// Whether there is an overlay at all.
     pub(super) overlays: bool,
 }
 
 /// How the model is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asking<'a> {
-    /// `--nixpkgs`.
     pub nixpkgs: Option<&'a str>,
     /// Whether Nix is left alone.
     pub offline: bool,

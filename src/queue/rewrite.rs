@@ -25,7 +25,6 @@ use crate::queue::trial::{self, Trial};
 pub struct Wanted {
     /// The file that it is now, if it is one.
     pub from: Option<PathBuf>,
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// What its name is made from when it needs a new one.
     pub subject: String,
@@ -36,15 +35,11 @@ pub struct Wanted {
 /// A planned change of a queue.
 #[derive(Debug)]
 pub struct Rewrite {
-    /// The writes.
     pub batch: Batch,
     /// The patches of the new queue, in order.
     pub paths: Vec<PathBuf>,
-    /// The change of the overlay as a unified diff.
     pub diff: String,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// Patches that go.
     pub removed: Vec<PathBuf>,
     /// The overlays' new texts.
     changes: Vec<FileChange>,
@@ -66,7 +61,6 @@ struct Moves {
     beside: Vec<AttrPath>,
     /// The file of each patch that stays, before and after.
     follows: Vec<(PathBuf, PathBuf)>,
-    /// Patches that are new.
     new: Vec<PathBuf>,
     /// Whether those that stay stand in another order.
     reorders: bool,
@@ -108,9 +102,6 @@ impl Rewrite {
     }
 
     /// Evaluates the workspace as it would be: each patch that stays is in effect where it was, and nothing stops evaluating.
-    ///
-    /// # Errors
-    /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
     fn tried(mut self, workspace: &Workspace, how: Asking<'_>) -> Result<Rewrite, Error> {
         if self.changes.is_empty() {
             return Ok(self);
@@ -202,7 +193,6 @@ impl Rewrite {
 /// Plans for several queues, which become one batch: the overlays are told of each change before the next is planned.
 #[derive(Debug)]
 pub struct Together {
-    /// The overlays as they will be.
     pub overlays: Overlays,
     all: Rewrite,
 }
@@ -214,9 +204,6 @@ impl Together {
     }
 
     /// Plans to replace a queue that has been patched already, as [`plan`].
-    ///
-    /// # Errors
-    /// As [`plan`].
     pub fn plan(&mut self, workspace: &Workspace, series: &Series, wanted: &[Wanted]) -> Result<(), Error> {
         let how = Asking { offline: true, nixpkgs: None };
         let one = draft(workspace, &self.overlays, series, wanted, how, Binding::AsItIs)?;
@@ -238,9 +225,6 @@ impl Together {
     }
 
     /// Returns the one change that all plans make, tried as [`plan`] does.
-    ///
-    /// # Errors
-    /// [`Error::Damage`], and those of a nixpkgs that was named and cannot be used.
     pub fn done(self, workspace: &Workspace, how: Asking<'_>) -> Result<Rewrite, Error> {
         self.all.tried(workspace, how)
     }

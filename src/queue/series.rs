@@ -17,11 +17,8 @@ use crate::patch::{self, PatchFile};
 /// The queue of a package.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// The package.
     pub attr: AttrPath,
-    /// The folder of its queue.
     pub dir: PathBuf,
-    /// Its patches, in order.
     pub patches: Vec<Entry>,
     /// Elements of the overlay that are no files: addresses, expressions.
     pub others: Vec<String>,
@@ -36,9 +33,7 @@ pub struct Series {
 pub struct Bound {
     /// The package by the name that is bound: the queue's own, or another one that has patches of it.
     pub attr: AttrPath,
-    /// The overlay file.
     pub file: PathBuf,
-    /// The function.
     pub function: Place,
 }
 
@@ -47,7 +42,6 @@ pub struct Bound {
 pub struct Entry {
     /// The file, as the user would write it.
     pub path: PathBuf,
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// Whether it counts only under a condition.
     pub conditional: bool,
@@ -93,9 +87,6 @@ impl Overlays {
     }
 
     /// Returns the packages that are typed, or all that are patched.
-    ///
-    /// # Errors
-    /// For what is no attribute path.
     pub fn typed_or_all(&self, workspace: &Workspace, typed: &[String]) -> Result<Vec<AttrPath>, Error> {
         match typed {
             [] => Ok(self.packages(workspace)),
@@ -209,9 +200,6 @@ impl Series {
     }
 
     /// Brings the patches into the order in which they are applied, where the text does not say it.
-    ///
-    /// # Errors
-    /// Those of a nixpkgs that was named and cannot be used.
     pub fn arrange(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
         if how.offline || !self.is_spread() {
             return Ok(());
@@ -290,9 +278,6 @@ impl Series {
     }
 
     /// Returns the index of the patch that the user means: a number, a file name, a path.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchPatch`].
     pub fn find(&self, typed: &str) -> Result<usize, Error> {
         let meant = Path::new(typed).canonicalize().ok();
         let number = typed.parse::<u32>().ok();

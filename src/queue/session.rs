@@ -18,13 +18,11 @@ use crate::{nix, targets};
 /// The name of the state file.
 const STATE: &str = "overlayctl.json";
 
-/// What a worktree was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// Of this format.
     pub version: u32,
-    /// The package.
     pub attr: String,
     /// `--nixpkgs`, when it was given.
     pub nixpkgs: Option<String>,
@@ -45,16 +43,13 @@ pub struct Recorded {
     pub path: PathBuf,
     /// The SHA-256 of its bytes.
     pub sha256: String,
-    /// The commit.
     pub commit: String,
 }
 
 /// A worktree with its state.
 #[derive(Debug)]
 pub struct Session {
-    /// The worktree.
     pub worktree: Worktree,
-    /// Its state.
     pub state: State,
 }
 
@@ -81,9 +76,6 @@ pub fn key(workspace: &Workspace, path: &Path) -> PathBuf {
 }
 
 /// Reads the name of a commit.
-///
-/// # Errors
-/// For a text that is none.
 pub fn oid(text: &str, dir: &Path) -> Result<Oid, Error> {
     Oid::from_str(text).map_err(|source| {
         git::Error::Git { doing: "read a commit's name", repository: dir.to_path_buf(), source }.into()
@@ -92,9 +84,6 @@ pub fn oid(text: &str, dir: &Path) -> Result<Oid, Error> {
 
 /// Returns an overlay that builds a package from its worktree as it stands, committed or not: its files are the source, and no patch is
 /// applied, as they are in it.
-///
-/// # Errors
-/// [`QueueError::NotEdited`].
 pub(crate) fn overlay(workspace: &Workspace, typed: &str) -> Result<nix::Overlay, Error> {
     let attr = AttrPath::parse(typed).map_err(crate::overlay::Error::from)?;
     let session = Session::existing(workspace, &attr)?;
@@ -120,9 +109,6 @@ pub(crate) fn overlay(workspace: &Workspace, typed: &str) -> Result<nix::Overlay
 
 impl Session {
     /// Opens the worktree of a package; `None` when it has none.
-    ///
-    /// # Errors
-    /// For a state that cannot be read, and those of git.
     pub fn open(workspace: &Workspace, attr: &AttrPath) -> Result<Option<Session>, Error> {
         let dir = dir(workspace, attr);
         let Some(worktree) = Worktree::open(&dir)? else { return Ok(None) };
@@ -153,17 +139,11 @@ impl Session {
     }
 
     /// Returns the commit that the queue begins behind.
-    ///
-    /// # Errors
-    /// For a state that was tampered with.
     pub fn base(&self) -> Result<Oid, Error> {
         oid(&self.state.base, self.worktree.dir())
     }
 
     /// Says whether the worktree holds work that the queue does not have.
-    ///
-    /// # Errors
-    /// Those of git.
     pub fn unfinished(&self) -> Result<bool, Error> {
         Ok(self.worktree.head()?.to_string() != self.state.tip || !self.worktree.uncommitted()?.is_empty())
     }
@@ -201,9 +181,6 @@ pub fn unfinished(workspace: &Workspace, attr: &AttrPath) -> Option<PathBuf> {
 }
 
 /// Refuses to change the queue of a package whose worktree holds work that is not finished.
-///
-/// # Errors
-/// [`Error::BeingEdited`].
 pub fn refuse_unfinished(workspace: &Workspace, attr: &AttrPath) -> Result<(), Error> {
     match Session::open(workspace, attr)? {
         Some(session) if session.unfinished()? => {

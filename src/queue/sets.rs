@@ -25,14 +25,11 @@ pub enum Kind {
     Exported,
 }
 
-/// A package set.
 #[derive(Debug, Clone)]
 pub struct Set {
     /// What it is called: `packages`, `boards.pi`, `nixosConfigurations.pi`, `overlays.default`.
     pub name: String,
-    /// What it stands for.
     pub kind: Kind,
-    /// The set as it is.
     pub root: Root,
     /// The set without overlays, where overlayctl composes it.
     pub plain: Option<Root>,
@@ -45,18 +42,13 @@ pub struct Set {
 pub struct OwnTarget {
     /// What it is called: `packages.x86_64-linux.hello`, `./default.nix#hello`.
     pub name: String,
-    /// What it is an attribute of.
     pub root: Root,
-    /// Its path.
     pub path: Vec<String>,
 }
 
-/// All that a workspace is about.
 #[derive(Debug, Clone, Default)]
 pub struct Sets {
-    /// The package sets.
     pub sets: Vec<Set>,
-    /// The targets.
     pub targets: Vec<OwnTarget>,
     /// Why the flake could not be asked, when it could not.
     pub failure: Option<String>,
@@ -91,9 +83,6 @@ pub fn composed(workspace: &Workspace, nixpkgs: Option<&str>) -> Result<Vec<Set>
 }
 
 /// Finds the package sets of a workspace.
-///
-/// # Errors
-/// As [`composed`], and those of the evaluator.
 pub fn of(workspace: &Workspace, nix: &Nix, nixpkgs: Option<&str>) -> Result<Sets, Error> {
     let mut all = Sets { sets: composed(workspace, nixpkgs)?, ..Sets::default() };
     let native = all.sets.first().and_then(|set| set.plain.clone());

@@ -10,15 +10,11 @@ use crate::queue::Error;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// One patch of a queue.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuedPatch {
-    /// Its file in the queue.
     pub path: PathBuf,
-    /// What it says it does.
     pub subject: String,
-    /// Whether the file is new.
     pub new: bool,
 }
 
@@ -53,7 +49,6 @@ pub(crate) struct Given {
     pub(crate) path: PathBuf,
     /// Its bytes, decoded where it is mail.
     pub(crate) bytes: Vec<u8>,
-    /// What it says it does.
     pub(crate) subject: String,
     /// The `-pN` that its names are for, when that is known.
     pub(crate) level: Option<usize>,
@@ -69,9 +64,6 @@ impl Given {
     }
 
     /// Checks the bytes of a patch or of a mail that came from `path`.
-    ///
-    /// # Errors
-    /// As [`Given::read`].
     pub(crate) fn of(path: &Path, bytes: &[u8], level: Option<usize>) -> Result<Given, Error> {
         let in_file = |e: patch::Error| Error::Patch(e.in_file(path));
         // Mail is decoded; what is a patch file already stays to the byte.
@@ -112,8 +104,6 @@ impl Given {
 pub(crate) struct Stored {
     /// Its bytes, for the level of the package.
     pub(crate) bytes: Vec<u8>,
-    /// What it says it does.
     pub(crate) subject: String,
-    /// The files that it changes.
     pub(crate) files: Vec<String>,
 }

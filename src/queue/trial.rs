@@ -20,7 +20,6 @@ use crate::targets::engine;
 /// A change that is to be tried.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
-    /// The packages that it is about.
     pub attrs: &'a [AttrPath],
     /// Files as they would be.
     pub written: &'a [(PathBuf, Vec<u8>)],
@@ -67,9 +66,6 @@ pub enum Outcome {
 
 impl<'w> Trial<'w> {
     /// Asks about the workspace as it is; `None` where nothing of it evaluates or there is no package set.
-    ///
-    /// # Errors
-    /// Those of a nixpkgs that was named and cannot be used.
     pub fn begin(
         workspace: &'w Workspace,
         nixpkgs: Option<&'w str>,
@@ -91,10 +87,6 @@ impl<'w> Trial<'w> {
         Ok(Ok(Trial { workspace, nixpkgs, nix, sets, own, before: OnceLock::new(), attrs: attrs.to_vec() }))
     }
 
-    /// Tries a change.
-    ///
-    /// # Errors
-    /// Those of making the copy and of the evaluator as a whole.
     pub fn of(&self, change: &Change<'_>, warnings: &mut Vec<Warning>) -> Result<Outcome, Error> {
         let copy = match Copy::with(self.workspace, change.written, change.removed) {
             Ok(copy) => copy,

@@ -10,7 +10,6 @@ use super::sets::OwnTarget;
 use crate::drv::{StoreDir, read_closure};
 use crate::nix::{Nix, Side};
 
-/// Which targets have which files.
 #[derive(Debug, Default)]
 pub(super) struct Witnessed(BTreeMap<PathBuf, BTreeSet<String>>);
 
@@ -29,9 +28,6 @@ impl Witnessed {
 }
 
 /// Instantiates targets and looks for files in the derivations that they need. A target that does not evaluate has none.
-///
-/// # Errors
-/// Those of the evaluator and of reading derivations.
 pub(super) fn in_targets<'p>(
     nix: &Nix,
     targets: &[OwnTarget],

@@ -9,7 +9,6 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table as Grid, pre
 use crate::base::visible;
 use crate::view::{Block, Document, Role, Table, Text, Tree};
 
-/// Returns the style of a role.
 pub fn style(role: Role) -> Style {
     match role {
         Role::Plain => Style::new(),

@@ -82,17 +82,14 @@ impl AttrPath {
         }
     }
 
-    /// Returns the names.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Returns the first name.
     pub fn first(&self) -> &str {
         self.names.first().map_or("", String::as_str)
     }
 
-    /// Returns the last name.
     pub fn last(&self) -> &str {
         self.names.last().map_or("", String::as_str)
     }

@@ -11,26 +11,15 @@ use crate::base::span::{Place, Span, line_col, line_span};
 pub enum Error {
     /// The text is larger than [`super::MAX_BYTES`].
     #[error("{} holds {bytes} bytes, more than the {} that are read", path.display(), super::MAX_BYTES)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: usize,
-    },
-    /// The text holds a NUL byte.
+    TooLarge { path: PathBuf, bytes: usize },
     #[error("{} holds a NUL byte at offset {offset}", path.display())]
     Nul {
-        /// The file.
         path: PathBuf,
         /// Where it is.
         offset: usize,
     },
-    /// The text starts with a byte-order mark, which Nix refuses.
     #[error("{} starts with a byte-order mark, which Nix does not read", path.display())]
-    ByteOrderMark {
-        /// The file.
-        path: PathBuf,
-    },
+    ByteOrderMark { path: PathBuf },
     /// The text is nested, or chained, deeper than [`super::MAX_DEPTH`].
     #[error("the expression at {place} is nested or chained deeper than {}", super::MAX_DEPTH)]
     TooDeep {
@@ -39,24 +28,16 @@ pub enum Error {
         /// The line of the source, shortened.
         line: Option<String>,
     },
-    /// The text is no Nix expression.
     #[error("{place} is no Nix expression: {reason}")]
     Unparsable {
-        /// Where reading stopped.
         place: Place,
-        /// What the parser says.
         reason: String,
         /// The line of the source, shortened.
         line: Option<String>,
     },
     /// An attribute path from the command line cannot be read.
     #[error("`{given}` is no attribute path: {reason}")]
-    AttrPath {
-        /// What was given.
-        given: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    AttrPath { given: String, reason: &'static str },
 }
 
 /// Returns the line of `text` that holds `offset`, cut to a length that fits a terminal.

@@ -24,7 +24,6 @@ fn kind(node: &GreenNodeData) -> SyntaxKind {
 }
 
 impl Step<'_, '_> {
-    /// Returns the kind of the node.
     pub fn kind(&self) -> SyntaxKind {
         kind(self.node)
     }

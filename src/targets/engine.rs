@@ -15,9 +15,6 @@ pub(crate) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
 
 /// As [`nix`], or as [`nix_without_builds`], for a copy of the workspace in another state: its own options, as far as the original may
 /// set them, in the store of the original.
-///
-/// # Errors
-/// As [`nix`].
 pub(crate) fn nix_of_copy(copy: &Workspace, original: &Workspace, builds: bool) -> Result<Nix, Error> {
     let mut options = copy.nix_options_in(original)?;
     options.remove("store");
@@ -29,9 +26,6 @@ pub(crate) fn nix_of_copy(copy: &Workspace, original: &Workspace, builds: bool) 
 }
 
 /// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
-///
-/// # Errors
-/// As [`nix`].
 pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
     let mut settings = settings(workspace)?;
     settings.options.push(("allow-import-from-derivation".into(), "false".into()));
@@ -40,9 +34,6 @@ pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
 
 /// As [`nix_without_builds`], for a question beside the work: what cannot be fetched at once ends it, instead of being tried for
 /// minutes.
-///
-/// # Errors
-/// As [`nix`].
 pub(crate) fn nix_for_questions(workspace: &Workspace) -> Result<Nix, Error> {
     let mut settings = settings(workspace)?;
     for (name, value) in
@@ -54,9 +45,6 @@ pub(crate) fn nix_for_questions(workspace: &Workspace) -> Result<Nix, Error> {
 }
 
 /// As [`nix`], or as [`nix_without_builds`] when the user wants that.
-///
-/// # Errors
-/// As [`nix`].
 pub(crate) fn nix_for(workspace: &Workspace, selection: &Selection) -> Result<Nix, Error> {
     if selection.no_import_from_derivation { nix_without_builds(workspace) } else { nix(workspace) }
 }

@@ -9,38 +9,20 @@ use crate::{config, git, nix, syntax};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// The workspace.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Git.
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// An attribute path.
     #[error(transparent)]
     Syntax(#[from] syntax::Error),
-    /// Nix.
     #[error(transparent)]
     Nix(#[from] nix::Error),
-    /// An argument does not fit.
     #[error("{message}")]
-    Usage {
-        /// What is wrong.
-        message: String,
-        /// What to type instead.
-        hint: String,
-    },
-    /// A target does not evaluate.
+    Usage { message: String, hint: String },
     #[error("`{target}` does not evaluate: {}", failure.message)]
-    Eval {
-        /// The target.
-        target: String,
-        /// What Nix said.
-        failure: Box<nix::EvalFailure>,
-    },
-    /// There is nothing to look at.
+    Eval { target: String, failure: Box<nix::EvalFailure> },
     #[error("there is no target")]
     NoTargets,
 }

@@ -18,7 +18,6 @@ use crate::overlay::AttrPath;
 /// What the user named, as typed.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// `--nixpkgs`.
     pub nixpkgs: Option<String>,
     /// `--cross`.
     pub cross: Option<String>,
@@ -26,7 +25,6 @@ pub struct Selection {
     pub is_static: bool,
     /// `--board`, any number.
     pub boards: Vec<String>,
-    /// The targets.
     pub targets: Vec<String>,
     /// Overlays that put the worktrees of `edit` in the place of the sources and patches of their packages.
     pub edited: Vec<nix::Overlay>,
@@ -39,7 +37,6 @@ pub struct Selection {
 pub struct Target {
     /// How it is called in output: the whole path from nixpkgs, with the board in front when it has settings of its own.
     pub name: String,
-    /// The board it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<String>,
     /// The path below the set of its group.
@@ -52,9 +49,7 @@ pub struct Target {
 pub struct Group {
     /// The set, without the workspace's overlays.
     pub plain: PackageSet,
-    /// The set with them.
     pub patched: PackageSet,
-    /// The targets in it.
     pub targets: Vec<Target>,
 }
 
@@ -73,9 +68,6 @@ pub fn resolve(workspace: &Workspace, selection: &Selection) -> Result<Vec<Group
 }
 
 /// Resolves as [`resolve`], with the overlays of another state of the workspace.
-///
-/// # Errors
-/// As [`resolve`].
 pub(crate) fn resolve_with(
     workspace: &Workspace,
     overlays_of: &Workspace,

@@ -107,9 +107,6 @@ impl<'n> Asked<'n> {
 
     /// Looks for the attribute beside `attr`, with a name that begins alike, that a derivation is the value of, in the target's set and
     /// in those of its build tools: `python37` beside `python3`.
-    ///
-    /// # Errors
-    /// Those of the evaluator.
     pub(super) fn alias(
         &mut self,
         target: &AttrPath,
@@ -142,9 +139,6 @@ impl<'n> Asked<'n> {
 
     /// Returns the path of the package set that a target is built from; `None` where the workspace's own code does not say:
     /// looked for are the `pkgs` of a NixOS system, the set that the target is in, `legacyPackages` and `pkgs` beside it.
-    ///
-    /// # Errors
-    /// Those of the evaluator.
     pub(super) fn set(&mut self, target: &AttrPath) -> Result<Option<Vec<String>>, Error> {
         if self.site.set.is_some() {
             return Ok(Some(set_of(target)));
@@ -166,9 +160,6 @@ impl<'n> Asked<'n> {
     }
 
     /// Asks about a package of the set that a target is built from, with or without the overlays; `None` when that set is not known.
-    ///
-    /// # Errors
-    /// Those of the evaluator.
     pub(super) fn package(
         &mut self,
         target: &AttrPath,
@@ -182,9 +173,6 @@ impl<'n> Asked<'n> {
     }
 
     /// Asks about a package of the native set with the overlays; `None` in the workspace's own code, which has no such set.
-    ///
-    /// # Errors
-    /// Those of the evaluator.
     pub(super) fn native(&mut self, attr: &AttrPath) -> Result<Option<PackageFacts>, Error> {
         let Some(set) = &self.site.set else { return Ok(None) };
         let set = PackageSet { cross: None, is_static: false, ..set.clone() };
@@ -192,9 +180,6 @@ impl<'n> Asked<'n> {
     }
 
     /// Returns the command that evaluates an attribute of the target's package set by hand.
-    ///
-    /// # Errors
-    /// Those of the evaluator.
     pub(super) fn by_hand(
         &mut self,
         patched: bool,

@@ -58,9 +58,6 @@ pub(super) fn outside_flake(case: &Case<'_, '_>) -> Option<Answer> {
 
 /// Says whether the patched attribute is the C library of the target's toolchain; `None` when it is no C library at all, or
 /// that cannot be asked.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn owns_libc(case: &mut Case<'_, '_>, target: &AttrPath) -> Result<Option<bool>, Error> {
     let name = case.package.attr.last().to_string();
     if !LIBC_NAMES.contains(&name.as_str()) {
@@ -70,9 +67,6 @@ pub(super) fn owns_libc(case: &mut Case<'_, '_>, target: &AttrPath) -> Result<Op
 }
 
 /// Says why the package is without the patch, or is not needed at all.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn missing(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer, Error> {
     let package = case.package;
     let attr = &package.attr;

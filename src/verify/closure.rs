@@ -10,10 +10,6 @@ use crate::verify::derivation::Members;
 use crate::verify::family::Family;
 use crate::verify::finding::{Answer, Cause};
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn judge(case: &Case<'_, '_>, members: &Members, family: &Family) -> Result<Answer, Error> {
     if members.is_empty() {
         return Ok(Answer::not_applicable("the target does not need the package"));

@@ -66,10 +66,6 @@ struct Searched<'k> {
     callers: BTreeSet<String>,
 }
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of asking Nix and of reading what it has built.
 pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog]) -> Result<Answer, Error> {
     if members.is_empty() {
         return Ok(Answer::not_applicable("the target does not need the package"));
@@ -299,7 +295,6 @@ fn without_effect(case: &Case<'_, '_>, all: &[&Known]) -> Option<Answer> {
     Some(Answer::failed(Cause::NoEffect, why).hint(hint).command(first.effect.by_hand()))
 }
 
-/// Returns the files that a patch changes.
 pub(super) fn changed_files(patch: &[u8]) -> Vec<String> {
     let Ok(parsed) = crate::patch::PatchFile::parse(patch) else { return Vec::new() };
     parsed.check(parsed.strip_level()).unwrap_or_default().iter().map(|target| target.path().to_string()).collect()

@@ -72,9 +72,6 @@ pub(super) fn members(case: &mut Case<'_, '_>, family: &Family) -> Members {
 
 /// Takes out what need not have the patch although it is made of the same source under the same name: the build machine's
 /// own C library, where the overlay patches the one of the cross toolchain.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn excuse(case: &mut Case<'_, '_>, members: &mut Members) -> Result<(), Error> {
     let here: Vec<NodeId> = members.unpatched.iter().copied().filter(|id| !case.runs_on_board(*id)).collect();
     if here.is_empty() || here.len() < members.unpatched.len() || members.patched.is_empty() {
@@ -102,10 +99,6 @@ pub(super) fn unnamed(case: &Case<'_, '_>) -> Option<Answer> {
     Some(Answer::failed(Cause::NotWiredIn, why).hint(hint).evidence(evidence).command(command))
 }
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members) -> Result<Answer, Error> {
     let graph = case.delta.after();
     let name = |id: &NodeId| graph.node(*id).name().to_string();

@@ -38,7 +38,6 @@ pub(super) struct Effect {
     pub(super) plain: Option<Variant>,
     /// The patches, by name, that change nothing.
     pub(super) without_effect: Vec<String>,
-    /// How many files were compared.
     pub(super) compared: usize,
     /// That the package does not build without its patches, so that there is nothing to compare with.
     pub(super) fails: Option<Answer>,
@@ -46,7 +45,6 @@ pub(super) struct Effect {
 
 /// Why there is no variant.
 enum NotMade {
-    /// Its build fails.
     Fails(Answer),
     Other(Answer),
 }
@@ -62,9 +60,6 @@ impl From<NotMade> for Answer {
 type Outputs = [(String, String)];
 
 /// Compares a patched derivation with what it is without the patches; an answer where that cannot be done.
-///
-/// # Errors
-/// Those of Nix and of reading what it built.
 pub(super) fn of(case: &mut Case<'_, '_>, id: NodeId) -> Result<Result<Effect, Answer>, Error> {
     let node = case.delta.after().node(id);
     let name = node.name();
@@ -304,7 +299,6 @@ fn built(case: &mut Case<'_, '_>, id: NodeId, variant: Variant, what: &str) -> R
 /// A file of an output.
 struct Entry {
     real: PathBuf,
-    /// The target of a link.
     link: Option<PathBuf>,
     executable: bool,
 }

@@ -8,65 +8,34 @@ use crate::{comparison, cross, graph, nix, overlay, patch, queue, syntax, target
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file.
     #[error(transparent)]
     Fs(#[from] FsError),
-    /// An attribute path.
     #[error(transparent)]
     Syntax(#[from] syntax::Error),
-    /// A patch file.
     #[error(transparent)]
     Patch(#[from] patch::Error),
-    /// An overlay.
     #[error(transparent)]
     Overlay(#[from] overlay::Error),
-    /// Nix.
     #[error(transparent)]
     Nix(#[from] nix::Error),
-    /// The derivation graph.
     #[error(transparent)]
     Graph(#[from] graph::Error),
-    /// Programs and libraries.
     #[error(transparent)]
     Cross(#[from] cross::Error),
-    /// The targets.
     #[error(transparent)]
     Targets(#[from] targets::Error),
-    /// The patches of the workspace.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// The two sides of the workspace.
     #[error(transparent)]
     Comparison(#[from] comparison::Error),
-    /// The overlays patch nothing.
     #[error("there is nothing to verify: the overlays patch nothing")]
     NothingPatched,
-    /// A target that should be run is not built.
     #[error("`{target}` is not built")]
-    NotBuilt {
-        /// The target.
-        target: String,
-    },
-    /// A target has no program to run, or several.
+    NotBuilt { target: String },
     #[error("{}", no_program(target, named.as_deref(), programs))]
-    NoProgram {
-        /// The target.
-        target: String,
-        /// The program that was asked for.
-        named: Option<String>,
-        /// The programs there are.
-        programs: Vec<String>,
-    },
-    /// Nothing here runs programs of that platform.
+    NoProgram { target: String, named: Option<String>, programs: Vec<String> },
     #[error("programs for {platform} cannot be run here: {why}")]
-    NoEmulator {
-        /// The platform.
-        platform: String,
-        /// Why.
-        why: String,
-        /// The package that has it.
-        install: Option<String>,
-    },
+    NoEmulator { platform: String, why: String, install: Option<String> },
 }
 
 fn no_program(target: &str, named: Option<&str>, programs: &[String]) -> String {

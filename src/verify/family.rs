@@ -140,7 +140,6 @@ impl<'g> Needs<'g> {
         Needs { graph, target, has }
     }
 
-    /// Returns the target itself.
     pub(super) fn target(&self) -> NodeId {
         self.target
     }

@@ -16,7 +16,6 @@ pub(crate) struct StoreFile {
     pub real: PathBuf,
     /// Whether it may be executed.
     pub executable: bool,
-    /// Its first bytes.
     pub head: Vec<u8>,
 }
 

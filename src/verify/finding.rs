@@ -29,7 +29,6 @@ impl Level {
     pub const ALL: [Level; 7] =
         [Level::Derivation, Level::Source, Level::Log, Level::Closure, Level::Program, Level::Contents, Level::Run];
 
-    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Level::Derivation => "derivation",
@@ -43,7 +42,6 @@ impl Level {
     }
 }
 
-/// What was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -122,28 +120,20 @@ impl Cause {
 pub struct Finding {
     /// The target's whole attribute path.
     pub target: String,
-    /// The board it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<String>,
     /// The patched package; absent where the level looks at the target as a whole.
     pub package: Option<AttrPath>,
-    /// The level.
     pub level: Level,
-    /// The verdict.
     pub verdict: Verdict,
-    /// One sentence of why.
     pub why: String,
-    /// Why it failed, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// The code of the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// What was seen.
     pub evidence: Vec<String>,
     /// A command that shows it by hand.
     pub command: Option<String>,
-    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

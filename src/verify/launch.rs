@@ -31,7 +31,6 @@ pub(crate) fn captured(command: &[String], limit: Duration) -> Result<(ExitStatu
     Ok((finished.status, printed))
 }
 
-/// A program of a target.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// Its path as it names itself.
@@ -42,9 +41,6 @@ pub(crate) struct Program {
 
 /// Finds the program of a target: the one named, else `meta.mainProgram`, else the one called like the package, else the only
 /// one there is.
-///
-/// # Errors
-/// [`Error::NotBuilt`], [`Error::NoProgram`].
 pub(crate) fn find(
     nix: &Nix,
     target: &str,
@@ -87,9 +83,6 @@ pub(crate) fn find(
 }
 
 /// Returns the argument vector that runs a program here.
-///
-/// # Errors
-/// [`Error::NoEmulator`].
 pub(crate) fn command(
     nix: &Nix,
     program: &Program,

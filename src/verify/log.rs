@@ -72,14 +72,10 @@ pub(super) struct BuildLog {
     pub id: NodeId,
     /// The log, when there is one.
     pub text: Option<String>,
-    /// The command that prints it.
     pub command: String,
 }
 
 /// Finds the logs of the patched derivations that are in the store.
-///
-/// # Errors
-/// Those of asking Nix.
 pub(super) fn logs(case: &Case<'_, '_>, members: &Members) -> Result<Vec<BuildLog>, Error> {
     let mut logs = Vec::new();
     for id in &members.patched {

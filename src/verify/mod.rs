@@ -54,7 +54,6 @@ use variant::Maker;
 /// What `verify` is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The targets.
     pub selection: Selection,
     /// Only these packages; all that are patched when empty.
     pub packages: Vec<String>,
@@ -76,9 +75,7 @@ pub const COMPARE_LIMIT: Duration = Duration::from_secs(600);
 /// A program is run, has to end as it should and may have to print something.
 #[derive(Debug, Clone, Default)]
 pub struct RunCheck {
-    /// The arguments, in one line.
     pub args: String,
-    /// The text that has to be in what it prints.
     pub expect: Option<String>,
     /// The status that it has to end with.
     pub exit: i32,

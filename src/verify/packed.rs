@@ -9,7 +9,6 @@ use memchr::memmem;
 
 use crate::queue::source::opened;
 
-/// One piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'b> {
     /// An ELF file, or an archive of them.

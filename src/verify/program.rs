@@ -12,7 +12,6 @@ use crate::verify::asked::{TargetFacts, shell_word};
 use crate::verify::files::{self, StoreFile};
 use crate::verify::finding::{Answer, Cause};
 
-/// What is looked at.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub nix: &'a Nix,
@@ -39,10 +38,6 @@ struct Seen {
     notes: Vec<String>,
 }
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of asking Nix for the closure.
 pub(super) fn judge(request: &Request<'_>) -> Result<Answer, Error> {
     let Some(host) = request.facts.host.as_deref() else {
         return Ok(Answer::unknown("the target does not say for which platform it is (no stdenv.hostPlatform)"));

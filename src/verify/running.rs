@@ -17,10 +17,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How many lines of what it printed are kept.
 const LINES: usize = 20;
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of asking Nix. That the program cannot be run here is an answer.
 pub(super) fn judge(
     nix: &Nix,
     target: &str,

@@ -45,10 +45,6 @@ impl<'w> Sources<'w> {
     }
 }
 
-/// Judges the level.
-///
-/// # Errors
-/// Those of reading patches.
 pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog]) -> Result<Answer, Error> {
     if members.patched.is_empty() {
         return Ok(no_patched(members));
@@ -85,7 +81,6 @@ pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog
 enum Until {
     /// Up to the patches, and what runs right after them.
     Patched,
-    /// Up to the build.
     Configured,
     /// Up to what is installed.
     Built,

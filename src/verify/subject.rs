@@ -16,22 +16,18 @@ use crate::queue::model::{self, InEffect, Model, PatchedPackage, Stages};
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
     /// Files of its queue that no overlay names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unnamed: Vec<PathBuf>,
 }
 
-/// A patch of a package.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
     /// Its file name, or what the overlay says instead of one.
     pub name: String,
-    /// What it says it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The overlay that names it, and where.

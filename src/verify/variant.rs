@@ -20,16 +20,13 @@ pub(super) struct Variant {
     pub(super) outputs: Vec<(String, String)>,
 }
 
-/// What is different in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Change {
     /// Patches, by their store paths, that it goes without.
     pub(super) without: Vec<String>,
     /// Patches, by their store paths, in whose place an empty file of the same name stands.
     pub(super) emptied: Vec<String>,
-    /// Variables that are set.
     pub(super) set: BTreeMap<&'static str, String>,
-    /// Variables that are taken out.
     pub(super) unset: Vec<&'static str>,
     /// Whether it has the output `out` alone.
     pub(super) only_out: bool,
@@ -42,7 +39,6 @@ pub(super) struct Change {
 pub(super) struct Replacement {
     /// The input's `.drv`.
     pub(super) drv_path: String,
-    /// What stands for it.
     pub(super) by: Variant,
     /// Its output paths, and those that stand for them.
     pub(super) paths: Vec<(String, String)>,
@@ -64,9 +60,6 @@ const EXPRESSION: &str = "let empty = map (p: builtins.toFile (baseNameOf p) \"\
 
 impl Maker {
     /// Makes the variant of a derivation; an answer where it cannot be made.
-    ///
-    /// # Errors
-    /// Those of the evaluator and of writing a temporary file.
     pub(super) fn make(
         &mut self,
         nix: &Nix,

@@ -10,44 +10,33 @@ use crate::comparison::TargetFailure;
 use crate::comparison::unreached::Unreached;
 use crate::overlay::AttrPath;
 
-/// What was verified.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
-    /// Whether everything is in.
     pub verified: bool,
-    /// The targets.
     pub targets: Vec<VerifiedTarget>,
-    /// The patched packages.
     pub packages: Vec<Package>,
     /// The verdicts: per target, package and level.
     pub findings: Vec<Finding>,
     /// How many verdicts of each kind.
     pub counts: Counts,
-    /// Targets that do not evaluate.
     pub failures: Vec<TargetFailure>,
     /// Patches of the workspace that reach none of the targets.
     pub unreached: Vec<Unreached>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
     /// Whether what cannot be known is no failure.
     pub allow_unknown: bool,
 }
 
-/// A target.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedTarget {
     /// Its whole attribute path.
     pub target: String,
-    /// The board it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<String>,
-    /// Its derivation.
     pub drv_path: String,
-    /// Its output.
     pub out_path: String,
-    /// Whether it is built.
     pub built: bool,
 }
 
@@ -55,13 +44,9 @@ pub struct VerifiedTarget {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// As it should be.
     pub ok: usize,
-    /// Not as it should be.
     pub failed: usize,
-    /// Not known.
     pub unknown: usize,
-    /// Nothing to say.
     pub not_applicable: usize,
 }
 

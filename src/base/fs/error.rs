@@ -10,34 +10,15 @@ use crate::base::span::Place;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {
-    /// Reading failed.
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// Writing failed; the file is as it was.
     #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file holds bytes that are not UTF-8.
+    Write { path: PathBuf, source: io::Error },
     #[error("{} is not UTF-8 (first at byte {offset})", path.display())]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// The offset of the first bad byte.
-        offset: usize,
-    },
-    /// The file is larger than overlayctl reads.
+    NotUtf8 { path: PathBuf, offset: usize },
     #[error("{} has {size} bytes, more than the {limit} that are read", path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
@@ -46,48 +27,21 @@ pub enum FsError {
     },
     /// Something that is no regular file lies where one is read.
     #[error("{} is {what}, not a file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
+    NotAFile { path: PathBuf, what: &'static str },
     /// A file does not hold any more what was read before; nothing was written.
     #[error("{} was changed by another program meanwhile", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
+    Changed { path: PathBuf },
     /// A link leads out of the directory that may be written to.
     #[error("{} leads out of {}", path.display(), dir.display())]
-    LeadsOut {
-        /// The path.
-        path: PathBuf,
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The user gave up waiting for a lock.
+    LeadsOut { path: PathBuf, dir: PathBuf },
     #[error("interrupted while another command writes to {}", path.display())]
-    Interrupted {
-        /// The directory.
-        path: PathBuf,
-    },
+    Interrupted { path: PathBuf },
     /// A run was ended while it wrote, and what it left is not as it left it.
     #[error("a run was ended while it wrote here, and cannot be finished: {why}")]
-    Unfinished {
-        /// The journal.
-        journal: PathBuf,
-        /// Why.
-        why: String,
-        /// What finishes it by hand.
-        ways: Vec<String>,
-    },
+    Unfinished { journal: PathBuf, why: String, ways: Vec<String> },
     /// A journal that no run of this user wrote for this place.
     #[error("{} was not left here by a run of yours; nothing in it is carried out", journal.display())]
-    ForeignJournal {
-        /// The journal.
-        journal: PathBuf,
-    },
+    ForeignJournal { journal: PathBuf },
 }
 
 impl Coded for FsError {

@@ -189,7 +189,6 @@ impl Journal {
     }
 }
 
-/// What the mark is on.
 fn message(root: &Path, steps: &[Step]) -> io::Result<Vec<u8>> {
     let mut message = format!("journal {VERSION} {} ", user::place_of(root)?).into_bytes();
     message.extend(serde_json::to_vec(steps).map_err(io::Error::other)?);
@@ -255,9 +254,6 @@ pub fn recover(dir: &Path) -> Result<Vec<PathBuf>, FsError> {
 
 /// Gives up what is unfinished in `dir`: the journal goes, whoever left it, and the files stay as they are; says whether there was one.
 /// New bytes that wait go with the next batch.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn discard(dir: &Path) -> Result<bool, FsError> {
     let path = dir.join(NAME);
     let is_there = fs::symlink_metadata(&path).is_ok();

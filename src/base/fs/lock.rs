@@ -26,9 +26,6 @@ pub struct Lock {
 }
 
 /// Waits for the lock that the file `path` stands for, making the file when there is none; it stays, empty.
-///
-/// # Errors
-/// [`FsError::Write`].
 pub fn lock(path: &Path) -> Result<Lock, FsError> {
     let file = lock_file(path)?;
     file.lock().map_err(|source| FsError::Write { path: path.to_path_buf(), source })?;
@@ -46,11 +43,8 @@ fn lock_file(path: &Path) -> Result<fs::File, FsError> {
 /// Who holds the lock of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The process.
     pub pid: u32,
-    /// What it was started as.
     pub command: String,
-    /// How long it has been running.
     pub running: Option<Duration>,
 }
 

@@ -51,25 +51,16 @@ fn kind(there: &Metadata) -> Option<&'static str> {
 }
 
 /// Reads a regular file of at most [`MAX_BYTES`].
-///
-/// # Errors
-/// [`FsError::Read`], [`FsError::NotAFile`], [`FsError::TooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
     read_at_most(path, MAX_BYTES)
 }
 
 /// As [`read`], of at most `limit` bytes.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FsError> {
     take(path, open_regular(path, true)?, limit)
 }
 
 /// Refuses what another program would wait for or read without an end: a pipe, a device.
-///
-/// # Errors
-/// As [`read`].
 pub fn ensure_regular(path: &Path) -> Result<(), FsError> {
     open_regular(path, true).map(drop)
 }
@@ -84,9 +75,6 @@ pub(super) fn read_unlinked(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, 
 
 /// Reads what the user named on the command line, to its end: also a pipe or a terminal, but no directory; at most [`MAX_TEXT`]
 /// bytes.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_stream(path: &Path) -> Result<Vec<u8>, FsError> {
     let fail = |source| FsError::Read { path: path.to_path_buf(), source };
     let file = File::open(path).map_err(fail)?;
@@ -113,18 +101,12 @@ fn take(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, FsError> {
 }
 
 /// Reads a text file of at most [`MAX_TEXT`] bytes.
-///
-/// # Errors
-/// As [`read`], and [`FsError::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String, FsError> {
     String::from_utf8(read_at_most(path, MAX_TEXT)?)
         .map_err(|e| FsError::NotUtf8 { path: path.to_path_buf(), offset: e.utf8_error().valid_up_to() })
 }
 
 /// Reads a text file; `None` when there is none.
-///
-/// # Errors
-/// As [`read_text`], but for a missing file.
 pub fn read_text_if_there(path: &Path) -> Result<Option<String>, FsError> {
     match read_text(path) {
         Err(FsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -6,10 +6,10 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::boards;
 
-/// Lists the boards of overlayctl.toml with what is patched, built and stale
+/// List the boards of overlayctl.toml: what is patched, what is built, what is stale
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The package set
+    /// Use this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::super::failure::Failure;
 use super::super::target_args::SetArgs;
 use crate::ops::build;
 
-/// Builds targets with the workspace's overlays: a plan, progress, results, logs
+/// Build targets with the workspace's overlays
 ///
 /// Nix does the building. Each target gets a link `result-TARGET`, which keeps it from garbage collection; logs of what
 /// was built are kept in .overlayctl/logs. Running it again builds nothing twice. With --json each step is a line
@@ -21,47 +21,47 @@ use crate::ops::build;
   overlayctl build --board all --keep-going --report junit build.xml
   overlayctl build curl --builders 'ssh://farm x86_64-linux' -- --option sandbox false")]
 pub(crate) struct Args {
-    /// The targets; those of the board or of overlayctl.toml when absent
+    /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
-    /// Builds this package from its worktree of `overlayctl edit` as it stands; may be given several times
+    /// Build this package from its `overlayctl edit` worktree as it stands; repeatable
     #[arg(long, value_name = "ATTR")]
     edited: Vec<String>,
-    /// Ends after the plan
+    /// Print the plan and stop
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Goes on after a failure with what does not need it
+    /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     keep_going: bool,
-    /// Builds at most this many derivations at a time here (`auto` or a number; 0: only on other machines)
+    /// Build at most this many derivations at once on this machine (`auto`, or a number; 0 builds only on remote machines)
     #[arg(short = 'j', long, value_name = "N")]
     max_jobs: Option<String>,
-    /// Lets each build use this many cores (0: all)
+    /// Let each build use this many cores (0: all of them)
     #[arg(long, value_name = "N")]
     cores: Option<u32>,
-    /// Ends a build that takes longer, in seconds
+    /// Stop a build that takes longer than this, in seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Ends a build that prints nothing for so long, in seconds
+    /// Stop a build that prints nothing for this long, in seconds
     #[arg(long, value_name = "SECONDS")]
     max_silent_time: Option<u64>,
-    /// Builds again what is there already, and compares the result
+    /// Build again what is already built, and compare the results
     #[arg(long, visible_alias = "check")]
     rebuild: bool,
-    /// The remote builders, as Nix's setting `builders`
+    /// Remote builders, as in Nix's `builders` setting
     #[arg(long, value_name = "BUILDERS")]
     builders: Option<String>,
-    /// The binary caches, as Nix's setting `substituters`
+    /// Binary caches, as in Nix's `substituters` setting
     #[arg(long, value_name = "URLS")]
     substituters: Option<String>,
-    /// Copies the results to this store when all is built
+    /// Copy the results to this store once everything is built
     #[arg(long, value_name = "STORE")]
     copy_to: Option<String>,
-    /// Writes the outcome to a file: `json` (as --json prints it) or `junit` (for CI servers)
+    /// Write the outcome to a file: `json` (what --json prints) or `junit` (for CI servers)
     #[arg(long, num_args = 2, value_names = ["json|junit", "FILE"], action = clap::ArgAction::Append)]
     report: Vec<String>,
-    /// What else nix-store --realise is given
+    /// Further arguments for nix-store --realise
     #[arg(last = true, value_name = "NIX OPTIONS")]
     extra_args: Vec<OsString>,
 }

@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::{self, cache};
 
-/// Lists or removes what is kept between runs: graphs of unpatched package sets, and answers of Nix
+/// List or clear what is kept between runs: graphs of unpatched package sets, and Nix's answers
 ///
 /// They are in overlayctl/graphs and overlayctl/answers below XDG_CACHE_HOME or ~/.cache. One is used only while all that its
 /// evaluation looked at is as it was, so clearing only frees space.
@@ -21,9 +21,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, clap::Subcommand)]
 enum Action {
-    /// Lists them
+    /// List what is kept
     List,
-    /// Removes them
+    /// Clear what is kept
     Clear,
 }
 

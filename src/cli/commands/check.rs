@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::check;
 
-/// Says whether each patch of the queues still applies to the source that nixpkgs has
+/// Check whether each patch still applies to the source that nixpkgs has
 ///
 /// In order, after the patches that nixpkgs itself applies. Only sources are fetched; nothing is built without --build. Ends with 1 when a
 /// patch does not apply, needs fuzz, or is upstream already.
@@ -16,15 +16,15 @@ use crate::ops::check;
   overlayctl check musl --nixpkgs ../nixpkgs-next
   overlayctl check --allow-fuzz --json")]
 pub(crate) struct Args {
-    /// The packages; all that are patched when absent
+    /// Packages to work on [default: all that are patched]
     attrs: Vec<String>,
-    /// The package set whose sources are taken
+    /// Take the sources from this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Does not count fuzz as a failure
+    /// Do not count fuzz as a failure
     #[arg(long)]
     allow_fuzz: bool,
-    /// Builds what a source is made with, where that is neither there nor in a cache
+    /// Build what is needed to get at a source and is neither in the store nor in a cache
     #[arg(long)]
     build: bool,
 }

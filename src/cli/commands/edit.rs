@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::edit;
 
-/// Makes a git worktree of a package: its source, nixpkgs' patches and its queue, one commit a patch
+/// Open a package as a git worktree: its source, nixpkgs' patches and its queue, one commit per patch
 ///
 /// Change, commit, amend and reorder there with plain git; `overlayctl finish` takes the commits into the queue. A worktree
 /// with work in it is never made anew.
@@ -16,15 +16,15 @@ use crate::ops::edit;
   cd $(overlayctl edit musl --json | jq -r .dir)
   overlayctl edit musl --abort        throws the worktree away; the queue is as it was")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The package set whose source is taken
+    /// Take the source from this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Throws the worktree away
+    /// Throw the worktree away; the queue stays as it is
     #[arg(long)]
     abort: bool,
-    /// Builds what a source is made with, where that is neither there nor in a cache
+    /// Build what is needed to get at a source and is neither in the store nor in a cache
     #[arg(long)]
     build: bool,
 }

@@ -6,16 +6,16 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::explain;
 
-/// Says for which platforms an attribute path is built, runs and compiles, in words
+/// Explain in words where a package is built, where it runs, and what it compiles for
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl explain pkgsCross.aarch64-multiplatform.gcc
   overlayctl explain pkgsCross.aarch64-multiplatform.buildPackages.gcc
   overlayctl explain pkgsCross.aarch64-multiplatform.pkgsStatic.curl")]
 pub(crate) struct Args {
-    /// The attribute path
+    /// Attribute path of the package
     attr: String,
-    /// The package set that is asked
+    /// Ask this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
 }

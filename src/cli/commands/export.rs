@@ -7,27 +7,27 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::export::{self, Target};
 
-/// Exports a package's queue as a quilt series, a mailbox, or a branch
+/// Export a package's queue as a quilt series, a mailbox, or a git branch
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl export musl --quilt ../musl-debian/debian/patches
   overlayctl export musl --mbox musl.mbox
   overlayctl export musl --branch board-fixes --repo ../musl --onto v1.2.3")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
     #[command(flatten)]
     target: TargetArgs,
-    /// The repository of --branch
+    /// Repository in which to make the branch
     #[arg(long, value_name = "DIR", requires = "branch")]
     repo: Option<PathBuf>,
-    /// The revision that the branch begins from
+    /// Revision to start the branch from
     #[arg(long, value_name = "REVISION", requires = "branch", default_value = "HEAD")]
     onto: String,
-    /// The package set that is asked with which level the package applies patches
+    /// Ask this package set which -p level the package applies patches at
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Does not ask Nix: the patches are taken to be for -p1
+    /// Do not ask Nix; take the patches to be for -p1
     #[arg(long)]
     offline: bool,
 }
@@ -35,13 +35,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct TargetArgs {
-    /// Writes a directory with `series` and the patches
+    /// Write a directory with `series` and the patches
     #[arg(long, value_name = "DIR")]
     quilt: Option<PathBuf>,
-    /// Writes a mailbox
+    /// Write a mailbox
     #[arg(long, value_name = "FILE")]
     mbox: Option<PathBuf>,
-    /// Makes a branch with one commit a patch
+    /// Make a branch with one commit per patch
     #[arg(long, value_name = "NAME", requires = "repo")]
     branch: Option<String>,
 }

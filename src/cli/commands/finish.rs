@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use super::super::overlay_arg::OverlayArg;
 use crate::ops::{edit, finish};
 
-/// Takes the commits of an edited package into its queue; the overlay follows
+/// Turn the commits of an edited package into its queue; the overlay follows
 ///
 /// A commit that still does what its patch does leaves the file alone, to the byte. Killed at any moment, everything is
 /// the old or everything the new. A second run changes nothing.
@@ -17,18 +17,18 @@ use crate::ops::{edit, finish};
   overlayctl finish musl --dry-run
   overlayctl finish musl --abort      throws the worktree away; the queue is as it was")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// Throws the worktree away
+    /// Throw the worktree away; the queue stays as it is
     #[arg(long, conflicts_with = "dry_run")]
     abort: bool,
-    /// The overlay for a package that none patches yet
+    /// Overlay to write to, for a package that is not patched yet
     #[arg(long, value_name = "PATH[:LINE]")]
     overlay: Option<OverlayArg>,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Does not ask Nix about the package
+    /// Do not ask Nix about the package
     #[arg(long)]
     offline: bool,
 }

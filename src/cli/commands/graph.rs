@@ -9,7 +9,7 @@ use super::super::target_args::SetArgs;
 use super::super::view_args::ViewArgs;
 use crate::ops::graph_file::{self, BuildOptions, EvaluateOptions};
 
-/// Stores derivation graphs in files, and compares them
+/// Store derivation graphs in files, and compare them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   nix-eval-jobs --workers 4 release.nix > jobs.json
@@ -35,17 +35,17 @@ enum Action {
         attrs: Option<PathBuf>,
         #[command(flatten)]
         set: SetArgs,
-        /// The store: `/`, or the directory that holds `nix/store`
+        /// Store to read: `/`, or the directory that holds `nix/store`
         #[arg(long, value_name = "ROOT", default_value = "/")]
         store: PathBuf,
-        /// Where the graph goes
+        /// File to write the graph to
         #[arg(short, long, value_name = "FILE")]
         out: PathBuf,
-        /// Leaves derivations out that are not in the store, and lists them; the graph is then partial
+        /// Leave out derivations that are not in the store, and list them; the graph is then partial
         #[arg(long)]
         allow_missing: bool,
     },
-    /// Compares two stored graphs by output path: what is rebuilt, which attributes change
+    /// Compare two stored graphs by output path: what is rebuilt, which attributes change
     Diff {
         /// The graph before
         before: PathBuf,

@@ -6,30 +6,30 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::header::{self, Edit};
 
-/// Shows the header of a patch, or edits its trailers; every other byte stays
+/// Show the header of a patch, or edit its trailers; every other byte stays
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl header musl 1
   overlayctl header musl 1 --set 'Upstream-Status=Submitted [https://lists.example.org/1]'
   overlayctl header musl 1 --add 'Signed-off-by=Ada <ada@example.org>' --remove CVE")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patch: its number, its file name, or its path
+    /// Patch: its number, file name, or path
     patch: String,
-    /// Gives a trailer this value
+    /// Set a trailer to this value
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Adds a trailer beside those of that key
+    /// Add a trailer, keeping those with the same key
     #[arg(long, value_name = "KEY=VALUE")]
     add: Vec<String>,
-    /// Removes the trailers of that key, or only those with that value
+    /// Remove the trailers with this key, or only those with this value
     #[arg(long, value_name = "KEY[=VALUE]")]
     remove: Vec<String>,
-    /// Says what would change and writes nothing
+    /// Write nothing; say what would change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Do not ask Nix: the result is not evaluated before it is written
+    /// Do not ask Nix; the result is not evaluated before it is written
     #[arg(long)]
     offline: bool,
 }

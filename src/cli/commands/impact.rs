@@ -13,7 +13,7 @@ use crate::ops::impact::{self, Impact};
 use crate::ops::predict::{self, Predicted};
 use crate::ops::scope;
 
-/// Says what the overlays rebuild, and through which chain, before anything is built
+/// See what the overlays rebuild, and through which chain, before anything is built
 ///
 /// The targets are evaluated without and with the workspace's overlays, and compared by output path: a derivation is
 /// rebuilt when one of its outputs is not in the other graph. With --predict a change of one package is predicted from
@@ -34,29 +34,29 @@ pub(crate) struct Args {
     /// A patched package: only its patches count (as --package), or a change of it before it is made (--predict, --scopes)
     #[arg(value_name = "ATTR", conflicts_with_all = ["against", "package", "all"])]
     attr: Option<String>,
-    /// Predicts what a change of ATTR would rebuild
+    /// Predict what a change of ATTR would rebuild
     #[arg(long, requires = "attr")]
     predict: bool,
-    /// Says what a change of ATTR costs as an overlay of every stage and of the target stage only
+    /// Compare what a change of ATTR costs in every stage and in the target stage only
     #[arg(long, requires = "attr", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
     scopes: bool,
-    /// Predicts from this graph (of `graph build`); nothing is evaluated
+    /// Predict from this graph (of `graph build`); evaluate nothing
     #[arg(long, value_name = "FILE", requires = "predict", conflicts_with_all = ["targets", "nixpkgs", "cross", "is_static", "boards"])]
     graph: Option<PathBuf>,
-    /// A target; repeat it for more
+    /// Target to look at; repeatable
     #[arg(long = "target", value_name = "ATTRPATH")]
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
     #[command(flatten)]
     baseline: BaselineArgs,
-    /// Looks at every attribute of the package set
+    /// Look at every attribute of the package set
     #[arg(long, conflicts_with_all = ["targets", "against", "package", "predict"])]
     all: bool,
-    /// With --all: runs so many evaluators
+    /// With --all: run this many evaluators
     #[arg(long, value_name = "N", requires = "all")]
     eval_workers: Option<usize>,
-    /// With --all: lets all evaluators together use so much memory (`6G`, `800M`)
+    /// With --all: keep all evaluators together below this much memory (`6G`, `800M`)
     #[arg(long, value_name = "SIZE", requires = "all", value_parser = memory)]
     max_memory: Option<u64>,
     /// With --all: looks into this set alone (`emacsPackages`), also where it does not say `recurseForDerivations`; any number
@@ -65,10 +65,10 @@ pub(crate) struct Args {
     /// With --all: looks at the attributes of this file alone, one path a line
     #[arg(long, value_name = "FILE", requires = "all")]
     attrs: Option<PathBuf>,
-    /// With --all: evaluates every attribute, also those that no change should reach
+    /// With --all: evaluate every attribute, even those that no change should reach
     #[arg(long, requires = "all")]
     exhaustive: bool,
-    /// End with 1 when a patch of the workspace reaches none of the targets
+    /// Exit with 1 when a patch of the workspace reaches none of the targets
     #[arg(long, conflicts_with_all = ["predict", "scopes", "all"])]
     strict: bool,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use super::super::overlay_arg::OverlayArg;
 use crate::ops::import;
 
-/// Imports patches into a package's queue: a mailbox, files, a quilt series, commits, an address
+/// Import patches into a package's queue: from a mailbox, files, a quilt series, commits, or a URL
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl import musl series.mbox
@@ -16,23 +16,23 @@ use crate::ops::import;
   overlayctl import musl ../musl..v1.2.3..fixes        commits of a repository
   overlayctl import musl https://example.org/fix.patch")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// A file, a directory, REPO..RANGE, or an address
+    /// A file, a directory, REPO..RANGE, or a URL
     from: String,
-    /// The overlay: a file, or the function whose first argument stands on that line
+    /// Overlay to write to: a file, or the function whose first argument is on that line
     #[arg(long, value_name = "PATH[:LINE]")]
     overlay: Option<OverlayArg>,
-    /// The package set that is asked about the package
+    /// Ask this package set about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for the package's own level
+    /// Strip this many leading directories from the names in the patches, as `patch -pN` does; they are stored for the package's own level
     #[arg(short = 'p', long, value_name = "N")]
     strip: Option<usize>,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Does not ask Nix about the package
+    /// Do not ask Nix about the package
     #[arg(long)]
     offline: bool,
 }

@@ -9,7 +9,7 @@ use crate::base::fs;
 use crate::config::Workspace;
 use crate::ops::{self, init};
 
-/// Makes a workspace: overlayctl.toml, an overlay, a folder for the patch queues
+/// Make a workspace: overlayctl.toml, an overlay, a folder for the patch queues
 ///
 /// What is there already (a flake, npins, niv, an overlay) is found and used. Nothing is ever overwritten.
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,9 @@ use crate::ops::{self, init};
   overlayctl init                 the current directory becomes a workspace
   overlayctl init --demo ./demo   writes the demo: a small cross package set to try everything on")]
 pub(crate) struct Args {
-    /// The directory; the current one (or that of -C) when absent
+    /// Directory to make it in [default: the current one, or that of -C]
     dir: Option<PathBuf>,
-    /// Writes the demo workspace
+    /// Write the demo workspace
     #[arg(long)]
     demo: bool,
 }

@@ -7,7 +7,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::ldd;
 
-/// Lists the libraries of a program of any machine, as its loader would find them; runs nothing
+/// List the libraries of a program for any machine, as its loader would find them; run nothing
 ///
 /// Ends with 1 where a library or the loader is not found.
 #[derive(Debug, clap::Args)]
@@ -16,12 +16,12 @@ use crate::ops::ldd;
   overlayctl ldd --root /mnt/board /usr/bin/curl
   overlayctl ldd result/bin/curl --json")]
 pub(crate) struct Args {
-    /// The program or library
+    /// Program or library
     file: PathBuf,
-    /// The directory that is `/` to the program: a mounted board, a store elsewhere
+    /// Directory that is `/` to the program: a mounted board, a store elsewhere
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// A directory where the loader looks last, instead of its own; repeat it for more
+    /// Directory where the loader looks last, instead of its own; repeatable
     #[arg(long = "library-dir", value_name = "DIR")]
     library_dirs: Vec<String>,
 }

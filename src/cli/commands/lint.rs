@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use crate::ops::lint;
 use crate::ops::lint::Style;
 
-/// Lints the headers of patches: subject, author, where they stand with upstream, Signed-off-by, CVE
+/// Lint the headers of patches: subject, author, upstream status, Signed-off-by, CVE
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl lint --patches
@@ -15,12 +15,12 @@ use crate::ops::lint::Style;
   overlayctl lint --patches --style dep3
   overlayctl lint --patches --json | jq '.packages[].cves'")]
 pub(crate) struct Args {
-    /// The packages; all that are patched when absent
+    /// Packages to work on [default: all that are patched]
     attrs: Vec<String>,
-    /// Lints the patches of the queues
+    /// Lint the patches of the queues
     #[arg(long, required = true)]
     patches: bool,
-    /// The convention of the headers; found from the queue when absent
+    /// Convention of the headers [default: found from the queue]
     #[arg(long, value_enum)]
     style: Option<StyleArg>,
 }

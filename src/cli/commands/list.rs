@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::list;
 
-/// Lists what is patched, where, and by which patches
+/// List what is patched, where, and by which patches
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl list

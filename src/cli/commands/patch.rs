@@ -8,7 +8,7 @@ use super::super::failure::Failure;
 use super::super::overlay_arg::OverlayArg;
 use crate::ops::patch::{self, Scope};
 
-/// Puts patches on a package: into its queue, and into the overlay
+/// Patch a package: add patches to its queue and to the overlay
 ///
 /// The patch is copied to patches/ATTR/NNNN-subject.patch and the override written into the overlay that is there,
 /// whatever its shape; nothing else in the file changes. A second run changes nothing.
@@ -21,36 +21,36 @@ use crate::ops::patch::{self, Scope};
   overlayctl patch zlib fix.patch --new-overlay overlays/patches.nix
   overlayctl patch jq --fetch https://github.com/jqlang/jq/commit/71c2ab5.patch")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patch files, in the order in which they apply
+    /// Patch files, in the order in which they apply
     #[arg(required_unless_present = "fetch")]
     files: Vec<PathBuf>,
-    /// A patch by its address: `fetchpatch` with its hash where that can be, else a file of the queue
+    /// Fetch a patch: written as `fetchpatch` with its hash where possible, else as a file in the queue
     #[arg(long, value_name = "URL")]
     fetch: Vec<String>,
-    /// The overlay: a file, or the function whose first argument stands on that line
+    /// Overlay to write to: a file, or the function whose first argument is on that line
     #[arg(long, value_name = "PATH[:LINE]")]
     overlay: Option<OverlayArg>,
-    /// Makes a new overlay for it, and names it in overlayctl.toml
+    /// Make a new overlay for it, and list it in overlayctl.toml
     #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "overlay")]
     new_overlay: Option<Option<PathBuf>>,
-    /// Takes so many leading directories off the names in the patches, as `patch -pN` does; they are stored for the package's own level
+    /// Strip this many leading directories from the names in the patches, as `patch -pN` does; they are stored for the package's own level
     #[arg(short = 'p', long, value_name = "N")]
     strip: Option<usize>,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Puts the patches at this place of the queue, from 1, instead of its end
+    /// Insert the patches at this place in the queue, counted from 1, instead of at its end
     #[arg(long, value_name = "N", value_parser = position)]
     position: Option<usize>,
-    /// Patches every stage (the default), or only what runs on the target; says first what both cost
+    /// Patch every stage (the default), or only what runs on the target; what each costs is said first
     #[arg(long, value_enum)]
     scope: Option<ScopeArg>,
-    /// The package set that is asked about the package
+    /// Ask this package set about the package
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Does not ask Nix about the package: instant, and a wrong name or a wrapper goes unnoticed
+    /// Do not ask Nix about the package: instant, but a wrong name or a wrapper goes unnoticed
     #[arg(long)]
     offline: bool,
 }

@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::platforms;
 
-/// Lists the platforms of pkgsCross: system, triple, C library, emulator, what it is
+/// List the platforms of pkgsCross: system, triple, C library, emulator, description
 ///
 /// The names are asked of the nixpkgs in use; without one the built-in table answers.
 #[derive(Debug, clap::Args)]
@@ -15,9 +15,9 @@ use crate::ops::platforms;
   overlayctl platforms 'aarch64 musl'       every word has to fit
   overlayctl platforms riscv64              one name: all of it, and how to run its programs here")]
 pub(crate) struct Args {
-    /// Words that have to fit, or a whole name
+    /// Words that must all match, or a whole name
     filter: Option<String>,
-    /// The package set that is asked
+    /// Ask this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
 }

@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::rebase::{self, Request, TimeMachine};
 
-/// Brings queues onto the sources of another nixpkgs, by a three-way merge with the old source as base
+/// Rebase queues onto the sources of another nixpkgs, by three-way merges with the old source as base
 ///
 /// Patches that the new source has are dropped, which is said; the others are refreshed. A conflict is left in a worktree as
 /// a cherry-pick of git in progress, for git's own tools. Nothing in the workspace changes before all is done.
@@ -20,34 +20,34 @@ use crate::ops::rebase::{self, Request, TimeMachine};
                                     the revision of the nixpkgs checkout that broke the patch
   overlayctl rebase --to ../nixpkgs@nixos-24.11 --time-machine")]
 pub(crate) struct Args {
-    /// The packages; all that are patched when absent
+    /// Packages to work on [default: all that are patched]
     #[arg(conflicts_with_all = ["go_on", "skip", "abort"])]
     attrs: Vec<String>,
-    /// The package set whose sources the queues shall apply to: a path, a revision of the workspace's checkout, or DIR@REV
+    /// Package set to move to: a path, a revision of the workspace's checkout, or DIR@REV
     #[arg(long, value_name = "NIXPKGS", required_unless_present_any = ["go_on", "skip", "abort"])]
     to: Option<String>,
-    /// The package set whose sources they apply to; the workspace's when absent
+    /// Package set that the queues apply to now [default: the workspace's]
     #[arg(long, value_name = "NIXPKGS", requires = "to")]
     from: Option<String>,
-    /// Goes on: the conflicts are resolved
+    /// Continue after resolving the conflicts
     #[arg(long = "continue", conflicts_with_all = ["to", "skip", "abort"])]
     go_on: bool,
-    /// Goes on without the patch that conflicts
+    /// Continue without the patch that conflicts
     #[arg(long, conflicts_with_all = ["to", "abort"])]
     skip: bool,
-    /// Gives the rebase up
+    /// Abandon the rebase; everything is as it was
     #[arg(long, conflicts_with = "to")]
     abort: bool,
-    /// Says how it would go; writes and leaves nothing
+    /// Write nothing; say how it would go
     #[arg(short = 'n', long, requires = "to")]
     dry_run: bool,
-    /// Rebases nothing; says which revision between the two made a patch stop applying, or brought it upstream
+    /// Rebase nothing; find the revision between the two that broke a patch or brought it upstream
     #[arg(long, requires = "to", conflicts_with = "dry_run")]
     time_machine: bool,
-    /// Builds what a source is made with, where that is neither there nor in a cache
+    /// Build what is needed to get at a source and is neither in the store nor in a cache
     #[arg(long, requires = "to")]
     build: bool,
-    /// Do not evaluate the result before it is written; sources are still taken from Nix
+    /// Do not evaluate the result before it is written; sources still come from Nix
     #[arg(long)]
     offline: bool,
 }

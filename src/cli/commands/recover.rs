@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::recover;
 
-/// Finishes what a run that was ended had begun to write to the workspace
+/// Finish writing what an interrupted run had begun to write
 ///
 /// Commands that write do this first. It is refused when a file was changed since; nothing is touched then.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ use crate::ops::recover;
   overlayctl recover
   overlayctl recover --discard      keeps the files as they are now")]
 pub(crate) struct Args {
-    /// Gives it up instead: the files stay as they are
+    /// Discard it instead; the files stay as they are
     #[arg(long)]
     discard: bool,
 }

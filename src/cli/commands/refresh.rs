@@ -6,30 +6,30 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::refresh;
 
-/// Rewrites patches whose context moved, so that they fit at their lines; headers and changes stay
+/// Rewrite patches whose context has moved so that they apply at their lines; headers and changes stay
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl refresh
   overlayctl refresh musl --allow-fuzz")]
 pub(crate) struct Args {
-    /// The packages; all that are patched when absent
+    /// Packages to work on [default: all that are patched]
     attrs: Vec<String>,
-    /// The package set whose sources are taken
+    /// Take the sources from this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Rewrites patches that fit only with fuzz too
+    /// Also rewrite patches that apply only with fuzz
     #[arg(long)]
     allow_fuzz: bool,
-    /// Puts counts in hunk headers right that do not fit their lines
+    /// Correct counts in hunk headers that do not match their lines
     #[arg(long)]
     recount: bool,
-    /// Says what would change and writes nothing
+    /// Write nothing; say what would change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Builds what a source is made with, where that is neither there nor in a cache
+    /// Build what is needed to get at a source and is neither in the store nor in a cache
     #[arg(long)]
     build: bool,
-    /// Do not evaluate the result before it is written; sources are still taken from Nix
+    /// Do not evaluate the result before it is written; sources still come from Nix
     #[arg(long)]
     offline: bool,
 }

@@ -6,61 +6,61 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::reorder::{self, Change};
 
-/// Moves a patch to another place of its queue; files and overlay follow
+/// Move a patch to another place in its queue; files and overlay follow
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl move musl 3 1
   overlayctl move musl 0002-fix.patch 5 --dry-run")]
 pub(crate) struct MoveArgs {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patch: its number, its file name, or its path
+    /// Patch: its number, file name, or path
     patch: String,
-    /// Its new place, from 1
+    /// New place, counted from 1
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     to: u32,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Do not ask Nix: the result is not evaluated before it is written
+    /// Do not ask Nix; the result is not evaluated before it is written
     #[arg(long)]
     offline: bool,
 }
 
-/// Gives a patch file of a queue another name; the overlay follows
+/// Rename a patch file of a queue; the overlay follows
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl rename musl 1 'strerror: say it'     patches/musl/0001-strerror-say-it.patch")]
 pub(crate) struct RenameArgs {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patch: its number, its file name, or its path
+    /// Patch: its number, file name, or path
     patch: String,
-    /// The new name; the number stays
+    /// New name; the number stays
     to: String,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Do not ask Nix: the result is not evaluated before it is written
+    /// Do not ask Nix; the result is not evaluated before it is written
     #[arg(long)]
     offline: bool,
 }
 
-/// Puts the patches of a queue into another order; files and overlay follow
+/// Reorder the patches of a queue; files and overlay follow
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl reorder musl 3 1 2
   overlayctl reorder musl 0004-last-but-first.patch     the others stay behind it")]
 pub(crate) struct ReorderArgs {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patches in their new order: numbers, file names, or paths
+    /// Patches in their new order: numbers, file names, or paths
     #[arg(required = true)]
     patches: Vec<String>,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Do not ask Nix: the result is not evaluated before it is written
+    /// Do not ask Nix; the result is not evaluated before it is written
     #[arg(long)]
     offline: bool,
 }

@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use super::super::target_args::SetArgs;
 use crate::ops::run;
 
-/// Runs the program of a target, through qemu's user mode when its machine is not this one
+/// Run a target's program, under qemu when it is for another machine
 ///
 /// The program is the target's main one (meta.mainProgram, the one called like the package, the only one). Its exit status
 /// is passed on. A target that is neither there nor in a cache is built first with --build; else what that would build is said.
@@ -17,17 +17,17 @@ use crate::ops::run;
   overlayctl run pkgsCross.riscv64.pkgsStatic.curl -- --version
   overlayctl run pcre2 --board armv7 --program pcre2grep -- -h")]
 pub(crate) struct Args {
-    /// The target
+    /// Target whose program to run
     target: String,
     #[command(flatten)]
     set: SetArgs,
-    /// The program, by its file name
+    /// Program to run, by its file name
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
-    /// Builds the target first, where it is neither there nor in a cache
+    /// Build the target first if it is neither in the store nor in a cache
     #[arg(long)]
     build: bool,
-    /// What the program is given
+    /// Arguments for the program
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
 }

@@ -7,19 +7,19 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use crate::ops::status;
 
-/// Shows the queues at a glance: upstream status, whether patches apply, age, owner
+/// Show the queues at a glance: upstream status, whether patches apply, age, owner
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl status
   overlayctl status musl --nixpkgs ../nixpkgs-next
   overlayctl status --offline --json")]
 pub(crate) struct Args {
-    /// The packages; all that are patched when absent
+    /// Packages to work on [default: all that are patched]
     attrs: Vec<String>,
-    /// The package set whose sources are taken
+    /// Take the sources from this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Does not ask Nix, so does not say whether the patches apply
+    /// Do not ask Nix; whether the patches apply is not known then
     #[arg(long, conflicts_with = "nixpkgs")]
     offline: bool,
 }

@@ -9,7 +9,7 @@ use crate::ops::Outcome as _;
 use crate::ops::Selection;
 use crate::ops::toolchain;
 
-/// Gets the cross compiler of a platform and says how to use it
+/// Get the cross compiler of a platform and see how to use it
 ///
 /// From the store or a cache; what has to be built for it is built with --build, and else said.
 #[derive(Debug, clap::Args)]
@@ -19,21 +19,21 @@ use crate::ops::toolchain;
   overlayctl toolchain riscv64 gdb
   overlayctl toolchain aarch64-multiplatform --shell     a shell with CC, AR, ... set")]
 pub(crate) struct Args {
-    /// The platform, a name of pkgsCross
+    /// Platform: a name of pkgsCross
     platform: String,
-    /// What to build: gcc, gdb, rustc, binutils, ...
+    /// Tool to get: gcc, gdb, rustc, binutils, ...
     #[arg(default_value = "gcc")]
     package: String,
-    /// For static programs (pkgsStatic)
+    /// Take the one for static programs (pkgsStatic)
     #[arg(long = "static")]
     is_static: bool,
-    /// The package set
+    /// Use this package set
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
-    /// Builds it, where it is neither there nor in a cache
+    /// Build it if it is neither in the store nor in a cache
     #[arg(long)]
     build: bool,
-    /// Opens a shell in which the toolchain is set up
+    /// Open a shell in which the toolchain is set up
     #[arg(long)]
     shell: bool,
 }

@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use super::super::overlay_arg::OverlayArg;
 use crate::ops::unpatch;
 
-/// Takes patches off a package again: the inverse of `patch`, the overlay's bytes come back
+/// Remove patches from a package: the inverse of `patch`, down to the overlay's bytes
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl unpatch musl 0001-fix-strerror.patch
@@ -15,20 +15,20 @@ use crate::ops::unpatch;
   overlayctl unpatch musl 1 --keep-file
   overlayctl unpatch jq 71c2ab5        one that is fetched, by the end of its address")]
 pub(crate) struct Args {
-    /// The attribute path of the package
+    /// Attribute path of the package
     attr: String,
-    /// The patch: its file name, its number, its path or its address; the whole queue when absent
+    /// Patch: its file name, number, path, or address [default: the whole queue]
     patch: Option<String>,
-    /// The overlay: a file, or the function whose first argument stands on that line
+    /// Overlay to write to: a file, or the function whose first argument is on that line
     #[arg(long, value_name = "PATH[:LINE]")]
     overlay: Option<OverlayArg>,
-    /// Leaves the patch file in the queue's folder
+    /// Keep the patch file in the queue's folder
     #[arg(long)]
     keep_file: bool,
-    /// Shows the change and writes nothing
+    /// Write nothing; show the change
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// The package set that is asked when the overlay has the package under another name
+    /// Ask this package set where the overlay names the package differently
     #[arg(long, value_name = "PATH")]
     nixpkgs: Option<String>,
     /// Do not ask Nix; the result is not evaluated before it is written

@@ -8,7 +8,7 @@ use super::super::failure::Failure;
 use super::super::target_args::SetArgs;
 use crate::ops::verify::{self, RunCheck};
 
-/// Proves that the patches are in what was built: derivation, source, log, closure, program, contents
+/// Prove that the patches are in what was built: derivation, source, log, closure, program, contents
 ///
 /// Each level says ok, FAILED with the cause by its name, unknown (what cannot be known never passes), or - where it does
 /// not apply. For the contents the package is compared with itself without the patch, which comes from the store or a cache or is
@@ -20,29 +20,29 @@ use crate::ops::verify::{self, RunCheck};
   overlayctl verify pkgsCross.riscv64.curl --package zlib --verbose
   overlayctl verify rust-hello --board aarch64 --run '' --expect 'patched musl'")]
 pub(crate) struct Args {
-    /// The targets; those of the board or of overlayctl.toml when absent
+    /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
-    /// Only this patched package; repeat it for more
+    /// Prove only this patched package; repeatable
     #[arg(long = "package", value_name = "ATTR")]
     packages: Vec<String>,
-    /// Ends with 0 also where something cannot be known
+    /// Exit with 0 even where something is unknown
     #[arg(long)]
     allow_unknown: bool,
-    /// Builds and fetches nothing to compare with (unpatched libraries, sources); what would need it is unknown
+    /// Build and fetch nothing to compare with (unpatched packages, sources); what needs it is then unknown
     #[arg(long)]
     no_build: bool,
-    /// Has Nix unpack and patch the sources once more, by the phases of the package itself, and looks at the result
+    /// Let Nix unpack and patch the sources again, by the package's own phases, and compare the result
     #[arg(long, conflicts_with = "no_build")]
     replay: bool,
-    /// The longest that the build of an unpatched package may take that a patched one is compared with, in minutes
+    /// Build an unpatched package for comparison for at most this many minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     compare_limit: u64,
-    /// Runs the program of each target with these arguments (one text; '' for none): it has to end with 0
+    /// Run each target's program with these arguments (one string; '' for none); it must exit with 0
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     run: Option<String>,
-    /// A text that has to be in what the program prints
+    /// Text that the program must print
     #[arg(
         long,
         value_name = "TEXT",
@@ -51,10 +51,10 @@ pub(crate) struct Args {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     expect: Option<String>,
-    /// The status that the program has to end with, when not 0
+    /// Exit status that the program must end with
     #[arg(long, value_name = "N", requires = "run", default_value_t = 0)]
     exit: i32,
-    /// The program to run, when it is not the target's main one
+    /// Program to run, when not the target's main one
     #[arg(long, value_name = "NAME", requires = "run")]
     program: Option<String>,
 }

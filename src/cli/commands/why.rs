@@ -8,7 +8,7 @@ use super::super::failure::Failure;
 use super::super::target_args::{BaselineArgs, SetArgs};
 use crate::ops::why;
 
-/// Explains why a target is rebuilt: what changed of itself, quoted, and through which chain
+/// Explain why a target is rebuilt: what changed in it, quoted, and through which chain
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl why pkgsCross.aarch64-multiplatform-musl.ripgrep
@@ -16,23 +16,23 @@ use crate::ops::why;
   overlayctl why curl --package zlib --all-chains --limit 50
   overlayctl why ripgrep --graph before.graph after.graph")]
 pub(crate) struct Args {
-    /// The targets; those of the board or of overlayctl.toml when absent
+    /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
     #[command(flatten)]
     baseline: BaselineArgs,
-    /// Lists the other chains too
+    /// List the other chains too
     #[arg(long)]
     all_chains: bool,
-    /// Lists at most this many chains
+    /// List at most this many chains
     #[arg(long, value_name = "N", requires = "all_chains")]
     limit: Option<usize>,
-    /// Compares these two graphs of `graph build`; nothing is evaluated, and without a target the whole is explained
+    /// Compare these two graphs of `graph build`; evaluate nothing. Without a target, explain everything
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"],
           conflicts_with_all = ["nixpkgs", "cross", "is_static", "boards", "against", "package"])]
     graph: Option<Vec<PathBuf>>,
-    /// The store whose derivations the graphs are of: `/`, or the directory that holds `nix/store`
+    /// Store that the graphs' derivations are in: `/`, or the directory that holds `nix/store`
     #[arg(long, value_name = "ROOT", default_value = "/", requires = "graph")]
     store: PathBuf,
 }

@@ -25,7 +25,6 @@ const ENDING: &str = "graph";
 pub(super) const PART: &str = "part";
 /// At most this many graphs are kept.
 const MOST: usize = 100;
-/// Where kept graphs are.
 #[derive(Debug, Clone)]
 pub(crate) struct GraphCache {
     dir: PathBuf,
@@ -42,7 +41,6 @@ pub(crate) struct Open {
 /// What the cache says to a question.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The kept graph.
     Kept(Graph),
     /// It has to be evaluated.
     Open(Open),
@@ -89,12 +87,9 @@ impl Open {
     }
 }
 
-/// What is kept.
 #[derive(Debug, Serialize)]
 pub struct Listed {
-    /// The directory.
     pub dir: PathBuf,
-    /// The graphs.
     pub graphs: Vec<Kept>,
     /// How many answers of Nix are kept beside them.
     pub answers: usize,
@@ -102,11 +97,9 @@ pub struct Listed {
     pub bytes: u64,
 }
 
-/// A graph that is kept.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// The file.
     pub file: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
@@ -118,7 +111,6 @@ pub struct Kept {
     pub problem: Option<String>,
     /// The directories that it was evaluated from: that of the package set, first of all.
     pub nixpkgs: Vec<String>,
-    /// The targets.
     pub targets: Vec<String>,
 }
 
@@ -159,12 +151,9 @@ pub fn list() -> Result<Listed, Error> {
     Ok(Listed { dir: cache.dir, bytes, answers: answers.len(), graphs })
 }
 
-/// What was removed.
 #[derive(Debug, Serialize)]
 pub struct Cleared {
-    /// The directory.
     pub dir: PathBuf,
-    /// How many graphs were removed.
     pub removed: usize,
     /// How many answers of Nix were removed beside them.
     pub answers: usize,

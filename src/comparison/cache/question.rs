@@ -12,7 +12,6 @@ use crate::nix::{Nix, Root, Side};
 /// The first line of every key; another number where keys get another meaning.
 const FORMAT: &str = "overlayctl graph key 4";
 
-/// What is asked, and how.
 #[derive(Debug)]
 pub(crate) struct Question {
     text: String,
@@ -49,7 +48,6 @@ impl Question {
         Some(Question { text, flake })
     }
 
-    /// Returns the question as text.
     pub(super) fn text(&self) -> &str {
         &self.text
     }

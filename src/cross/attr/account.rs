@@ -32,7 +32,6 @@ pub enum Relation {
 pub struct Account {
     /// Whether the target platform matters.
     pub role: Role,
-    /// How the platforms relate.
     pub relation: Relation,
     /// "built here (x86_64-linux)".
     pub built: String,
@@ -41,7 +40,6 @@ pub struct Account {
     /// "compiles for there (aarch64-linux, musl)"; `None` for what is no toolchain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiles: Option<String>,
-    /// One sentence of what comes out.
     pub sentence: String,
     /// What one should know: that it does not run here, where the wanted one is, the prefix of its programs.
     pub remarks: Vec<String>,

@@ -27,12 +27,10 @@ impl<'data> Image<'data> {
         Image { segments: vec![(0, bytes)], symbols, exported_only: false }
     }
 
-    /// Takes all bytes.
     pub(super) fn whole(bytes: &'data [u8]) -> Image<'data> {
         Image { segments: vec![(0, bytes)], symbols: None, exported_only: false }
     }
 
-    /// Returns what is loaded.
     pub(super) fn data(&self) -> impl Iterator<Item = &'data [u8]> {
         self.segments.iter().map(|(_, data)| *data)
     }

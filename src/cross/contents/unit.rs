@@ -8,7 +8,6 @@ use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _, S
 
 use super::image::{Pattern, Run};
 
-/// What a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Code of a function; `compiled` when the member names a compiler, so is not assembly.
@@ -19,7 +18,6 @@ pub(super) enum Kind {
     Text,
 }
 
-/// One part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) member: String,

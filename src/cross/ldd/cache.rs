@@ -29,7 +29,6 @@ impl Cache {
         parse(&files.read(path).ok()??, endianness)
     }
 
-    /// Returns the paths of a library.
     pub(super) fn paths(&self, name: &str) -> &[String] {
         self.paths.get(name).map(Vec::as_slice).unwrap_or_default()
     }

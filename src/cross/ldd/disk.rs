@@ -24,7 +24,6 @@ impl Disk {
         Disk { roots: vec![PathBuf::from("/")] }
     }
 
-    /// Makes the files below these directories.
     pub fn below(roots: impl IntoIterator<Item = PathBuf>) -> Disk {
         Disk { roots: roots.into_iter().collect() }
     }

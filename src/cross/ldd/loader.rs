@@ -86,11 +86,9 @@ pub(super) struct Start {
     pub(super) loader: Loader,
     /// Its file, as programs name it.
     pub(super) path: Option<String>,
-    /// Its SONAME.
     pub(super) soname: Option<String>,
     /// The directories that it searches last.
     pub(super) dirs: Vec<String>,
-    /// The cache that it looks into.
     pub(super) cache: Option<String>,
 }
 

@@ -5,7 +5,6 @@
 
 use crate::cross::elf::Endianness::{self, Big, Little};
 
-/// A processor.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Cpu {
     /// nixpkgs' name, `armv7l`.
@@ -109,7 +108,6 @@ const RUNS_TOO: &[(&str, &str)] = &[
 ];
 
 impl Cpu {
-    /// Returns the processor of this name.
     pub fn named(name: &str) -> Option<&'static Cpu> {
         CPUS.iter().find(|c| c.name == name)
     }

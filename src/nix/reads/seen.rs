@@ -15,7 +15,6 @@ use twox_hash::XxHash3_128;
 use super::Look;
 use crate::base::store_path::STORE_DIR;
 
-/// How something is at a moment.
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) print: u128,
@@ -148,7 +147,6 @@ fn kind(of: std::fs::FileType) -> u8 {
     }
 }
 
-/// A sum in the making.
 struct Sum {
     text: Vec<u8>,
     changed: i128,
@@ -211,7 +209,6 @@ impl Sum {
         names
     }
 
-    /// Counts when a directory was changed.
     fn changed_with(&mut self, dir: &Path) {
         if let Some(there) = dir.metadata().ok().filter(|_| !self.is_copied(dir)) {
             self.changed = self.changed.max(changed(&there));

@@ -21,10 +21,8 @@ const MAX_TRIED: usize = 10;
 /// How often the definitions of names that were found lead to more.
 const ROUNDS: usize = 4;
 
-/// One name of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
-    /// The attribute path.
     pub path: Names,
     /// How the set that holds it is overridden, when it is in one.
     pub way: Option<Way>,

@@ -41,12 +41,9 @@ pub enum Kept {
     Overridable,
 }
 
-/// The way into a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
-    /// The call.
     pub how: SetWay,
-    /// What goes around it.
     pub kept: Kept,
 }
 

@@ -17,17 +17,12 @@ const LOOKED_AT: usize = 2000;
 /// How many of the last lines of a log are shown.
 const TAIL: usize = 15;
 
-/// A build that failed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildFailure {
-    /// Its derivation.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
-    /// Why.
     pub reason: String,
-    /// The phase that it was in.
     pub phase: Option<String>,
     /// The machine, when another one.
     pub host: Option<String>,
@@ -47,7 +42,6 @@ pub struct BuildFailure {
 /// A patch that did not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailingPatch {
-    /// Its file name.
     pub patch: String,
     /// The file that it did not fit.
     pub file: Option<String>,

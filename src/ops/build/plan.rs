@@ -42,7 +42,6 @@ pub struct Plan {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fetched {
-    /// The path.
     pub path: String,
     /// The cache that has it; absent when none of them says so any more.
     pub from: Option<String>,
@@ -54,9 +53,7 @@ pub struct Fetched {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
-    /// Its path.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
     /// Whether it is of the rebuild set.
     pub rebuilt: bool,

@@ -13,13 +13,10 @@ use crate::ops::{Error, Outcome as _};
 /// A file that the outcome is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFile {
-    /// Its format.
     pub format: ReportFormat,
-    /// Its path.
     pub path: PathBuf,
 }
 
-/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
     /// What `--json` prints.

@@ -34,18 +34,15 @@ pub struct View {
     pub depth: Option<usize>,
 }
 
-/// A derivation that is rebuilt.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuilt {
     /// Its path on the patched side (on the unpatched one in a prediction).
     pub drv_path: String,
-    /// Its name.
     pub name: String,
     /// The derivation that it takes the place of; absent for a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// Its outputs by name.
     pub outputs: BTreeMap<String, String>,
     /// Whether the change is its own.
     pub root_cause: bool,
@@ -60,7 +57,6 @@ pub struct Rebuilt {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cover {
-    /// The attributes.
     pub attributes: Vec<String>,
     /// Rebuilt derivations that no attribute's build is bound to build: only downloads need them.
     pub uncovered: usize,
@@ -72,7 +68,6 @@ pub struct Cover {
 pub struct Rebuild {
     /// The rebuild set, inputs before what needs them.
     pub rebuild: Vec<Rebuilt>,
-    /// What covers it.
     pub cover: Cover,
     #[serde(skip)]
     pub(crate) shape: Shape,

@@ -23,7 +23,6 @@ pub(super) struct Between {
 
 /// A nixpkgs as the user named it.
 struct Named {
-    /// As it is shown.
     shown: String,
     /// A directory that may be in a repository which has it.
     dir: Option<PathBuf>,
@@ -98,7 +97,6 @@ pub(super) fn between(workspace: &Workspace, from: Option<&str>, to: &str) -> Re
 /// A package set that a revision was written out for; the files go when it is dropped.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// What names it.
     pub(super) nixpkgs: String,
     _dir: Option<TempDir>,
 }

@@ -30,13 +30,11 @@ const STATE: &str = "overlayctl-rebase.json";
 pub(super) struct State {
     version: u32,
     attr: String,
-    /// The names of both sources.
     names: (String, String),
     /// The `-pN` of the new source.
     pub(super) strip: usize,
     /// The commit that the new line begins behind.
     base: String,
-    /// Its last commit.
     tip: String,
     /// Whether a patch of it was resolved by hand.
     #[serde(default)]
@@ -67,10 +65,7 @@ pub(super) enum Fate {
     /// The user dropped it.
     Skipped,
     /// It conflicts in these files; in none when the patches before it, as they were resolved, leave nothing of it.
-    Conflict {
-        /// The files.
-        files: Vec<String>,
-    },
+    Conflict { files: Vec<String> },
 }
 
 /// Where the resolutions are kept that rerere remembers, below the directory of overlayctl.

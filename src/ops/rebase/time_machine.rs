@@ -35,52 +35,38 @@ pub struct Options {
     pub attrs: Vec<String>,
     /// The old nixpkgs; the workspace's when absent.
     pub from: Option<String>,
-    /// The new one.
     pub to: String,
     /// Whether a source may be built that is neither there nor in a cache.
     pub build: bool,
 }
 
-/// What was found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Travelled {
-    /// The old revision.
     pub from: Revision,
-    /// The new one.
     pub to: Revision,
     /// How many revisions lie between both, by first parents.
     pub between: usize,
-    /// How many of them were asked about.
     pub asked: usize,
-    /// The packages.
     pub packages: Vec<Package>,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
-/// A revision of nixpkgs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Revision {
-    /// Its name.
     pub id: String,
-    /// Its subject.
     pub subject: String,
-    /// Its date.
     pub date: String,
 }
 
-/// A package.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its attribute path.
     pub attr: AttrPath,
     /// Its name and version in the old revision.
     pub from: Option<String>,
     /// Its name and version in the new one.
     pub to: Option<String>,
-    /// Its patches, in order.
     pub patches: Vec<Patch>,
     /// Why nothing is known of it in the new revision, or in the old one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,13 +76,10 @@ pub struct Package {
     pub since: Option<Break>,
 }
 
-/// A patch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
-    /// Its file.
     pub path: PathBuf,
-    /// What it says it does.
     pub subject: String,
     /// How it applies to the old source.
     pub before: State,
@@ -117,9 +100,7 @@ pub struct Patch {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Break {
-    /// The first revision that is so.
     pub first: Revision,
-    /// The last that is not.
     pub last_before: Revision,
     /// The merges by which it came in, the outermost first.
     pub merges: Vec<Revision>,

@@ -11,7 +11,6 @@ use crate::graph::{Changes, Delta, NodeId};
 pub struct Cause {
     /// Its path on the patched side.
     pub drv_path: String,
-    /// Its name.
     pub name: String,
     /// The derivation that it takes the place of; absent for a new one.
     pub before: Option<String>,
@@ -27,7 +26,6 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// Describes a root cause.
     pub(super) fn of(delta: &Delta<'_>, id: NodeId, store: &dyn Source) -> Cause {
         let node = delta.after().node(id);
         let (changes, unreadable) = match delta.what_changed(id, store, store) {

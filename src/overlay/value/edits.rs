@@ -17,7 +17,6 @@ use crate::overlay::layout::{self, Style, insert_entry};
 use crate::overlay::request::{OldPatches, Written};
 use crate::syntax::trivia;
 
-/// An edit of a value.
 pub(in crate::overlay) struct ValueEdit {
     pub(in crate::overlay) edits: TextEdits,
     /// What it is, for the change's record.

@@ -9,7 +9,6 @@ use crate::overlay::ast::{Bound, bound, call, chain, function_name, path_names, 
 use crate::overlay::body::{Definition, definitions};
 use crate::overlay::request::OldPatches;
 
-/// Functions that give lists.
 const LIST_FUNCTIONS: &[&str] = &[
     "attrValues",
     "catAttrs",

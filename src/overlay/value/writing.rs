@@ -38,7 +38,6 @@ pub(in crate::overlay) const KEPT_PARAM: &str = "prevAttrs";
 pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) text: &'a str,
     pub(in crate::overlay) style: Style,
-    /// The elements as text.
     pub(in crate::overlay) elements: &'a [Written],
     pub(in crate::overlay) position: Option<usize>,
     pub(in crate::overlay) old: OldPatches,
@@ -50,7 +49,6 @@ pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) alias_param: Option<String>,
     /// The method that new overrides use.
     pub(in crate::overlay) method: &'static str,
-    /// The key that holds the list.
     pub(in crate::overlay) list_key: &'static str,
     /// Set where `list_key` is `cargoPatches`.
     pub(in crate::overlay) cargo: Option<CargoHash>,

@@ -12,7 +12,6 @@ use crate::patch::{EXECUTABLE, REGULAR};
 use crate::queue::Error;
 use crate::queue::source::{Gathered, Limits};
 
-/// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
     Tar,
@@ -64,7 +63,6 @@ pub(crate) fn is_named_so(name: &str) -> bool {
     ends.iter().any(|end| name.ends_with(end))
 }
 
-/// Unpacks an archive.
 pub(crate) fn unpack(path: &Path, limits: &Limits, into: &mut Gathered) -> Result<(), Error> {
     let fail = |e: io::Error| said(path, &e, limits);
     let mut file = File::open(path).map_err(fail)?;

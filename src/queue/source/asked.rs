@@ -48,9 +48,6 @@ impl<'a> Asked<'a> {
     }
 
     /// Asks Nix about the packages of queues, with the workspace's overlays; without them where they do not evaluate.
-    ///
-    /// # Errors
-    /// Those of the workspace and of Nix as a whole.
     pub(crate) fn of_queues(
         workspace: &Workspace,
         nixpkgs: Option<&str>,
@@ -133,9 +130,6 @@ impl<'a> Asked<'a> {
     }
 
     /// Fetches and unpacks those of the packages that are named by index, in their order.
-    ///
-    /// # Errors
-    /// Those of Nix as a whole.
     pub(crate) fn sources(
         self,
         wanted: Vec<usize>,

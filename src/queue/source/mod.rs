@@ -33,7 +33,6 @@ use missing::{Missing, physical};
 pub struct Limits {
     /// The bytes of all files of a package.
     pub bytes: u64,
-    /// The entries of one archive.
     pub entries: usize,
 }
 
@@ -71,16 +70,13 @@ pub struct Source {
     pub from: Vec<String>,
     /// Whether the build changes the files after the patches: it has `postPatch`.
     pub post_patch: bool,
-    /// What the user should know.
     pub warnings: Vec<Warning>,
 }
 
 /// A patch that an overlay names and that is no file of the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// What it is called.
     pub name: String,
-    /// Its bytes.
     pub bytes: Vec<u8>,
     /// How many patches of the queue stand before it.
     pub behind: usize,
@@ -88,9 +84,6 @@ pub struct Fetched {
 
 /// Gets the sources of the packages of queues as the workspace's overlays leave them: an overlay may change the source or fetch
 /// further patches. What is wrong with one does not touch the others.
-///
-/// # Errors
-/// Those of the workspace and of Nix as a whole.
 pub(crate) fn of_queues(
     workspace: &Workspace,
     nixpkgs: Option<&str>,
@@ -255,9 +248,6 @@ fn gather(path: &Path, name: &str, limits: &Limits, into: &mut Gathered) -> Resu
 }
 
 /// Reads a directory or an archive that is no package's; an archive's only directory is taken off.
-///
-/// # Errors
-/// As for a package's source.
 pub fn read(path: &Path, limits: &Limits) -> Result<MemoryTree, Error> {
     let mut gathered = Gathered::default();
     if path.is_dir() {

@@ -17,7 +17,6 @@ const ROWS: usize = 40;
 const LEVELS: usize = 120;
 
 impl Cover {
-    /// Shows it in a line.
     pub(super) fn show(&self, verbose: bool, document: &mut Document) {
         if self.attributes.is_empty() {
             return;
