@@ -165,7 +165,7 @@ fn overlays_are_found_and_edited_in_one_place() {
         (".cross_overlays()", &["queue/discover.rs", "targets/mod.rs"]),
         (".overlays()", &["queue/discover.rs", "targets/mod.rs", "queue/create.rs", "queue/facts.rs"]),
         (".add_patches(", &["queue/rewrite.rs", "queue/follow.rs", "ops/patch.rs", "ops/scope.rs"]),
-        (".remove_patches(", &["queue/follow.rs", "ops/unpatch.rs"]),
+        (".remove_patches(", &["queue/copy.rs", "queue/follow.rs", "ops/unpatch.rs"]),
     ];
     let mut wrong = Vec::new();
     for (file, text) in source_files() {

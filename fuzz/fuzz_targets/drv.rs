@@ -44,7 +44,9 @@ fn one(bytes: &[u8]) {
     if !scanned {
         return;
     }
-    if !bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | b'\t')) {
+    // Nix escapes these three, and writes a version only where an output is an input's output.
+    let is_versioned = !bytes.starts_with(b"Derive(");
+    if is_versioned == derivation.is_dynamic() && !bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | b'\t')) {
         assert!(derivation.print() == bytes, "what Nix wrote is printed as Nix wrote it");
     }
     assert!(derivation.inputs.iter().map(|i| i.drv_path.as_ref()).eq(scanner.inputs.iter().map(|r| text_of(r.of(bytes)))));

@@ -133,7 +133,8 @@ pub fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&
     }
     let likeness = |name: &str| {
         let name = plain(name);
-        let within = name.contains(&wanted) || wanted.contains(&name);
+        // `arc` is in `aarch64`, and is not what is meant by it.
+        let within = name.contains(&wanted) || (wanted.contains(&name) && name.len() * 2 > wanted.len());
         strsim::jaro_winkler(&wanted, &name) + if within { 0.3 } else { 0.0 }
     };
     let mut scored: Vec<(f64, &str)> = names.into_iter().map(|n| (likeness(n), n)).filter(|(s, _)| *s > 0.82).collect();

@@ -1,9 +1,12 @@
 //! quilt's `series` files: patch names, `-pN` and `-R`, comments.
 //!
 //! Format: quilt(1) and the reader in quilt's scripts: a `#` at the start of a line or behind a blank begins a comment; options follow the
-//! name. Must not read the patches.
+//! name; blanks are spaces and tabs. Must not read the patches.
 
 use super::error::Error;
+
+/// What parts words, with what the end of a line may leave behind.
+const BLANKS: [char; 3] = [' ', '\t', '\r'];
 
 /// A `series` file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,10 +37,10 @@ impl Series {
             let bad = |why| Error::BadSeries { line: i + 1, why };
             let code = match line.find('#') {
                 Some(0) => "",
-                Some(at) if line[..at].ends_with([' ', '\t']) => &line[..at],
+                Some(at) if line[..at].ends_with(BLANKS) => &line[..at],
                 _ => line,
             };
-            let mut words = code.split_whitespace();
+            let mut words = code.split(BLANKS).filter(|word| !word.is_empty());
             let Some(name) = words.next() else { continue };
             super::names::safe(name).map_err(|()| bad("the name leaves the folder"))?;
             let mut entry = Entry { name: name.to_string(), strip: 1, reverse: false };
@@ -105,9 +108,17 @@ mod tests {
         }
     }
 
+    /// A name may have other characters that show nothing, a `#` behind one of them too.
+    #[test]
+    fn blanks_are_those_of_quilt() {
+        let series = Series::parse("a\u{b}#b.patch\n\u{b}#\nc\u{a0}d.patch -R\r\n\r#e\n").unwrap();
+        let names: Vec<_> = series.entries().map(|e| (e.name.as_str(), e.reverse)).collect();
+        assert_eq!(names, [("a\u{b}#b.patch", false), ("\u{b}#", false), ("c\u{a0}d.patch", true)]);
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_is_read(text in "([a-c./# \t\n-]|-p1|-R){0,40}") {
+        fn what_is_written_is_read(text in "([a-c./# \t\n\r\u{b}\u{a0}-]|-p1|-R){0,40}") {
             if let Ok(series) = Series::parse(&text) {
                 prop_assert_eq!(Series::parse(&series.to_string()).unwrap(), series);
             }

@@ -27,8 +27,11 @@ impl Model {
         let nix = engine::nix_for_questions(workspace)?;
         let sets = sets::of(workspace, &nix, nixpkgs)?;
         if sets.sets.is_empty() && sets.targets.is_empty() {
-            let none = "the workspace names no nixpkgs, and there is none in NIX_PATH";
-            self.warnings.push(not_asked(sets.failure.as_deref().unwrap_or(none), None));
+            let why = sets.failure.unwrap_or_else(|| match workspace.nixpkgs(nixpkgs) {
+                Err(error) => error.to_string(),
+                Ok(_) => "the workspace names no nixpkgs, and there is none in NIX_PATH".into(),
+            });
+            self.warnings.push(not_asked(&why, None));
             return Ok(false);
         }
         if let Some(why) = &sets.failure {
