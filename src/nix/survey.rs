@@ -67,7 +67,7 @@ pub struct Survey {
     pub is_wrapper: bool,
     /// The attribute that has the source, when this one has none.
     pub unwrapped: Option<String>,
-    /// Whether it is a kernel, which takes its patches as `kernelPatches`.
+    /// Whether it is a kernel, which takes its patches as `kernelPatches` and shows them.
     pub is_kernel: bool,
     /// Whether `configure` is made anew when the package is built.
     pub autoreconf: Option<bool>,
@@ -121,7 +121,7 @@ impl Nix {
             survey.unwrapped = asking.unwrapped(path)?;
             return Ok(survey);
         }
-        survey.is_kernel = asking.holds("d ? modDirVersion && d ? override")?;
+        survey.is_kernel = asking.holds("(d ? modDirVersion || d ? kernelPatches) && d ? override")?;
         survey.autoreconf = asking
             .truth(
                 "builtins.any (i: (i.drvPath or \"\") == root.autoreconfHook.drvPath) (d.nativeBuildInputs or [ ]) || \
