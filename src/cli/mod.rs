@@ -31,17 +31,18 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 pub struct Cli {
-    #[command(flatten)]
-    globals: Globals,
     /// Explain an error code such as OV0101, and exit
     #[arg(long = "explain", value_name = "CODE", exclusive = true)]
     explain_code: Option<String>,
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     command: Option<commands::Command>,
 }
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
     /// Run as if started in this directory
     #[arg(id = "workspace", short = 'C', long = "directory", value_name = "DIR", global = true)]

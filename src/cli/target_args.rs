@@ -5,6 +5,7 @@ use crate::ops::Selection;
 
 /// Where targets come from, without the targets themselves.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Package set and targets")]
 pub(crate) struct SetArgs {
     /// Package set: a checkout of nixpkgs, `<nixpkgs>`, or `flake:INPUT`
     #[arg(long, value_name = "PATH")]
@@ -40,6 +41,7 @@ impl SetArgs {
 
 /// What the workspace is compared with.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "What to compare with")]
 pub(crate) struct BaselineArgs {
     /// Compare with the workspace at this git revision (overlays, pin, config, boards) instead of without overlays
     #[arg(long, value_name = "REV")]

@@ -11,6 +11,7 @@ use crate::view::{Digraph, Shown};
 
 /// How a rebuild set is shown.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub(crate) struct ViewArgs {
     /// Output format
     #[arg(long, value_enum, default_value = "tree")]

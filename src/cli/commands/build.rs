@@ -23,8 +23,6 @@ use crate::ops::build;
 pub(crate) struct Args {
     /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
-    #[command(flatten)]
-    set: SetArgs,
     /// Build this package from its `overlayctl edit` worktree as it stands; repeatable
     #[arg(long, value_name = "ATTR")]
     edited: Vec<String>,
@@ -64,6 +62,8 @@ pub(crate) struct Args {
     /// Further arguments for nix-store --realise
     #[arg(last = true, value_name = "NIX OPTIONS")]
     extra_args: Vec<OsString>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {

@@ -34,43 +34,43 @@ pub(crate) struct Args {
     /// A patched package: only its patches count (as --package), or a change of it before it is made (--predict, --scopes)
     #[arg(value_name = "ATTR", conflicts_with_all = ["against", "package", "all"])]
     attr: Option<String>,
+    /// Exit with 1 when a patch of the workspace reaches none of the targets
+    #[arg(long, conflicts_with_all = ["predict", "scopes", "all"])]
+    strict: bool,
     /// Predict what a change of ATTR would rebuild
-    #[arg(long, requires = "attr")]
+    #[arg(long, requires = "attr", help_heading = "Before a change is made")]
     predict: bool,
     /// Compare what a change of ATTR costs in every stage and in the target stage only
-    #[arg(long, requires = "attr", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
+    #[arg(long, requires = "attr", help_heading = "Before a change is made", conflicts_with_all = ["predict", "graph", "all", "against", "package"])]
     scopes: bool,
     /// Predict from this graph (of `graph build`); evaluate nothing
-    #[arg(long, value_name = "FILE", requires = "predict", conflicts_with_all = ["targets", "nixpkgs", "cross", "is_static", "boards"])]
+    #[arg(long, value_name = "FILE", requires = "predict", help_heading = "Before a change is made", conflicts_with_all = ["targets", "nixpkgs", "cross", "is_static", "boards"])]
     graph: Option<PathBuf>,
     /// Target to look at; repeatable
-    #[arg(long = "target", value_name = "ATTRPATH")]
+    #[arg(long = "target", value_name = "ATTRPATH", help_heading = "Package set and targets")]
     targets: Vec<String>,
     #[command(flatten)]
     set: SetArgs,
     #[command(flatten)]
     baseline: BaselineArgs,
     /// Look at every attribute of the package set
-    #[arg(long, conflicts_with_all = ["targets", "against", "package", "predict"])]
+    #[arg(long, help_heading = "The whole package set", conflicts_with_all = ["targets", "against", "package", "predict"])]
     all: bool,
-    /// With --all: run this many evaluators
-    #[arg(long, value_name = "N", requires = "all")]
+    /// Run this many evaluators
+    #[arg(long, value_name = "N", requires = "all", help_heading = "The whole package set")]
     eval_workers: Option<usize>,
-    /// With --all: keep all evaluators together below this much memory (`6G`, `800M`)
-    #[arg(long, value_name = "SIZE", requires = "all", value_parser = memory)]
+    /// Keep all evaluators together below this much memory (`6G`, `800M`)
+    #[arg(long, value_name = "SIZE", requires = "all", help_heading = "The whole package set", value_parser = memory)]
     max_memory: Option<u64>,
-    /// With --all: looks into this set alone (`emacsPackages`), also where it does not say `recurseForDerivations`; any number
-    #[arg(long = "set", value_name = "ATTRPATH", requires = "all")]
+    /// Look into this set alone (`emacsPackages`), even where it does not set `recurseForDerivations`; repeatable
+    #[arg(long = "set", value_name = "ATTRPATH", requires = "all", help_heading = "The whole package set")]
     sets: Vec<String>,
-    /// With --all: looks at the attributes of this file alone, one path a line
-    #[arg(long, value_name = "FILE", requires = "all")]
+    /// Look at the attributes in this file alone, one path a line
+    #[arg(long, value_name = "FILE", requires = "all", help_heading = "The whole package set")]
     attrs: Option<PathBuf>,
-    /// With --all: evaluate every attribute, even those that no change should reach
-    #[arg(long, requires = "all")]
+    /// Evaluate every attribute, even those that no change should reach
+    #[arg(long, requires = "all", help_heading = "The whole package set")]
     exhaustive: bool,
-    /// Exit with 1 when a patch of the workspace reaches none of the targets
-    #[arg(long, conflicts_with_all = ["predict", "scopes", "all"])]
-    strict: bool,
     #[command(flatten)]
     view: ViewArgs,
 }

@@ -16,7 +16,7 @@ use crate::ops::patch::{self, Scope};
 #[command(after_help = "Examples:
   overlayctl patch musl fix.patch
   overlayctl patch python3Packages.requests fix.patch --dry-run
-  overlayctl patch zlib fix.patch --scope host       only what runs on the board, not the build tools
+  overlayctl patch zlib fix.patch --scope host       only what runs on the board
   overlayctl patch curl a.patch b.patch --overlay overlays/net.nix:12
   overlayctl patch zlib fix.patch --new-overlay overlays/patches.nix
   overlayctl patch jq --fetch https://github.com/jqlang/jq/commit/71c2ab5.patch")]

@@ -19,8 +19,6 @@ use crate::ops::run;
 pub(crate) struct Args {
     /// Target whose program to run
     target: String,
-    #[command(flatten)]
-    set: SetArgs,
     /// Program to run, by its file name
     #[arg(long, value_name = "NAME")]
     program: Option<String>,
@@ -30,6 +28,8 @@ pub(crate) struct Args {
     /// Arguments for the program
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {

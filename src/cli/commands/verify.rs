@@ -22,8 +22,6 @@ use crate::ops::verify::{self, RunCheck};
 pub(crate) struct Args {
     /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
-    #[command(flatten)]
-    set: SetArgs,
     /// Prove only this patched package; repeatable
     #[arg(long = "package", value_name = "ATTR")]
     packages: Vec<String>,
@@ -57,6 +55,8 @@ pub(crate) struct Args {
     /// Program to run, when not the target's main one
     #[arg(long, value_name = "NAME", requires = "run")]
     program: Option<String>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {

@@ -18,10 +18,6 @@ use crate::ops::why;
 pub(crate) struct Args {
     /// Targets to work on [default: those of the board, or of overlayctl.toml]
     targets: Vec<String>,
-    #[command(flatten)]
-    set: SetArgs,
-    #[command(flatten)]
-    baseline: BaselineArgs,
     /// List the other chains too
     #[arg(long)]
     all_chains: bool,
@@ -35,6 +31,10 @@ pub(crate) struct Args {
     /// Store that the graphs' derivations are in: `/`, or the directory that holds `nix/store`
     #[arg(long, value_name = "ROOT", default_value = "/", requires = "graph")]
     store: PathBuf,
+    #[command(flatten)]
+    set: SetArgs,
+    #[command(flatten)]
+    baseline: BaselineArgs,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
