@@ -332,7 +332,8 @@ fn read(preamble: &[u8]) -> Headers {
         i += 1;
     }
     headers.subject = headers.subject.or(description.filter(|d| !d.is_empty())).or_else(|| {
-        let text = all[text.min(end)..end].iter().map(|l| l.text.trim_ascii()).find(|t| !t.is_empty())?;
+        let at = (text.min(end)..end).find(|at| !blank(&all[*at])).filter(|at| !block_of_trailers.contains(at))?;
+        let text = all[at].text.trim_ascii();
         let text = repaired(text.strip_prefix(b"#").unwrap_or(text).trim_ascii());
         (mail_field(text.as_bytes()).is_none() && !text.is_empty()).then_some(text)
     });
@@ -497,6 +498,9 @@ mod tests {
             Some("Fix the build on arm.")
         );
         assert_eq!(headers(""), Headers::default());
+        // What is read and set as a trailer is no subject.
+        let bare = headers("From: J <j@x>\nDate: x\n\nUpstream-Status:Backport [x]\nSigned-off-by: J <j@p>\n");
+        assert_eq!((bare.subject, bare.trailers.len()), (None, 2));
         for (subject, bare) in [
             ("Re: [PATCH] [CVE-2024-1] x", "x"),
             ("[v2,2/3] fix [the] thing", "fix [the] thing"),

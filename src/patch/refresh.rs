@@ -75,7 +75,8 @@ pub fn refresh<T: Tree>(tree: &T, patch: &PatchFile<'_>, options: &Options) -> R
     out.extend_from_slice(patch.trailing());
     // What contradicts itself may not read back; then it stays as it is.
     let same = PatchFile::parse(&out).and_then(|new| apply(tree, &new, options));
-    match same.is_ok_and(|new| new.accepted() && new.changes == outcome.changes) {
+    let fits = |new: &Outcome| new.accepted() && new.max_offset() == 0 && new.max_fuzz() == 0;
+    match same.is_ok_and(|new| fits(&new) && new.changes == outcome.changes) {
         true => Ok(Refreshed::Rewritten(out)),
         false => Err(Error::CannotRefresh { at: patch.files().first().map(|f| f.at.clone()).unwrap_or_default() }),
     }
@@ -251,6 +252,27 @@ mod tests {
             refresh(&tree(&fuzzy), &patch, &Options { fuzz: 0, ..Options::default() }).unwrap(),
             Refreshed::Rejected(_)
         ));
+    }
+
+    /// Found by fuzzing: what one part of a patch takes away the next one may ask for, which no line numbers put right.
+    #[test]
+    fn what_is_rewritten_fits_at_its_lines() {
+        let text = "--- a/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-1\n--- a/a\n+++ /ul\n@@ -1 +0,0 @@\n-1\n";
+        let patch = PatchFile::parse(text.as_bytes()).unwrap();
+        let contents = [None, Some(""), Some("1\n"), Some("0\n1\n"), Some("1\n1\n"), Some("0\n0\n1\n1\n")];
+        for (a, ul) in contents.iter().flat_map(|a| contents.map(|ul| (*a, ul))) {
+            let mut tree = MemoryTree::new();
+            for (path, text) in [("a", a), ("ul", ul)] {
+                if let Some(text) = text {
+                    tree.insert(path, text, REGULAR);
+                }
+            }
+            for options in [Options::default(), Options { fuzz: 0, ..Options::default() }] {
+                let Ok(Refreshed::Rewritten(new)) = refresh(&tree, &patch, &options) else { continue };
+                let again = apply(&tree, &PatchFile::parse(&new).unwrap(), &options).unwrap();
+                assert!(again.accepted() && again.max_offset() == 0 && again.max_fuzz() == 0, "{a:?} {ul:?}");
+            }
+        }
     }
 
     /// Found by tests/patch_fuzz.rs: the line went, and what followed it got another meaning.
