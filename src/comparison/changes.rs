@@ -61,6 +61,26 @@ pub enum How {
     Reordered,
 }
 
+impl How {
+    /// Of a thing that was there before, and is there after.
+    pub(super) fn of(before: bool, after: bool) -> How {
+        match (before, after) {
+            (false, _) => How::Added,
+            (_, false) => How::Removed,
+            _ => How::Changed,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            How::Added => "added",
+            How::Removed => "removed",
+            How::Changed => "changed",
+            How::Reordered => "in another order",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -186,11 +206,7 @@ pub(super) fn of(workspace: &Workspace, old: &Workspace, since: &Since) -> Resul
 }
 
 fn how(file: &Changed) -> How {
-    match (file.before, file.after) {
-        (false, _) => How::Added,
-        (_, false) => How::Removed,
-        _ => How::Changed,
-    }
+    How::of(file.before, file.after)
 }
 
 /// Returns a path below a root, links on the way to the root followed.
@@ -241,14 +257,5 @@ impl States<'_> {
             change.back(self.root.join(path), Some(one.put_back.into_bytes()))
         });
         Ok(changes.collect())
-    }
-}
-
-fn word(how: How) -> &'static str {
-    match how {
-        How::Added => "added",
-        How::Removed => "removed",
-        How::Changed => "changed",
-        How::Reordered => "reordered",
     }
 }

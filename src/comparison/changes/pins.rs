@@ -35,12 +35,7 @@ impl States<'_> {
             if before == after {
                 continue;
             }
-            let how = match (before, after) {
-                (None, _) => How::Added,
-                (_, None) => How::Removed,
-                _ => How::Changed,
-            };
-            let mut change = Change::new(Kind::Pin, name, how);
+            let mut change = Change::new(Kind::Pin, name, How::of(before.is_some(), after.is_some()));
             (change.before, change.after) = match (before.map(short), after.map(short)) {
                 // Of one that says the same in its first words all is said.
                 (Some(old), Some(new)) if old == new => (before.map(Value::to_string), after.map(Value::to_string)),

@@ -3,7 +3,6 @@
 use super::rebuild::unknown_outputs;
 use crate::base::text::plural;
 use crate::comparison::TargetFailure;
-use crate::comparison::changes::How;
 use crate::comparison::unreached::Unreached;
 use crate::graph::Counts;
 use crate::ops::impact::names::chain_text;
@@ -47,7 +46,7 @@ pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut 
             (Some(before), Some(after), _) => format!("{before} -> {after}"),
             (None, Some(after), _) => format!("{after} (added)"),
             (Some(before), None, _) => format!("{before} (removed)"),
-            (None, None, how) if change.details.is_empty() => word(how).to_owned(),
+            (None, None, how) if change.details.is_empty() => how.word().to_owned(),
             _ => change.details.join(", "),
         };
         let rebuilds = match change.rebuilds {
@@ -81,15 +80,6 @@ pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut 
         document.line(Role::Dim.text(text));
     }
     document.blank();
-}
-
-fn word(how: How) -> &'static str {
-    match how {
-        How::Added => "added",
-        How::Removed => "removed",
-        How::Changed => "changed",
-        How::Reordered => "in another order",
-    }
 }
 
 impl Shown for Impact {
