@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::changes::{Change, PutBack};
-use super::{Comparison, Error, lacks, parts_of_copy, read, root, sides};
+use super::parts::{parts_of_copy, sides};
+use super::{Comparison, Error, lacks, read, root};
 use crate::base::progress::Progress;
 use crate::config::Workspace;
 use crate::graph::{Delta, Graph, NodeId, StoreDir};

@@ -5,8 +5,10 @@ pub mod baseline;
 pub mod cache;
 pub mod changes;
 pub mod error;
+mod evaluation;
 pub(crate) mod finished;
 mod left_out;
+mod parts;
 mod settings;
 pub mod sites;
 pub mod unreached;
@@ -14,20 +16,22 @@ pub mod unreached;
 pub use error::Error;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
-use crate::base::{self, store_path};
+use crate::base::store_path;
 use crate::comparison::attribution::Causes;
 use crate::comparison::baseline::Baseline;
-use crate::comparison::cache::{Answer, GraphCache, Open, Question};
+use crate::comparison::cache::{GraphCache, Question};
+use crate::comparison::evaluation::{Before, build_during_evaluation};
+use crate::comparison::parts::{Key, part_of, parts, parts_of_copy, parts_of_state, sides};
 use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, Reads, Root, Side, SideResult};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Root};
 use crate::targets::engine;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
@@ -88,15 +92,6 @@ pub struct TargetFailure {
     pub failure: EvalFailure,
 }
 
-/// What makes a target the same one on both sides: its board, and its path below its set or as it is typed.
-type Key = (Option<String>, String);
-
-/// Targets that are attributes of one thing, on one side.
-struct Part {
-    root: Root,
-    targets: Vec<(Key, Target)>,
-}
-
 /// Evaluates the targets of a workspace without and with its overlays, side by side, and reads both closures.
 ///
 /// # Errors
@@ -107,91 +102,6 @@ pub(crate) fn of_workspace(
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
     of_sides(workspace, selection, &Baseline::Unpatched, progress)
-}
-
-/// Returns the targets of a state of the workspace, with its overlays or without; `root_of` says where what is the workspace's own is
-/// evaluated.
-fn parts(
-    of: &Workspace,
-    overlays_of: &Workspace,
-    selection: &Selection,
-    is_patched: bool,
-    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
-) -> Result<Vec<Part>, Error> {
-    let (own, rest) = own::split(of, selection)?;
-    let groups = rest.map_or(Ok(Vec::new()), |rest| targets::resolve_with(of, overlays_of, &rest))?;
-    let mut parts = Vec::new();
-    for group in groups {
-        let set = if is_patched { group.patched } else { group.plain };
-        let keyed = |target: Target| ((target.board.clone(), target.attr.to_string()), target);
-        let targets = group.targets.into_iter().map(keyed).collect();
-        parts.push(Part { root: Root::Packages(Box::new(set)), targets });
-    }
-    for place in own.iter().map(|own| &own.place).collect::<BTreeSet<&Place>>() {
-        let own = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone());
-        let keyed = |target: Target| ((target.board.clone(), target.name.clone()), target);
-        parts.push(Part { root: root_of(place)?, targets: own.map(keyed).collect() });
-    }
-    Ok(parts)
-}
-
-/// As [`parts`], of a whole state of the workspace: boards that it does not have have no targets in it.
-fn parts_of_state(
-    of: &Workspace,
-    selection: &Selection,
-    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
-) -> Result<Vec<Part>, Error> {
-    let boards = &of.settings().boards;
-    let mut selection = selection.clone();
-    let has_boards = !selection.boards.is_empty();
-    selection.boards.retain(|name| boards.contains_key(name) || (name == "all" && !boards.is_empty()));
-    let has_targets = !selection.targets.is_empty() || !of.settings().targets.is_empty();
-    match has_boards {
-        true if selection.boards.is_empty() => Ok(Vec::new()),
-        false if !has_targets => Ok(Vec::new()),
-        _ => parts(of, of, &selection, true, root_of),
-    }
-}
-
-/// As [`parts_of_state`], of a copy of the workspace. What the copy says is beside the workspace is where it is.
-fn parts_of_copy(
-    workspace: &Workspace,
-    copy: &Workspace,
-    selection: &Selection,
-    at: Option<&Since>,
-) -> Result<Vec<Part>, Error> {
-    let mut selection = selection.clone();
-    if let (None, Some(value)) = (&selection.nixpkgs, &copy.settings().nixpkgs)
-        && !copy.path(value).exists()
-        && workspace.path(value).exists()
-    {
-        let is_known = match git::working_tree(workspace.root())? {
-            Some(tree) => {
-                let path = base::fs::collapsed(&tree.root.join(&tree.below).join(value));
-                tree.known.iter().any(|file| tree.root.join(file).starts_with(&path))
-            }
-            None => false,
-        };
-        // No revision holds it: it is what it is on both sides.
-        if !is_known {
-            selection.nixpkgs = Some(targets::absolute(&workspace.path(value))?.display().to_string());
-        }
-    }
-    parts_of_state(copy, &selection, &|place| match (place, at) {
-        (Place::Flake(dir), Some(Since { root, below, commit: Some(commit), is_shallow, .. })) => {
-            let mut reference = format!("git+file://{}?rev={commit}", root.display());
-            let here = targets::absolute(&copy.path(dir))?;
-            let dir = base::fs::collapsed(&below.join(dir));
-            if !dir.as_os_str().is_empty() && dir != Path::new(".") {
-                reference.push_str(&format!("&dir={}", dir.display()));
-            }
-            if *is_shallow {
-                reference.push_str("&shallow=1");
-            }
-            Ok(nix::flake(&reference, &reference, &here)?)
-        }
-        _ => place.root(copy),
-    })
 }
 
 /// Evaluates the targets with the workspace as the baseline has it and as it is, side by side, and reads both closures.
@@ -401,31 +311,6 @@ pub(crate) fn of_sides(
     Ok(comparison)
 }
 
-/// Returns the sides that parts are, and their targets in one row.
-fn sides(name: &str, parts: Vec<Part>) -> (Vec<Side>, Vec<(Key, Target)>) {
-    let mut all = Vec::new();
-    let mut sides = Vec::new();
-    for part in parts {
-        let targets = part.targets.iter().map(|(_, target)| target.attr.names().to_vec()).collect();
-        sides.push(Side { name: name.to_owned(), root: part.root, targets });
-        all.extend(part.targets);
-    }
-    (sides, all)
-}
-
-/// Returns the targets that are attributes of the same thing as one.
-fn part_of<'k>(sides: &[Side], targets: &'k [(Key, Target)], key: &Key) -> Vec<&'k Key> {
-    let mut rest = targets;
-    for side in sides {
-        let (own, others) = rest.split_at_checked(side.targets.len()).unwrap_or((rest, &[]));
-        if own.iter().any(|(other, _)| other == key) {
-            return own.iter().map(|(key, _)| key).collect();
-        }
-        rest = others;
-    }
-    Vec::new()
-}
-
 /// Says whether a failure is that there is no such target.
 fn lacks(failure: &EvalFailure, target: &Target) -> bool {
     matches!(&failure.kind, FailureKind::MissingAttribute { attribute } if target.attr.names().contains(attribute))
@@ -453,84 +338,10 @@ fn unversioned(workspace: &Workspace, selection: &Selection, since: &Since) -> O
     }
 }
 
-/// Evaluates targets again that need something built during evaluation, and says so before; says whether there were any.
-fn build_during_evaluation(
-    nix: &Nix,
-    sides: &[Side],
-    results: &mut [SideResult],
-    selection: &Selection,
-    warnings: &mut Vec<Warning>,
-    progress: &mut dyn Progress,
-) -> Result<bool, Error> {
-    let mut found = false;
-    if selection.no_import_from_derivation {
-        return Ok(found);
-    }
-    for (side, results) in sides.iter().zip(results) {
-        let needs = |result: &Result<Instantiated, EvalFailure>| matches!(result, Err(failure) if failure.kind == FailureKind::ImportFromDerivation);
-        let again: Vec<usize> = (0..results.len()).filter(|at| results.get(*at).is_some_and(needs)).collect();
-        if again.is_empty() {
-            continue;
-        }
-        found = true;
-        let names: Vec<String> =
-            again.iter().filter_map(|at| side.targets.get(*at)).map(|path| path.join(".")).collect();
-        let why = again.first().and_then(|at| results.get(*at)?.as_ref().err()).map(|failure| failure.message.clone());
-        // Of Nix's sentence only what is to be built is of interest.
-        let why = why.unwrap_or_default();
-        let built = why
-            .split(['\'', '`', ' ', '^'])
-            .find(|word| word.ends_with(".drv"))
-            .map_or(why.as_str(), store_path::drv_name);
-        let message = format!("{} needs {built} built during evaluation (import-from-derivation)", names.join(", "));
-        if !warnings.iter().any(|warning| warning.message == message) {
-            progress.stage(&message);
-            let hint = Some("--no-import-from-derivation refuses that".into());
-            warnings.push(Warning { code: "OV1082", message, place: None, hint });
-        }
-        let targets = again.iter().filter_map(|at| side.targets.get(*at).cloned()).collect();
-        let anew = nix.instantiate(&[Side { targets, ..side.clone() }])?;
-        for (at, result) in again.into_iter().zip(anew.into_iter().flatten()) {
-            if let Some(place) = results.get_mut(at) {
-                *place = result;
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Returns the derivation of an attribute of a kept graph.
 fn derivation(graph: &Graph, name: &str) -> Option<String> {
     let root = graph.roots().find(|root| root.attr == Some(name))?;
     Some(graph.node(root.node).drv_path().to_owned())
-}
-
-/// The side that the workspace is compared with.
-enum Before {
-    /// As it was kept from an earlier run.
-    Kept(Graph),
-    /// Just evaluated; to be kept as the answer to that.
-    Evaluated { sides: Vec<SideResult>, keep: Option<(Open, Reads)> },
-}
-
-impl Before {
-    fn of(nix: &Nix, sides: &[Side], cache: Option<(GraphCache, Question)>) -> Result<Before, nix::Error> {
-        let Some((cache, question)) = cache else {
-            return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
-        };
-        match cache.ask(question) {
-            Answer::Kept(graph) => Ok(Before::Kept(graph)),
-            Answer::Open(open) => {
-                let (watched, watch) = nix.watched(sides.iter().map(|side| &side.root));
-                let results = watched.instantiate(sides)?;
-                if results.iter().flatten().any(Result::is_err) {
-                    // A target that does not evaluate is evaluated again each time, for its message in Nix's own words.
-                    return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
-                }
-                Ok(Before::Evaluated { sides: results, keep: Some((open, watch.reads())) })
-            }
-        }
-    }
 }
 
 fn only_patched(target: &str, baseline: &Baseline, failure: &EvalFailure) -> Warning {

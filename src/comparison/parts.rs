@@ -1,0 +1,131 @@
+//! The targets of one side of a comparison, by what they are attributes of. Must not evaluate anything.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Error;
+use crate::base::fs;
+use crate::config::Workspace;
+use crate::git::{self, Since};
+use crate::nix::{self, Root, Side};
+use crate::targets::own::{self, Place};
+use crate::targets::{self, Selection, Target};
+
+/// What makes a target the same one on both sides: its board, and its path below its set or as it is typed.
+pub(super) type Key = (Option<String>, String);
+
+/// Targets that are attributes of one thing, on one side.
+pub(super) struct Part {
+    pub root: Root,
+    pub targets: Vec<(Key, Target)>,
+}
+
+/// Returns the targets of a state of the workspace, with its overlays or without; `root_of` says where what is the workspace's own is
+/// evaluated.
+pub(super) fn parts(
+    of: &Workspace,
+    overlays_of: &Workspace,
+    selection: &Selection,
+    is_patched: bool,
+    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
+) -> Result<Vec<Part>, Error> {
+    let (own, rest) = own::split(of, selection)?;
+    let groups = rest.map_or(Ok(Vec::new()), |rest| targets::resolve_with(of, overlays_of, &rest))?;
+    let mut parts = Vec::new();
+    for group in groups {
+        let set = if is_patched { group.patched } else { group.plain };
+        let keyed = |target: Target| ((target.board.clone(), target.attr.to_string()), target);
+        let targets = group.targets.into_iter().map(keyed).collect();
+        parts.push(Part { root: Root::Packages(Box::new(set)), targets });
+    }
+    for place in own.iter().map(|own| &own.place).collect::<BTreeSet<&Place>>() {
+        let own = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone());
+        let keyed = |target: Target| ((target.board.clone(), target.name.clone()), target);
+        parts.push(Part { root: root_of(place)?, targets: own.map(keyed).collect() });
+    }
+    Ok(parts)
+}
+
+/// As [`parts`], of a whole state of the workspace: boards that it does not have have no targets in it.
+pub(super) fn parts_of_state(
+    of: &Workspace,
+    selection: &Selection,
+    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
+) -> Result<Vec<Part>, Error> {
+    let boards = &of.settings().boards;
+    let mut selection = selection.clone();
+    let has_boards = !selection.boards.is_empty();
+    selection.boards.retain(|name| boards.contains_key(name) || (name == "all" && !boards.is_empty()));
+    let has_targets = !selection.targets.is_empty() || !of.settings().targets.is_empty();
+    match has_boards {
+        true if selection.boards.is_empty() => Ok(Vec::new()),
+        false if !has_targets => Ok(Vec::new()),
+        _ => parts(of, of, &selection, true, root_of),
+    }
+}
+
+/// As [`parts_of_state`], of a copy of the workspace. What the copy says is beside the workspace is where it is.
+pub(super) fn parts_of_copy(
+    workspace: &Workspace,
+    copy: &Workspace,
+    selection: &Selection,
+    at: Option<&Since>,
+) -> Result<Vec<Part>, Error> {
+    let mut selection = selection.clone();
+    if let (None, Some(value)) = (&selection.nixpkgs, &copy.settings().nixpkgs)
+        && !copy.path(value).exists()
+        && workspace.path(value).exists()
+    {
+        let is_known = match git::working_tree(workspace.root())? {
+            Some(tree) => {
+                let path = fs::collapsed(&tree.root.join(&tree.below).join(value));
+                tree.known.iter().any(|file| tree.root.join(file).starts_with(&path))
+            }
+            None => false,
+        };
+        // No revision holds it: it is what it is on both sides.
+        if !is_known {
+            selection.nixpkgs = Some(targets::absolute(&workspace.path(value))?.display().to_string());
+        }
+    }
+    parts_of_state(copy, &selection, &|place| match (place, at) {
+        (Place::Flake(dir), Some(Since { root, below, commit: Some(commit), is_shallow, .. })) => {
+            let mut reference = format!("git+file://{}?rev={commit}", root.display());
+            let here = targets::absolute(&copy.path(dir))?;
+            let dir = fs::collapsed(&below.join(dir));
+            if !dir.as_os_str().is_empty() && dir != Path::new(".") {
+                reference.push_str(&format!("&dir={}", dir.display()));
+            }
+            if *is_shallow {
+                reference.push_str("&shallow=1");
+            }
+            Ok(nix::flake(&reference, &reference, &here)?)
+        }
+        _ => place.root(copy),
+    })
+}
+
+/// Returns the sides that parts are, and their targets in one row.
+pub(super) fn sides(name: &str, parts: Vec<Part>) -> (Vec<Side>, Vec<(Key, Target)>) {
+    let mut all = Vec::new();
+    let mut sides = Vec::new();
+    for part in parts {
+        let targets = part.targets.iter().map(|(_, target)| target.attr.names().to_vec()).collect();
+        sides.push(Side { name: name.to_owned(), root: part.root, targets });
+        all.extend(part.targets);
+    }
+    (sides, all)
+}
+
+/// Returns the targets that are attributes of the same thing as one.
+pub(super) fn part_of<'k>(sides: &[Side], targets: &'k [(Key, Target)], key: &Key) -> Vec<&'k Key> {
+    let mut rest = targets;
+    for side in sides {
+        let (own, others) = rest.split_at_checked(side.targets.len()).unwrap_or((rest, &[]));
+        if own.iter().any(|(other, _)| other == key) {
+            return own.iter().map(|(key, _)| key).collect();
+        }
+        rest = others;
+    }
+    Vec::new()
+}
