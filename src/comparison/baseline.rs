@@ -37,6 +37,18 @@ impl std::fmt::Display for Baseline {
 }
 
 impl Baseline {
+    /// Returns the error for what fails on this side, be it one target.
+    pub(super) fn failed(&self, target: Option<&str>, error: impl Into<Error>) -> Error {
+        match self {
+            Baseline::Revision { revision, .. } => Error::Before {
+                revision: revision.clone(),
+                target: target.map(str::to_owned),
+                source: Box::new(error.into()),
+            },
+            _ => error.into(),
+        }
+    }
+
     /// Makes the copy of the workspace that the baseline is; `None` where the overlays are only left out, unless the user's
     /// own code wires them in.
     ///

@@ -1,13 +1,16 @@
 //! The evaluation of one side of a comparison: taken from the kept graphs, or done by Nix, first without building anything.
 
+use std::collections::BTreeMap;
+
 use super::Error;
 use super::cache::{Answer, GraphCache, Open, Question};
+use super::parts::Key;
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::base::store_path;
 use crate::graph::Graph;
 use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, Reads, Side, SideResult};
-use crate::targets::Selection;
+use crate::targets::{Selection, Target};
 
 /// The side that the workspace is compared with.
 pub(super) enum Before {
@@ -32,6 +35,22 @@ impl Before {
                     return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
                 }
                 Ok(Before::Evaluated { sides: results, keep: Some((open, watch.reads())) })
+            }
+        }
+    }
+    /// Returns what came of each target.
+    pub(super) fn results<'t>(&self, targets: &'t [(Key, Target)]) -> BTreeMap<&'t Key, Result<String, EvalFailure>> {
+        match self {
+            Before::Kept(graph) => {
+                let known = |name: &str| graph.roots().find(|root| root.attr == Some(name));
+                let derivation = |name: &str| Some(graph.node(known(name)?.node).drv_path().to_owned());
+                targets.iter().filter_map(|(key, target)| Some((key, Ok(derivation(&target.name)?)))).collect()
+            }
+            Before::Evaluated { sides, .. } => {
+                let result = |result: &Result<Instantiated, EvalFailure>| {
+                    result.as_ref().map(|derivation| derivation.drv_path.clone()).map_err(Clone::clone)
+                };
+                targets.iter().zip(sides.iter().flatten()).map(|((key, _), of)| (key, result(of))).collect()
             }
         }
     }

@@ -27,13 +27,12 @@ use crate::comparison::attribution::Causes;
 use crate::comparison::baseline::Baseline;
 use crate::comparison::cache::{GraphCache, Question};
 use crate::comparison::evaluation::{Before, build_during_evaluation};
-use crate::comparison::parts::{Key, part_of, parts, parts_of_copy, parts_of_state, sides};
+use crate::comparison::parts::{BothSides, Key};
 use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Root};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, SideResult};
 use crate::targets::engine;
-use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
 
 /// The graphs of both sides.
@@ -114,194 +113,72 @@ pub(crate) fn of_sides(
     baseline: &Baseline,
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
-    let before_failed = |error: Error| match baseline {
-        Baseline::Revision { revision, .. } => {
-            Error::Before { revision: revision.clone(), target: None, source: Box::new(error) }
-        }
-        _ => error,
-    };
-    let here: &dyn Fn(&Place) -> Result<Root, targets::Error> = &|place| place.root(workspace);
     let since = match baseline {
         Baseline::Revision { revision, overlays_only: false } => Some(git::changed_since(workspace.root(), revision)?),
         _ => None,
     };
-    let is_own_code = !own::split(workspace, selection).map_or(true, |(own, _)| own.is_empty());
-    // Kept until both sides are evaluated.
-    let copy = baseline.copy(workspace, is_own_code, selection.nixpkgs.as_deref());
-    let (copy, before_parts, after_parts) = match &since {
-        Some(since) => {
-            let copy = copy.map_err(before_failed)?;
-            let before = match &copy {
-                Some(copy) => {
-                    parts_of_copy(workspace, &copy.workspace, selection, Some(since)).map_err(before_failed)?
-                }
-                None => Vec::new(),
-            };
-            let after = match parts_of_state(workspace, selection, here)? {
-                // Neither has any: what is wrong with that is said as ever.
-                after if after.is_empty() && before.is_empty() => parts(workspace, workspace, selection, true, here)?,
-                after => after,
-            };
-            (copy, before, after)
-        }
-        None => {
-            let after = parts(workspace, workspace, selection, true, here)?;
-            let copy = copy?;
-            let files = copy.as_ref().map_or(workspace, |copy| &copy.workspace);
-            let is_patched = *baseline != Baseline::Unpatched;
-            let before = parts(workspace, files, selection, is_patched, &|place| place.root(files))?;
-            (copy, before, after)
-        }
-    };
+    let both = BothSides::of(workspace, selection, baseline, since.as_ref())?;
     let nix = engine::nix(workspace)?;
     // First without permission to build during evaluation, so that it is said before it happens.
     let strict = engine::nix_without_builds(workspace)?;
-    let (nix_before, strict_before) = match (&since, &copy) {
+    let (nix_before, strict_before) = match (&since, &both.copy) {
         (Some(_), Some(copy)) => {
             let of = |builds| engine::nix_of_copy(&copy.workspace, workspace, builds);
-            let both = of(true).and_then(|nix| Ok((nix, of(false)?)));
-            both.map_err(|error| before_failed(error.into()))?
+            let two = of(true).and_then(|nix| Ok((nix, of(false)?)));
+            two.map_err(|error| baseline.failed(None, error))?
         }
         _ => (nix.clone(), strict.clone()),
     };
-    let (before_sides, before_targets) = sides(&baseline.to_string(), before_parts);
-    let (after_sides, after_targets) = sides("the workspace as it is", after_parts);
-    let names: Vec<&str> = after_targets.iter().map(|(_, target)| target.name.as_str()).collect();
+    let names: Vec<&str> = both.after.targets.iter().map(|(_, target)| target.name.as_str()).collect();
     progress
         .stage(&format!("evaluating {}: {baseline}, and as it is", crate::base::text::plural(names.len(), "target")));
     let question = match (*baseline == Baseline::Unpatched).then(|| workspace.nixpkgs(selection.nixpkgs.as_deref())) {
-        Some(Ok(source)) if !is_own_code => Question::of(&nix, &source, &before_sides, &names),
+        Some(Ok(source)) => Question::of(&nix, &source, &both.before.sides, &names),
         _ => None,
     };
     let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
-    let (before, patched) = std::thread::scope(|scope| {
-        let before = scope.spawn(|| Before::of(&strict_before, &before_sides, cache));
-        let patched = strict.instantiate(&after_sides);
-        (before.join().unwrap_or(Err(nix::Error::Interrupted)), patched)
+    let (before, after) = std::thread::scope(|scope| {
+        let before = scope.spawn(|| Before::of(&strict_before, &both.before.sides, cache));
+        let after = strict.instantiate(&both.after.sides);
+        (before.join().unwrap_or(Err(nix::Error::Interrupted)), after)
     });
-    let (mut before, mut patched) = (before.map_err(|error| before_failed(error.into()))?, patched?);
+    let (mut before, mut after) = (before.map_err(|error| baseline.failed(None, error))?, after?);
     let mut warnings = Vec::new();
     if let Before::Evaluated { sides, keep } = &mut before {
         // What is built may depend on more than files.
-        if build_during_evaluation(&nix_before, &before_sides, sides, selection, &mut warnings, progress)? {
+        if build_during_evaluation(&nix_before, &both.before.sides, sides, selection, &mut warnings, progress)? {
             *keep = None;
         }
     }
-    build_during_evaluation(&nix, &after_sides, &mut patched, selection, &mut warnings, progress)?;
-    let mut plain: BTreeMap<&Key, (&str, Result<Option<String>, EvalFailure>)> = BTreeMap::new();
-    match &before {
-        Before::Kept(graph) => {
-            plain.extend(
-                before_targets
-                    .iter()
-                    .map(|(key, target)| (key, (target.name.as_str(), Ok(derivation(graph, &target.name))))),
-            );
-        }
-        Before::Evaluated { sides, .. } => {
-            let all = before_targets.iter().zip(sides.iter().flatten());
-            plain.extend(all.map(|((key, target), result)| {
-                let result = result.as_ref().map(|drv| Some(drv.drv_path.clone())).map_err(Clone::clone);
-                (key, (target.name.as_str(), result))
-            }));
-        }
-    }
-    let mut compared = Vec::new();
-    let mut failures = Vec::new();
-    let mut only_after = Vec::new();
-    let mut compared_keys = BTreeMap::new();
-    for ((key, target), after) in after_targets.iter().zip(patched.into_iter().flatten()) {
-        let before = plain.get(key).map(|(_, result)| result);
-        match after {
-            Err(failure) => {
-                let also_before = before.is_none_or(Result::is_err);
-                failures.push(TargetFailure { target: target.name.clone(), also_unpatched: also_before, failure });
-            }
-            Ok(after) => {
-                match before {
-                    None => only_after.push(target.name.clone()),
-                    Some(Err(failure)) if since.is_some() && lacks(failure, target) => {
-                        only_after.push(target.name.clone());
-                    }
-                    Some(Err(failure)) => {
-                        let part = part_of(&before_sides, &before_targets, key);
-                        let is_lost = |key: &Key| plain.get(key).is_some_and(|(_, result)| result.is_err());
-                        if let (Some(_), Baseline::Revision { revision, .. }) = (&since, baseline)
-                            && part.iter().all(|key| is_lost(key))
-                        {
-                            return Err(Error::Before {
-                                revision: revision.clone(),
-                                target: Some(target.name.clone()),
-                                source: Box::new(
-                                    targets::Error::Eval {
-                                        target: target.name.clone(),
-                                        failure: Box::new(failure.clone()),
-                                    }
-                                    .into(),
-                                ),
-                            });
-                        }
-                        warnings.push(only_patched(&target.name, baseline, failure));
-                    }
-                    Some(Ok(_)) => {}
-                }
-                compared_keys.insert(key, target.name.as_str());
-                compared.push(Compared {
-                    name: target.name.clone(),
-                    board: target.board.clone(),
-                    attr: target.attr.to_string(),
-                    before: before.and_then(|before| before.as_ref().ok().cloned().flatten()),
-                    after: after.drv_path.clone(),
-                    instantiated: after,
-                });
-            }
-        }
-    }
-    let after_keys: BTreeSet<&Key> = after_targets.iter().map(|(key, _)| key).collect();
-    let only_before: Vec<String> = before_targets
-        .iter()
-        .filter(|(key, _)| !after_keys.contains(key))
-        .map(|(_, target)| target.name.clone())
-        .collect();
-    if compared.is_empty() && (only_before.is_empty() || !failures.is_empty()) {
-        let Some(first) = failures.into_iter().next() else { return Err(crate::targets::Error::NoTargets.into()) };
-        // Nothing was named and `<nixpkgs>` leads nowhere: that is not the target's fault.
-        if first.failure.message.contains("'nixpkgs' was not found") {
-            return Err(config::Error::NoNixpkgs { root: workspace.root().to_path_buf() }.into());
-        }
-        return Err(crate::targets::Error::Eval { target: first.target, failure: Box::new(first.failure) }.into());
+    build_during_evaluation(&nix, &both.after.sides, &mut after, selection, &mut warnings, progress)?;
+    let pairs = Pairs::of(&both, baseline, since.is_some(), &before, after, &mut warnings)?;
+    if pairs.compared.is_empty() && (pairs.only_before.is_empty() || !pairs.failures.is_empty()) {
+        return Err(none_evaluates(workspace, pairs.failures));
     }
     progress.stage("reading the derivations");
     let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
-    let after: Vec<_> = compared.iter().map(|t| root(&t.name, &t.after)).collect();
+    let roots: Vec<_> = pairs.compared.iter().map(|t| root(&t.name, &t.after)).collect();
     let (before, after) = rayon::join(
         || match before {
             Before::Kept(graph) => Ok(graph),
             Before::Evaluated { keep, .. } => {
-                // By the name that a target has now.
-                let of_target = |(key, (name, result)): (&&Key, &(&str, Result<Option<String>, EvalFailure>))| {
-                    let name = match compared_keys.get(key) {
-                        Some(now) => *now,
-                        None if since.is_some() => *name,
-                        None => return None,
-                    };
-                    Some(root(name, result.as_ref().ok()?.as_deref()?))
-                };
                 // No target evaluates on this side: everything is new.
-                let graph = read(&plain.iter().filter_map(of_target).collect::<Vec<_>>(), &store)?;
-                if let Some((open, reads)) = keep.filter(|_| compared.len() == names.len()) {
+                let graph = read(&pairs.roots_before, &store)?;
+                if let Some((open, reads)) = keep.filter(|_| pairs.compared.len() == names.len()) {
                     open.keep(&reads, &graph);
                 }
                 Ok(graph)
             }
         },
-        || read(&after, &store),
+        || read(&roots, &store),
     );
     let (before, after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
-    if let Some(copy) = &copy {
+    if let Some(copy) = &both.copy {
         warnings.extend(left_out::told(&copy.beside, &before, &after, &store)?);
     }
-    let mut comparison = Comparison { targets: compared, before, after, failures, warnings, since: None };
-    if let (Some(since), Some(copy)) = (&since, &copy) {
+    let Pairs { compared: targets, failures, only_before, only_after, .. } = pairs;
+    let mut comparison = Comparison { targets, before, after, failures, warnings, since: None };
+    if let (Some(since), Some(copy)) = (&since, &both.copy) {
         let mut changes = changes::of(workspace, &copy.workspace, since)?;
         let causes = attribution::attribute(workspace, selection, &comparison, &mut changes, progress)?;
         let (causes, untold) = causes.map_or_else(|why| (Causes::default(), Some(why)), |causes| (causes, None));
@@ -309,6 +186,86 @@ pub(crate) fn of_sides(
         comparison.since = Some(SinceRevision { changes, causes, untold, only_before, only_after, unversioned });
     }
     Ok(comparison)
+}
+
+/// The targets of both sides, each beside the one that it is on the other.
+struct Pairs {
+    compared: Vec<Compared>,
+    failures: Vec<TargetFailure>,
+    only_before: Vec<String>,
+    only_after: Vec<String>,
+    /// What the graph of the other side starts from, by the names that the targets have now.
+    roots_before: Vec<graph::Root>,
+}
+
+impl Pairs {
+    /// Pairs what came of the targets.
+    ///
+    /// # Errors
+    /// [`Error::Before`] when nothing that is beside a target evaluates in the revision.
+    fn of(
+        both: &BothSides,
+        baseline: &Baseline,
+        is_since: bool,
+        before: &Before,
+        after: Vec<SideResult>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Pairs, Error> {
+        let results = before.results(&both.before.targets);
+        let is_lost = |key: &Key| results.get(key).is_some_and(Result::is_err);
+        let (mut compared, mut failures, mut only_after) = (Vec::new(), Vec::new(), Vec::new());
+        let mut names_now = BTreeMap::new();
+        for ((key, target), after) in both.after.targets.iter().zip(after.into_iter().flatten()) {
+            let before = results.get(key);
+            let name = target.name.clone();
+            let after = match after {
+                Ok(after) => after,
+                Err(failure) => {
+                    let also_unpatched = before.is_none_or(Result::is_err);
+                    failures.push(TargetFailure { target: name, also_unpatched, failure });
+                    continue;
+                }
+            };
+            match before {
+                Some(Ok(_)) => {}
+                None => only_after.push(name.clone()),
+                Some(Err(failure)) if is_since && lacks(failure, target) => only_after.push(name.clone()),
+                Some(Err(failure)) if is_since && both.before.beside(key).iter().all(|(key, _)| is_lost(key)) => {
+                    let error = targets::Error::Eval { target: name, failure: Box::new(failure.clone()) };
+                    return Err(baseline.failed(Some(&target.name), error));
+                }
+                Some(Err(failure)) => warnings.push(only_patched(&name, baseline, failure)),
+            }
+            names_now.insert(key, name.clone());
+            compared.push(Compared {
+                name,
+                board: target.board.clone(),
+                attr: target.attr.to_string(),
+                before: before.and_then(|before| before.as_ref().ok().cloned()),
+                after: after.drv_path.clone(),
+                instantiated: after,
+            });
+        }
+        let roots_before = both.before.targets.iter().filter_map(|(key, target)| {
+            let name = names_now.get(key).or(is_since.then_some(&target.name))?;
+            Some(root(name, results.get(key)?.as_ref().ok()?))
+        });
+        let roots_before = roots_before.collect();
+        let keys: BTreeSet<&Key> = both.after.targets.iter().map(|(key, _)| key).collect();
+        let gone = both.before.targets.iter().filter(|(key, _)| !keys.contains(key));
+        let only_before = gone.map(|(_, target)| target.name.clone()).collect();
+        Ok(Pairs { compared, failures, only_before, only_after, roots_before })
+    }
+}
+
+/// Returns the error for a comparison of no target.
+fn none_evaluates(workspace: &Workspace, failures: Vec<TargetFailure>) -> Error {
+    let Some(first) = failures.into_iter().next() else { return targets::Error::NoTargets.into() };
+    // Nothing was named and `<nixpkgs>` leads nowhere: that is not the target's fault.
+    if first.failure.message.contains("'nixpkgs' was not found") {
+        return config::Error::NoNixpkgs { root: workspace.root().to_path_buf() }.into();
+    }
+    targets::Error::Eval { target: first.target, failure: Box::new(first.failure) }.into()
 }
 
 /// Says whether a failure is that there is no such target.
@@ -336,12 +293,6 @@ fn unversioned(workspace: &Workspace, selection: &Selection, since: &Since) -> O
         }
         _ => None,
     }
-}
-
-/// Returns the derivation of an attribute of a kept graph.
-fn derivation(graph: &Graph, name: &str) -> Option<String> {
-    let root = graph.roots().find(|root| root.attr == Some(name))?;
-    Some(graph.node(root.node).drv_path().to_owned())
 }
 
 fn only_patched(target: &str, baseline: &Baseline, failure: &EvalFailure) -> Warning {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Error;
+use super::baseline::Baseline;
 use crate::base::fs;
 use crate::config::Workspace;
 use crate::git::{self, Since};
 use crate::nix::{self, Root, Side};
+use crate::queue::copy::Copy;
 use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
 
@@ -22,7 +24,7 @@ pub(super) struct Part {
 
 /// Returns the targets of a state of the workspace, with its overlays or without; `root_of` says where what is the workspace's own is
 /// evaluated.
-pub(super) fn parts(
+fn parts(
     of: &Workspace,
     overlays_of: &Workspace,
     selection: &Selection,
@@ -47,7 +49,7 @@ pub(super) fn parts(
 }
 
 /// As [`parts`], of a whole state of the workspace: boards that it does not have have no targets in it.
-pub(super) fn parts_of_state(
+fn parts_of_state(
     of: &Workspace,
     selection: &Selection,
     root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
@@ -105,27 +107,78 @@ pub(super) fn parts_of_copy(
     })
 }
 
-/// Returns the sides that parts are, and their targets in one row.
-pub(super) fn sides(name: &str, parts: Vec<Part>) -> (Vec<Side>, Vec<(Key, Target)>) {
-    let mut all = Vec::new();
-    let mut sides = Vec::new();
-    for part in parts {
-        let targets = part.targets.iter().map(|(_, target)| target.attr.names().to_vec()).collect();
-        sides.push(Side { name: name.to_owned(), root: part.root, targets });
-        all.extend(part.targets);
-    }
-    (sides, all)
+/// The targets of one side: what they are attributes of, and all of them in one row.
+pub(super) struct OneSide {
+    pub sides: Vec<Side>,
+    pub targets: Vec<(Key, Target)>,
 }
 
-/// Returns the targets that are attributes of the same thing as one.
-pub(super) fn part_of<'k>(sides: &[Side], targets: &'k [(Key, Target)], key: &Key) -> Vec<&'k Key> {
-    let mut rest = targets;
-    for side in sides {
-        let (own, others) = rest.split_at_checked(side.targets.len()).unwrap_or((rest, &[]));
-        if own.iter().any(|(other, _)| other == key) {
-            return own.iter().map(|(key, _)| key).collect();
+impl OneSide {
+    pub(super) fn of(name: &str, parts: Vec<Part>) -> OneSide {
+        let mut all = OneSide { sides: Vec::new(), targets: Vec::new() };
+        for part in parts {
+            let targets = part.targets.iter().map(|(_, target)| target.attr.names().to_vec()).collect();
+            all.sides.push(Side { name: name.to_owned(), root: part.root, targets });
+            all.targets.extend(part.targets);
         }
-        rest = others;
+        all
     }
-    Vec::new()
+
+    /// Returns the targets that are attributes of the same thing as one.
+    pub(super) fn beside(&self, key: &Key) -> &[(Key, Target)] {
+        let mut rest = self.targets.as_slice();
+        for side in &self.sides {
+            let (own, others) = rest.split_at_checked(side.targets.len()).unwrap_or((rest, &[]));
+            if own.iter().any(|(other, _)| other == key) {
+                return own;
+            }
+            rest = others;
+        }
+        &[]
+    }
+}
+
+/// The targets of both sides, and the copy of the workspace that is the other side, which has to be there until both are evaluated.
+pub(super) struct BothSides {
+    pub before: OneSide,
+    pub after: OneSide,
+    pub copy: Option<Copy>,
+}
+
+impl BothSides {
+    /// Finds them, with all that the baseline changed `since` then, or its overlays alone.
+    pub(super) fn of(
+        workspace: &Workspace,
+        selection: &Selection,
+        baseline: &Baseline,
+        since: Option<&Since>,
+    ) -> Result<BothSides, Error> {
+        let here: &dyn Fn(&Place) -> Result<Root, targets::Error> = &|place| place.root(workspace);
+        let whole = || parts(workspace, workspace, selection, true, here);
+        let is_own_code = !own::split(workspace, selection).map_or(true, |(own, _)| own.is_empty());
+        let copy = || baseline.copy(workspace, is_own_code, selection.nixpkgs.as_deref());
+        let (copy, before, after) = if since.is_some() {
+            let copy = copy().map_err(|error| baseline.failed(None, error))?;
+            let before = match &copy {
+                Some(copy) => parts_of_copy(workspace, &copy.workspace, selection, since)
+                    .map_err(|error| baseline.failed(None, error))?,
+                None => Vec::new(),
+            };
+            let after = match parts_of_state(workspace, selection, here)? {
+                // Neither has any: what is wrong with that is said as ever.
+                after if after.is_empty() && before.is_empty() => whole()?,
+                after => after,
+            };
+            (copy, before, after)
+        } else {
+            let after = whole()?;
+            let copy = copy()?;
+            let files = copy.as_ref().map_or(workspace, |copy| &copy.workspace);
+            let is_patched = *baseline != Baseline::Unpatched;
+            let before = parts(workspace, files, selection, is_patched, &|place| place.root(files))?;
+            (copy, before, after)
+        };
+        let before = OneSide::of(&baseline.to_string(), before);
+        Ok(BothSides { before, after: OneSide::of("the workspace as it is", after), copy })
+    }
 }
