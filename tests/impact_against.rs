@@ -596,6 +596,34 @@ fn only_the_overlays_count_when_that_is_said() {
 }
 
 #[test]
+fn what_does_not_evaluate_any_more_is_held_against_the_revision() {
+    let Some(scene) = Scene::new() else { return };
+    fs::create_dir(scene.at("board")).unwrap();
+    let targets = |list: &str| format!("nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = {list}\n");
+    let state = |list: &str, broken: &[&str]| {
+        let broken: String = broken.iter().map(|name| format!("{name} = throw \"no {name}\"; ")).collect();
+        usual().with("overlayctl.toml", &targets(list)).with("overlay.nix", &format!("final: prev: {{ {broken}}}\n"))
+    };
+    scene.write("board", &state("[\"curl\", \"tool\", \"perl\"]", &["perl"]));
+    scene.commit();
+    scene.write("board", &state("[\"curl\", \"tool\", \"perl\", \"script\"]", &["perl", "script", "tool"]));
+    let output = scene.run("impact --against HEAD --json");
+    assert_eq!(output.status.code(), Some(2));
+    let impact: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = |target: &str| {
+        let failures = impact["failures"].as_array().unwrap();
+        failures.iter().find(|failed| failed["target"] == target).unwrap()["alsoBefore"].clone()
+    };
+    assert_eq!((told("tool"), told("perl"), told("script")), (false.into(), true.into(), Value::Null), "{impact}");
+    let text = String::from_utf8(scene.run("impact --against HEAD").stdout).unwrap();
+    for wanted in
+        ["tool (it does in the workspace at HEAD)", "perl (nor in the workspace at HEAD)", "script (it is new)"]
+    {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+}
+
+#[test]
 fn a_flake_whose_inputs_the_store_has_is_the_one_that_nix_gives() {
     let Some(scene) = Scene::new() else { return };
     let input = |name: &str, text: &str| {

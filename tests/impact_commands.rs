@@ -268,6 +268,17 @@ fn the_change_since_a_revision_and_the_patches_of_one_package() {
 }
 
 #[test]
+fn a_patch_that_reaches_no_target_is_named_by_every_name_of_its_package() {
+    let Some(scene) = Scene::new(&ZLIB.replace("zlib", "perl")) else { return };
+    for name in ["perl", "\"perl\"", "perl528"] {
+        let impact = scene.json(&format!("impact {name} --target curl"));
+        let unreached = impact["unreached"].as_array().unwrap();
+        assert_eq!((unreached.len(), &unreached[0]["attr"]), (1, &"perl".into()), "{name}: {impact}");
+        assert_eq!(impact["counts"]["builds"], 0, "{name}: {impact}");
+    }
+}
+
+#[test]
 fn prediction_and_scopes_agree_with_what_is_evaluated() {
     let Some(scene) = Scene::new(ZLIB) else { return };
     let exact = scene.json("impact --cross arm --target curl");

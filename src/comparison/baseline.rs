@@ -3,10 +3,9 @@
 
 use crate::comparison::Error;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, OverlayFile};
+use crate::overlay::{self, AttrPath};
 use crate::queue::aliases;
 use crate::queue::copy::Copy;
-use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, Model};
 
 /// What the workspace as it is is compared with.
@@ -73,12 +72,10 @@ impl Baseline {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let model = model()?;
                 let mut copy = Copy::without(workspace, Some(&attr), &model)?;
-                if copy.is_none() {
-                    let overlays = Overlays::read(workspace, None)?;
-                    let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
-                    if let Some(bound) = aliases::bound_as(workspace, nixpkgs, &attr, &files)? {
-                        copy = Copy::without(workspace, Some(&bound), &model)?;
-                    }
+                if copy.is_none()
+                    && let Some(bound) = aliases::owner(workspace, nixpkgs, &attr, false)?
+                {
+                    copy = Copy::without(workspace, Some(&bound), &model)?;
                 }
                 match copy {
                     Some(copy) => Some(copy),

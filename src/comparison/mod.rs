@@ -32,6 +32,7 @@ use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
 use crate::nix::{self, EvalFailure, FailureKind, Instantiated, SideResult};
+use crate::overlay::AttrPath;
 use crate::targets::engine;
 use crate::targets::{self, Selection, Target};
 
@@ -47,6 +48,8 @@ pub struct Comparison {
     /// Targets that do not evaluate with the overlays.
     pub failures: Vec<TargetFailure>,
     pub warnings: Vec<Warning>,
+    /// The package whose patches alone the other side is without, as overlays call it.
+    pub package: Option<AttrPath>,
     /// What changed since the revision that the workspace is compared with, where that is one.
     pub since: Option<SinceRevision>,
 }
@@ -82,11 +85,13 @@ pub struct Compared {
 
 /// A target that does not evaluate.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetFailure {
     /// Its whole attribute path.
     pub target: String,
-    /// Whether it fails without the overlays too.
-    pub also_unpatched: bool,
+    /// Whether it fails on the side that the workspace is compared with too; absent where it is no target there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub also_before: Option<bool>,
     #[serde(flatten)]
     pub failure: EvalFailure,
 }
@@ -176,8 +181,9 @@ pub(crate) fn of_sides(
     if let Some(copy) = &both.copy {
         warnings.extend(left_out::told(&copy.beside, &before, &after, &store)?);
     }
+    let package = both.copy.as_ref().and_then(|copy| copy.without.clone());
     let Pairs { compared: targets, failures, only_before, only_after, .. } = pairs;
-    let mut comparison = Comparison { targets, before, after, failures, warnings, since: None };
+    let mut comparison = Comparison { targets, before, after, failures, warnings, package, since: None };
     if let (Some(since), Some(copy)) = (&since, &both.copy) {
         let mut changes = changes::of(workspace, &copy.workspace, since)?;
         let causes = attribution::attribute(workspace, selection, &comparison, &mut changes, progress)?;
@@ -221,8 +227,7 @@ impl Pairs {
             let after = match after {
                 Ok(after) => after,
                 Err(failure) => {
-                    let also_unpatched = before.is_none_or(Result::is_err);
-                    failures.push(TargetFailure { target: name, also_unpatched, failure });
+                    failures.push(TargetFailure { target: name, also_before: before.map(Result::is_err), failure });
                     continue;
                 }
             };

@@ -149,8 +149,8 @@ pub fn impact(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let mut impact = describe(&comparison);
     let nix = engine::nix(workspace)?;
     impact.unreached = unreached::of(workspace, &options.selection, &options.baseline, &comparison, &nix)?;
-    if let Baseline::WithoutPackage(attr) = &options.baseline {
-        impact.unreached.retain(|one| one.attr.to_string() == *attr);
+    if let Some(attr) = &comparison.package {
+        impact.unreached.retain(|one| one.attr == *attr);
     }
     impact.strict = options.strict;
     impact.view = options.view.clone();
@@ -213,7 +213,7 @@ fn describe(comparison: &Comparison) -> Impact {
 }
 
 impl Outcome for Impact {
-    const SCHEMA: &'static str = "overlayctl.impact/1";
+    const SCHEMA: &'static str = "overlayctl.impact/2";
 
     fn verdict(&self) -> Option<Verdict> {
         match self.failures.is_empty() {

@@ -200,7 +200,7 @@ fn rebuilt_below(delta: &Delta<'_>, target: NodeId) -> Vec<NodeId> {
 }
 
 impl Outcome for Why {
-    const SCHEMA: &'static str = "overlayctl.why/1";
+    const SCHEMA: &'static str = "overlayctl.why/2";
 
     fn verdict(&self) -> Option<Verdict> {
         (!self.failures.is_empty()).then_some(Verdict::Error)

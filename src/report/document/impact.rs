@@ -1,5 +1,7 @@
 //! What `impact` shows.
 
+use std::fmt::Display;
+
 use super::rebuild::unknown_outputs;
 use crate::base::text::plural;
 use crate::comparison::TargetFailure;
@@ -89,7 +91,7 @@ impl Shown for Impact {
             show_changes(since, &self.compared_with, &mut document);
         }
         show_unreached(&self.unreached, &mut document);
-        super::impact::show_failures(&self.failures, &mut document);
+        super::impact::show_failures(&self.failures, &self.compared_with, &mut document);
         if self.rebuild.rebuild.is_empty() {
             document.line(format!("nothing is rebuilt compared with {}", self.compared_with));
         } else {
@@ -141,10 +143,13 @@ impl Impact {
 }
 
 /// Shows the targets that do not evaluate.
-pub(super) fn show_failures(failures: &[TargetFailure], document: &mut Document) {
+pub(super) fn show_failures(failures: &[TargetFailure], compared_with: impl Display, document: &mut Document) {
     for failed in failures {
-        let also =
-            if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
+        let also = match failed.also_before {
+            Some(true) => format!(" (nor in {compared_with})"),
+            Some(false) => format!(" (it does in {compared_with})"),
+            None => " (it is new)".to_owned(),
+        };
         document.line(
             Role::Bad
                 .text("does not evaluate ")
