@@ -26,19 +26,6 @@ struct Scene {
     dir: tempfile::TempDir,
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 impl Scene {
     /// Makes one with this overlay; `None`, and says so, where there is no Nix.
     fn new(overlay: &str) -> Option<Scene> {
@@ -47,7 +34,7 @@ impl Scene {
             return None;
         }
         let scene = Scene { dir: tempfile::tempdir().unwrap() };
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs"), &scene.nixpkgs());
+        support::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs"), &scene.nixpkgs());
         scene.write("overlay.nix", overlay);
         scene.write("fix.patch", "one\n");
         let nixpkgs = scene.nixpkgs();
