@@ -2,14 +2,13 @@
 //! a time, and what is not there then is there because of it. Nothing is concluded from names or texts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::changes::{Change, PutBack};
 use super::parts::{OneSide, parts_of_copy};
 use super::{Comparison, Error, lacks, read, root};
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, NodeId, StoreDir};
+use crate::graph::{Delta, Graph, NodeId};
 use crate::targets::{Selection, engine};
 
 /// With more changes than this they are not put back one by one.
@@ -123,6 +122,6 @@ fn would(
             Err(failure) => return Ok(Err(failure.message)),
         }
     }
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     Ok(Ok(read(&roots, &store)?))
 }

@@ -16,7 +16,6 @@ pub mod unreached;
 pub use error::Error;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -161,7 +160,7 @@ pub(crate) fn of_sides(
         return Err(none_evaluates(workspace, pairs.failures));
     }
     progress.stage("reading the derivations");
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let roots: Vec<_> = pairs.compared.iter().map(|t| root(&t.name, &t.after)).collect();
     let (before, after) = rayon::join(
         || match before {

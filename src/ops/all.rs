@@ -20,7 +20,7 @@ use crate::comparison::cache::{Answer, GraphCache, Question};
 use crate::comparison::finished::{Done, Finished};
 use crate::comparison::read;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
+use crate::graph::{Delta, Graph, Root as GraphRoot, without_platform};
 use crate::nix::{
     self, Evaluated, Fragment, Names, Nix, PackageSet, PoolSettings, Reads, Root, Side, Watch, attr_path_text,
 };
@@ -117,7 +117,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let group = targets::whole(workspace, &options.selection)?;
     let nix = engine::nix_for(workspace, &options.selection)?;
     let settings = pool(options);
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
     let (plain, patched) = (root(&group.plain), root(&group.patched));
     let is_whole = options.sets.is_empty() && options.attrs.is_none();

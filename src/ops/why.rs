@@ -93,8 +93,7 @@ pub struct Explained {
 /// Explains why targets of the workspace are rebuilt.
 pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Why, Error> {
     let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
-    let root = engine::nix(workspace)?.store_root().unwrap_or_else(|| PathBuf::from("/"));
-    let store = StoreDir::open(&root)?;
+    let store = engine::nix(workspace)?.store_dir()?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     let limit = options.all_chains.then(|| options.limit.unwrap_or(CHAINS));
     let mut targets = Vec::new();
