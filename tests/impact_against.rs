@@ -116,15 +116,7 @@ impl Scene {
     }
 
     fn commit(&self) {
-        let repository = git2::Repository::init(self.at("board")).unwrap();
-        let mut index = repository.index().unwrap();
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
-        index.update_all(["*"], None).unwrap();
-        index.write().unwrap();
-        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
-        let who = git2::Signature::now("A", "a@example.org").unwrap();
-        let parent = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
-        repository.commit(Some("HEAD"), &who, &who, "m", &tree, &parent.iter().collect::<Vec<_>>()).unwrap();
+        support::commit(&self.at("board"));
     }
 
     /// Makes the workspace one that was committed in one state and is in another now.

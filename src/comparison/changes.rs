@@ -184,12 +184,9 @@ pub(super) fn of(workspace: &Workspace, old: &Workspace, since: &Since) -> Resul
         }
         None => true,
     });
-    let overlays: BTreeSet<PathBuf> =
-        [(workspace, states.root), (old, &states.old_root)].iter().flat_map(|(of, root)| overlays(of, root)).collect();
-    let queues: BTreeSet<PathBuf> = [(workspace, states.root), (old, &states.old_root)]
-        .iter()
-        .filter_map(|(of, root)| below(&of.patches_dir(), root))
-        .collect();
+    let both = [(workspace, states.root), (old, &states.old_root)];
+    let overlays = both.iter().flat_map(|(of, root)| overlays(of, root)).collect();
+    let queues = both.iter().filter_map(|(of, root)| below(&of.patches_dir(), root)).collect();
     states.overlays_and_queues(&overlays, &queues, &mut left, &mut changes)?;
     for path in left {
         let file = states.changed[path];

@@ -26,7 +26,7 @@ use crate::comparison::attribution::Causes;
 use crate::comparison::baseline::Baseline;
 use crate::comparison::cache::{GraphCache, Question};
 use crate::comparison::evaluation::{Before, build_during_evaluation};
-use crate::comparison::parts::{BothSides, Key};
+use crate::comparison::parts::{Key, Sides};
 use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
@@ -56,6 +56,7 @@ pub struct Comparison {
 /// What changed in a workspace since a revision, and what came of that.
 #[derive(Debug)]
 pub struct SinceRevision {
+    pub revision: String,
     pub changes: Vec<changes::Change>,
     /// Which of them the rebuilt derivations are there because of.
     pub causes: Causes,
@@ -121,7 +122,7 @@ pub(crate) fn of_sides(
         Baseline::Revision { revision, overlays_only: false } => Some(git::changed_since(workspace.root(), revision)?),
         _ => None,
     };
-    let both = BothSides::of(workspace, selection, baseline, since.as_ref())?;
+    let both = Sides::of(workspace, selection, baseline, since.as_ref())?;
     let nix = engine::nix(workspace)?;
     // First without permission to build during evaluation, so that it is said before it happens.
     let strict = engine::nix_without_builds(workspace)?;
@@ -183,12 +184,14 @@ pub(crate) fn of_sides(
     let package = both.copy.as_ref().and_then(|copy| copy.without.clone());
     let Pairs { compared: targets, failures, only_before, only_after, .. } = pairs;
     let mut comparison = Comparison { targets, before, after, failures, warnings, package, since: None };
-    if let (Some(since), Some(copy)) = (&since, &both.copy) {
+    if let (Some(since), Some(copy), Baseline::Revision { revision, .. }) = (&since, &both.copy, baseline) {
+        let revision = revision.clone();
         let mut changes = changes::of(workspace, &copy.workspace, since)?;
         let causes = attribution::attribute(workspace, selection, &comparison, &mut changes, progress)?;
         let (causes, untold) = causes.map_or_else(|why| (Causes::default(), Some(why)), |causes| (causes, None));
         let unversioned = unversioned(workspace, selection, since);
-        comparison.since = Some(SinceRevision { changes, causes, untold, only_before, only_after, unversioned });
+        comparison.since =
+            Some(SinceRevision { revision, changes, causes, untold, only_before, only_after, unversioned });
     }
     Ok(comparison)
 }
@@ -209,7 +212,7 @@ impl Pairs {
     /// # Errors
     /// [`Error::Before`] when nothing that is beside a target evaluates in the revision.
     fn of(
-        both: &BothSides,
+        both: &Sides,
         baseline: &Baseline,
         is_since: bool,
         before: &Before,

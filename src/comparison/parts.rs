@@ -139,20 +139,20 @@ impl OneSide {
 }
 
 /// The targets of both sides, and the copy of the workspace that is the other side, which has to be there until both are evaluated.
-pub(super) struct BothSides {
+pub(super) struct Sides {
     pub before: OneSide,
     pub after: OneSide,
     pub copy: Option<Copy>,
 }
 
-impl BothSides {
+impl Sides {
     /// Finds them, with all that the baseline changed `since` then, or its overlays alone.
     pub(super) fn of(
         workspace: &Workspace,
         selection: &Selection,
         baseline: &Baseline,
         since: Option<&Since>,
-    ) -> Result<BothSides, Error> {
+    ) -> Result<Sides, Error> {
         let here: &dyn Fn(&Place) -> Result<Root, targets::Error> = &|place| place.root(workspace);
         let whole = || parts(workspace, workspace, selection, true, here);
         let is_own_code = !own::split(workspace, selection).map_or(true, |(own, _)| own.is_empty());
@@ -179,6 +179,6 @@ impl BothSides {
             (copy, before, after)
         };
         let before = OneSide::of(&baseline.to_string(), before);
-        Ok(BothSides { before, after: OneSide::of("the workspace as it is", after), copy })
+        Ok(Sides { before, after: OneSide::of("the workspace as it is", after), copy })
     }
 }

@@ -1,8 +1,9 @@
 //! `impact --all`: what the overlays rebuild in a whole package set, exactly.
 //!
 //! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. What is finished is kept
-//! ([`Finished`]), so that a run that is interrupted is gone on with. The unpatched side is kept as a whole; then only those attributes are evaluated again that a change of what the overlays bind can reach, and a
-//! sample of the others to hold that against. Where that shows a change, or cannot be told, all are.
+//! ([`Finished`]), so that a run that is interrupted is gone on with. The unpatched side is kept as a whole; then only those attributes
+//! are evaluated again that a change of what the overlays bind can reach, and a sample of the others to hold that against. Where that
+//! shows a change, or cannot be told, all are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -64,6 +64,7 @@ pub struct Impact {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
+    pub revision: String,
     pub changes: Vec<Change>,
     /// Why it could not be told which of them are the causes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,7 @@ impl Changes {
         let name = |number: &usize| since.changes.get(*number).map(ToString::to_string);
         let causes = (0..rebuilt).map(|at| since.causes.of(at).iter().filter_map(name).collect()).collect();
         let changes = Changes {
+            revision: since.revision.clone(),
             changes: since.changes.clone(),
             untold: since.untold.clone(),
             unexplained: if since.untold.is_some() { rebuilt } else { since.causes.unknown },

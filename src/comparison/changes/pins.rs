@@ -17,7 +17,6 @@ impl States<'_> {
             (change.before, change.after) = (before.clone(), after.clone());
             return Some(vec![change]);
         }
-        let read = |text: Option<String>| text.map_or(Some(Value::Null), |text| serde_json::from_str(&text).ok());
         let is_sources = |dir: &str| path.ends_with(Path::new(dir).join("sources.json"));
         let put: fn(&Value, &Value, &str) -> Option<Value> = match path.file_name()?.to_str()? {
             "flake.lock" => put_back_input,
@@ -26,7 +25,7 @@ impl States<'_> {
             _ => return None,
         };
         let (old, new) = self.texts(path).ok()?;
-        let (old, new) = (read(old)?, read(new)?);
+        let (old, new) = (lock(old)?, lock(new)?);
         let (pins_before, pins_after) = (pins_of(&old)?, pins_of(&new)?);
         let names: BTreeSet<&String> = pins_before.keys().chain(pins_after.keys()).collect();
         let mut changes = Vec::new();
@@ -53,12 +52,9 @@ impl States<'_> {
     /// Joins an input of a flake that was asked for otherwise to the text that asks for it: neither evaluates with the other as it is.
     pub(super) fn join_flakes(&self, changes: &mut [Change]) -> Result<(), Error> {
         for flake in self.changed.keys().filter(|path| path.ends_with("flake.nix")) {
-            let lock = flake.with_file_name("flake.lock");
-            let (old, new) = self.texts(&lock)?;
-            let pins = |text: Option<String>| {
-                let lock = text.map_or(Some(Value::Null), |text| serde_json::from_str(&text).ok());
-                lock.as_ref().and_then(pins_of).unwrap_or_default()
-            };
+            let lock_path = flake.with_file_name("flake.lock");
+            let (old, new) = self.texts(&lock_path)?;
+            let pins = |text| lock(text).as_ref().and_then(pins_of).unwrap_or_default();
             let (old, new) = (pins(old), pins(new));
             let asked = |pins: &BTreeMap<String, Value>, name: &str| {
                 pins.get(name).map(|pin| pin.get("original").unwrap_or(pin).clone())
@@ -69,19 +65,24 @@ impl States<'_> {
             if others.is_empty() {
                 continue;
             }
-            let (flake_file, lock_file) = (self.root.join(flake), self.root.join(&lock));
+            let (flake_file, lock_file) = (self.root.join(flake), self.root.join(&lock_path));
             for change in changes.iter_mut() {
                 let is_input = change.kind == Kind::Pin
                     && change.put_back.0.contains_key(&lock_file)
                     && others.contains(&&change.what);
                 if is_input || (change.kind == Kind::File && change.put_back.0.contains_key(&flake_file)) {
                     change.put_back.0.insert(flake_file.clone(), self.old(flake)?);
-                    change.put_back.0.insert(lock_file.clone(), self.old(&lock)?);
+                    change.put_back.0.insert(lock_file.clone(), self.old(&lock_path)?);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Reads a lock; null for one that is not there.
+fn lock(text: Option<String>) -> Option<Value> {
+    text.map_or(Some(Value::Null), |text| serde_json::from_str(&text).ok())
 }
 
 /// Returns the pins of a lock of a flake, of npins or niv, by name; of a flake those of its own inputs with all that they need.

@@ -37,11 +37,11 @@ pub(super) fn builds(counts: Counts) -> String {
 }
 
 /// Shows what changed since a revision.
-pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut Document) {
+pub(super) fn show_changes(since: &Changes, document: &mut Document) {
     if since.changes.is_empty() {
-        document.line(format!("nothing in the repository differs from {compared_with}"));
+        document.line(format!("nothing in the repository differs from {}", since.revision));
     } else {
-        document.line(format!("changed since {}:", compared_with.trim_start_matches("the workspace at ")));
+        document.line(format!("changed since {}:", since.revision));
     }
     for change in &since.changes {
         let how = match (&change.before, &change.after, change.how) {
@@ -88,7 +88,7 @@ impl Shown for Impact {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if let Some(since) = &self.since {
-            show_changes(since, &self.compared_with, &mut document);
+            show_changes(since, &mut document);
         }
         show_unreached(&self.unreached, &mut document);
         super::impact::show_failures(&self.failures, &self.compared_with, &mut document);
