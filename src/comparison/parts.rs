@@ -1,10 +1,10 @@
 //! The targets of one side of a comparison, by what they are attributes of. Must not evaluate anything.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Error;
 use super::baseline::Baseline;
+use super::sites::{self, Site};
 use crate::base::fs;
 use crate::config::Workspace;
 use crate::git::{self, Since};
@@ -31,21 +31,15 @@ fn parts(
     is_patched: bool,
     root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
 ) -> Result<Vec<Part>, Error> {
-    let (own, rest) = own::split(of, selection)?;
-    let groups = rest.map_or(Ok(Vec::new()), |rest| targets::resolve_with(of, overlays_of, &rest))?;
-    let mut parts = Vec::new();
-    for group in groups {
-        let set = if is_patched { group.patched } else { group.plain };
-        let keyed = |target: Target| ((target.board.clone(), target.attr.to_string()), target);
-        let targets = group.targets.into_iter().map(keyed).collect();
-        parts.push(Part { root: Root::Packages(Box::new(set)), targets });
-    }
-    for place in own.iter().map(|own| &own.place).collect::<BTreeSet<&Place>>() {
-        let own = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone());
-        let keyed = |target: Target| ((target.board.clone(), target.name.clone()), target);
-        parts.push(Part { root: root_of(place)?, targets: own.map(keyed).collect() });
-    }
-    Ok(parts)
+    let part = |site: Site| {
+        let is_own = site.set.is_none();
+        let key = |target: &Target| if is_own { target.name.clone() } else { target.attr.to_string() };
+        let keyed = |target: Target| ((target.board.clone(), key(&target)), target);
+        // Of the workspace's own code there is this state alone.
+        let root = site.plain.filter(|_| !is_patched).unwrap_or(site.patched);
+        Part { root, targets: site.targets.into_iter().map(keyed).collect() }
+    };
+    Ok(sites::in_state(of, overlays_of, selection, root_of)?.into_iter().map(part).collect())
 }
 
 /// As [`parts`], of a whole state of the workspace: boards that it does not have have no targets in it.
@@ -146,7 +140,7 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    /// Finds them, with all that the baseline changed `since` then, or its overlays alone.
+    /// Finds them. With `since` all is as it was on the other side, else only the overlays are.
     pub(super) fn of(
         workspace: &Workspace,
         selection: &Selection,
