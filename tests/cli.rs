@@ -33,19 +33,6 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 /// Returns the files below `dir` with their bytes, leaving git's own and our state out.
 fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
@@ -91,7 +78,7 @@ fn run(case: &Path) -> Result<(), String> {
     let dir = scratch.path().join("work");
     fs::create_dir(&dir).unwrap();
     if case.join("in").is_dir() {
-        copy(&case.join("in"), &dir);
+        support::copy(&case.join("in"), &dir);
     }
     let overwrite = std::env::var("SNAPSHOTS").is_ok_and(|v| v == "overwrite");
     let mut redactions = Redactions::new();

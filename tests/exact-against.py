@@ -7,12 +7,13 @@ Each pair is two states of a workspace; the first is committed, the second is th
 the difference of what `nix-store -qR` says of both states, written down by hand as Nix expressions: none missing, none
 extra; and every rebuilt derivation has to have a cause among the changes. Needs Nix, git and Python; builds nothing.
 """
-import json, os, re, shutil, subprocess, sys, tempfile
+import atexit, json, os, re, shutil, subprocess, sys, tempfile
 
 nixpkgs = os.path.realpath(os.environ["OVERLAYCTL_NIXPKGS"])
 here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 program = os.environ.get("OVERLAYCTL", here + "/target/debug/overlayctl")
 scratch = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, scratch, True)
 environment = {**os.environ, "NIX_CONFIG": "substituters =\nexperimental-features = nix-command flakes", "XDG_CACHE_HOME": scratch + "/cache"}
 board = scratch + "/board"
 
@@ -135,5 +136,4 @@ for name in sys.argv[1:] or pairs:
     failed |= not ok
     causes = {f"{c['kind']} {c['what']}": c["rebuilds"] for c in impact["changes"]}
     print(f"{name:22} {len(have):7} {len(want):7} {len(want - have):8} {len(have - want):6} {uncaused:9}  {'ok' if ok else 'DIFFERENT'}  {causes}", flush=True)
-shutil.rmtree(scratch)
 sys.exit(failed)

@@ -61,19 +61,6 @@ struct Scene {
     dir: tempfile::TempDir,
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 fn nix(program: &str, dir: &Path, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)
@@ -94,8 +81,8 @@ impl Scene {
         }
         let scene = Scene { dir: tempfile::tempdir().unwrap() };
         let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs");
-        copy(&set, &scene.at("nixpkgs"));
-        copy(&set, &scene.at("nixpkgs-next"));
+        support::copy(&set, &scene.at("nixpkgs"));
+        support::copy(&set, &scene.at("nixpkgs-next"));
         // The next one has another tool, which builds curl.
         let packages = fs::read_to_string(set.join("packages.nix")).unwrap();
         let next = packages.replace("pname = \"tool\"; version = \"1\"", "pname = \"tool\"; version = \"2\"");
@@ -129,15 +116,16 @@ impl Scene {
     }
 
     fn commit(&self) {
-        let repository = git2::Repository::init(self.at("board")).unwrap();
-        let mut index = repository.index().unwrap();
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
-        index.update_all(["*"], None).unwrap();
-        index.write().unwrap();
-        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
-        let who = git2::Signature::now("A", "a@example.org").unwrap();
-        let parent = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
-        repository.commit(Some("HEAD"), &who, &who, "m", &tree, &parent.iter().collect::<Vec<_>>()).unwrap();
+        support::commit(&self.at("board"));
+    }
+
+    /// Makes the workspace one that was committed in one state and is in another now.
+    fn change(&self, before: &State, after: &State) {
+        let _ = fs::remove_dir_all(self.at("board"));
+        fs::create_dir(self.at("board")).unwrap();
+        self.write("board", before);
+        self.commit();
+        self.write("board", after);
     }
 
     fn run(&self, line: &str) -> Output {
@@ -193,6 +181,11 @@ impl Scene {
     }
 }
 
+/// Returns the derivations that an answer says are rebuilt.
+fn rebuilt(json: &Value) -> BTreeSet<String> {
+    json["rebuild"].as_array().unwrap().iter().map(|one| one["drvPath"].as_str().unwrap().to_owned()).collect()
+}
+
 fn texts(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
 }
@@ -228,7 +221,9 @@ fn what_is_rebuilt_is_what_nix_says_and_each_cause_is_named() {
     let arm = "(import ../nixpkgs { overlays = [ (import ./overlay.nix) ]; }).pkgsCross.arm";
     let riscv = arm.replace("arm", "riscv");
     let pi = "[boards.pi]\nplatform = \"arm\"\npackages = [\"curl\"]\n";
+    let more_boards = boards(&format!("{pi}[boards.v]\nplatform = \"riscv\"\npackages = [\"tool\"]\n"));
     let of_pi = usual().with("overlayctl.toml", &boards(pi)).means(&format!("[ {arm}.curl ]"));
+    let of_both = of_pi.clone().with("overlayctl.toml", &more_boards).means(&format!("[ {arm}.curl {riscv}.tool ]"));
     let order = |list: &str| format!("nixpkgs = \"../nixpkgs\"\noverlays = {list}\ntargets = [\"curl\"]\n");
     let ordered = |first: &str, second: &str| {
         usual()
@@ -304,32 +299,8 @@ fn what_is_rebuilt_is_what_nix_says_and_each_cause_is_named() {
         ("an overlay listed", usual(), listed.clone(), "", vec!["overlay more.nix added", "queue tool added"]),
         ("an overlay unlisted", listed.clone(), usual(), "", vec!["overlay more.nix removed", "queue tool removed"]),
         ("a file that an overlay imports", helper("1"), helper("2"), "", vec!["file lib/flag.nix changed"]),
-        (
-            "a board added",
-            of_pi.clone(),
-            of_pi
-                .clone()
-                .with(
-                    "overlayctl.toml",
-                    &boards(&format!("{pi}[boards.v]\nplatform = \"riscv\"\npackages = [\"tool\"]\n")),
-                )
-                .means(&format!("[ {arm}.curl {riscv}.tool ]")),
-            "--board all",
-            vec!["board v added"],
-        ),
-        (
-            "a board removed",
-            of_pi
-                .clone()
-                .with(
-                    "overlayctl.toml",
-                    &boards(&format!("{pi}[boards.v]\nplatform = \"riscv\"\npackages = [\"tool\"]\n")),
-                )
-                .means(&format!("[ {arm}.curl {riscv}.tool ]")),
-            of_pi.clone(),
-            "--board all",
-            vec!["board v removed"],
-        ),
+        ("a board added", of_pi.clone(), of_both.clone(), "--board all", vec!["board v added"]),
+        ("a board removed", of_both.clone(), of_pi.clone(), "--board all", vec!["board v removed"]),
         (
             "the platform of a board",
             of_pi.clone(),
@@ -367,19 +338,10 @@ fn what_is_rebuilt_is_what_nix_says_and_each_cause_is_named() {
         ("what nothing reads", usual(), with_readme, "", vec!["file README.md added", "queue zlib changed"]),
     ];
     for (what, before, after, args, expected) in table {
-        let _ = fs::remove_dir_all(scene.at("board"));
-        fs::create_dir(scene.at("board")).unwrap();
-        scene.write("board", &before);
-        scene.commit();
-        scene.write("board", &after);
+        scene.change(&before, &after);
         let line = format!("impact --against HEAD {args}").trim_end().to_owned();
         let dirty = scene.json(&line);
-        let rebuilt: BTreeSet<String> = dirty["rebuild"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["drvPath"].as_str().unwrap().to_owned())
-            .collect();
+        let rebuilt = rebuilt(&dirty);
         assert_eq!(rebuilt, scene.rebuilt(&before, &after), "{what}");
         assert_eq!(changes(&dirty), expected, "{what}");
         assert_eq!(dirty["unexplained"], 0, "{what}: {dirty}");
@@ -461,11 +423,7 @@ fn a_flake_is_what_git_knows_of_it_and_its_lock_is_a_pin() {
         ("the lock moved", &moved, &next, vec!["pin nixpkgs changed"]),
     ] {
         for line in lines {
-            let _ = fs::remove_dir_all(scene.at("board"));
-            fs::create_dir(scene.at("board")).unwrap();
-            scene.write("board", &usual);
-            scene.commit();
-            scene.write("board", after);
+            scene.change(&usual, after);
             if what == "the lock moved" {
                 // Nix takes the content that the lock names from the store.
                 nix(
@@ -484,12 +442,7 @@ fn a_flake_is_what_git_knows_of_it_and_its_lock_is_a_pin() {
                 );
             }
             let impact = scene.json(line);
-            let rebuilt: BTreeSet<String> = impact["rebuild"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| one["drvPath"].as_str().unwrap().to_owned())
-                .collect();
+            let rebuilt = rebuilt(&impact);
             assert_eq!(rebuilt, scene.rebuilt(&usual, means), "{what}: {line}");
             assert!(!rebuilt.is_empty());
             assert_eq!(changes(&impact), expected, "{what}: {line}");
@@ -506,8 +459,7 @@ fn a_flake_is_what_git_knows_of_it_and_its_lock_is_a_pin() {
     scene.write("board", &untracked);
     scene.refused(lines[0], "OV1003");
     let seen = scene.json(lines[1]);
-    let rebuilt: BTreeSet<String> =
-        seen["rebuild"].as_array().unwrap().iter().map(|one| one["drvPath"].as_str().unwrap().to_owned()).collect();
+    let rebuilt = rebuilt(&seen);
     assert_eq!(rebuilt, scene.rebuilt(&usual, &untracked));
 }
 
@@ -527,11 +479,7 @@ fn what_cannot_be_evaluated_as_it_was_is_an_error_and_never_nothing() {
         ("settings that are none", usual().with("overlayctl.toml", "targets = 1\n")),
     ];
     for (what, before) in broken {
-        let _ = fs::remove_dir_all(scene.at("board"));
-        fs::create_dir(scene.at("board")).unwrap();
-        scene.write("board", &before);
-        scene.commit();
-        scene.write("board", &usual());
+        scene.change(&before, &usual());
         let text = scene.refused("impact --against HEAD", "OV1200");
         assert!(text.contains("at HEAD"), "{what}: {text}");
     }
@@ -546,11 +494,7 @@ fn what_cannot_be_evaluated_as_it_was_is_an_error_and_never_nothing() {
                 + "[nix.options]\nallow-unsafe-native-code-during-evaluation = \"true\"\n"),
         )
         .with("overlay.nix", "final: prev: { zlib = builtins.exec [ \"sh\" ./hook.sh ]; }\n");
-    let _ = fs::remove_dir_all(scene.at("board"));
-    fs::create_dir(scene.at("board")).unwrap();
-    scene.write("board", &hostile);
-    scene.commit();
-    scene.write("board", &usual());
+    scene.change(&hostile, &usual());
     let text = scene.refused("impact --against HEAD", "OV1200");
     assert!(text.contains("sets options of Nix") && !marker.exists(), "{text}");
     // A revision in which the way to the workspace is a link that leads out of it.
@@ -576,12 +520,8 @@ fn what_cannot_be_evaluated_as_it_was_is_an_error_and_never_nothing() {
 #[test]
 fn only_the_overlays_count_when_that_is_said() {
     let Some(scene) = Scene::new() else { return };
-    fs::create_dir(scene.at("board")).unwrap();
-    let before = usual();
-    scene.write("board", &before);
-    scene.commit();
-    let text = before.files["overlayctl.toml"].replace("../nixpkgs", "../nixpkgs-next");
-    scene.write("board", &before.clone().with("overlayctl.toml", &text));
+    let text = usual().files["overlayctl.toml"].replace("../nixpkgs", "../nixpkgs-next");
+    scene.change(&usual(), &usual().with("overlayctl.toml", &text));
     assert_ne!(scene.json("impact --against HEAD")["counts"]["builds"], 0);
     let only = scene.json("impact --against HEAD --overlays-only");
     assert_eq!((&only["counts"]["builds"], &only["changes"]), (&0.into(), &Value::Null));
@@ -590,6 +530,34 @@ fn only_the_overlays_count_when_that_is_said() {
     let text = String::from_utf8(scene.run("impact --against HEAD").stdout).unwrap();
     for wanted in
         ["changed since HEAD:", "pin nixpkgs  ../nixpkgs -> ../nixpkgs-next  2 rebuilds", "(root cause: pin nixpkgs)"]
+    {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+}
+
+#[test]
+fn what_does_not_evaluate_any_more_is_held_against_the_revision() {
+    let Some(scene) = Scene::new() else { return };
+    let targets = |list: &str| format!("nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = {list}\n");
+    let state = |list: &str, broken: &[&str]| {
+        let broken: String = broken.iter().map(|name| format!("{name} = throw \"no {name}\"; ")).collect();
+        usual().with("overlayctl.toml", &targets(list)).with("overlay.nix", &format!("final: prev: {{ {broken}}}\n"))
+    };
+    scene.change(
+        &state("[\"openssl\", \"tool\", \"perl\"]", &["perl"]),
+        &state("[\"openssl\", \"tool\", \"perl\", \"script\"]", &["perl", "script", "tool"]),
+    );
+    let output = scene.run("impact --against HEAD --json");
+    assert_eq!(output.status.code(), Some(2));
+    let impact: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = |target: &str| {
+        let failures = impact["failures"].as_array().unwrap();
+        failures.iter().find(|failed| failed["target"] == target).unwrap()["alsoBefore"].clone()
+    };
+    assert_eq!((told("tool"), told("perl"), told("script")), (false.into(), true.into(), Value::Null), "{impact}");
+    let text = String::from_utf8(scene.run("impact --against HEAD").stdout).unwrap();
+    for wanted in
+        ["tool (it does in the workspace at HEAD)", "perl (nor in the workspace at HEAD)", "script (it is new)"]
     {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }

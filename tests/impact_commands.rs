@@ -26,19 +26,6 @@ struct Scene {
     dir: tempfile::TempDir,
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 impl Scene {
     /// Makes one with this overlay; `None`, and says so, where there is no Nix.
     fn new(overlay: &str) -> Option<Scene> {
@@ -47,7 +34,7 @@ impl Scene {
             return None;
         }
         let scene = Scene { dir: tempfile::tempdir().unwrap() };
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs"), &scene.nixpkgs());
+        support::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs"), &scene.nixpkgs());
         scene.write("overlay.nix", overlay);
         scene.write("fix.patch", "one\n");
         let nixpkgs = scene.nixpkgs();
@@ -99,14 +86,7 @@ impl Scene {
     }
 
     fn commit(&self) {
-        let repository = git2::Repository::init(self.dir.path().join("board")).unwrap();
-        let mut index = repository.index().unwrap();
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
-        index.write().unwrap();
-        let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
-        let who = git2::Signature::now("A", "a@example.org").unwrap();
-        let parent = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
-        repository.commit(Some("HEAD"), &who, &who, "m", &tree, &parent.iter().collect::<Vec<_>>()).unwrap();
+        support::commit(&self.dir.path().join("board"));
     }
 }
 
@@ -265,6 +245,17 @@ fn the_change_since_a_revision_and_the_patches_of_one_package() {
     let why = scene.text("why curl --against HEAD");
     assert!(why.contains("zlib-1.0") && why.contains("- fix.patch") && why.contains("+ fix.patch"), "{why}");
     assert!(why.lines().count() <= 20, "{why}");
+}
+
+#[test]
+fn a_patch_that_reaches_no_target_is_named_by_every_name_of_its_package() {
+    let Some(scene) = Scene::new(&ZLIB.replace("zlib", "perl")) else { return };
+    for name in ["perl", "\"perl\"", "perl528"] {
+        let impact = scene.json(&format!("impact {name} --target curl"));
+        let unreached = impact["unreached"].as_array().unwrap();
+        assert_eq!((unreached.len(), &unreached[0]["attr"]), (1, &"perl".into()), "{name}: {impact}");
+        assert_eq!(impact["counts"]["builds"], 0, "{name}: {impact}");
+    }
 }
 
 #[test]

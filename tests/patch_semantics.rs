@@ -40,6 +40,22 @@ struct Case {
     siblings: &'static [&'static str],
 }
 
+/// A package of a scope that an overlay makes.
+const INNER: Case = Case {
+    attr: "own.inner",
+    overlay: "final: prev: { own = prev.lib.makeScope prev.newScope (self: { inner = prev.jq; outer = prev.lzip; }); }",
+    also: &[],
+    siblings: &["own.outer", "jq"],
+};
+
+/// A package that an overlay makes.
+const MINE: Case = Case {
+    attr: "mine",
+    overlay: "final: prev: { mine = prev.jq.overrideAttrs (o: { pname = \"mine\"; }); }",
+    also: &[],
+    siblings: &["jq"],
+};
+
 fn case(attr: &'static str, also: &'static [&'static str], siblings: &'static [&'static str]) -> Case {
     Case { attr, overlay: EMPTY, also, siblings }
 }
@@ -179,18 +195,8 @@ fn nixpkgs_1909() {
                 &["linuxPackages_4_19.v4l2loopback"],
                 &["linuxPackages.cpupower", "linuxPackages.kernel"],
             ),
-            Case {
-                attr: "own.inner",
-                overlay: "final: prev: { own = prev.lib.makeScope prev.newScope (self: { inner = prev.jq; outer = prev.lzip; }); }",
-                also: &[],
-                siblings: &["own.outer", "jq"],
-            },
-            Case {
-                attr: "mine",
-                overlay: "final: prev: { mine = prev.jq.overrideAttrs (o: { pname = \"mine\"; }); }",
-                also: &[],
-                siblings: &["jq"],
-            },
+            INNER,
+            MINE,
         ],
     );
 }
@@ -205,18 +211,8 @@ fn nixpkgs_today() {
             case("openssl", &["openssl_3"], &["zlib"]),
             case("python3Packages.six", &["python3.pkgs.six"], &["python3Packages.idna", "python3"]),
             case("perlPackages.URI", &["perl5Packages.URI"], &["perlPackages.TextFormat"]),
-            Case {
-                attr: "own.inner",
-                overlay: "final: prev: { own = prev.lib.makeScope prev.newScope (self: { inner = prev.jq; outer = prev.lzip; }); }",
-                also: &[],
-                siblings: &["own.outer", "jq"],
-            },
-            Case {
-                attr: "mine",
-                overlay: "final: prev: { mine = prev.jq.overrideAttrs (o: { pname = \"mine\"; }); }",
-                also: &[],
-                siblings: &["jq"],
-            },
+            INNER,
+            MINE,
         ],
     );
 }

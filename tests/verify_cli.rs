@@ -58,7 +58,7 @@ fn verify_answers_by_its_status_and_in_json() {
     let unknown = overlayctl(dir.path(), &["verify", "curl", "--json"]);
     assert_eq!(unknown.status.code(), Some(1));
     let object = json(&unknown);
-    assert_eq!(object["schema"], "overlayctl.verify/1");
+    assert_eq!(object["schema"], "overlayctl.verify/2");
     assert_eq!(object["verified"], false);
     let levels: Vec<&str> =
         object["findings"].as_array().unwrap().iter().map(|f| f["level"].as_str().unwrap()).collect();

@@ -2,13 +2,13 @@
 //! a time, and what is not there then is there because of it. Nothing is concluded from names or texts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::changes::{Change, PutBack};
-use super::{Comparison, Error, lacks, parts_of_copy, read, root, sides};
+use super::parts::{OneSide, parts_of_copy};
+use super::{Comparison, Error, lacks, read, root};
 use crate::base::progress::Progress;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, NodeId, StoreDir};
+use crate::graph::{Delta, Graph, NodeId};
 use crate::targets::{Selection, engine};
 
 /// With more changes than this they are not put back one by one.
@@ -106,22 +106,22 @@ fn would(
     };
     let evaluated = || -> Result<_, Error> {
         let nix = engine::nix_of_copy(&copy.workspace, workspace, !selection.no_import_from_derivation)?;
-        let (sides, of_sides) = sides("a copy", parts_of_copy(workspace, &copy.workspace, selection, None)?);
-        Ok((nix.instantiate(&sides)?, of_sides, nix))
+        let side = OneSide::of("a copy", parts_of_copy(workspace, &copy.workspace, selection, None)?);
+        Ok((nix.instantiate(&side.sides)?, side.targets, nix))
     };
-    let (results, of_sides, nix) = match evaluated() {
+    let (results, targets, nix) = match evaluated() {
         Ok(evaluated) => evaluated,
         Err(error @ Error::Nix(crate::nix::Error::Interrupted)) => return Err(error),
         Err(why) => return Ok(Err(why.to_string())),
     };
     let mut roots = Vec::new();
-    for ((_, target), result) in of_sides.iter().zip(results.into_iter().flatten()) {
+    for ((_, target), result) in targets.iter().zip(results.into_iter().flatten()) {
         match result {
             Ok(derivation) => roots.push(root(&target.name, &derivation.drv_path)),
             Err(failure) if lacks(&failure, target) || failing.contains(target.name.as_str()) => {}
             Err(failure) => return Ok(Err(failure.message)),
         }
     }
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     Ok(Ok(read(&roots, &store)?))
 }

@@ -3,10 +3,9 @@
 
 use crate::comparison::Error;
 use crate::config::Workspace;
-use crate::overlay::{self, AttrPath, OverlayFile};
+use crate::overlay::{self, AttrPath};
 use crate::queue::aliases;
 use crate::queue::copy::Copy;
-use crate::queue::discover::Overlays;
 use crate::queue::model::{Asking, Model};
 
 /// What the workspace as it is is compared with.
@@ -37,6 +36,18 @@ impl std::fmt::Display for Baseline {
 }
 
 impl Baseline {
+    /// Returns the error for what fails on this side, be it one target.
+    pub(super) fn failed(&self, target: Option<&str>, error: impl Into<Error>) -> Error {
+        match self {
+            Baseline::Revision { revision, .. } => Error::Before {
+                revision: revision.clone(),
+                target: target.map(str::to_owned),
+                source: Box::new(error.into()),
+            },
+            _ => error.into(),
+        }
+    }
+
     /// Makes the copy of the workspace that the baseline is; `None` where the overlays are only left out, unless the user's
     /// own code wires them in.
     ///
@@ -61,12 +72,10 @@ impl Baseline {
                 let attr = AttrPath::parse(attr).map_err(overlay::Error::from)?;
                 let model = model()?;
                 let mut copy = Copy::without(workspace, Some(&attr), &model)?;
-                if copy.is_none() {
-                    let overlays = Overlays::read(workspace, None)?;
-                    let files: Vec<&OverlayFile> = overlays.files().map(|found| &found.file).collect();
-                    if let Some(bound) = aliases::bound_as(workspace, nixpkgs, &attr, &files)? {
-                        copy = Copy::without(workspace, Some(&bound), &model)?;
-                    }
+                if copy.is_none()
+                    && let Some(bound) = aliases::owner(workspace, nixpkgs, &attr, false)?
+                {
+                    copy = Copy::without(workspace, Some(&bound), &model)?;
                 }
                 match copy {
                     Some(copy) => Some(copy),

@@ -5,8 +5,10 @@ pub mod baseline;
 pub mod cache;
 pub mod changes;
 pub mod error;
+mod evaluation;
 pub(crate) mod finished;
 mod left_out;
+mod parts;
 mod settings;
 pub mod sites;
 pub mod unreached;
@@ -14,22 +16,23 @@ pub mod unreached;
 pub use error::Error;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
-use crate::base::{self, store_path};
+use crate::base::store_path;
 use crate::comparison::attribution::Causes;
 use crate::comparison::baseline::Baseline;
-use crate::comparison::cache::{Answer, GraphCache, Open, Question};
+use crate::comparison::cache::{GraphCache, Question};
+use crate::comparison::evaluation::{Before, build_during_evaluation};
+use crate::comparison::parts::{Key, Sides};
 use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, Reads, Root, Side, SideResult};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, SideResult};
+use crate::overlay::AttrPath;
 use crate::targets::engine;
-use crate::targets::own::{self, Place};
 use crate::targets::{self, Selection, Target};
 
 /// The graphs of both sides.
@@ -44,6 +47,8 @@ pub struct Comparison {
     /// Targets that do not evaluate with the overlays.
     pub failures: Vec<TargetFailure>,
     pub warnings: Vec<Warning>,
+    /// The package whose patches alone the other side is without, as overlays call it.
+    pub package: Option<AttrPath>,
     /// What changed since the revision that the workspace is compared with, where that is one.
     pub since: Option<SinceRevision>,
 }
@@ -51,6 +56,7 @@ pub struct Comparison {
 /// What changed in a workspace since a revision, and what came of that.
 #[derive(Debug)]
 pub struct SinceRevision {
+    pub revision: String,
     pub changes: Vec<changes::Change>,
     /// Which of them the rebuilt derivations are there because of.
     pub causes: Causes,
@@ -79,22 +85,15 @@ pub struct Compared {
 
 /// A target that does not evaluate.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetFailure {
     /// Its whole attribute path.
     pub target: String,
-    /// Whether it fails without the overlays too.
-    pub also_unpatched: bool,
+    /// Whether it fails on the side that the workspace is compared with too; absent where it is no target there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub also_before: Option<bool>,
     #[serde(flatten)]
     pub failure: EvalFailure,
-}
-
-/// What makes a target the same one on both sides: its board, and its path below its set or as it is typed.
-type Key = (Option<String>, String);
-
-/// Targets that are attributes of one thing, on one side.
-struct Part {
-    root: Root,
-    targets: Vec<(Key, Target)>,
 }
 
 /// Evaluates the targets of a workspace without and with its overlays, side by side, and reads both closures.
@@ -109,91 +108,6 @@ pub(crate) fn of_workspace(
     of_sides(workspace, selection, &Baseline::Unpatched, progress)
 }
 
-/// Returns the targets of a state of the workspace, with its overlays or without; `root_of` says where what is the workspace's own is
-/// evaluated.
-fn parts(
-    of: &Workspace,
-    overlays_of: &Workspace,
-    selection: &Selection,
-    is_patched: bool,
-    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
-) -> Result<Vec<Part>, Error> {
-    let (own, rest) = own::split(of, selection)?;
-    let groups = rest.map_or(Ok(Vec::new()), |rest| targets::resolve_with(of, overlays_of, &rest))?;
-    let mut parts = Vec::new();
-    for group in groups {
-        let set = if is_patched { group.patched } else { group.plain };
-        let keyed = |target: Target| ((target.board.clone(), target.attr.to_string()), target);
-        let targets = group.targets.into_iter().map(keyed).collect();
-        parts.push(Part { root: Root::Packages(Box::new(set)), targets });
-    }
-    for place in own.iter().map(|own| &own.place).collect::<BTreeSet<&Place>>() {
-        let own = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone());
-        let keyed = |target: Target| ((target.board.clone(), target.name.clone()), target);
-        parts.push(Part { root: root_of(place)?, targets: own.map(keyed).collect() });
-    }
-    Ok(parts)
-}
-
-/// As [`parts`], of a whole state of the workspace: boards that it does not have have no targets in it.
-fn parts_of_state(
-    of: &Workspace,
-    selection: &Selection,
-    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
-) -> Result<Vec<Part>, Error> {
-    let boards = &of.settings().boards;
-    let mut selection = selection.clone();
-    let has_boards = !selection.boards.is_empty();
-    selection.boards.retain(|name| boards.contains_key(name) || (name == "all" && !boards.is_empty()));
-    let has_targets = !selection.targets.is_empty() || !of.settings().targets.is_empty();
-    match has_boards {
-        true if selection.boards.is_empty() => Ok(Vec::new()),
-        false if !has_targets => Ok(Vec::new()),
-        _ => parts(of, of, &selection, true, root_of),
-    }
-}
-
-/// As [`parts_of_state`], of a copy of the workspace. What the copy says is beside the workspace is where it is.
-fn parts_of_copy(
-    workspace: &Workspace,
-    copy: &Workspace,
-    selection: &Selection,
-    at: Option<&Since>,
-) -> Result<Vec<Part>, Error> {
-    let mut selection = selection.clone();
-    if let (None, Some(value)) = (&selection.nixpkgs, &copy.settings().nixpkgs)
-        && !copy.path(value).exists()
-        && workspace.path(value).exists()
-    {
-        let is_known = match git::working_tree(workspace.root())? {
-            Some(tree) => {
-                let path = base::fs::collapsed(&tree.root.join(&tree.below).join(value));
-                tree.known.iter().any(|file| tree.root.join(file).starts_with(&path))
-            }
-            None => false,
-        };
-        // No revision holds it: it is what it is on both sides.
-        if !is_known {
-            selection.nixpkgs = Some(targets::absolute(&workspace.path(value))?.display().to_string());
-        }
-    }
-    parts_of_state(copy, &selection, &|place| match (place, at) {
-        (Place::Flake(dir), Some(Since { root, below, commit: Some(commit), is_shallow, .. })) => {
-            let mut reference = format!("git+file://{}?rev={commit}", root.display());
-            let here = targets::absolute(&copy.path(dir))?;
-            let dir = base::fs::collapsed(&below.join(dir));
-            if !dir.as_os_str().is_empty() && dir != Path::new(".") {
-                reference.push_str(&format!("&dir={}", dir.display()));
-            }
-            if *is_shallow {
-                reference.push_str("&shallow=1");
-            }
-            Ok(nix::flake(&reference, &reference, &here)?)
-        }
-        _ => place.root(copy),
-    })
-}
-
 /// Evaluates the targets with the workspace as the baseline has it and as it is, side by side, and reads both closures.
 ///
 /// # Errors
@@ -204,226 +118,161 @@ pub(crate) fn of_sides(
     baseline: &Baseline,
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
-    let before_failed = |error: Error| match baseline {
-        Baseline::Revision { revision, .. } => {
-            Error::Before { revision: revision.clone(), target: None, source: Box::new(error) }
-        }
-        _ => error,
-    };
-    let here: &dyn Fn(&Place) -> Result<Root, targets::Error> = &|place| place.root(workspace);
     let since = match baseline {
         Baseline::Revision { revision, overlays_only: false } => Some(git::changed_since(workspace.root(), revision)?),
         _ => None,
     };
-    let is_own_code = !own::split(workspace, selection).map_or(true, |(own, _)| own.is_empty());
-    // Kept until both sides are evaluated.
-    let copy = baseline.copy(workspace, is_own_code, selection.nixpkgs.as_deref());
-    let (copy, before_parts, after_parts) = match &since {
-        Some(since) => {
-            let copy = copy.map_err(before_failed)?;
-            let before = match &copy {
-                Some(copy) => {
-                    parts_of_copy(workspace, &copy.workspace, selection, Some(since)).map_err(before_failed)?
-                }
-                None => Vec::new(),
-            };
-            let after = match parts_of_state(workspace, selection, here)? {
-                // Neither has any: what is wrong with that is said as ever.
-                after if after.is_empty() && before.is_empty() => parts(workspace, workspace, selection, true, here)?,
-                after => after,
-            };
-            (copy, before, after)
-        }
-        None => {
-            let after = parts(workspace, workspace, selection, true, here)?;
-            let copy = copy?;
-            let files = copy.as_ref().map_or(workspace, |copy| &copy.workspace);
-            let is_patched = *baseline != Baseline::Unpatched;
-            let before = parts(workspace, files, selection, is_patched, &|place| place.root(files))?;
-            (copy, before, after)
-        }
-    };
+    let both = Sides::of(workspace, selection, baseline, since.as_ref())?;
     let nix = engine::nix(workspace)?;
     // First without permission to build during evaluation, so that it is said before it happens.
     let strict = engine::nix_without_builds(workspace)?;
-    let (nix_before, strict_before) = match (&since, &copy) {
+    let (nix_before, strict_before) = match (&since, &both.copy) {
         (Some(_), Some(copy)) => {
             let of = |builds| engine::nix_of_copy(&copy.workspace, workspace, builds);
-            let both = of(true).and_then(|nix| Ok((nix, of(false)?)));
-            both.map_err(|error| before_failed(error.into()))?
+            let two = of(true).and_then(|nix| Ok((nix, of(false)?)));
+            two.map_err(|error| baseline.failed(None, error))?
         }
         _ => (nix.clone(), strict.clone()),
     };
-    let (before_sides, before_targets) = sides(&baseline.to_string(), before_parts);
-    let (after_sides, after_targets) = sides("the workspace as it is", after_parts);
-    let names: Vec<&str> = after_targets.iter().map(|(_, target)| target.name.as_str()).collect();
+    let names: Vec<&str> = both.after.targets.iter().map(|(_, target)| target.name.as_str()).collect();
     progress
         .stage(&format!("evaluating {}: {baseline}, and as it is", crate::base::text::plural(names.len(), "target")));
     let question = match (*baseline == Baseline::Unpatched).then(|| workspace.nixpkgs(selection.nixpkgs.as_deref())) {
-        Some(Ok(source)) if !is_own_code => Question::of(&nix, &source, &before_sides, &names),
+        Some(Ok(source)) => Question::of(&nix, &source, &both.before.sides, &names),
         _ => None,
     };
     let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
-    let (before, patched) = std::thread::scope(|scope| {
-        let before = scope.spawn(|| Before::of(&strict_before, &before_sides, cache));
-        let patched = strict.instantiate(&after_sides);
-        (before.join().unwrap_or(Err(nix::Error::Interrupted)), patched)
+    let (before, after) = std::thread::scope(|scope| {
+        let before = scope.spawn(|| Before::of(&strict_before, &both.before.sides, cache));
+        let after = strict.instantiate(&both.after.sides);
+        (before.join().unwrap_or(Err(nix::Error::Interrupted)), after)
     });
-    let (mut before, mut patched) = (before.map_err(|error| before_failed(error.into()))?, patched?);
+    let (mut before, mut after) = (before.map_err(|error| baseline.failed(None, error))?, after?);
     let mut warnings = Vec::new();
     if let Before::Evaluated { sides, keep } = &mut before {
         // What is built may depend on more than files.
-        if build_during_evaluation(&nix_before, &before_sides, sides, selection, &mut warnings, progress)? {
+        if build_during_evaluation(&nix_before, &both.before.sides, sides, selection, &mut warnings, progress)? {
             *keep = None;
         }
     }
-    build_during_evaluation(&nix, &after_sides, &mut patched, selection, &mut warnings, progress)?;
-    let mut plain: BTreeMap<&Key, (&str, Result<Option<String>, EvalFailure>)> = BTreeMap::new();
-    match &before {
-        Before::Kept(graph) => {
-            plain.extend(
-                before_targets
-                    .iter()
-                    .map(|(key, target)| (key, (target.name.as_str(), Ok(derivation(graph, &target.name))))),
-            );
-        }
-        Before::Evaluated { sides, .. } => {
-            let all = before_targets.iter().zip(sides.iter().flatten());
-            plain.extend(all.map(|((key, target), result)| {
-                let result = result.as_ref().map(|drv| Some(drv.drv_path.clone())).map_err(Clone::clone);
-                (key, (target.name.as_str(), result))
-            }));
-        }
-    }
-    let mut compared = Vec::new();
-    let mut failures = Vec::new();
-    let mut only_after = Vec::new();
-    let mut compared_keys = BTreeMap::new();
-    for ((key, target), after) in after_targets.iter().zip(patched.into_iter().flatten()) {
-        let before = plain.get(key).map(|(_, result)| result);
-        match after {
-            Err(failure) => {
-                let also_before = before.is_none_or(Result::is_err);
-                failures.push(TargetFailure { target: target.name.clone(), also_unpatched: also_before, failure });
-            }
-            Ok(after) => {
-                match before {
-                    None => only_after.push(target.name.clone()),
-                    Some(Err(failure)) if since.is_some() && lacks(failure, target) => {
-                        only_after.push(target.name.clone());
-                    }
-                    Some(Err(failure)) => {
-                        let part = part_of(&before_sides, &before_targets, key);
-                        let is_lost = |key: &Key| plain.get(key).is_some_and(|(_, result)| result.is_err());
-                        if let (Some(_), Baseline::Revision { revision, .. }) = (&since, baseline)
-                            && part.iter().all(|key| is_lost(key))
-                        {
-                            return Err(Error::Before {
-                                revision: revision.clone(),
-                                target: Some(target.name.clone()),
-                                source: Box::new(
-                                    targets::Error::Eval {
-                                        target: target.name.clone(),
-                                        failure: Box::new(failure.clone()),
-                                    }
-                                    .into(),
-                                ),
-                            });
-                        }
-                        warnings.push(only_patched(&target.name, baseline, failure));
-                    }
-                    Some(Ok(_)) => {}
-                }
-                compared_keys.insert(key, target.name.as_str());
-                compared.push(Compared {
-                    name: target.name.clone(),
-                    board: target.board.clone(),
-                    attr: target.attr.to_string(),
-                    before: before.and_then(|before| before.as_ref().ok().cloned().flatten()),
-                    after: after.drv_path.clone(),
-                    instantiated: after,
-                });
-            }
-        }
-    }
-    let after_keys: BTreeSet<&Key> = after_targets.iter().map(|(key, _)| key).collect();
-    let only_before: Vec<String> = before_targets
-        .iter()
-        .filter(|(key, _)| !after_keys.contains(key))
-        .map(|(_, target)| target.name.clone())
-        .collect();
-    if compared.is_empty() && (only_before.is_empty() || !failures.is_empty()) {
-        let Some(first) = failures.into_iter().next() else { return Err(crate::targets::Error::NoTargets.into()) };
-        // Nothing was named and `<nixpkgs>` leads nowhere: that is not the target's fault.
-        if first.failure.message.contains("'nixpkgs' was not found") {
-            return Err(config::Error::NoNixpkgs { root: workspace.root().to_path_buf() }.into());
-        }
-        return Err(crate::targets::Error::Eval { target: first.target, failure: Box::new(first.failure) }.into());
+    build_during_evaluation(&nix, &both.after.sides, &mut after, selection, &mut warnings, progress)?;
+    let pairs = Pairs::of(&both, baseline, since.is_some(), &before, after, &mut warnings)?;
+    if pairs.compared.is_empty() && (pairs.only_before.is_empty() || !pairs.failures.is_empty()) {
+        return Err(none_evaluates(workspace, pairs.failures));
     }
     progress.stage("reading the derivations");
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
-    let after: Vec<_> = compared.iter().map(|t| root(&t.name, &t.after)).collect();
+    let store = nix.store_dir()?;
+    let roots: Vec<_> = pairs.compared.iter().map(|t| root(&t.name, &t.after)).collect();
     let (before, after) = rayon::join(
         || match before {
             Before::Kept(graph) => Ok(graph),
             Before::Evaluated { keep, .. } => {
-                // By the name that a target has now.
-                let of_target = |(key, (name, result)): (&&Key, &(&str, Result<Option<String>, EvalFailure>))| {
-                    let name = match compared_keys.get(key) {
-                        Some(now) => *now,
-                        None if since.is_some() => *name,
-                        None => return None,
-                    };
-                    Some(root(name, result.as_ref().ok()?.as_deref()?))
-                };
                 // No target evaluates on this side: everything is new.
-                let graph = read(&plain.iter().filter_map(of_target).collect::<Vec<_>>(), &store)?;
-                if let Some((open, reads)) = keep.filter(|_| compared.len() == names.len()) {
+                let graph = read(&pairs.roots_before, &store)?;
+                if let Some((open, reads)) = keep.filter(|_| pairs.compared.len() == names.len()) {
                     open.keep(&reads, &graph);
                 }
                 Ok(graph)
             }
         },
-        || read(&after, &store),
+        || read(&roots, &store),
     );
     let (before, after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
-    if let Some(copy) = &copy {
+    if let Some(copy) = &both.copy {
         warnings.extend(left_out::told(&copy.beside, &before, &after, &store)?);
     }
-    let mut comparison = Comparison { targets: compared, before, after, failures, warnings, since: None };
-    if let (Some(since), Some(copy)) = (&since, &copy) {
+    let package = both.copy.as_ref().and_then(|copy| copy.without.clone());
+    let Pairs { compared: targets, failures, only_before, only_after, .. } = pairs;
+    let mut comparison = Comparison { targets, before, after, failures, warnings, package, since: None };
+    if let (Some(since), Some(copy), Baseline::Revision { revision, .. }) = (&since, &both.copy, baseline) {
+        let revision = revision.clone();
         let mut changes = changes::of(workspace, &copy.workspace, since)?;
         let causes = attribution::attribute(workspace, selection, &comparison, &mut changes, progress)?;
         let (causes, untold) = causes.map_or_else(|why| (Causes::default(), Some(why)), |causes| (causes, None));
         let unversioned = unversioned(workspace, selection, since);
-        comparison.since = Some(SinceRevision { changes, causes, untold, only_before, only_after, unversioned });
+        comparison.since =
+            Some(SinceRevision { revision, changes, causes, untold, only_before, only_after, unversioned });
     }
     Ok(comparison)
 }
 
-/// Returns the sides that parts are, and their targets in one row.
-fn sides(name: &str, parts: Vec<Part>) -> (Vec<Side>, Vec<(Key, Target)>) {
-    let mut all = Vec::new();
-    let mut sides = Vec::new();
-    for part in parts {
-        let targets = part.targets.iter().map(|(_, target)| target.attr.names().to_vec()).collect();
-        sides.push(Side { name: name.to_owned(), root: part.root, targets });
-        all.extend(part.targets);
-    }
-    (sides, all)
+/// The targets of both sides, each beside the one that it is on the other.
+struct Pairs {
+    compared: Vec<Compared>,
+    failures: Vec<TargetFailure>,
+    only_before: Vec<String>,
+    only_after: Vec<String>,
+    /// What the graph of the other side starts from, by the names that the targets have now.
+    roots_before: Vec<graph::Root>,
 }
 
-/// Returns the targets that are attributes of the same thing as one.
-fn part_of<'k>(sides: &[Side], targets: &'k [(Key, Target)], key: &Key) -> Vec<&'k Key> {
-    let mut rest = targets;
-    for side in sides {
-        let (own, others) = rest.split_at_checked(side.targets.len()).unwrap_or((rest, &[]));
-        if own.iter().any(|(other, _)| other == key) {
-            return own.iter().map(|(key, _)| key).collect();
+impl Pairs {
+    /// Pairs what came of the targets.
+    ///
+    /// # Errors
+    /// [`Error::Before`] when nothing that is beside a target evaluates in the revision.
+    fn of(
+        both: &Sides,
+        baseline: &Baseline,
+        is_since: bool,
+        before: &Before,
+        after: Vec<SideResult>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Pairs, Error> {
+        let results = before.results(&both.before.targets);
+        let is_lost = |key: &Key| results.get(key).is_some_and(Result::is_err);
+        let (mut compared, mut failures, mut only_after) = (Vec::new(), Vec::new(), Vec::new());
+        let mut names_now = BTreeMap::new();
+        for ((key, target), after) in both.after.targets.iter().zip(after.into_iter().flatten()) {
+            let before = results.get(key);
+            let name = target.name.clone();
+            let after = match after {
+                Ok(after) => after,
+                Err(failure) => {
+                    failures.push(TargetFailure { target: name, also_before: before.map(Result::is_err), failure });
+                    continue;
+                }
+            };
+            match before {
+                Some(Ok(_)) => {}
+                None => only_after.push(name.clone()),
+                Some(Err(failure)) if is_since && lacks(failure, target) => only_after.push(name.clone()),
+                Some(Err(failure)) if is_since && both.before.beside(key).iter().all(|(key, _)| is_lost(key)) => {
+                    let error = targets::Error::Eval { target: name, failure: Box::new(failure.clone()) };
+                    return Err(baseline.failed(Some(&target.name), error));
+                }
+                Some(Err(failure)) => warnings.push(only_patched(&name, baseline, failure)),
+            }
+            names_now.insert(key, name.clone());
+            compared.push(Compared {
+                name,
+                board: target.board.clone(),
+                attr: target.attr.to_string(),
+                before: before.and_then(|before| before.as_ref().ok().cloned()),
+                after: after.drv_path.clone(),
+                instantiated: after,
+            });
         }
-        rest = others;
+        let roots_before = both.before.targets.iter().filter_map(|(key, target)| {
+            let name = names_now.get(key).or(is_since.then_some(&target.name))?;
+            Some(root(name, results.get(key)?.as_ref().ok()?))
+        });
+        let roots_before = roots_before.collect();
+        let keys: BTreeSet<&Key> = both.after.targets.iter().map(|(key, _)| key).collect();
+        let gone = both.before.targets.iter().filter(|(key, _)| !keys.contains(key));
+        let only_before = gone.map(|(_, target)| target.name.clone()).collect();
+        Ok(Pairs { compared, failures, only_before, only_after, roots_before })
     }
-    Vec::new()
+}
+
+/// Returns the error for a comparison of no target.
+fn none_evaluates(workspace: &Workspace, failures: Vec<TargetFailure>) -> Error {
+    let Some(first) = failures.into_iter().next() else { return targets::Error::NoTargets.into() };
+    // Nothing was named and `<nixpkgs>` leads nowhere: that is not the target's fault.
+    if first.failure.message.contains("'nixpkgs' was not found") {
+        return config::Error::NoNixpkgs { root: workspace.root().to_path_buf() }.into();
+    }
+    targets::Error::Eval { target: first.target, failure: Box::new(first.failure) }.into()
 }
 
 /// Says whether a failure is that there is no such target.
@@ -450,86 +299,6 @@ fn unversioned(workspace: &Workspace, selection: &Selection, since: &Since) -> O
                 .then(|| path.display().to_string())
         }
         _ => None,
-    }
-}
-
-/// Evaluates targets again that need something built during evaluation, and says so before; says whether there were any.
-fn build_during_evaluation(
-    nix: &Nix,
-    sides: &[Side],
-    results: &mut [SideResult],
-    selection: &Selection,
-    warnings: &mut Vec<Warning>,
-    progress: &mut dyn Progress,
-) -> Result<bool, Error> {
-    let mut found = false;
-    if selection.no_import_from_derivation {
-        return Ok(found);
-    }
-    for (side, results) in sides.iter().zip(results) {
-        let needs = |result: &Result<Instantiated, EvalFailure>| matches!(result, Err(failure) if failure.kind == FailureKind::ImportFromDerivation);
-        let again: Vec<usize> = (0..results.len()).filter(|at| results.get(*at).is_some_and(needs)).collect();
-        if again.is_empty() {
-            continue;
-        }
-        found = true;
-        let names: Vec<String> =
-            again.iter().filter_map(|at| side.targets.get(*at)).map(|path| path.join(".")).collect();
-        let why = again.first().and_then(|at| results.get(*at)?.as_ref().err()).map(|failure| failure.message.clone());
-        // Of Nix's sentence only what is to be built is of interest.
-        let why = why.unwrap_or_default();
-        let built = why
-            .split(['\'', '`', ' ', '^'])
-            .find(|word| word.ends_with(".drv"))
-            .map_or(why.as_str(), store_path::drv_name);
-        let message = format!("{} needs {built} built during evaluation (import-from-derivation)", names.join(", "));
-        if !warnings.iter().any(|warning| warning.message == message) {
-            progress.stage(&message);
-            let hint = Some("--no-import-from-derivation refuses that".into());
-            warnings.push(Warning { code: "OV1082", message, place: None, hint });
-        }
-        let targets = again.iter().filter_map(|at| side.targets.get(*at).cloned()).collect();
-        let anew = nix.instantiate(&[Side { targets, ..side.clone() }])?;
-        for (at, result) in again.into_iter().zip(anew.into_iter().flatten()) {
-            if let Some(place) = results.get_mut(at) {
-                *place = result;
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Returns the derivation of an attribute of a kept graph.
-fn derivation(graph: &Graph, name: &str) -> Option<String> {
-    let root = graph.roots().find(|root| root.attr == Some(name))?;
-    Some(graph.node(root.node).drv_path().to_owned())
-}
-
-/// The side that the workspace is compared with.
-enum Before {
-    /// As it was kept from an earlier run.
-    Kept(Graph),
-    /// Just evaluated; to be kept as the answer to that.
-    Evaluated { sides: Vec<SideResult>, keep: Option<(Open, Reads)> },
-}
-
-impl Before {
-    fn of(nix: &Nix, sides: &[Side], cache: Option<(GraphCache, Question)>) -> Result<Before, nix::Error> {
-        let Some((cache, question)) = cache else {
-            return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
-        };
-        match cache.ask(question) {
-            Answer::Kept(graph) => Ok(Before::Kept(graph)),
-            Answer::Open(open) => {
-                let (watched, watch) = nix.watched(sides.iter().map(|side| &side.root));
-                let results = watched.instantiate(sides)?;
-                if results.iter().flatten().any(Result::is_err) {
-                    // A target that does not evaluate is evaluated again each time, for its message in Nix's own words.
-                    return Ok(Before::Evaluated { sides: nix.instantiate(sides)?, keep: None });
-                }
-                Ok(Before::Evaluated { sides: results, keep: Some((open, watch.reads())) })
-            }
-        }
     }
 }
 

@@ -85,11 +85,7 @@ impl Both {
             ["targets"] | ["boards", _, "packages" | "systems"] => (Kind::Targets, names.join(".")),
             _ => (Kind::Config, names.join(".")),
         };
-        let how = match (before, after) {
-            (None, _) => How::Added,
-            (_, None) => How::Removed,
-            _ => How::Changed,
-        };
+        let how = How::of(before.is_some(), after.is_some());
         let shown = |value: Option<&Value>| {
             // A board is more than a value.
             value

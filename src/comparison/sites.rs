@@ -20,12 +20,38 @@ pub(crate) struct Site {
     pub plain: Option<Root>,
     /// The package set, where overlayctl composes it.
     pub set: Option<PackageSet>,
+    /// Where it is in the workspace's own code, else.
+    place: Option<Place>,
     pub targets: Vec<Target>,
 }
 
 /// Returns the sites of all that a selection names, in the order that a [`crate::comparison::Comparison`] has its targets in.
 pub(crate) fn of(workspace: &Workspace, selection: &Selection) -> Result<Vec<Site>, Error> {
-    Ok(find(workspace, selection, None)?.0)
+    in_state(workspace, workspace, selection, &|place| place.root(workspace))
+}
+
+/// As [`of`], in one state of the workspace with the overlays of another; `root_of` says where what is the workspace's own is evaluated.
+pub(super) fn in_state(
+    of: &Workspace,
+    overlays_of: &Workspace,
+    selection: &Selection,
+    root_of: &dyn Fn(&Place) -> Result<Root, targets::Error>,
+) -> Result<Vec<Site>, Error> {
+    let (own, rest) = own::split(of, selection)?;
+    let groups = rest.map_or(Ok(Vec::new()), |rest| targets::resolve_with(of, overlays_of, &rest))?;
+    let composed = groups.into_iter().map(|group| Site {
+        patched: Root::Packages(Box::new(group.patched.clone())),
+        plain: Some(Root::Packages(Box::new(group.plain))),
+        set: Some(group.patched),
+        place: None,
+        targets: group.targets,
+    });
+    let mut sites: Vec<Site> = composed.collect();
+    for place in own.iter().map(|own| &own.place).collect::<BTreeSet<&Place>>() {
+        let targets = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone()).collect();
+        sites.push(Site { patched: root_of(place)?, plain: None, set: None, place: Some(place.clone()), targets });
+    }
+    Ok(sites)
 }
 
 /// Sites with both sides, and the copy of the workspace that the unpatched side of its own code is read from.
@@ -35,35 +61,13 @@ pub(crate) struct BothSides {
 }
 
 pub(crate) fn both_sides(workspace: &Workspace, selection: &Selection) -> Result<BothSides, Error> {
-    let (sites, copy) = find(workspace, selection, Some(&Baseline::Unpatched))?;
+    let mut sites = of(workspace, selection)?;
+    let is_own_code = sites.iter().any(|site| site.place.is_some());
+    let copy = Baseline::Unpatched.copy(workspace, is_own_code, selection.nixpkgs.as_deref())?;
+    for site in &mut sites {
+        if let (Some(place), Some(copy)) = (&site.place, &copy) {
+            site.plain = Some(place.root(&copy.workspace)?);
+        }
+    }
     Ok(BothSides { sites, _copy: copy })
-}
-
-fn find(
-    workspace: &Workspace,
-    selection: &Selection,
-    baseline: Option<&Baseline>,
-) -> Result<(Vec<Site>, Option<Copy>), Error> {
-    let (own, rest) = own::split(workspace, selection)?;
-    let groups = rest.as_ref().map_or(Ok(Vec::new()), |rest| targets::resolve(workspace, rest))?;
-    let mut sites: Vec<Site> = Vec::new();
-    for group in groups {
-        sites.push(Site {
-            patched: Root::Packages(Box::new(group.patched.clone())),
-            plain: Some(Root::Packages(Box::new(group.plain))),
-            set: Some(group.patched),
-            targets: group.targets,
-        });
-    }
-    let copy = match baseline {
-        Some(baseline) => baseline.copy(workspace, !own.is_empty(), selection.nixpkgs.as_deref())?,
-        None => None,
-    };
-    let places: BTreeSet<&Place> = own.iter().map(|own| &own.place).collect();
-    for place in places {
-        let plain = copy.as_ref().map(|copy| place.root(&copy.workspace)).transpose()?;
-        let targets = own.iter().filter(|own| own.place == *place).map(|own| own.target.clone()).collect();
-        sites.push(Site { patched: place.root(workspace)?, plain, set: None, targets });
-    }
-    Ok((sites, copy))
 }

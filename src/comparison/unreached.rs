@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::baseline::Baseline;
 use super::{Comparison, Error};
 use crate::config::Workspace;
-use crate::drv::{Source as _, StoreDir};
+use crate::drv::Source as _;
 use crate::nix::Nix;
 use crate::overlay::AttrPath;
 use crate::queue::discover::Overlays;
@@ -90,7 +90,7 @@ fn reached(
     nix: &Nix,
     files: &BTreeSet<PathBuf>,
 ) -> Result<BTreeSet<PathBuf>, Error> {
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let asked: BTreeSet<&Path> = files.iter().map(PathBuf::as_path).collect();
     let mut reached = BTreeSet::new();
     let mut text = Vec::new();

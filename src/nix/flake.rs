@@ -11,6 +11,8 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use serde_json::Value;
+
 use super::error::Error;
 use super::expression::{Fragment, Root, attr_path_text, path_text, quoted};
 use crate::base::{fs, store_path};
@@ -38,6 +40,26 @@ pub fn flake_input(reference: &str, place: &str, here: &Path, input: &str) -> Re
     let plain =
         || format!("(builtins.getFlake {}).inputs.{}.outPath", quoted(reference), attr_path_text(&[input.to_owned()]));
     Fragment::parse(text(reference, place, here, Some(input))?.unwrap_or_else(plain))
+}
+
+/// Returns what a lock has for an input of its flake; for one that follows another, what it has for that.
+pub fn locked<'l>(lock: &'l Value, input: &str) -> Option<&'l Value> {
+    let nodes = lock.get("nodes")?;
+    let root = nodes.get(lock.get("root")?.as_str()?)?;
+    let (mut node, mut path) = (root, vec![input]);
+    // One that leads in a circle has no end.
+    for _ in 0..100 {
+        let Some(name) = path.pop() else { return node.get("locked") };
+        match node.get("inputs")?.get(name)? {
+            Value::String(name) => node = nodes.get(name)?,
+            Value::Array(names) => {
+                node = root;
+                path.extend(names.iter().rev().filter_map(Value::as_str));
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// Returns the text of the function with its arguments; `None` where it would be no use.
@@ -85,11 +107,11 @@ fn parts(reference: &str) -> Option<(String, String)> {
 
 /// Returns the nodes of a lock that are directories outside the store, with the store paths of what they held, where those are there.
 fn stored(lock: &str) -> Vec<(String, String)> {
-    let lock: serde_json::Value = serde_json::from_str(lock).unwrap_or_default();
-    let nodes = lock.get("nodes").and_then(serde_json::Value::as_object);
-    let path_of = |node: &serde_json::Value| {
+    let lock: Value = serde_json::from_str(lock).unwrap_or_default();
+    let nodes = lock.get("nodes").and_then(Value::as_object);
+    let path_of = |node: &Value| {
         let locked = node.get("locked")?;
-        let text = |key: &str| locked.get(key).and_then(serde_json::Value::as_str);
+        let text = |key: &str| locked.get(key).and_then(Value::as_str);
         let is_outside = text("type") == Some("path")
             && text("path").is_some_and(|path| path.starts_with('/') && !path.starts_with(store_path::STORE_DIR));
         let hash = text("narHash")?.strip_prefix("sha256-").filter(|_| is_outside)?;
@@ -101,6 +123,8 @@ fn stored(lock: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -112,5 +136,28 @@ mod tests {
         assert_eq!(parts("path:/w"), Some(("type = \"path\"; path = \"/w\"; ".into(), String::new())));
         assert_eq!((parts("github:a/b"), parts("path:/w?narHash=x")), (None, None));
         assert!(!OUTPUTS.contains('\n') && !OUTPUTS.contains('#'));
+    }
+
+    #[test]
+    fn a_lock_has_a_hash_or_has_not() {
+        let lock = json!({
+            "root": "root",
+            "nodes": {
+                "root": { "inputs": { "nixpkgs": "nixpkgs_2", "same": ["nixpkgs"], "deep": ["tools", "nixpkgs"], "tools": "tools",
+                    "through": ["alias", "nixpkgs"], "alias": ["tools"], "loop": ["loop"], "lost": "nowhere", "bare": "bare" } },
+                "nixpkgs_2": { "locked": { "narHash": "sha256-a" } },
+                "tools": { "inputs": { "nixpkgs": "other" }, "locked": { "narHash": "sha256-t" } },
+                "other": { "locked": { "narHash": "sha256-b" } },
+                "bare": { "locked": { "type": "path" } },
+            }
+        });
+        let of = |input| locked(&lock, input)?.get("narHash")?.as_str();
+        assert_eq!(of("nixpkgs"), Some("sha256-a"));
+        assert_eq!(of("same"), Some("sha256-a"));
+        assert_eq!(of("deep"), Some("sha256-b"));
+        assert_eq!(of("through"), Some("sha256-b"), "what a path leads through follows another, too");
+        for input in ["loop", "lost", "bare", "none"] {
+            assert_eq!(of(input), None, "{input}");
+        }
     }
 }

@@ -55,7 +55,7 @@ pub use expression::{
 };
 pub use facts::{LIBC_NAMES, PackageFacts, Patches};
 pub use failure::{EvalFailure, FailureKind};
-pub use flake::{flake, flake_input};
+pub use flake::{flake, flake_input, locked};
 pub use instantiate::{Instantiated, Output, Side, SideResult};
 pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};
 pub use pool::{Evaluated, PoolSettings, PoolSummary};

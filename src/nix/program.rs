@@ -15,7 +15,9 @@ use serde::Serialize;
 
 use super::error::{Error, program_name};
 use super::reads::Watch;
+use crate::base::fs::FsError;
 use crate::base::process::{Exec, Finished, find_program};
+use crate::drv::StoreDir;
 
 /// How Nix is to be run; the default is as the user would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -231,6 +233,11 @@ impl Nix {
                 path.starts_with('/').then(|| PathBuf::from(path))
             }
         }
+    }
+
+    /// Opens the directory that derivations are read from; the machine's own for a store that is not a directory here.
+    pub fn store_dir(&self) -> Result<StoreDir, FsError> {
+        StoreDir::open(&self.store_root().unwrap_or_else(|| PathBuf::from("/")))
     }
 
     /// Returns where a store path is on this machine.

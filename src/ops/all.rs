@@ -1,8 +1,9 @@
 //! `impact --all`: what the overlays rebuild in a whole package set, exactly.
 //!
 //! Both sides are evaluated by a pool of evaluators, each attribute for itself: one that fails is recorded. What is finished is kept
-//! ([`Finished`]), so that a run that is interrupted is gone on with. The unpatched side is kept as a whole; then only those attributes are evaluated again that a change of what the overlays bind can reach, and a
-//! sample of the others to hold that against. Where that shows a change, or cannot be told, all are.
+//! ([`Finished`]), so that a run that is interrupted is gone on with. The unpatched side is kept as a whole; then only those attributes
+//! are evaluated again that a change of what the overlays bind can reach, and a sample of the others to hold that against. Where that
+//! shows a change, or cannot be told, all are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use crate::comparison::cache::{Answer, GraphCache, Question};
 use crate::comparison::finished::{Done, Finished};
 use crate::comparison::read;
 use crate::config::Workspace;
-use crate::graph::{Delta, Graph, Root as GraphRoot, StoreDir, without_platform};
+use crate::graph::{Delta, Graph, Root as GraphRoot, without_platform};
 use crate::nix::{
     self, Evaluated, Fragment, Names, Nix, PackageSet, PoolSettings, Reads, Root, Side, Watch, attr_path_text,
 };
@@ -117,7 +118,7 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let group = targets::whole(workspace, &options.selection)?;
     let nix = engine::nix_for(workspace, &options.selection)?;
     let settings = pool(options);
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let root = |set: &PackageSet| Root::Packages(Box::new(set.clone()));
     let (plain, patched) = (root(&group.plain), root(&group.patched));
     let is_whole = options.sets.is_empty() && options.attrs.is_none();

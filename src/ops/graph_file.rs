@@ -116,7 +116,7 @@ pub fn build_evaluated(
         return Err(targets::Error::Eval { target, failure: Box::new(failure) }.into());
     }
     progress.stage("reading the derivations");
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let mut graph = Graph::read(&roots, &store)?;
     let marked: Vec<graph::Root> = marked.into_iter().flatten().collect();
     if !marked.is_empty() {

@@ -64,6 +64,7 @@ pub struct Impact {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
+    pub revision: String,
     pub changes: Vec<Change>,
     /// Why it could not be told which of them are the causes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,7 @@ impl Changes {
         let name = |number: &usize| since.changes.get(*number).map(ToString::to_string);
         let causes = (0..rebuilt).map(|at| since.causes.of(at).iter().filter_map(name).collect()).collect();
         let changes = Changes {
+            revision: since.revision.clone(),
             changes: since.changes.clone(),
             untold: since.untold.clone(),
             unexplained: if since.untold.is_some() { rebuilt } else { since.causes.unknown },
@@ -149,8 +151,8 @@ pub fn impact(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let mut impact = describe(&comparison);
     let nix = engine::nix(workspace)?;
     impact.unreached = unreached::of(workspace, &options.selection, &options.baseline, &comparison, &nix)?;
-    if let Baseline::WithoutPackage(attr) = &options.baseline {
-        impact.unreached.retain(|one| one.attr.to_string() == *attr);
+    if let Some(attr) = &comparison.package {
+        impact.unreached.retain(|one| one.attr == *attr);
     }
     impact.strict = options.strict;
     impact.view = options.view.clone();
@@ -213,7 +215,7 @@ fn describe(comparison: &Comparison) -> Impact {
 }
 
 impl Outcome for Impact {
-    const SCHEMA: &'static str = "overlayctl.impact/1";
+    const SCHEMA: &'static str = "overlayctl.impact/2";
 
     fn verdict(&self) -> Option<Verdict> {
         match self.failures.is_empty() {

@@ -14,7 +14,7 @@ use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::base::text::plural;
 use crate::config::Workspace;
-use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason, StoreDir};
+use crate::graph::{self, Counts, Graph, NodeId, Prediction, Reason};
 use crate::nix::{Root, Side};
 use crate::ops::{Error, Outcome, marks};
 use crate::overlay::{self, AttrPath};
@@ -116,7 +116,7 @@ pub fn from_workspace(
         return Err(crate::queue::Error::NoSuchAttribute { attr: attr.to_owned(), near }.into());
     }
     progress.stage("reading the derivations");
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let names: Vec<String> = roots.iter().filter_map(|root| root.attr.clone()).collect();
     let graph_of = if names.len() > 3 { plural(names.len(), "target") } else { names.join(", ") };
     let marked: Vec<graph::Root> = marked.into_iter().flatten().collect();

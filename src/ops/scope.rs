@@ -3,15 +3,13 @@
 //! Every change of a package has the same rebuild set, so a variable that no builder knows stands for the patch. The target
 //! stage is told by a guard on the platforms, which gives the same sets as `crossOverlays` and reaches `pkgsStatic` too.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use crate::base::fs::{self, FsError};
 use crate::base::progress::Progress;
 use crate::base::text::plural;
 use crate::config::Workspace;
-use crate::graph::{Counts, Delta, Graph, Root as GraphRoot, StoreDir};
+use crate::graph::{Counts, Delta, Graph, Root as GraphRoot};
 use crate::nix::{self, EvalFailure, Fragment, Overlay, Root, Side};
 use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath, NoFiles, OverlayFile, PatchElement, PatchRequest, Scope, Select};
@@ -110,7 +108,7 @@ pub fn costs(
         }));
     }
     progress.stage("reading the derivations");
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     let graph = |side: usize, only: Option<usize>| -> Result<Graph, Error> {
         let roots: Vec<GraphRoot> = found
             .iter()

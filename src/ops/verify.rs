@@ -17,7 +17,7 @@ pub fn verify(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
 }
 
 impl Outcome for Verified {
-    const SCHEMA: &'static str = "overlayctl.verify/1";
+    const SCHEMA: &'static str = "overlayctl.verify/2";
 
     fn verdict(&self) -> Option<Verdict> {
         self.ending()

@@ -93,8 +93,7 @@ pub struct Explained {
 /// Explains why targets of the workspace are rebuilt.
 pub fn why(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Why, Error> {
     let comparison = comparison::of_sides(workspace, &options.selection, &options.baseline, progress)?;
-    let root = engine::nix(workspace)?.store_root().unwrap_or_else(|| PathBuf::from("/"));
-    let store = StoreDir::open(&root)?;
+    let store = engine::nix(workspace)?.store_dir()?;
     let delta = Delta::between(&comparison.before, &comparison.after);
     let limit = options.all_chains.then(|| options.limit.unwrap_or(CHAINS));
     let mut targets = Vec::new();
@@ -200,7 +199,7 @@ fn rebuilt_below(delta: &Delta<'_>, target: NodeId) -> Vec<NodeId> {
 }
 
 impl Outcome for Why {
-    const SCHEMA: &'static str = "overlayctl.why/1";
+    const SCHEMA: &'static str = "overlayctl.why/2";
 
     fn verdict(&self) -> Option<Verdict> {
         (!self.failures.is_empty()).then_some(Verdict::Error)

@@ -19,6 +19,8 @@ use crate::overlay::{AttrPath, Element, Files, OverlayFile, PatchElement, Patche
 #[derive(Debug)]
 pub struct Copy {
     pub workspace: Workspace,
+    /// The package that it is without the patches of, where that is one.
+    pub without: Option<AttrPath>,
     /// What else than patches of one package it is without.
     pub beside: Beside,
     dir: TempDir,
@@ -50,7 +52,7 @@ impl Copy {
     }
 
     fn at(root: &Path, dir: TempDir) -> Result<Copy, Error> {
-        Ok(Copy { workspace: Workspace::open(Some(root))?, beside: Beside::default(), dir })
+        Ok(Copy { workspace: Workspace::open(Some(root))?, without: None, beside: Beside::default(), dir })
     }
 
     /// Checks out the workspace as it was at a revision. What no revision holds is linked to, as in every copy: what lies beside the
@@ -206,7 +208,7 @@ impl Copy {
         let written: Vec<(PathBuf, Vec<u8>)> =
             texts.chain(emptied.iter().map(|file| (file.clone(), Vec::new()))).collect();
         let beside = Beside { emptied, packages };
-        Ok(Some(Copy { beside, ..Copy::with(workspace, &written, &[])? }))
+        Ok(Some(Copy { without: attr.cloned(), beside, ..Copy::with(workspace, &written, &[])? }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::asked::is_file;
 use super::sets::OwnTarget;
-use crate::drv::{StoreDir, read_closure};
+use crate::drv::read_closure;
 use crate::nix::{Nix, Side};
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) fn in_targets<'p>(
         }
     }
     let (sides, names): (Vec<Side>, Vec<Vec<&str>>) = asked.into_iter().unzip();
-    let store = StoreDir::open(&nix.store_root().unwrap_or_else(|| PathBuf::from("/")))?;
+    let store = nix.store_dir()?;
     for (results, names) in nix.instantiate_kept(&sides)?.into_iter().zip(names) {
         for (result, name) in results.into_iter().zip(names) {
             let Ok(instantiated) = result else { continue };

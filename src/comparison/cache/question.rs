@@ -7,7 +7,7 @@ use twox_hash::XxHash3_128;
 
 use crate::base::fs;
 use crate::config::NixpkgsSource;
-use crate::nix::{Nix, Root, Side};
+use crate::nix::{self, Nix, Root, Side};
 
 /// The first line of every key; another number where keys get another meaning.
 const FORMAT: &str = "overlayctl graph key 4";
@@ -41,7 +41,8 @@ impl Question {
             let dir = dir.canonicalize().ok()?;
             let lock = fs::read_text(&dir.join("flake.lock")).ok()?;
             // What the lock says counts only as long as it fits the flake.
-            let (hash, content) = (locked(&serde_json::from_str(&lock).ok()?, input)?, content(&dir)?);
+            let (lock, content) = (serde_json::from_str(&lock).ok()?, content(&dir)?);
+            let hash = nix::locked(&lock, input)?.get("narHash")?.as_str()?;
             let _ = writeln!(text, "flake input {input} {hash} {content:032x} {:?}", dir);
             flake = Some((dir, content));
         }
@@ -69,56 +70,4 @@ fn content(dir: &Path) -> Option<u128> {
     bytes.push(0);
     bytes.extend(fs::read(&dir.join("flake.lock")).ok()?);
     Some(XxHash3_128::oneshot(&bytes))
-}
-
-/// Returns the hash that a lock file has for an input of its flake.
-fn locked(lock: &serde_json::Value, input: &str) -> Option<String> {
-    let nodes = lock.get("nodes")?;
-    let root = lock.get("root")?.as_str()?;
-    // An input that follows another one is a path of names from the root.
-    let mut reference = nodes.get(root)?.get("inputs")?.get(input)?;
-    for _ in 0..16 {
-        match reference {
-            serde_json::Value::String(node) => {
-                return nodes.get(node)?.get("locked")?.get("narHash")?.as_str().map(str::to_owned);
-            }
-            serde_json::Value::Array(path) => {
-                let (last, before) = path.split_last()?;
-                let mut node = root;
-                for name in before {
-                    node = nodes.get(node)?.get("inputs")?.get(name.as_str()?)?.as_str()?;
-                }
-                reference = nodes.get(node)?.get("inputs")?.get(last.as_str()?)?;
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_has_a_hash_or_has_not() {
-        let lock = serde_json::json!({
-            "root": "root",
-            "nodes": {
-                "root": { "inputs": { "nixpkgs": "nixpkgs_2", "same": ["nixpkgs"], "deep": ["tools", "nixpkgs"], "tools": "tools",
-                    "loop": ["loop"], "lost": "nowhere", "bare": "bare" } },
-                "nixpkgs_2": { "locked": { "narHash": "sha256-a" } },
-                "tools": { "inputs": { "nixpkgs": "other" }, "locked": { "narHash": "sha256-t" } },
-                "other": { "locked": { "narHash": "sha256-b" } },
-                "bare": { "locked": { "type": "path" } },
-            }
-        });
-        let of = |input| locked(&lock, input);
-        assert_eq!(of("nixpkgs").as_deref(), Some("sha256-a"));
-        assert_eq!(of("same").as_deref(), Some("sha256-a"));
-        assert_eq!(of("deep").as_deref(), Some("sha256-b"));
-        for input in ["loop", "lost", "bare", "none"] {
-            assert_eq!(of(input), None, "{input}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::base::fs::{self, FsError};
 use crate::config::{NixpkgsSource, Workspace};
 use crate::git::{History, Oid};
+use crate::nix;
 use crate::ops::Error;
 use crate::queue::error::Error as QueueError;
 
@@ -173,22 +174,8 @@ fn of_source(workspace: &Workspace, source: NixpkgsSource, shown: Option<String>
 
 /// Returns the revision that a `flake.lock` has for an input of the flake, and its directory when it is one of this machine.
 fn flake_input(lock: &str, input: &str) -> (Option<String>, Option<PathBuf>) {
-    let Ok(lock) = serde_json::from_str::<serde_json::Value>(lock) else { return (None, None) };
-    let (nodes, root) = (&lock["nodes"], lock["root"].as_str().unwrap_or("root"));
-    let mut at = nodes[root]["inputs"][input].clone();
-    // A list is a path of inputs from the root: the input follows another one.
-    for _ in 0..8 {
-        let serde_json::Value::Array(path) = &at else { break };
-        let mut node = root.to_string();
-        let mut next = serde_json::Value::Null;
-        for name in path.iter().filter_map(|name| name.as_str()) {
-            next = nodes[&node]["inputs"][name].clone();
-            node = next.as_str().unwrap_or_default().to_string();
-        }
-        at = next;
-    }
-    let locked = &nodes[at.as_str().unwrap_or_default()]["locked"];
-    let text = |name: &str| locked[name].as_str().map(str::to_string);
+    let lock: serde_json::Value = serde_json::from_str(lock).unwrap_or_default();
+    let text = |name: &str| Some(nix::locked(&lock, input)?.get(name)?.as_str()?.to_string());
     let dir = text("path")
         .or_else(|| text("url")?.strip_prefix("file://").map(|p| p.split('?').next().unwrap_or(p).to_string()));
     (text("rev"), dir.map(PathBuf::from))

@@ -7,6 +7,7 @@ use indicatif::HumanBytes;
 use crate::base::progress::machine;
 use crate::base::store_path;
 use crate::base::text::{duration, plural, shorten};
+use crate::comparison::baseline::Baseline;
 use crate::nix::Outcome;
 use crate::ops::build::plan::Planned;
 use crate::ops::build::{BuildFailure, Built, Fate, Plan};
@@ -23,7 +24,7 @@ impl Shown for Built {
         let built = self;
         let mut document = Document::new();
         super::impact::show_unreached(&built.unreached, &mut document);
-        super::impact::show_failures(&built.failed_targets, &mut document);
+        super::impact::show_failures(&built.failed_targets, Baseline::Unpatched, &mut document);
         if built.dry_run {
             plan(&built.plan, verbose, &mut document);
             return document;

@@ -1,9 +1,10 @@
 //! What `impact` shows.
 
+use std::fmt::Display;
+
 use super::rebuild::unknown_outputs;
 use crate::base::text::plural;
 use crate::comparison::TargetFailure;
-use crate::comparison::changes::How;
 use crate::comparison::unreached::Unreached;
 use crate::graph::Counts;
 use crate::ops::impact::names::chain_text;
@@ -36,18 +37,18 @@ pub(super) fn builds(counts: Counts) -> String {
 }
 
 /// Shows what changed since a revision.
-pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut Document) {
+pub(super) fn show_changes(since: &Changes, document: &mut Document) {
     if since.changes.is_empty() {
-        document.line(format!("nothing in the repository differs from {compared_with}"));
+        document.line(format!("nothing in the repository differs from {}", since.revision));
     } else {
-        document.line(format!("changed since {}:", compared_with.trim_start_matches("the workspace at ")));
+        document.line(format!("changed since {}:", since.revision));
     }
     for change in &since.changes {
         let how = match (&change.before, &change.after, change.how) {
             (Some(before), Some(after), _) => format!("{before} -> {after}"),
             (None, Some(after), _) => format!("{after} (added)"),
             (Some(before), None, _) => format!("{before} (removed)"),
-            (None, None, how) if change.details.is_empty() => word(how).to_owned(),
+            (None, None, how) if change.details.is_empty() => how.word().to_owned(),
             _ => change.details.join(", "),
         };
         let rebuilds = match change.rebuilds {
@@ -83,23 +84,14 @@ pub(super) fn show_changes(since: &Changes, compared_with: &str, document: &mut 
     document.blank();
 }
 
-fn word(how: How) -> &'static str {
-    match how {
-        How::Added => "added",
-        How::Removed => "removed",
-        How::Changed => "changed",
-        How::Reordered => "in another order",
-    }
-}
-
 impl Shown for Impact {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if let Some(since) = &self.since {
-            show_changes(since, &self.compared_with, &mut document);
+            show_changes(since, &mut document);
         }
         show_unreached(&self.unreached, &mut document);
-        super::impact::show_failures(&self.failures, &mut document);
+        super::impact::show_failures(&self.failures, &self.compared_with, &mut document);
         if self.rebuild.rebuild.is_empty() {
             document.line(format!("nothing is rebuilt compared with {}", self.compared_with));
         } else {
@@ -151,10 +143,13 @@ impl Impact {
 }
 
 /// Shows the targets that do not evaluate.
-pub(super) fn show_failures(failures: &[TargetFailure], document: &mut Document) {
+pub(super) fn show_failures(failures: &[TargetFailure], compared_with: impl Display, document: &mut Document) {
     for failed in failures {
-        let also =
-            if failed.also_unpatched { " (without the overlays neither)" } else { " (without the overlays it does)" };
+        let also = match failed.also_before {
+            Some(true) => format!(" (nor in {compared_with})"),
+            Some(false) => format!(" (it does in {compared_with})"),
+            None => " (it is new)".to_owned(),
+        };
         document.line(
             Role::Bad
                 .text("does not evaluate ")

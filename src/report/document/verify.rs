@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::text::plural;
+use crate::comparison::baseline::Baseline;
 use crate::overlay::AttrPath;
 use crate::verify::{Finding, Level, Verdict};
 use crate::verify::{Verified, VerifiedTarget};
@@ -13,7 +14,7 @@ impl Shown for Verified {
         let verified = self;
         let mut document = Document::new();
         super::impact::show_unreached(&verified.unreached, &mut document);
-        super::impact::show_failures(&verified.failures, &mut document);
+        super::impact::show_failures(&verified.failures, Baseline::Unpatched, &mut document);
         document.push(Block::Table(matrix(verified)));
         document.blank();
         if verbose {

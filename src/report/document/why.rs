@@ -85,9 +85,9 @@ impl Shown for Why {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
         if let Some(since) = &self.since {
-            super::impact::show_changes(since, &self.compared_with, &mut document);
+            super::impact::show_changes(since, &mut document);
         }
-        super::impact::show_failures(&self.failures, &mut document);
+        super::impact::show_failures(&self.failures, &self.compared_with, &mut document);
         for (i, target) in self.targets.iter().enumerate() {
             if i > 0 {
                 document.blank();
