@@ -35,6 +35,7 @@ mod log;
 mod packed;
 mod program;
 mod running;
+mod search;
 mod source;
 mod subject;
 mod variant;
