@@ -39,6 +39,7 @@ mod search;
 mod source;
 mod subject;
 mod variant;
+mod vendored;
 mod verified;
 
 pub use error::Error;

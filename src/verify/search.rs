@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use memchr::memmem;
 
-use super::contents::{Known, is_binary};
+use super::contents::Known;
 use super::files;
 use super::packed::{Piece, pieces};
+use super::vendored::is_binary;
 use super::{Case, Error};
 use crate::base::fs;
 use crate::cross::Elf;
