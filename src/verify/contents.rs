@@ -11,9 +11,10 @@ use memchr::memmem;
 
 use super::asked::shell_word;
 use super::derivation::Members;
-use super::effect::{self, Difference, Effect};
+use super::effect::{self, Effect};
 use super::finding::{Answer, Cause};
 use super::log::BuildLog;
+use super::outputs::Difference;
 use super::search::{Found, Searched, search};
 use super::vendored::{MIN_COPY, changed_files, code_unseen, is_binary, is_header, quoted, vendored};
 use super::{AttrPath, Case, Error};
