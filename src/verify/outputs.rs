@@ -3,16 +3,18 @@
 //! Paths of the store and build ids, which differ with every change of a derivation, do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use memchr::memmem;
 
 use super::files;
-use crate::base::fs;
+use crate::base::{fs, store_path};
 use crate::cross::Elf;
 use crate::cross::elf::essence;
 use crate::nix::Nix;
+use crate::patch::is_binary;
+use crate::queue::{self, source::Opened};
 
 /// A file of a package that is not the same without the patches; a side is `None` where it is not there.
 #[derive(Debug, Clone)]
@@ -74,8 +76,9 @@ pub(super) fn beyond(difference: &Difference, noise: &Difference) -> Option<bool
     let (Some(old), Some(new), Some(again)) = (read(&difference.old), read(&difference.new), read(&noise.new)) else {
         return Some(false);
     };
-    let is_text = memchr::memchr(0, &new).is_none();
-    let (old, new, again) = (neutral(opened(old), &[]), neutral(opened(new), &[]), neutral(opened(again), &[]));
+    let is_text = !is_binary(&new);
+    let plain = |bytes| neutral(opened(bytes, MAX_OPENED), &[]);
+    let (old, new, again) = (plain(old), plain(new), plain(again));
     if old.len() != again.len() {
         return is_text.then_some(false);
     }
@@ -99,7 +102,7 @@ pub(super) fn beyond(difference: &Difference, noise: &Difference) -> Option<bool
 const NEAR: usize = 16;
 
 pub(super) fn hash_part(path: &str) -> Option<&str> {
-    path.rsplit('/').next()?.get(..32)
+    store_path::split(path).map(|(hash, _)| hash)
 }
 
 fn entries(nix: &Nix, output: &str, path: &str) -> Vec<(String, Entry)> {
@@ -128,30 +131,25 @@ fn same(old: &Entry, new: &Entry, hashes: &[(&str, &str)]) -> bool {
         _ => return false,
     }
     let (Ok(a), Ok(b)) = (fs::read(&old.real), fs::read(&new.real)) else { return false };
-    a == b || neutral(opened(a), hashes) == neutral(opened(b), hashes)
+    let plain = |bytes| neutral(opened(bytes, MAX_OPENED), hashes);
+    a == b || plain(a) == plain(b)
 }
 
 /// The largest file that is decompressed to be compared.
 const MAX_OPENED: u64 = 256 << 20;
 
-/// Decompresses what gzip compressed: a manual page can name paths of the store.
-fn opened(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return bytes;
-    }
-    let mut text = Vec::new();
-    match flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(MAX_OPENED).read_to_end(&mut text) {
-        Ok(_) => text,
-        Err(_) => bytes,
+/// Decompresses a file: a manual page can name paths of the store. What is not one file, or not to be had whole, stays as it is.
+fn opened(bytes: Vec<u8>, most: u64) -> Vec<u8> {
+    match queue::source::opened(&bytes, most) {
+        Some(Opened { files, more: false }) => <[Vec<u8>; 1]>::try_from(files).map_or(bytes, |[file]| file),
+        _ => bytes,
     }
 }
 
 /// Takes out what differs with every change of a derivation: hashes of its outputs, and the build id that is made of them.
 fn neutral(mut bytes: Vec<u8>, hashes: &[(&str, &str)]) -> Vec<u8> {
-    let build_id = Elf::read(&bytes).ok().flatten().and_then(|elf| elf.build_id).map(|hex| {
-        let digits = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-        digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect::<Vec<u8>>()
-    });
+    let build_id = Elf::read(&bytes).ok().flatten().and_then(|elf| elf.build_id);
+    let build_id = build_id.and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
     let sides = hashes.iter().flat_map(|(old, new)| [old.as_bytes(), new.as_bytes()]);
     let ids = build_id.iter().map(Vec::as_slice).filter(|id| id.len() >= 8);
     let patterns: Vec<&[u8]> = sides.chain(ids).collect();
@@ -181,5 +179,18 @@ mod tests {
         let text = |hash: &str| format!("x /nix/store/{hash}-a/lib y").into_bytes();
         assert_eq!(neutral(text(old), &[(old, new)]), neutral(text(new), &[(old, new)]));
         assert_ne!(neutral(b"a".to_vec(), &[(old, new)]), neutral(b"b".to_vec(), &[(old, new)]));
+    }
+
+    #[test]
+    fn what_is_not_unpacked_whole_is_compared_as_it_is() {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(b"a page of the manual").unwrap();
+        let page = encoder.finish().unwrap();
+        assert_eq!(opened(page.clone(), 20), b"a page of the manual");
+        assert_eq!(opened(page.clone(), 19), page);
+        let more = [page.as_slice(), b"and more"].concat();
+        assert_eq!(opened(more.clone(), 100), more);
+        assert_eq!(opened(page[..page.len() - 1].to_vec(), 100), page[..page.len() - 1]);
     }
 }

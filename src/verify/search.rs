@@ -7,12 +7,12 @@ use memchr::memmem;
 use super::contents::Known;
 use super::files;
 use super::packed::{Piece, pieces};
-use super::vendored::is_binary;
 use super::{Case, Error};
 use crate::base::fs;
 use crate::cross::Elf;
 use crate::cross::contents::Contents;
 use crate::cross::elf::Kind;
+use crate::patch::is_binary;
 
 /// A library in a program of the target's closure.
 pub(super) struct Found<'k> {
@@ -51,14 +51,13 @@ pub(super) fn search<'k, 'p>(
                 continue;
             }
             let bytes = fs::read(&file.real)?;
-            let mut failure = None;
             pieces(&bytes, &mut |piece| match piece {
                 Piece::Code(code) => {
                     let packed = code.len() != bytes.len();
-                    failure = look(all, (path, &file.path), code, packed, &mut searched).err().or(failure.take());
+                    look(all, (path, &file.path), code, packed, &mut searched);
                 }
                 Piece::Data(data) => {
-                    if outputs.contains(path) && is_binary(data) && data.len() <= MAX_RAW {
+                    if outputs.contains(path) && is_binary(data) {
                         raw(all, &file.path, data, &mut searched);
                     }
                     // A file that is a text is a copy when it is the same; what is packed holds its files whole.
@@ -71,9 +70,6 @@ pub(super) fn search<'k, 'p>(
                 }
                 Piece::Closed(what) => searched.closed.push(format!("{}: {what}", file.path)),
             });
-            if let Some(error) = failure {
-                return Err(error);
-            }
         }
     }
     Ok(searched)
@@ -86,11 +82,11 @@ fn look<'k>(
     code: &[u8],
     packed: bool,
     searched: &mut Searched<'k>,
-) -> Result<(), Error> {
+) {
     // What cannot be read is the matter of the level program.
     let elf = Elf::read(code).ok().flatten();
     if elf.as_ref().is_some_and(|elf| matches!(elf.kind, Kind::Core | Kind::Other)) {
-        return Ok(());
+        return;
     }
     let linked = elf.as_ref().is_some_and(|elf| elf.kind != Kind::Relocatable);
     for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
@@ -111,14 +107,20 @@ fn look<'k>(
             searched.found.push(unpatched(path, name, why));
         }
     }
-    Ok(())
 }
 
 /// Looks at what has no header: code of a firmware, an image.
 fn raw<'k>(all: &[&'k Known], path: &str, data: &[u8], searched: &mut Searched<'k>) {
-    for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
+    // What is firmware is linked with archives.
+    let mut archives =
+        all.iter().flat_map(|known| &known.libraries).filter(|(_, is_archive, _)| *is_archive).peekable();
+    if data.len() > MAX_RAW && archives.peek().is_some() {
+        searched.closed.push(format!("{path}: too large to be searched for code without a header"));
+        return;
+    }
+    for (name, _, library) in archives {
         let contents = library.look_at_raw(data);
-        if *is_archive && !contents.evidence.is_empty() {
+        if !contents.evidence.is_empty() {
             searched.found.push(Found {
                 program: path.to_string(),
                 is_static: false,

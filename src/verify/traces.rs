@@ -60,6 +60,11 @@ fn is_made_of(member: &str, stem: &str) -> bool {
     name == stem || name.strip_suffix(stem).is_some_and(|front| front.ends_with(['-', '_', '/']))
 }
 
+/// Returns what stands between quotes in a line.
+pub(super) fn quoted(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|b| *b == b'"').skip(1).step_by(2).filter(|text| !text.contains(&b'\\'))
+}
+
 /// By what a patch is known in what is built of it.
 #[derive(Debug, Default)]
 struct Traces {
@@ -89,10 +94,9 @@ impl Traces {
             if line.len() >= MIN_TRACE {
                 traces.lines.insert([b"\n", whole].concat());
             }
-            let quoted = line.split(|b| *b == b'"').skip(1).step_by(2).filter(|text| !text.contains(&b'\\'));
             traces
                 .texts
-                .extend(std::iter::once(line).chain(quoted).filter(|t| t.len() >= MIN_TRACE).map(<[u8]>::to_vec));
+                .extend(std::iter::once(line).chain(quoted(line)).filter(|t| t.len() >= MIN_TRACE).map(<[u8]>::to_vec));
         }
         traces
     }
