@@ -6,7 +6,9 @@
 //! this library at all: rustc, for one, links a musl of its own unless told not to, and then everything but the
 //! contents of the program looks right. Must not look at files.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 
 use serde::Serialize;
 
@@ -186,10 +188,12 @@ impl Library {
         // Only a static program holds what starts it.
         let (question, asked) = Question::choose(unchanged, image, is_static.then_some(&self.basis));
         let same = asked.iter().filter(|u| u.pattern.find_in(image).is_some()).count();
-        let held = Held::of(self, image);
+        // That many more searches are only for what nothing else tells.
+        let held = LazyCell::new(|| Held::of(self, image));
         // A short text alone is no sign of the library: others say `out of memory` as well.
-        if same == 0 && !held.says_copy() {
-            evidence.retain(|e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT);
+        let alone_says_much = |e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT;
+        if same == 0 && !evidence.iter().all(alone_says_much) && !held.says_copy() {
+            evidence.retain(alone_says_much);
         }
         let mut result = Contents {
             verdict: Verdict::Unknown,
@@ -446,7 +450,7 @@ impl Question {
     }
 }
 
-fn conclude(result: &mut Contents, question: Question, held: &Held, is_static: bool) {
+fn conclude(result: &mut Contents, question: Question, held: &impl Deref<Target = Held>, is_static: bool) {
     let patched = result.evidence.iter().filter(|e| e.patched).count();
     let unpatched = result.evidence.len() - patched;
     let (asked, same) = (result.asked, result.same);
