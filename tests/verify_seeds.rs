@@ -126,6 +126,32 @@ impl Seed {
         self
     }
 
+    /// Links the program otherwise.
+    pub(crate) fn link(self, by: &str) -> Seed {
+        self.edit("packages.nix", LINK, by)
+    }
+
+    /// Installs more than the program.
+    pub(crate) fn install(self, more: &str) -> Seed {
+        self.edit("packages.nix", INSTALLED, &format!("cp app $out/bin; {more}\""))
+    }
+
+    /// Adds a package to the set.
+    pub(crate) fn package(self, text: &str) -> Seed {
+        self.edit("packages.nix", KERNEL, &format!("{text}\n\n{KERNEL}"))
+    }
+
+    pub(crate) fn overlay(mut self, text: impl Into<String>) -> Seed {
+        self.overlay = Some(text.into());
+        self
+    }
+
+    /// Runs the program as well: what it has to print, and how it has to end.
+    pub(crate) fn run(mut self, expect: Option<&str>, exit: i32) -> Seed {
+        self.run = Some(RunCheck { args: String::new(), expect: expect.map(Into::into), exit, program: None });
+        self
+    }
+
     pub(crate) fn edit(mut self, file: &str, what: &str, by: &str) -> Seed {
         self.edits.push((file.into(), what.into(), by.into()));
         self
@@ -133,6 +159,20 @@ impl Seed {
 }
 
 pub(crate) type Edit = (&'static str, &'static str, &'static str);
+/// How programs are linked: a word for names, and the target.
+pub(crate) const LINKAGES: [(&str, &str); 2] = [("static", "pkgsStatic.app"), ("dynamic", "app")];
+/// What is changed of the code.
+pub(crate) const CHANGES: [(&str, &[Edit]); 2] = [("text", CODE), ("code", SUM)];
+/// Texts of the package set: how the program is linked and installed, and what stands behind it.
+pub(crate) const LINK: &str = "$CC -O2 app.c -o app -lfoo $LINK";
+pub(crate) const INSTALLED: &str = "cp app $out/bin\"";
+const KERNEL: &str = "  # A kernel and a module";
+
+/// Links a copy of the library's source in.
+pub(crate) fn bundled(flags: &str) -> String {
+    format!("$CC {flags} -I$vendored app.c $vendored/foo.c -o app -lfoo $LINK")
+}
+
 /// A text of the code.
 pub(crate) const CODE: &[Edit] = &[("foo.c", "version one of the seeds", "version PATCHED two of them")];
 /// Code without a text.

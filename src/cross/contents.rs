@@ -6,7 +6,9 @@
 //! this library at all: rustc, for one, links a musl of its own unless told not to, and then everything but the
 //! contents of the program looks right. Must not look at files.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 
 use serde::Serialize;
 
@@ -80,9 +82,11 @@ const MAX_CHANGED: usize = 2000;
 /// A library without and with the patch, taken apart once for many programs.
 #[derive(Debug)]
 pub struct Library {
-    old: Vec<Unit>,
-    new: Vec<Unit>,
-    objects: Vec<Object>,
+    changes: Changes,
+    /// The processors that it is for.
+    machines: HashSet<u16>,
+    /// The members that every static program of a C library holds.
+    basis: HashSet<String>,
     /// The functions that it exports, where it is a shared library.
     exports: Vec<String>,
     /// Pieces of its code, where it is a shared library, that it has without the patch only.
@@ -98,14 +102,25 @@ impl Library {
         let (Some(old), Some(objects)) = (read(before)?, read(after)?) else {
             return Ok(Err(unknown("the library is no archive")));
         };
-        let units = |objects: &[Object]| objects.iter().flat_map(|o| o.units.clone()).collect::<Vec<Unit>>();
-        let library =
-            Library { old: units(&old), new: units(&objects), objects, exports: Vec::new(), code: Code::default() };
-        if library.old.is_empty() || library.new.is_empty() {
+        let basis = always_linked(&objects);
+        let units = |objects: Vec<Object>| objects.into_iter().flat_map(|o| o.units).collect::<Vec<Unit>>();
+        let (old, new) = (units(old), units(objects));
+        if old.is_empty() || new.is_empty() {
             let why = "the archive holds no machine code (a thin archive, or link-time optimisation)";
             return Ok(Err(unknown(why)));
         }
-        Ok(library.changed("the patch changes no machine code and no data of the archive"))
+        let library = Library { basis, ..Library::between(old, new) };
+        if library.changes.parts.is_empty() {
+            let why = "the patch changes no machine code and no data of the archive";
+            return Ok(Err(Contents { verdict: Verdict::Unchanged, ..unknown(why) }));
+        }
+        Ok(Ok(library))
+    }
+
+    fn between(old: Vec<Unit>, new: Vec<Unit>) -> Library {
+        let machines = new.iter().map(|unit| unit.machine).collect();
+        let changes = Changes::between(old, new);
+        Library { changes, machines, basis: HashSet::new(), exports: Vec::new(), code: Code::default() }
     }
 
     /// Takes the texts of two shared libraries; their code is fitted to its place and cannot be compared.
@@ -127,14 +142,7 @@ impl Library {
         only_here(&mut old, &new, after);
         only_here(&mut new, &all, before);
         let code = Code::of_one(before, after);
-        Some(Library { old, new, objects: Vec::new(), exports: unit::exports(after), code })
-    }
-
-    fn changed(self, why: &str) -> Result<Library, Contents> {
-        match Changes::between(&self.old, &self.new).is_empty() {
-            true => Err(Contents { verdict: Verdict::Unchanged, ..unknown(why) }),
-            false => Ok(self),
-        }
+        Some(Library { exports: unit::exports(after), code, ..Library::between(old, new) })
     }
 
     /// Says which version is in a program or library.
@@ -148,8 +156,7 @@ impl Library {
             return Ok(self.compare(&Image::of_archive(program), false));
         }
         let Some(elf) = Elf::read(program)? else { return Ok(unknown("it is no ELF file")) };
-        let mut machines = self.new.iter().map(|u| u.machine).peekable();
-        if machines.peek().is_some() && machines.all(|machine| machine != elf.machine.number) {
+        if !self.machines.is_empty() && !self.machines.contains(&elf.machine.number) {
             return Ok(unknown("the library is for another processor"));
         }
         let mut result = self.compare(&Image::new(program), elf.is_static());
@@ -173,30 +180,39 @@ impl Library {
     }
 
     fn compare(&self, image: &Image<'_>, is_static: bool) -> Contents {
-        let changes = Changes::between(&self.old, &self.new);
+        let Changes { parts, unchanged } = &self.changes;
         let mut evidence = Vec::new();
-        for change in changes.parts.iter().take(MAX_CHANGED) {
+        for change in parts.iter().take(MAX_CHANGED) {
             change.look(image, &mut evidence);
         }
         // Only a static program holds what starts it.
-        let basis = if is_static { always_linked(&self.objects) } else { HashSet::new() };
-        let (question, asked) = Question::choose(&changes.unchanged, image, &basis);
+        let (question, asked) = Question::choose(unchanged, image, is_static.then_some(&self.basis));
         let same = asked.iter().filter(|u| u.pattern.find_in(image).is_some()).count();
-        let held = Held::of(self, &changes.unchanged, image);
+        // That many more searches are only for what nothing else tells.
+        let held = LazyCell::new(|| Held::of(self, image));
         // A short text alone is no sign of the library: others say `out of memory` as well.
-        if same == 0 && !held.says_copy() {
-            evidence.retain(|e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT);
+        let alone_says_much = |e: &Evidence| e.patched || !e.text || e.bytes > LONG_TEXT;
+        if same == 0 && !evidence.iter().all(alone_says_much) && !held.says_copy() {
+            evidence.retain(alone_says_much);
         }
         let mut result = Contents {
             verdict: Verdict::Unknown,
             why: String::new(),
             evidence,
-            changed_members: changes.members(),
+            changed_members: self.changes.members(),
             asked: asked.len(),
             same,
             copy: false,
         };
         conclude(&mut result, question, &held, is_static);
+        if result.verdict == Verdict::Unused && parts.len() > MAX_CHANGED {
+            result.verdict = Verdict::Unknown;
+            result.copy = true;
+            result.why = format!(
+                "the patch changes {} parts of the library, of which {MAX_CHANGED} were looked for",
+                parts.len()
+            );
+        }
         if result.verdict == Verdict::Unknown
             && let Some(name) = self.code.found_in(image)
         {
@@ -227,9 +243,14 @@ struct Held {
 const LONG_TEXT: usize = 16;
 
 impl Held {
-    fn of(library: &Library, unchanged: &[&Unit], image: &Image<'_>) -> Held {
-        let mut texts: Vec<&&Unit> =
-            unchanged.iter().filter(|u| u.kind == Kind::Text && u.pattern.len() > LONG_TEXT).take(MAX_ASKED).collect();
+    fn of(library: &Library, image: &Image<'_>) -> Held {
+        let mut texts: Vec<&Unit> = library
+            .changes
+            .unchanged
+            .iter()
+            .filter(|u| u.kind == Kind::Text && u.pattern.len() > LONG_TEXT)
+            .take(MAX_ASKED)
+            .collect();
         let of = texts.len();
         texts.retain(|u| u.pattern.find_in(image).is_some());
         let names = |symbols: &HashSet<&str>| library.exports.iter().filter(|n| symbols.contains(n.as_str())).count();
@@ -271,7 +292,7 @@ const START: &str = "__libc_start_main";
 
 /// Returns the names of the members that every static program of a C library holds: the one that starts programs, and
 /// what it cannot do without. Empty for another library.
-fn always_linked(objects: &[Object]) -> HashSet<&str> {
+fn always_linked(objects: &[Object]) -> HashSet<String> {
     let mut by_symbol: HashMap<&str, usize> = HashMap::new();
     for (index, object) in objects.iter().enumerate() {
         for name in &object.defines {
@@ -285,22 +306,24 @@ fn always_linked(objects: &[Object]) -> HashSet<&str> {
         let Some(object) = objects.get(index).filter(|_| taken.insert(index)) else { continue };
         rest.extend(object.needs.iter().filter_map(|name| by_symbol.get(name.as_str())));
     }
-    taken.into_iter().filter_map(|index| Some(objects.get(index)?.member.as_str())).collect()
+    taken.into_iter().filter_map(|index| Some(objects.get(index)?.member.clone())).collect()
 }
 
 /// A part of the library that is not the same on both sides; a side is `None` where the part is not there.
-struct Change<'a> {
-    old: Option<&'a Unit>,
-    new: Option<&'a Unit>,
+#[derive(Debug)]
+struct Change {
+    old: Option<Unit>,
+    new: Option<Unit>,
 }
 
-struct Changes<'a> {
-    parts: Vec<Change<'a>>,
-    unchanged: Vec<&'a Unit>,
+#[derive(Debug)]
+struct Changes {
+    parts: Vec<Change>,
+    unchanged: Vec<Unit>,
 }
 
-impl<'a> Changes<'a> {
-    fn between(old: &'a [Unit], new: &'a [Unit]) -> Changes<'a> {
+impl Changes {
+    fn between(old: Vec<Unit>, new: Vec<Unit>) -> Changes {
         // The same name can stand in a member more than once (static functions of included files).
         fn by_key(units: &[Unit]) -> HashMap<(&str, &str), Vec<&Unit>> {
             let mut map: HashMap<_, Vec<&Unit>> = HashMap::new();
@@ -309,7 +332,7 @@ impl<'a> Changes<'a> {
             }
             map
         }
-        let (old_by_key, new_by_key) = (by_key(old), by_key(new));
+        let (old_by_key, new_by_key) = (by_key(&old), by_key(&new));
         // What merely moved to another member or name says nothing.
         let old_patterns: HashSet<_> = old.iter().map(|u| &u.pattern).collect();
         let new_patterns: HashSet<_> = new.iter().map(|u| &u.pattern).collect();
@@ -318,11 +341,11 @@ impl<'a> Changes<'a> {
             let others = old_by_key.get(key).map(Vec::as_slice).unwrap_or_default();
             for (index, unit) in units.iter().enumerate() {
                 match others.get(index) {
-                    Some(other) if other.pattern == unit.pattern => unchanged.push(*unit),
+                    Some(other) if other.pattern == unit.pattern => unchanged.push((*unit).clone()),
                     _ if old_patterns.contains(&unit.pattern) => {}
                     other => {
                         let other = other.copied().filter(|o| !new_patterns.contains(&o.pattern));
-                        parts.push(Change { old: other, new: Some(*unit) });
+                        parts.push(Change { old: other.cloned(), new: Some((*unit).clone()) });
                     }
                 }
             }
@@ -330,15 +353,11 @@ impl<'a> Changes<'a> {
         for (key, units) in &old_by_key {
             let others = new_by_key.get(key).map_or(0, Vec::len);
             let gone = units.iter().skip(others).filter(|u| !new_patterns.contains(&u.pattern));
-            parts.extend(gone.map(|unit| Change { old: Some(*unit), new: None }));
+            parts.extend(gone.map(|unit| Change { old: Some((*unit).clone()), new: None }));
         }
         parts.sort_by(|a, b| a.key().cmp(&b.key()));
         unchanged.sort_by(|a, b| b.pattern.len().cmp(&a.pattern.len()).then_with(|| a.name.cmp(&b.name)));
         Changes { parts, unchanged }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.parts.is_empty()
     }
 
     fn members(&self) -> Vec<String> {
@@ -348,18 +367,18 @@ impl<'a> Changes<'a> {
     }
 }
 
-impl Change<'_> {
+impl Change {
     fn key(&self) -> (&str, &str) {
-        let unit = self.new.or(self.old);
+        let unit = self.new.as_ref().or(self.old.as_ref());
         unit.map_or(("", ""), |u| (u.member.as_str(), u.name.as_str()))
     }
 
     /// Looks for both sides in the program.
     fn look(&self, image: &Image<'_>, evidence: &mut Vec<Evidence>) {
-        fn found<'u>(unit: Option<&'u Unit>, image: &Image<'_>) -> Option<(u64, &'u Unit)> {
-            unit.and_then(|u| Some((u.pattern.find_in(image)?, u)))
+        fn found<'u>(unit: &'u Option<Unit>, image: &Image<'_>) -> Option<(u64, &'u Unit)> {
+            unit.as_ref().and_then(|u| Some((u.pattern.find_in(image)?, u)))
         }
-        let (mut old, mut new) = (found(self.old, image), found(self.new, image));
+        let (mut old, mut new) = (found(&self.old, image), found(&self.new, image));
         // One version can be a part of the other, as a text that grew: the longer one is meant.
         if let (Some((old_at, old_unit)), Some((new_at, new_unit))) = (old, new)
             && old_at < new_at + new_unit.pattern.len() as u64
@@ -393,9 +412,13 @@ enum Question {
 }
 
 impl Question {
-    fn choose<'a>(unchanged: &[&'a Unit], image: &Image<'_>, basis: &HashSet<&str>) -> (Question, Vec<&'a Unit>) {
-        let compiled = |u: &&&Unit| u.kind == Kind::Function { compiled: true } && u.is_global;
-        let all = || unchanged.iter().filter(compiled).copied();
+    fn choose<'a>(
+        unchanged: &'a [Unit],
+        image: &Image<'_>,
+        basis: Option<&HashSet<String>>,
+    ) -> (Question, Vec<&'a Unit>) {
+        let compiled = |u: &&Unit| u.kind == Kind::Function { compiled: true } && u.is_global;
+        let all = || unchanged.iter().filter(compiled);
         let capped = |units: &mut dyn Iterator<Item = &'a Unit>| units.take(MAX_ASKED).collect::<Vec<_>>();
         if let Some(names) = &image.symbols {
             let named = capped(&mut all().filter(|u| names.contains(u.name.as_str())));
@@ -404,7 +427,7 @@ impl Question {
                 return (Question::Named, named);
             }
         }
-        let basic = capped(&mut all().filter(|u| basis.contains(u.member.as_str())));
+        let basic = capped(&mut all().filter(|u| basis.is_some_and(|basis| basis.contains(&u.member))));
         if basic.is_empty() { (Question::Largest, capped(&mut all())) } else { (Question::Basis, basic) }
     }
 
@@ -427,7 +450,7 @@ impl Question {
     }
 }
 
-fn conclude(result: &mut Contents, question: Question, held: &Held, is_static: bool) {
+fn conclude(result: &mut Contents, question: Question, held: &impl Deref<Target = Held>, is_static: bool) {
     let patched = result.evidence.iter().filter(|e| e.patched).count();
     let unpatched = result.evidence.len() - patched;
     let (asked, same) = (result.asked, result.same);
@@ -471,4 +494,40 @@ fn conclude(result: &mut Contents, question: Question, held: &Held, is_static: b
     };
     result.verdict = verdict;
     result.why = why;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function of a library by its number: no two are alike, and no linker changes them.
+    fn function(number: usize, of: &str) -> Unit {
+        let text = format!("{number:08} of {of} in a library of the test");
+        let (member, name) = ("a.o".to_string(), format!("f{number:08}"));
+        let kind = Kind::Function { compiled: true };
+        Unit { member, name, kind, is_global: true, machine: 62, pattern: Pattern::exact(text.as_bytes()) }
+    }
+
+    fn program(units: &[Unit]) -> Vec<u8> {
+        units
+            .iter()
+            .map(|unit| unit.name.trim_start_matches('f'))
+            .flat_map(|n| format!("{n} of both in a library of the test").into_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn where_more_is_changed_than_is_looked_for_nothing_is_green() {
+        let both: Vec<Unit> = (0..8).map(|n| function(n, "both")).collect();
+        let with = |of: &str, count: usize| [both.clone(), (8..8 + count).map(|n| function(n, of)).collect()].concat();
+        let verdict = |count: usize, more: &[u8]| {
+            let library = Library::between(with("old", count), with("new", count));
+            library.compare(&Image::whole(&[&program(&both), more].concat()), false).verdict
+        };
+        assert_eq!(verdict(MAX_CHANGED, b""), Verdict::Unused);
+        assert_eq!(verdict(MAX_CHANGED, b"00000009 of old in a library of the test"), Verdict::Unpatched);
+        assert_eq!(verdict(MAX_CHANGED + 1, b""), Verdict::Unknown);
+        let last = format!("{:08} of old in a library of the test", 8 + MAX_CHANGED);
+        assert_eq!(verdict(MAX_CHANGED + 1, last.as_bytes()), Verdict::Unknown);
+    }
 }

@@ -76,7 +76,7 @@ fn rename(old: &str, new: &str) -> String {
 }
 
 /// git calls a file binary when there is a NUL among its first bytes.
-fn is_binary(bytes: &[u8]) -> bool {
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     memchr::memchr(0, &bytes[..bytes.len().min(BINARY_LOOK)]).is_some()
 }
 

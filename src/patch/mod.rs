@@ -42,6 +42,7 @@ mod upstream;
 
 pub use apply::{Options, apply};
 pub use context::{Oddity, as_gnu_reads};
+pub(crate) use diff::is_binary;
 pub use diff::{diff_bytes, diff_file, diff_trees};
 pub use error::{Error, Spot};
 pub use header::{Headers, Trailer};

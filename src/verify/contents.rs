@@ -5,25 +5,28 @@
 //! needs to run is searched for the code and the texts that differ.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use memchr::memmem;
 
 use super::asked::shell_word;
 use super::derivation::Members;
-use super::effect::{self, Difference, Effect};
-use super::files;
+use super::effect::{self, Effect};
 use super::finding::{Answer, Cause};
 use super::log::BuildLog;
-use super::packed::{Piece, pieces};
+use super::outputs::Difference;
+use super::search::{Found, Searched, search};
+use super::subject::Patch;
+use super::traces::quoted;
+use super::vendored::{MIN_COPY, code_unseen, is_header, vendored};
 use super::{AttrPath, Case, Error};
 use crate::base::fs;
 use crate::base::store_path;
 use crate::base::text::plural;
-use crate::cross::Elf;
-use crate::cross::contents::{Contents, Library, Verdict};
-use crate::cross::elf::Kind;
+use crate::cross::contents::{Library, Verdict};
 use crate::graph::NodeId;
+use crate::patch::is_binary;
 
 /// How many found parts are shown of a program, and how many files of a package.
 const PARTS: usize = 5;
@@ -32,39 +35,21 @@ const FILES: usize = 20;
 /// What is known of one patched derivation.
 pub(super) struct Known {
     name: String,
-    effect: Effect,
+    pub(super) effect: Effect,
     /// The libraries that differ and can be looked for, by their paths, and whether they are archives.
-    libraries: Vec<(String, bool, Library)>,
+    pub(super) libraries: Vec<(String, bool, Library)>,
     /// Those that differ and say nothing, with the reason.
     mute: Vec<String>,
     /// Texts that differ (scripts, settings, headers): the file, and what it is without the patches.
-    texts: Vec<(String, Vec<u8>)>,
+    pub(super) texts: Vec<(String, Vec<u8>)>,
+    /// Whether one of the files that differ is no text.
+    pub(super) binary: bool,
     /// What stands between quotes in headers without the patches only: the file, and the text.
-    literals: Vec<(String, Vec<u8>)>,
+    pub(super) literals: Vec<(String, Vec<u8>)>,
 }
 
 /// What is known of derivations, for all targets of a run.
 pub(super) type Comparisons = BTreeMap<(String, NodeId), Rc<Result<Known, Answer>>>;
-
-/// A library in a program of the target's closure.
-struct Found<'k> {
-    program: String,
-    is_static: bool,
-    library: &'k str,
-    contents: Contents,
-    /// Whether it is packed in the file, so that a path of the store can be hidden in it.
-    packed: bool,
-}
-
-/// What a search came upon.
-#[derive(Default)]
-struct Searched<'k> {
-    found: Vec<Found<'k>>,
-    /// Files that were not looked into, and what they are.
-    closed: Vec<String>,
-    /// The store paths in which something calls what a library of the package exports.
-    callers: BTreeSet<String>,
-}
 
 pub(super) fn judge(case: &mut Case<'_, '_>, members: &Members, logs: &[BuildLog]) -> Result<Answer, Error> {
     if members.is_empty() {
@@ -142,11 +127,18 @@ fn builds_only_patched(
         let text = logs.iter().find(|log| log.id == id).and_then(|log| log.text.as_deref()).unwrap_or_default();
         own.len() == 1 && own.iter().all(|path| matches!(super::log::said(text, path), super::log::Said::Applied(_)))
     };
-    if !ids.iter().all(|id| is_applied(case, *id)) || vendored(case, members).is_some() {
+    if !ids.iter().all(|id| is_applied(case, *id)) {
+        return fails;
+    }
+    let vendored = vendored(case, members);
+    if vendored.copy.is_some() {
         return fails;
     }
     let name = ids.first().map(|id| case.delta.after().node(*id).name().to_string()).unwrap_or_default();
-    Answer::ok(format!("{name} builds with the patch only")).maybe_command(fails.command).evidence([fails.why])
+    Answer::ok(format!("{name} builds with the patch only"))
+        .maybe_command(fails.command)
+        .evidence([fails.why])
+        .evidence(vendored.unseen())
 }
 
 /// Compares a derivation with what it is without its patches, once for all targets.
@@ -185,15 +177,28 @@ fn user_of_source(case: &Case<'_, '_>, id: NodeId) -> Option<NodeId> {
     case.needs.ids().find(|user| is_source(*user))
 }
 
+/// The shortest text between quotes that is looked for.
+const MIN_QUOTED: usize = 20;
+
 fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
-    let mut known =
-        Known { name, effect, libraries: Vec::new(), mute: Vec::new(), texts: Vec::new(), literals: Vec::new() };
+    let mut known = Known {
+        name,
+        effect,
+        libraries: Vec::new(),
+        mute: Vec::new(),
+        texts: Vec::new(),
+        literals: Vec::new(),
+        binary: false,
+    };
     for difference in &known.effect.differences {
-        let (Some(old), Some(new)) = (&difference.old, &difference.new) else { continue };
-        let (old, new) = (fs::read(old)?, fs::read(new)?);
+        let read = |side: &Option<PathBuf>| side.as_deref().map(fs::read).transpose();
+        let sides = (read(&difference.old)?, read(&difference.new)?);
+        known.binary |= [&sides.0, &sides.1].into_iter().flatten().any(|bytes| is_binary(bytes));
+        let (Some(old), Some(new)) = sides else { continue };
         if !is_binary(&old) {
             if is_header(&difference.file) {
-                let gone = quoted(&old).filter(|text| memmem::find(&new, text).is_none());
+                let gone = old.split(|b| *b == b'\n').flat_map(quoted);
+                let gone = gone.filter(|text| text.len() >= MIN_QUOTED && memmem::find(&new, text).is_none());
                 known.literals.extend(gone.map(|text| (difference.file.clone(), text.to_vec())));
             }
             if old.len() >= MIN_COPY {
@@ -201,11 +206,9 @@ fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
             }
             continue;
         }
-        let is_archive = new.starts_with(b"!<arch>\n");
-        if !is_archive {
-            known
-                .libraries
-                .extend(Library::shared(&old, &new).map(|library| (difference.file.clone(), false, library)));
+        if !new.starts_with(b"!<arch>\n") {
+            let shared = Library::shared(&old, &new);
+            known.libraries.extend(shared.map(|library| (difference.file.clone(), false, library)));
             continue;
         }
         match Library::archive(&old, &new)? {
@@ -214,60 +217,6 @@ fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
         }
     }
     Ok(known)
-}
-
-/// The largest file without a header that is searched for code.
-const MAX_RAW: usize = 1 << 26;
-
-/// The smallest text that is a copy of another, and the shortest between quotes.
-const MIN_COPY: usize = 24;
-const MIN_QUOTED: usize = 20;
-
-fn is_binary(bytes: &[u8]) -> bool {
-    memchr::memchr(0, bytes.get(..8192).unwrap_or(bytes)).is_some()
-}
-
-fn is_header(file: &str) -> bool {
-    matches!(extension(file), "h" | "hh" | "hpp" | "hxx" | "H" | "inc" | "ipp" | "tcc")
-}
-
-/// Says whether a file of a source is one that is compiled, and not for a test or a manual.
-fn is_compiled(file: &str) -> bool {
-    const ENDS: [&str; 20] = [
-        "c", "cc", "cpp", "cxx", "C", "S", "s", "asm", "rs", "go", "f", "f90", "m", "mm", "d", "adb", "zig", "hs",
-        "ml", "vala",
-    ];
-    let aside = |part: &str| {
-        let part = part.to_ascii_lowercase();
-        ["test", "doc", "example", "sample", "bench", "fuzz", "demo", "contrib"].iter().any(|word| part.contains(word))
-    };
-    ENDS.contains(&extension(file)) && !file.split('/').any(aside)
-}
-
-fn extension(file: &str) -> &str {
-    file.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, end)| end)
-}
-
-fn quoted(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split(|b| *b == b'\n');
-    let texts = lines.flat_map(|line| line.split(|b| *b == b'"').skip(1).step_by(2));
-    texts.filter(|text| text.len() >= MIN_QUOTED && !text.contains(&b'\\'))
-}
-
-/// Names the first compiled file that the patches change, where nothing that differs can have been compiled, and says whether what differs
-/// is a copy of such a file.
-fn code_unseen(case: &Case<'_, '_>, all: &[&Known]) -> Option<(String, bool)> {
-    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
-    let sources: Vec<String> = patches.flat_map(changed_files).filter(|file| is_compiled(file)).collect();
-    let first = sources.first()?.clone();
-    let differences = || all.iter().flat_map(|known| &known.effect.differences);
-    let text = |path: Option<&std::path::PathBuf>| path.is_none_or(|path| fs::read(path).is_ok_and(|b| !is_binary(&b)));
-    if !differences().all(|d| text(d.old.as_ref()) && text(d.new.as_ref())) {
-        return None;
-    }
-    let name = |file: &str| file.rsplit('/').next().unwrap_or_default().to_string();
-    let copy = sources.iter().find(|source| differences().any(|d| name(&d.file) == name(source)));
-    Some((copy.unwrap_or(&first).clone(), copy.is_some()))
 }
 
 /// Says which patches change nothing, where there are such: in each variant of the package.
@@ -286,18 +235,13 @@ fn without_effect(case: &Case<'_, '_>, all: &[&Known]) -> Option<Answer> {
         false => format!("{} is the same without {patch}, which its other patches do not need", first.name),
     };
     let touched = case.package.patches.iter().filter(|p| idle.iter().any(|i| i.ends_with(&p.name)));
-    let files: Vec<String> = touched.filter_map(|p| p.bytes.as_deref()).flat_map(changed_files).collect();
+    let files: Vec<String> = touched.flat_map(Patch::changed_files).collect();
     let hint = format!(
         "{} changes {}: not compiled or installed for this platform, put back by postPatch, or in the source already",
         patch,
         if files.is_empty() { "files".to_string() } else { files.join(", ") }
     );
     Some(Answer::failed(Cause::NoEffect, why).hint(hint).command(first.effect.by_hand()))
-}
-
-pub(super) fn changed_files(patch: &[u8]) -> Vec<String> {
-    let Ok(parsed) = crate::patch::PatchFile::parse(patch) else { return Vec::new() };
-    parsed.check(parsed.strip_level()).unwrap_or_default().iter().map(|target| target.path().to_string()).collect()
 }
 
 fn says(known: &Known) -> String {
@@ -334,123 +278,6 @@ fn parts(found: &Found<'_>) -> Vec<String> {
     lines
 }
 
-/// Searches every program, library, archive and image of these store paths for the libraries and texts.
-fn search<'k, 'p>(
-    case: &mut Case<'_, '_>,
-    all: &[&'k Known],
-    paths: impl Iterator<Item = &'p String>,
-) -> Result<Searched<'k>, Error> {
-    let outputs = case.built_outputs();
-    let mut searched = Searched::default();
-    for path in paths {
-        for file in files::below(case.nix, path) {
-            if !is_looked_at(&file, all) {
-                continue;
-            }
-            let bytes = fs::read(&file.real)?;
-            let mut failure = None;
-            pieces(&bytes, &mut |piece| match piece {
-                Piece::Code(code) => {
-                    let packed = code.len() != bytes.len();
-                    failure = look(all, (path, &file.path), code, packed, &mut searched).err().or(failure.take());
-                }
-                Piece::Data(data) => {
-                    if outputs.contains(path) && is_binary(data) && data.len() <= MAX_RAW {
-                        raw(all, &file.path, data, &mut searched);
-                    }
-                    // A file that is a text is a copy when it is the same; what is packed holds its files whole.
-                    let whole = data.len() == bytes.len() && !is_binary(data);
-                    for (name, old) in all.iter().flat_map(|known| &known.texts) {
-                        if if whole { is_same_text(data, old) } else { memmem::find(data, old).is_some() } {
-                            searched.found.push(unpatched(&file.path, name, format!("it is {name} without the patch")));
-                        }
-                    }
-                }
-                Piece::Closed(what) => searched.closed.push(format!("{}: {what}", file.path)),
-            });
-            if let Some(error) = failure {
-                return Err(error);
-            }
-        }
-    }
-    Ok(searched)
-}
-
-/// Looks at one program, library, object or archive.
-fn look<'k>(
-    all: &[&'k Known],
-    (store_path, path): (&str, &str),
-    code: &[u8],
-    packed: bool,
-    searched: &mut Searched<'k>,
-) -> Result<(), Error> {
-    // What cannot be read is the matter of the level program.
-    let elf = Elf::read(code).ok().flatten();
-    if elf.as_ref().is_some_and(|elf| matches!(elf.kind, Kind::Core | Kind::Other)) {
-        return Ok(());
-    }
-    let linked = elf.as_ref().is_some_and(|elf| elf.kind != Kind::Relocatable);
-    for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
-        if library.is_called_by(code) {
-            searched.callers.insert(store_path.to_string());
-        }
-        let Ok(contents) = library.look(code) else { continue };
-        // That a shared library is not in a program is as it should be.
-        if *is_archive && linked || !contents.evidence.is_empty() || contents.copy {
-            let is_static = elf.as_ref().is_some_and(Elf::is_static);
-            searched.found.push(Found { program: path.to_string(), is_static, library: name, contents, packed });
-        }
-    }
-    for (name, text) in all.iter().flat_map(|known| &known.literals) {
-        if memmem::find(code, text).is_some() {
-            let why =
-                format!("it holds `{}`, which is in {name} without the patch only", String::from_utf8_lossy(text));
-            searched.found.push(unpatched(path, name, why));
-        }
-    }
-    Ok(())
-}
-
-/// Looks at what has no header: code of a firmware, an image.
-fn raw<'k>(all: &[&'k Known], path: &str, data: &[u8], searched: &mut Searched<'k>) {
-    for (name, is_archive, library) in all.iter().flat_map(|known| &known.libraries) {
-        let contents = library.look_at_raw(data);
-        if *is_archive && !contents.evidence.is_empty() {
-            searched.found.push(Found {
-                program: path.to_string(),
-                is_static: false,
-                library: name,
-                contents,
-                packed: true,
-            });
-        }
-    }
-}
-
-fn unpatched<'k>(path: &str, library: &'k str, why: String) -> Found<'k> {
-    Found { program: path.to_string(), is_static: false, library, contents: Contents::unpatched(why), packed: false }
-}
-
-/// Says whether a file can be or hold a copy of something.
-fn is_looked_at(file: &files::StoreFile, all: &[&Known]) -> bool {
-    let len = file.real.metadata().map_or(0, |metadata| metadata.len());
-    // A script carries an interpreter of its own in its first line, or what it unpacks.
-    let size = |text: &[u8]| len.abs_diff(text.len() as u64) <= if file.head.starts_with(b"#!") { 256 } else { 0 };
-    is_binary(&file.head)
-        || file.head.starts_with(b"!<arch>\n")
-        || file.head.starts_with(b"#!") && len > file.head.len() as u64
-        || all.iter().flat_map(|known| &known.texts).any(|(_, text)| size(text))
-}
-
-/// Says whether two texts are the same but for the interpreter in the first line.
-fn is_same_text(a: &[u8], b: &[u8]) -> bool {
-    fn rest(text: &[u8]) -> &[u8] {
-        let end = memchr::memchr(b'\n', text).filter(|_| text.starts_with(b"#!")).unwrap_or(0);
-        text.get(end..).unwrap_or_default()
-    }
-    rest(a) == rest(b)
-}
-
 fn short(path: &str) -> &str {
     path.splitn(5, '/').nth(4).unwrap_or(path)
 }
@@ -462,6 +289,23 @@ fn bytes_by_hand(found: &Found<'_>, patched: bool) -> String {
     format!("od -A d -c -j {offset} -N {} {}", bytes.clamp(64, 512), shell_word(&found.program))
 }
 
+/// All that is known of a target when everything was looked at, but what only building it once more can tell.
+struct Looked<'l> {
+    package: &'l AttrPath,
+    found: &'l [Found<'l>],
+    closed: &'l [String],
+    /// What differs, in words.
+    shown: &'l str,
+    /// Whether the target has the patched package in its closure.
+    loads: bool,
+    by_hand: String,
+    /// A static library that differs and of which nothing can be looked for.
+    mute: Option<&'l String>,
+    /// The copy in a source of the target.
+    vendored: Option<(String, NodeId)>,
+    patched: Vec<&'l Found<'l>>,
+}
+
 fn conclude(
     case: &mut Case<'_, '_>,
     members: &Members,
@@ -471,142 +315,140 @@ fn conclude(
     loads: bool,
 ) -> Result<Answer, Error> {
     let found = searched.found.as_slice();
-    let package = case.package.attr.clone();
-    let of = |verdict: Verdict| found.iter().find(|f| f.contents.verdict == verdict);
-    if let Some(found) = of(Verdict::Unpatched).or(of(Verdict::Mixed)) {
-        let relatives: Vec<String> = members.relatives.iter().map(|id| case.needs.chain(*id).join(" -> ")).collect();
-        let hint = match relatives.first() {
-            Some(chain) => format!("the same source is built once more, out of the overlay's reach: {chain}"),
-            None => "something brings a copy of its own: for Rust on musl say `-Clink-self-contained=no`".to_string(),
-        };
-        return Ok(Answer::failed(
-            Cause::AnotherCopyLinked,
-            format!("{} holds another copy of {package}: {}", short(&found.program), found.contents.why),
-        )
-        .hint(hint)
-        .command(bytes_by_hand(found, false)));
+    if let Some(answer) = another_copy(case, members, found) {
+        return Ok(answer);
     }
-    let by_hand = all.first().map(|known| known.effect.by_hand()).unwrap_or_default();
-    let patched: Vec<&Found<'_>> = found.iter().filter(|f| f.contents.verdict == Verdict::Patched).collect();
-    let copies: Vec<&Found<'_>> = found.iter().filter(|f| f.contents.copy).collect();
-    // A static program in which nothing of a library that differs was recognised: it may be there, optimised beyond recognition.
-    let is_seen = |f: &Found<'_>| {
-        found.iter().any(|o| o.program == f.program && matches!(o.contents.verdict, Verdict::Patched | Verdict::Unused))
-    };
-    let unseen = found.iter().filter(|f| f.is_static && f.contents.verdict == Verdict::Unknown && !is_seen(f));
-    let mute = all.iter().flat_map(|known| &known.mute).find(|why| why.contains(".a: "));
     let vendored = vendored(case, members);
-    let mut undecided: Vec<&Found<'_>> = copies.iter().filter(|f| !is_seen(f)).copied().collect();
-    if patched.is_empty() || vendored.is_some() {
-        undecided.extend(unseen);
+    let unseen = vendored.unseen();
+    let looked = Looked {
+        package: &case.package.attr,
+        found,
+        closed: &searched.closed,
+        shown,
+        loads,
+        by_hand: all.first().map(|known| known.effect.by_hand()).unwrap_or_default(),
+        mute: all.iter().flat_map(|known| &known.mute).find(|why| why.contains(".a: ")),
+        vendored: vendored.copy,
+        patched: found.iter().filter(|f| f.contents.verdict == Verdict::Patched).collect(),
+    };
+    let undecided = looked.undecided();
+    let is_mute = looked.mute.is_some() && looked.patched.is_empty() && !loads;
+    let by_comparison = match undecided.is_empty() && !is_mute {
+        true => None,
+        false => looked.compared(undecided, target_without(case, all)?),
+    };
+    let answer = by_comparison.unwrap_or_else(|| {
+        // Who calls the library has not built the copy in.
+        looked.seen(|user| case.delta.after().node(user).outputs().any(|(_, path)| searched.callers.contains(path)))
+    });
+    Ok(answer.evidence(unseen))
+}
+
+/// Answers where a program holds the code without the patch.
+fn another_copy(case: &Case<'_, '_>, members: &Members, found: &[Found<'_>]) -> Option<Answer> {
+    let of = |verdict: Verdict| found.iter().find(|f| f.contents.verdict == verdict);
+    let found = of(Verdict::Unpatched).or(of(Verdict::Mixed))?;
+    let hint = match members.relatives.first() {
+        Some(id) => {
+            let chain = case.needs.chain(*id).join(" -> ");
+            format!("the same source is built once more, out of the overlay's reach: {chain}")
+        }
+        None => "something brings a copy of its own: for Rust on musl say `-Clink-self-contained=no`".to_string(),
+    };
+    let why = format!("{} holds another copy of {}: {}", short(&found.program), case.package.attr, found.contents.why);
+    Some(Answer::failed(Cause::AnotherCopyLinked, why).hint(hint).command(bytes_by_hand(found, false)))
+}
+
+impl<'l> Looked<'l> {
+    /// Says whether code of the package was recognised in the program in which this was found.
+    fn is_seen(&self, f: &Found<'_>) -> bool {
+        self.found
+            .iter()
+            .any(|o| o.program == f.program && matches!(o.contents.verdict, Verdict::Patched | Verdict::Unused))
     }
-    if !undecided.is_empty() || (mute.is_some() && patched.is_empty() && !loads) {
+
+    /// Returns what may be a copy with or without the patch.
+    fn undecided(&self) -> Vec<&'l Found<'l>> {
+        let unseen = self.found.iter().filter(|f| !self.is_seen(f));
+        // A static program in which nothing of a library that differs was recognised: it may be there, optimised beyond recognition.
+        let with_static = self.patched.is_empty() || self.vendored.is_some();
+        let is_mute = |f: &&Found<'_>| f.is_static && f.contents.verdict == Verdict::Unknown;
+        let (copies, rest): (Vec<_>, Vec<_>) = unseen.partition(|f| f.contents.copy);
+        copies.into_iter().chain(rest.into_iter().filter(|f| with_static && is_mute(f))).collect()
+    }
+
+    /// Answers by what of the target is another one with the unpatched package; `None` where that leaves it to what was seen.
+    fn compared(&self, undecided: Vec<&Found<'_>>, without: Result<Vec<String>, Answer>) -> Option<Answer> {
+        let by_hand = || self.by_hand.clone();
         // A file that is another one with the unpatched package has what it has from there.
-        let (why, rest) = match target_without(case, all)? {
+        let (rest, why) = match without {
             Ok(files) => {
                 let from_package =
                     |f: &&Found<'_>| (f.is_static || !f.packed) && files.iter().any(|file| file == short(&f.program));
-                let rest: Vec<&Found<'_>> = undecided.iter().filter(|f| !from_package(f)).copied().collect();
+                let rest: Vec<&Found<'_>> = undecided.into_iter().filter(|f| !from_package(f)).collect();
                 if rest.is_empty() && !files.is_empty() {
                     let files = files.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-                    let why =
-                        format!("{shown}; the target, made with the package without its patches, differs in {files}");
-                    return Ok(Answer::ok(why).command(by_hand));
+                    let why = "the target, made with the package without its patches, differs in";
+                    return Some(Answer::ok(format!("{}; {why} {files}", self.shown)).command(by_hand()));
                 }
-                (None, rest)
+                (rest, None)
             }
-            Err(answer) => (Some(answer), undecided),
+            Err(answer) => (undecided, Some(answer)),
         };
-        let doubt = rest
-            .iter()
-            .find(|f| f.contents.copy || why.is_some())
-            .map(|f| format!("{}: {}", short(&f.program), f.contents.why));
-        if let Some(doubt) = doubt.or(mute.filter(|_| rest.is_empty()).cloned()) {
-            return Ok(match why {
+        let doubt = rest.iter().find(|f| f.contents.copy || why.is_some());
+        let doubt = doubt.map(|f| format!("{}: {}", short(&f.program), f.contents.why));
+        if let Some(doubt) = doubt.or(self.mute.filter(|_| rest.is_empty()).cloned()) {
+            return Some(match why {
                 Some(answer) => Answer::unknown(format!("{doubt}; {}", answer.why))
-                    .maybe(answer.hint, answer.command.or(Some(by_hand))),
+                    .maybe(answer.hint, answer.command.or_else(|| Some(by_hand()))),
                 None => Answer::unknown(format!("{doubt}; whether that copy is the patched one could not be told"))
                     .hint("name the file's own build among the targets, or show by --run --expect what it does")
-                    .command(by_hand),
+                    .command(by_hand()),
             });
         }
-        if let Some((file, _)) = &vendored {
-            return Ok(not_told(file, &package, by_hand));
+        if let Some((file, _)) = &self.vendored {
+            return Some(self.not_told(file));
         }
-        if patched.is_empty() {
-            return Ok(Answer::ok(format!("{shown}; the target holds nothing of that")).command(by_hand));
-        }
+        let nothing = || Answer::ok(format!("{}; the target holds nothing of that", self.shown)).command(by_hand());
+        self.patched.is_empty().then(nothing)
     }
-    if let Some(first) = patched.first() {
-        let why = match patched.iter().map(|f| &f.program).collect::<BTreeSet<_>>().len() {
-            1 => format!("{}: {}", short(&first.program), first.contents.why),
-            many => format!("the patched code of {} is in {}", first.library, plural(many, "program")),
+
+    /// Answers by what was found; `calls` says whether something calls what a library of the package exports.
+    fn seen(&self, calls: impl Fn(NodeId) -> bool) -> Answer {
+        if let Some(first) = self.patched.first() {
+            let why = match self.patched.iter().map(|f| &f.program).collect::<BTreeSet<_>>().len() {
+                1 => format!("{}: {}", short(&first.program), first.contents.why),
+                many => format!("the patched code of {} is in {}", first.library, plural(many, "program")),
+            };
+            return Answer::ok(why).command(bytes_by_hand(first, true));
+        }
+        let (shown, loads) = (self.shown, self.loads);
+        if let Some(what) = self.closed.first().filter(|_| !loads) {
+            let path = what.split(": ").next().unwrap_or_default();
+            return Answer::unknown(format!("{shown}; {what}, which was not looked into"))
+                .hint("name what is in the image among the targets, or unpack it and look")
+                .command(format!("file {}", shell_word(path)));
+        }
+        if let Some((file, _)) = self.vendored.as_ref().filter(|(_, user)| !(loads && calls(*user))) {
+            return self.not_told(file);
+        }
+        let unused = self.found.iter().find(|f| f.contents.verdict == Verdict::Unused);
+        let why = match unused {
+            _ if loads => format!("{shown}, which the target has in its closure"),
+            Some(found) => format!("{shown}; {}: {}", short(&found.program), found.contents.why),
+            None => format!("{shown}; none of that is in a program of the target"),
         };
-        return Ok(Answer::ok(why).command(bytes_by_hand(first, true)));
+        Answer::ok(why).command(self.by_hand.clone())
     }
-    if let Some(what) = searched.closed.first().filter(|_| !loads) {
-        let path = what.split(": ").next().unwrap_or_default();
-        return Ok(Answer::unknown(format!("{shown}; {what}, which was not looked into"))
-            .hint("name what is in the image among the targets, or unpack it and look")
-            .command(format!("file {}", shell_word(path))));
-    }
-    // Who calls the library has not built the copy in.
-    let calls = |user: NodeId| case.delta.after().node(user).outputs().any(|(_, path)| searched.callers.contains(path));
-    if let Some((file, _)) = vendored.filter(|(_, user)| !(loads && calls(*user))) {
-        return Ok(not_told(&file, &package, by_hand));
-    }
-    if loads {
-        return Ok(Answer::ok(format!("{shown}, which the target has in its closure")).command(by_hand));
-    }
-    if let Some(found) = of(Verdict::Unused) {
-        let why = format!("{shown}; {}: {}", short(&found.program), found.contents.why);
-        return Ok(Answer::ok(why).command(by_hand));
-    }
-    Ok(Answer::ok(format!("{shown}; none of that is in a program of the target")).command(by_hand))
-}
 
-fn not_told(file: &str, package: &AttrPath, by_hand: String) -> Answer {
-    Answer::unknown(format!(
-        "a source of the target holds {file} of {package} without the patch, and whether that is built into it could not be told"
-    ))
-    .hint(format!("look whether it is built with its own copy or with {package}; --run --expect shows what it does"))
-    .command(by_hand)
-}
-
-/// The most packages whose sources are looked at for a copy.
-const MAX_USERS: usize = 16;
-
-/// Returns the file of the package that the sources of the target, or of what else uses the package, hold a copy of, without the patch,
-/// and whose sources.
-fn vendored(case: &mut Case<'_, '_>, members: &Members) -> Option<(String, NodeId)> {
-    let after = case.delta.after();
-    let is_user = |id: &NodeId| after.inputs(*id).iter().any(|input| members.patched.contains(input));
-    let users: Vec<NodeId> = case
-        .needs
-        .ids()
-        .filter(|id| !members.patched.contains(id) && case.runs_on_board(*id))
-        .filter(|id| *id == case.needs.target() || is_user(id))
-        .take(MAX_USERS)
-        .collect();
-    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
-    let changed: BTreeSet<String> =
-        patches.flat_map(changed_files).filter(|file| is_compiled(file) || is_header(file)).collect();
-    if changed.is_empty() {
-        return None;
+    fn not_told(&self, file: &str) -> Answer {
+        let package = self.package;
+        Answer::unknown(format!(
+            "a source of the target holds {file} of {package} without the patch, and whether that is built into it could not be told"
+        ))
+        .hint(format!("look whether it is built with its own copy or with {package}; --run --expect shows what it does"))
+        .command(self.by_hand.clone())
     }
-    let before = super::source::unpatched(case, *members.patched.first()?)?;
-    let wanted: Vec<(&String, &[u8])> = changed
-        .iter()
-        .filter_map(|file| Some((file, &*before.get(file)?.bytes)))
-        .filter(|(_, bytes)| bytes.len() >= MIN_COPY)
-        .collect();
-    users.into_iter().find_map(|user| {
-        super::source::trees(case, user).find_map(|tree| {
-            let mut files = tree.iter().map(|(_, file)| &*file.bytes);
-            let copy = files.find_map(|bytes| wanted.iter().find(|(_, wanted)| *wanted == bytes))?;
-            Some((copy.0.clone(), user))
-        })
-    })
 }
 
 /// Builds the target with the package without its patches and compares: the files that differ; an answer where that is not to be had.

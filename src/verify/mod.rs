@@ -32,12 +32,16 @@ pub(crate) mod files;
 mod finding;
 pub(crate) mod launch;
 mod log;
+mod outputs;
 mod packed;
 mod program;
 mod running;
+mod search;
 mod source;
 mod subject;
+mod traces;
 mod variant;
+mod vendored;
 mod verified;
 
 pub use error::Error;

@@ -38,14 +38,15 @@ fn below(bytes: &[u8], depth: usize, see: &mut dyn FnMut(Piece<'_>)) {
     if let Some(what) = closed(bytes) {
         return see(Piece::Closed(what));
     }
-    if depth == 0 {
+    if unpacked(bytes, depth, see) {
         return;
     }
-    if let Some(files) = opened(bytes, MAX_BYTES) {
-        files.iter().for_each(|file| below(file, depth - 1, see));
-        return;
+    let mut programs = programs(bytes);
+    if programs.len() > MAX_PROGRAMS {
+        see(Piece::Closed("an image of more programs than are looked at"));
+        programs.truncate(MAX_PROGRAMS);
     }
-    for program in programs(bytes) {
+    for program in programs {
         see(Piece::Code(bytes.get(program).unwrap_or_default()));
     }
     // A script can carry what it unpacks.
@@ -53,9 +54,21 @@ fn below(bytes: &[u8], depth: usize, see: &mut dyn FnMut(Piece<'_>)) {
         const MAGICS: [&[u8]; 4] = [b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd"];
         let places = MAGICS.iter().filter_map(|magic| memmem::find(bytes, magic));
         for rest in places.filter_map(|at| bytes.get(at..)) {
-            opened(rest, MAX_BYTES).iter().flatten().for_each(|file| below(file, depth - 1, see));
+            unpacked(rest, depth, see);
         }
     }
+}
+
+/// Hands on what is packed in `bytes`, and says whether all of it is.
+fn unpacked(bytes: &[u8], depth: usize, see: &mut dyn FnMut(Piece<'_>)) -> bool {
+    let Some(opened) = opened(bytes, if depth == 0 { 0 } else { MAX_BYTES }) else { return false };
+    if opened.more {
+        see(Piece::Closed("packed, and not to be unpacked to its end"));
+    }
+    if depth > 0 {
+        opened.files.iter().for_each(|file| below(file, depth - 1, see));
+    }
+    !opened.more
 }
 
 fn is_elf(bytes: &[u8]) -> bool {
@@ -73,7 +86,7 @@ fn is_elf(bytes: &[u8]) -> bool {
 /// Returns where in an image programs begin; what is loaded of each is told by itself, so it goes to the end.
 fn programs(bytes: &[u8]) -> Vec<Range<usize>> {
     let starts = memmem::find_iter(bytes, b"\x7fELF").filter(|at| bytes.get(*at..).is_some_and(is_elf));
-    let starts: Vec<usize> = starts.take(MAX_PROGRAMS).collect();
+    let starts: Vec<usize> = starts.take(MAX_PROGRAMS + 1).collect();
     let is_object = |at: usize| bytes.get(at + 16..at + 18).is_some_and(|kind| kind == [1, 0] || kind == [0, 1]);
     let end = |index: usize, start: usize| match is_object(start) {
         true => starts.get(index + 1).copied().unwrap_or(bytes.len()),
@@ -142,5 +155,19 @@ mod tests {
         assert_eq!(seen(b"#!/bin/sh\necho hi\n"), ["data"]);
         assert_eq!(seen(b"hsqs and so on"), ["data", "a squashfs image"]);
         assert_eq!(seen(b""), ["data"]);
+    }
+
+    #[test]
+    fn what_is_beyond_a_bound_is_said() {
+        let not_to_its_end = "packed, and not to be unpacked to its end";
+        let deep = (0..=MAX_DEPTH).fold(program(90), |inner, _| gzip(&inner));
+        assert_eq!(seen(&deep), [["data"; MAX_DEPTH + 1].as_slice(), &[not_to_its_end]].concat());
+        // What follows is another stream than the first, or cut off.
+        let two = [gzip(&program(90)), b"\x28\xb5\x2f\xfd and so on".to_vec()].concat();
+        assert_eq!(seen(&two), ["data", not_to_its_end, "code 90"]);
+        let whole = gzip(&program(90));
+        assert!(seen(&whole[..whole.len() - 9]).contains(&not_to_its_end.to_string()));
+        let many = program(70).repeat(MAX_PROGRAMS + 1);
+        assert_eq!(seen(&[vec![0], many].concat()).get(1).unwrap(), "an image of more programs than are looked at");
     }
 }

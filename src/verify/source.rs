@@ -149,8 +149,7 @@ impl Until {
 /// Says how far one has to look: to the last phase of the package's own that speaks of a file that the patches change, or of the source
 /// as a whole. Every build speaks of its files, so there only what can write one counts.
 fn touched_until(case: &Case<'_, '_>, id: NodeId) -> Option<Until> {
-    let patches = case.package.patches.iter().filter_map(|patch| patch.bytes.as_deref());
-    let files: Vec<String> = patches.flat_map(super::contents::changed_files).collect();
+    let files = case.package.changed_files();
     let names: BTreeSet<&str> = files.iter().map(|file| file.rsplit('/').next().unwrap_or(file)).collect();
     let sources: Vec<&str> = case.delta.after().node(id).sources().collect();
     let whole = |text: &str| ["$src", "${src", "unpackPhase"].iter().chain(&sources).any(|word| text.contains(word));

@@ -8,6 +8,7 @@ use crate::base::fs;
 use crate::base::span::Place;
 use crate::config::Workspace;
 use crate::overlay::AttrPath;
+use crate::patch::PatchFile;
 use crate::queue;
 use crate::queue::discover::Standing;
 use crate::queue::model::{self, InEffect, Model, PatchedPackage, Stages};
@@ -123,6 +124,15 @@ impl Patch {
             bytes: fs::read(path).ok(),
         }
     }
+
+    /// Returns the files of the source that it changes, as far as it can be read.
+    pub(super) fn changed_files(&self) -> Vec<String> {
+        let parsed = self.bytes.as_deref().and_then(|bytes| PatchFile::parse(bytes).ok());
+        let targets = parsed.and_then(|parsed| {
+            Some(parsed.check(parsed.strip_level()).ok()?.iter().map(|t| t.path().to_string()).collect())
+        });
+        targets.unwrap_or_default()
+    }
 }
 
 impl Package {
@@ -134,6 +144,11 @@ impl Package {
         let patches: Vec<Patch> = self.patches.iter().filter(fits).cloned().collect();
         let some = !patches.is_empty() || !self.unnamed.is_empty();
         some.then(|| Package { attr: self.attr.clone(), patches, unnamed: self.unnamed.clone() })
+    }
+
+    /// Returns the files of the source that its patches change.
+    pub(super) fn changed_files(&self) -> Vec<String> {
+        self.patches.iter().flat_map(Patch::changed_files).collect()
     }
 
     /// Says whether it is enough that what runs on the board has the patches.

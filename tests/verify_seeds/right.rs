@@ -1,7 +1,6 @@
 //! Builds that are as they should be: `verify` has to be green, by default and without a word of the user.
 
-use super::{After, CODE, Edit, SUM, Seed, UNCOMPILED, Wanted};
-use overlayctl::ops::verify::RunCheck;
+use super::{After, CODE, Edit, INSTALLED, SUM, Seed, UNCOMPILED, Wanted};
 
 /// Patches that reach something, by what they change.
 const CHANGES: &[(&str, &[Edit])] = &[
@@ -62,21 +61,16 @@ pub(crate) fn seeds() -> Vec<Seed> {
             .target("generated"),
         green("a-program-of-many").patch(SUM).edit(
             "packages.nix",
-            "cp app $out/bin\"",
+            INSTALLED,
             "for i in $(seq 10 65); do cp app $out/bin/a$i; done; cp app $out/bin\"",
         ),
     ]);
-    let run = RunCheck { args: String::new(), expect: Some("version PATCHED".into()), exit: 0, program: None };
-    seeds.push(Seed { run: Some(run), ..green("run") });
+    seeds.push(green("run").run(Some("version PATCHED"), 0));
     seeds.push(Seed { replay: true, ..green("replayed") });
-    seeds.push(Seed {
-        overlay: Some(
-            "final: prev: { libfoo = prev.libfoo.overrideAttrs (old: { patches = map (n: ../patches/libfoo + \"/${n}\") \
-             (builtins.attrNames (builtins.readDir ../patches/libfoo)); }); }\n"
-                .into(),
-        ),
-        ..green("computed-from-the-queue")
-    });
+    seeds.push(green("computed-from-the-queue").overlay(
+        "final: prev: { libfoo = prev.libfoo.overrideAttrs (old: { patches = map (n: ../patches/libfoo + \"/${n}\") \
+             (builtins.attrNames (builtins.readDir ../patches/libfoo)); }); }\n",
+    ));
     // What is not known is said, and does not fail.
     seeds.push(Seed { after: After::LogLost, wanted: Wanted::Unknown, ..green("log-lost") });
     seeds.push(Seed { after: After::LogLost, wanted: Wanted::Unknown, ..green("log-lost-dynamic").target("app") });

@@ -1,12 +1,6 @@
 //! Builds with something wrong, by kind, and the cause that has to be named.
 
-use super::{After, CODE, Edit, SUM, Seed, UNCOMPILED, Wanted};
-use overlayctl::ops::verify::RunCheck;
-
-/// How programs are linked: a word for names, and the target.
-const LINKAGES: [(&str, &str); 2] = [("static", "pkgsStatic.app"), ("dynamic", "app")];
-const CHANGES: [(&str, &[Edit]); 2] = [("text", CODE), ("code", SUM)];
-const LINK: &str = "$CC -O2 app.c -o app -lfoo $LINK";
+use super::{After, CHANGES, CODE, Edit, INSTALLED, LINK, LINKAGES, SUM, Seed, UNCOMPILED, Wanted, bundled};
 
 pub(crate) fn seeds() -> Vec<Seed> {
     [not_applied(), idle(), copies(), programs(), overlays(), running()].concat()
@@ -110,7 +104,6 @@ fn idle() -> Vec<Seed> {
 
 /// The program holds a copy of the library that the overlay does not reach.
 fn copies() -> Vec<Seed> {
-    let bundle = |flags: &str| format!("$CC {flags} -I$vendored app.c $vendored/foo.c -o app -lfoo $LINK");
     let private = "$CC -O2 -fPIC -shared -I$vendored $vendored/foo.c $vendored/other.c -Wl,-soname,libprivate.so -o libprivate.so; \
                    mkdir -p $out/lib; cp libprivate.so $out/lib; $CC -O2 -I$vendored app.c libprivate.so -Wl,-rpath,$out/lib -o app $LINK";
     let mut seeds = Vec::new();
@@ -118,42 +111,33 @@ fn copies() -> Vec<Seed> {
         for (change, patch) in CHANGES {
             let seed = |name: &str, link: &str| {
                 let name = format!("copy-{name}-{linkage}-{change}");
-                Seed::new(name, Wanted::NotGreen).cause("another-copy-linked").patch(patch).target(target).edit(
-                    "packages.nix",
-                    LINK,
-                    link,
-                )
+                Seed::new(name, Wanted::NotGreen).cause("another-copy-linked").patch(patch).target(target).link(link)
             };
-            seeds.push(seed("same-flags", &bundle("-O2")));
-            seeds.push(seed("not-optimised", &bundle("-O0")));
-            seeds.push(seed("link-time-optimised", &bundle("-O2 -flto")));
+            seeds.push(seed("same-flags", &bundled("-O2")));
+            seeds.push(seed("not-optimised", &bundled("-O0")));
+            seeds.push(seed("link-time-optimised", &bundled("-O2 -flto")));
             let archive = "$CC -O2 -I$vendored -c $vendored/foo.c -o v.o; ar rcs libv.a v.o; $CC -O2 -I$vendored app.c libv.a -o app $LINK";
             seeds.push(seed("an-archive", archive));
-            let second = format!("{LINK}; cp app good; {}; cp app zz; cp good app", bundle("-O2"));
-            seeds.push(seed("second-program", &second).edit(
-                "packages.nix",
-                "cp app $out/bin\"",
-                "cp app zz $out/bin\"",
-            ));
+            let second = format!("{LINK}; cp app good; {}; cp app zz; cp good app", bundled("-O2"));
+            seeds.push(seed("second-program", &second).edit("packages.nix", INSTALLED, "cp app zz $out/bin\""));
             let many = "cp app zz $out/bin; for i in $(seq 60); do cp good $out/bin/a$i; done\"";
-            seeds.push(seed("last-of-many", &second).edit("packages.nix", "cp app $out/bin\"", many));
+            seeds.push(seed("last-of-many", &second).edit("packages.nix", INSTALLED, many));
             let elsewhere = "cp app $out/bin; mkdir -p $out/share/x; cp zz $out/share/x/tool\"";
-            seeds.push(seed("in-share", &second).edit("packages.nix", "cp app $out/bin\"", elsewhere));
+            seeds.push(seed("in-share", &second).edit("packages.nix", INSTALLED, elsewhere));
         }
     }
     for (change, patch) in CHANGES {
         let seed = Seed::new(format!("copy-private-library-{change}"), Wanted::NotGreen).cause("another-copy-linked");
-        seeds.push(seed.patch(patch).target("app").edit("packages.nix", LINK, private));
+        seeds.push(seed.patch(patch).target("app").link(private));
     }
     seeds
 }
 
 /// Programs that the board cannot start.
 fn programs() -> Vec<Seed> {
-    let installed = "cp app $out/bin\"";
     let seed = |name: &str, target: &str, more: &str| {
         let seed = Seed::new(format!("program-{name}"), Wanted::Red).cause("wrong-program").target(target);
-        seed.edit("packages.nix", installed, &format!("cp app $out/bin; {more}\""))
+        seed.install(more)
     };
     let script = |at: &str, interpreter: &str| {
         format!("mkdir -p $(dirname {at}); echo '#!{interpreter}' >{at}; echo 'echo hi' >>{at}; chmod +x {at}")
@@ -181,10 +165,7 @@ fn programs() -> Vec<Seed> {
         seed("another-machine-dynamic", dynamic, "cp app $out/bin/zz; printf '\\\\0363' | dd of=$out/bin/zz bs=1 seek=18 conv=notrunc"),
         seed("not-static", fixed, "gcc -O2 -I$buildInputs/include app.c $buildInputs/lib/libfoo.a -o $out/bin/zz"),
         seed("loader-of-the-machine", dynamic, "gcc -O2 -I$buildInputs/include app.c $buildInputs/lib/libfoo.so -o $out/bin/zz"),
-        Seed::new("program-library-not-found", Wanted::Red).cause("wrong-program").target("app").edit(
-            "packages.nix",
-            LINK,
-            "$CC -O2 app.c -o app -lfoo -L$buildInputs/lib -Wl,--dynamic-linker=$(echo $libc/lib/ld-*) -Wl,-rpath,$libc/lib",
+        Seed::new("program-library-not-found", Wanted::Red).cause("wrong-program").target("app").link("$CC -O2 app.c -o app -lfoo -L$buildInputs/lib -Wl,--dynamic-linker=$(echo $libc/lib/ld-*) -Wl,-rpath,$libc/lib",
         ),
         Seed::new("program-of-a-dependency", Wanted::Red).cause("wrong-program").target("app").edit(
             "packages.nix",
@@ -198,7 +179,7 @@ fn programs() -> Vec<Seed> {
 fn overlays() -> Vec<Seed> {
     let seed = |name: &str, cause: &'static str, overlay: &str| {
         let seed = Seed::new(format!("overlay-{name}"), Wanted::Red).cause(cause);
-        Seed { overlay: Some(overlay.into()), ..seed }
+        seed.overlay(overlay)
     };
     let patched = "prev.libfoo.overrideAttrs (old: { patches = (old.patches or [ ]) ++ [ PATCHES ]; })";
     let mut seeds = vec![
@@ -224,25 +205,18 @@ fn overlays() -> Vec<Seed> {
 
 /// The program does not do what it should.
 fn running() -> Vec<Seed> {
-    let check = |expect: Option<&str>, exit: i32| RunCheck {
-        args: String::new(),
-        expect: expect.map(Into::into),
-        exit,
-        program: None,
-    };
-    let seed = |name: &str, body: &str, check: RunCheck| {
-        let seed = Seed::new(format!("run-{name}"), Wanted::Red).cause("wrong-output");
-        Seed { run: Some(check), ..seed }.edit("app/app.c", "return 0;", body)
+    let seed = |name: &str, body: &str| {
+        Seed::new(format!("run-{name}"), Wanted::Red).cause("wrong-output").edit("app/app.c", "return 0;", body)
     };
     vec![
-        seed("signal", "fflush(0); return *(volatile int *)0;", check(None, 0)).edit(
+        seed("signal", "fflush(0); return *(volatile int *)0;").run(None, 0).edit(
             "app/app.c",
             "#include <foo.h>",
             "#include <stdio.h>\n#include <foo.h>",
         ),
-        seed("status", "return 3;", check(Some("hello"), 0)),
-        seed("another-status", "return 3;", check(None, 4)),
-        seed("another-text", "return 0;", check(Some("version one"), 0)),
+        seed("status", "return 3;").run(Some("hello"), 0),
+        seed("another-status", "return 3;").run(None, 4),
+        seed("another-text", "return 0;").run(Some("version one"), 0),
         Seed {
             after: After::LogLost,
             ..Seed::new("run-log-lost-and-off", Wanted::Red).cause("no-effect").with("dontPatch = true;")

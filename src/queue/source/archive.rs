@@ -94,28 +94,42 @@ fn unpacker<'r>(packing: Packing, file: impl BufRead + 'r) -> io::Result<Box<dyn
     })
 }
 
-/// Returns what is packed in `bytes`, not more than `most` of it: what was compressed, or the files of a zip. `None` for what is not
-/// packed, a tar among it, and for what cannot be unpacked.
-pub(crate) fn opened(bytes: &[u8], most: u64) -> Option<Vec<Vec<u8>>> {
+/// What came out of something that is packed.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// What was compressed, or the files of a zip.
+    pub(crate) files: Vec<Vec<u8>>,
+    /// Whether there is more: the limit was reached, or what follows cannot be unpacked.
+    pub(crate) more: bool,
+}
+
+/// Unpacks `bytes`, not more than `most`. `None` for what is not packed, a tar among it.
+pub(crate) fn opened(bytes: &[u8], most: u64) -> Option<Opened> {
     let packing = packing(bytes.get(..512).unwrap_or(bytes)).filter(|packing| *packing != Packing::Tar)?;
-    let read = |reader: &mut dyn Read, most: u64| {
-        let mut text = Vec::new();
+    let (mut opened, mut left) = (Opened::default(), most);
+    let mut take = |reader: io::Result<&mut dyn Read>| {
+        let mut file = Vec::new();
         // What comes before an error is there: a program can be followed by something else.
-        let _ = reader.take(most).read_to_end(&mut text);
-        text
+        let ended = reader.and_then(|reader| reader.take(left.saturating_add(1)).read_to_end(&mut file));
+        opened.more |= ended.is_err() || file.len() as u64 > left;
+        left = left.saturating_sub(file.len() as u64);
+        opened.files.extend((!file.is_empty()).then_some(file));
     };
     if packing != Packing::Zip {
-        let text = read(&mut unpacker(packing, bytes).ok()?, most);
-        return (!text.is_empty()).then(|| vec![text]);
+        match unpacker(packing, bytes) {
+            Ok(mut reader) => take(Ok(&mut reader)),
+            Err(error) => take(Err(error)),
+        }
+        return Some(opened);
     }
-    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes)).ok()?;
-    let (mut files, mut left) = (Vec::new(), most);
-    for i in 0..archive.len() {
-        let file = read(&mut archive.by_index(i).ok()?, left);
-        left = left.saturating_sub(file.len() as u64);
-        files.push(file);
+    match zip::ZipArchive::new(io::Cursor::new(bytes)) {
+        Ok(mut archive) => (0..archive.len()).for_each(|i| match archive.by_index(i) {
+            Ok(mut file) => take(Ok(&mut file)),
+            Err(error) => take(Err(error.into())),
+        }),
+        Err(error) => take(Err(error.into())),
     }
-    Some(files)
+    Some(opened)
 }
 
 /// The message with which [`Counted`] ends.

@@ -22,7 +22,7 @@ use crate::overlay::AttrPath;
 use crate::patch::{self, MemoryTree};
 use crate::queue::Error;
 use crate::queue::series::Series;
-pub(crate) use archive::opened;
+pub(crate) use archive::{Opened, opened};
 pub(crate) use asked::Asked;
 use asked::{Question, flags};
 use gathered::Gathered;
