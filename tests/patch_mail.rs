@@ -835,3 +835,12 @@ fn utf_16_is_decoded_as_a_whole() {
         assert!(String::from_utf8(read[0].to_vec()).unwrap().ends_with(&text), "{}", String::from_utf8_lossy(&read[0]));
     }
 }
+
+/// UTF-7 that is more than ASCII: `git mailinfo` decodes its message, we have no decoder for it. No byte may be lost.
+#[test]
+fn utf_7_is_kept_as_it_is() {
+    let head = "From: A <a@example.org>\nSubject: x\nContent-Type: text/plain; charset=UTF-7\n\n";
+    let mail = format!("{head}Hi -+Jjo--!\n---\n{DIFF}");
+    let read = mailbox::read(mail.as_bytes());
+    assert_eq!(format!("{read:?}"), "");
+}
