@@ -159,6 +159,11 @@ fn a_git_binary_patch_in_a_queue() {
     refused(&["refresh", "foo"]);
     refused(&["export", "foo", "--mbox", "out.mbox"]);
     let repository = git2::Repository::init(scene.at("one/foo")).unwrap();
+    let mut index = repository.index().unwrap();
+    index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+    let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+    let by = git2::Signature::now("A", "a@example.org").unwrap();
+    repository.commit(Some("HEAD"), &by, &by, "v1", &tree, &[]).unwrap();
     refused(&["export", "foo", "--branch", "ours", "--repo", "one/foo"]);
     assert!(repository.find_branch("ours", git2::BranchType::Local).is_err(), "no half of a branch");
     // The files alone go out as they are.

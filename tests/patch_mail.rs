@@ -13,7 +13,7 @@ mod random;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use overlayctl::patch::{PatchFile, mailbox};
+use overlayctl::patch::{Error, PatchFile, Spot, mailbox};
 use random::Random;
 
 fn git(dir: &Path) -> Command {
@@ -836,11 +836,17 @@ fn utf_16_is_decoded_as_a_whole() {
     }
 }
 
-/// UTF-7 that is more than ASCII: `git mailinfo` decodes its message, we have no decoder for it. No byte may be lost.
+/// UTF-7 that is more than ASCII: `git mailinfo` decodes it, we have no decoder for it. It is refused with its line rather than kept
+/// as something else; what a part is that is only ASCII in it, is read.
 #[test]
-fn utf_7_is_kept_as_it_is() {
-    let head = "From: A <a@example.org>\nSubject: x\nContent-Type: text/plain; charset=UTF-7\n\n";
-    let mail = format!("{head}Hi -+Jjo--!\n---\n{DIFF}");
-    let read = mailbox::read(mail.as_bytes());
-    assert_eq!(format!("{read:?}"), "");
+fn utf_7_is_refused_where_it_would_have_to_be_decoded() {
+    let mail = |text: &str| {
+        let head = "From: A <a@example.org>\nSubject: x\nContent-Type: text/plain; charset=UTF-7\n\n";
+        format!("{head}{text}\n---\n{DIFF}")
+    };
+    let refused = mailbox::read(mail("Hi -+Jjo--!").as_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("UTF-7"), "{refused}");
+    assert!(matches!(refused, Error::CannotDecode { at: Spot { line: 5, .. }, .. }), "{refused:?}");
+    let read = mailbox::read(mail("Hi!").replace('+', "-").as_bytes()).map(|read| read.len());
+    assert!(read.is_ok(), "{read:?}");
 }

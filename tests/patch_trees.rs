@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use overlayctl::base::diagnostic::Coded as _;
-use overlayctl::patch::{EXECUTABLE, Error, MemoryTree, Options, PatchFile, REGULAR, SYMLINK, apply, diff_trees, reverse};
+use overlayctl::patch::{
+    EXECUTABLE, Error, MemoryTree, Options, PatchFile, REGULAR, SYMLINK, apply, diff_trees, reverse,
+};
 
 fn available() -> bool {
     let found = |program: &str| {
@@ -271,7 +273,9 @@ fn what_is_garbage_to_gnu_patch_is_refused() {
         std::fs::write(dir.path().join("f"), "old\n").unwrap();
         std::fs::write(dir.path().join("input"), &patch).unwrap();
         let mut command = Command::new("patch");
-        let Ok(output) = command.env("LC_ALL", "C").args(["-p1", "--batch", "-i", "input"]).current_dir(dir.path()).output() else {
+        let Ok(output) =
+            command.env("LC_ALL", "C").args(["-p1", "--batch", "-i", "input"]).current_dir(dir.path()).output()
+        else {
             eprintln!("skipped: `patch` is not installed");
             return;
         };
