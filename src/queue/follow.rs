@@ -246,7 +246,8 @@ fn home(takers: &[Taker<'_>], live: Option<&Live>, before: &[PathBuf], behind: &
     Some(if reaches_more { newest } else { neighbour })
 }
 
-/// Two patches that should change places and stand in two overlays: what is applied first there is decided by the overlays alone.
+/// Patches in two overlays whose order changes, or behind which a new one is put: what is applied first there is decided by the
+/// overlays alone.
 #[derive(Debug)]
 pub(super) struct Crossing {
     pub why: String,
@@ -255,11 +256,13 @@ pub(super) struct Crossing {
     pub certain: bool,
 }
 
-/// Finds patches that change places from one overlay to another: the texts cannot follow there.
+/// Finds patches that change places from one overlay to another, where the texts cannot follow, or else overlays of which the text does
+/// not tell the last, when a patch is to come last.
 pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) -> Result<Option<Crossing>, Error> {
     let stays = |entry: &Entry| wanted.iter().position(|w| w.from.as_ref() == Some(&entry.path));
     let place: Vec<Option<usize>> = series.patches.iter().map(stays).collect();
-    if place.iter().flatten().is_sorted() {
+    let comes_last = wanted.last().is_some_and(|wanted| wanted.from.is_none());
+    if place.iter().flatten().is_sorted() && !comes_last {
         return Ok(None);
     }
     let files: Vec<PathBuf> = series.patches.iter().map(|e| super::unlinked(&e.path)).collect::<Result<_, _>>()?;
@@ -271,6 +274,7 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
             let at = files.iter().position(|file| Some(file) == named.as_ref());
             let home = Home {
                 standing: &found.standing,
+                named: found.named,
                 function: package.function.clone(),
                 conditional: element.conditional,
             };
@@ -300,6 +304,17 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
             }
         }
     }
+    let all: Vec<&Home<'_>> = homes.iter().flatten().collect();
+    let mut pairs = all.iter().enumerate().flat_map(|(at, one)| all.iter().skip(at + 1).map(move |other| (one, other)));
+    let unordered =
+        |(one, other): &(&&Home<'_>, &&Home<'_>)| !(one.named && other.named) && one.applies_with(other).is_some();
+    if let (None, true, Some((one, other))) = (&crossing, comes_last, pairs.find(unordered)) {
+        let why = format!(
+            "a new one comes last, and which of the overlays at {} and {} is applied last is not decided in them",
+            one.function, other.function
+        );
+        crossing = Some(Crossing { why, place: other.function.clone(), certain: false });
+    }
     Ok(crossing)
 }
 
@@ -307,6 +322,8 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Home<'a> {
     standing: &'a Standing,
+    /// Whether the list of the workspace says when it is applied.
+    named: bool,
     function: Place,
     conditional: bool,
 }
