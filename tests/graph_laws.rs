@@ -7,11 +7,14 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "support/store_path.rs"]
+mod store_path;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use overlayctl::graph::{Builder, Chain, Delta, Error, Facts, Graph, NodeId};
 use proptest::prelude::*;
+use store_path::path;
 
 /// A package of a made-up set. Inputs are indices of earlier packages.
 #[derive(Debug, Clone)]
@@ -20,19 +23,6 @@ struct Package {
     fixed: bool,
     inputs: Vec<usize>,
     attr: bool,
-}
-
-/// A store path whose hash depends on what is given, as Nix' does.
-fn path(parts: impl Hash, name: &str) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
-    let mut hash = String::new();
-    for round in 0..4u8 {
-        let mut hasher = DefaultHasher::new();
-        (round, &parts, name).hash(&mut hasher);
-        let value = hasher.finish();
-        hash.extend((0..8).map(|index| DIGITS[(value >> (5 * index)) as usize & 31] as char));
-    }
-    format!("/nix/store/{hash}-{name}")
 }
 
 fn name(index: usize) -> String {

@@ -2,15 +2,18 @@
 //! package, each of whose attributes is marked in turn and whose outputs are then computed anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test says what it expects")]
 
+#[path = "support/store_path.rs"]
+mod store_path;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 
 use overlayctl::drv::Source;
 use overlayctl::graph::{Graph, MARK, Missing, Root, RootList, StoreDir};
 use proptest::prelude::*;
+use store_path::path;
 
 /// How a package of a made-up set comes about.
 #[derive(Debug, Clone)]
@@ -54,19 +57,6 @@ struct Set {
 struct Made {
     drv: String,
     output: String,
-}
-
-/// A store path whose hash depends on what is given, as Nix' does.
-fn path(parts: impl Hash, name: &str) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
-    let mut hash = String::new();
-    for round in 0..4u8 {
-        let mut hasher = DefaultHasher::new();
-        (round, &parts, name).hash(&mut hasher);
-        let value = hasher.finish();
-        hash.extend((0..8).map(|index| DIGITS[(value >> (5 * index)) as usize & 31] as char));
-    }
-    format!("/nix/store/{hash}-{name}")
 }
 
 /// The name of an attribute: without digits, which would look like a version.

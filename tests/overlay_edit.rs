@@ -893,3 +893,44 @@ fn a_new_patch_comes_last() {
         assert!(new.contains(&format!("patches = {wanted};")), "{new}");
     }
 }
+
+#[test]
+fn a_new_patch_is_written_below_the_folder_that_a_name_stands_for() {
+    let mut request = request("musl");
+    request.elements =
+        vec![PatchElement::Path { relative: "./q/musl/b.patch".into(), from_root: Some("q/musl/b.patch".into()) }];
+    for (dir, list) in [(r#""${self}/q/musl""#, r#"[ "${d}/a.patch" ]"#), ("./q/musl", r#"[ "${d}/a.patch" ]"#)] {
+        let text = format!(
+            "final: prev: let d = {dir}; in {{ musl = prev.musl.overrideAttrs (o: {{ patches = o.patches ++ {list}; }}); }}\n"
+        );
+        let new = added_with(&text, &request);
+        assert!(new.contains(r#"[ "${d}/a.patch" "${d}/b.patch" ]"#), "{new}");
+    }
+}
+
+/// Nix calls it infinite recursion, and only where it is evaluated.
+#[test]
+fn names_that_stand_for_each_other_in_a_circle_end() {
+    for names in [
+        r#"n = "${n}/x.patch";"#,
+        r#"n = n + "/x.patch";"#,
+        r#"n = "${m}/x.patch"; m = "${n}/y";"#,
+        r#"n = m; m = n;"#,
+        r#"n = { patch = n; };"#,
+        r#"n = [ n ];"#,
+        r#"n = if n then n else n;"#,
+        r#"n = n ++ n;"#,
+        r#"n = n n;"#,
+    ] {
+        for list in ["[ n ]", r#"[ "${n}/z.patch" ]"#, "n", "o.patches ++ n"] {
+            let text = format!(
+                "final: prev: let {names} in {{ musl = prev.musl.overrideAttrs (o: {{ patches = {list}; }}); }}\n"
+            );
+            let file = parse(&text);
+            file.patched_packages();
+            file.slots(&["x.patch".into()]);
+            // Refused or written, but answered.
+            let _ = add(&text, &request("musl"));
+        }
+    }
+}

@@ -158,7 +158,26 @@ fn a_git_binary_patch_in_a_queue() {
     refused(&["rebase", "foo", "--to", "two"]);
     refused(&["refresh", "foo"]);
     refused(&["export", "foo", "--mbox", "out.mbox"]);
+    let repository = git2::Repository::init(scene.at("one/foo")).unwrap();
+    let mut index = repository.index().unwrap();
+    index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();
+    let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
+    let by = git2::Signature::now("A", "a@example.org").unwrap();
+    repository.commit(Some("HEAD"), &by, &by, "v1", &tree, &[]).unwrap();
+    refused(&["export", "foo", "--branch", "ours", "--repo", "one/foo"]);
+    assert!(repository.find_branch("ours", git2::BranchType::Local).is_err(), "no half of a branch");
     // The files alone go out as they are.
     scene.run(0, &["export", "foo", "--quilt", "out"]);
     assert_eq!(scene.read(&format!("out/{}", scene.names()[0])), patch);
+    // It came into the queue while the worktree was open: `finish` writes nothing over it.
+    let good = queue_support::patch("a.c", 10, "A", &mail("binary"));
+    scene.write(&format!("patches/foo/{}", scene.names()[0]), &good);
+    scene.run(0, &["edit", "foo"]);
+    scene.commit("a.c", "other\n", "another");
+    scene.write(&format!("patches/foo/{}", scene.names()[0]), &patch);
+    let before = scene.state();
+    let output = scene.try_run(&["finish", "foo"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("OV1055"), "{said}");
+    assert_eq!(scene.state(), before);
 }

@@ -13,7 +13,7 @@ mod random;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use overlayctl::patch::{PatchFile, mailbox};
+use overlayctl::patch::{Error, PatchFile, Spot, mailbox};
 use random::Random;
 
 fn git(dir: &Path) -> Command {
@@ -834,4 +834,19 @@ fn utf_16_is_decoded_as_a_whole() {
         let read = mailbox::read(&mail).unwrap();
         assert!(String::from_utf8(read[0].to_vec()).unwrap().ends_with(&text), "{}", String::from_utf8_lossy(&read[0]));
     }
+}
+
+/// UTF-7 that is more than ASCII: `git mailinfo` decodes it, we have no decoder for it. It is refused with its line rather than kept
+/// as something else; what a part is that is only ASCII in it, is read.
+#[test]
+fn utf_7_is_refused_where_it_would_have_to_be_decoded() {
+    let mail = |text: &str| {
+        let head = "From: A <a@example.org>\nSubject: x\nContent-Type: text/plain; charset=UTF-7\n\n";
+        format!("{head}{text}\n---\n{DIFF}")
+    };
+    let refused = mailbox::read(mail("Hi -+Jjo--!").as_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("UTF-7"), "{refused}");
+    assert!(matches!(refused, Error::CannotDecode { at: Spot { line: 5, .. }, .. }), "{refused:?}");
+    let read = mailbox::read(mail("Hi!").replace('+', "-").as_bytes()).map(|read| read.len());
+    assert!(read.is_ok(), "{read:?}");
 }

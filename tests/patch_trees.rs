@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use overlayctl::base::diagnostic::Coded as _;
-use overlayctl::patch::{EXECUTABLE, MemoryTree, Options, PatchFile, REGULAR, SYMLINK, apply, diff_trees, reverse};
+use overlayctl::patch::{
+    EXECUTABLE, Error, MemoryTree, Options, PatchFile, REGULAR, SYMLINK, apply, diff_trees, reverse,
+};
 
 fn available() -> bool {
     let found = |program: &str| {
@@ -260,4 +262,26 @@ fn binary_files_differ() {
         wrong.len(),
         wrong.iter().take(12).cloned().collect::<Vec<_>>().join("\n=====\n")
     );
+}
+
+/// A hunk that names no file, a template whose names are still to be filled in, and text: GNU patch calls it garbage and fails.
+#[test]
+fn what_is_garbage_to_gnu_patch_is_refused() {
+    let hunk = "@@ -1 +1 @@\n-old\n+new\n";
+    for patch in [hunk.to_string(), format!("A word on it.\n\n{hunk}"), "s|@out@|$out|\n".into()] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "old\n").unwrap();
+        std::fs::write(dir.path().join("input"), &patch).unwrap();
+        let mut command = Command::new("patch");
+        let Ok(output) =
+            command.env("LC_ALL", "C").args(["-p1", "--batch", "-i", "input"]).current_dir(dir.path()).output()
+        else {
+            eprintln!("skipped: `patch` is not installed");
+            return;
+        };
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && said.contains("Only garbage was found"), "{patch}: {said}");
+        let refused = PatchFile::parse(patch.as_bytes()).unwrap_err();
+        assert!(matches!(refused, Error::HunkWithoutFile { .. } | Error::NotAPatch { .. }), "{patch}: {refused}");
+    }
 }

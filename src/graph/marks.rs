@@ -4,7 +4,7 @@
 //! that is an override of another carries the other's mark too, and one that two attributes name comes apart into two
 //! *variants* where it is taken by both. Which variant is made of which derivation is found by a digest of all that each
 //! is made of, without the marks. Changing an attribute then rebuilds every derivation all of whose variants have its mark or
-//! need one that has it: that is exact, for every attribute at once, for the price of one evaluation.
+//! need one that has it: told of every attribute at once, for the price of one evaluation (measured: docs/prediction.md).
 //!
 //! Must not know how derivations are obtained.
 

@@ -17,7 +17,8 @@ use crate::patch::{self, Conflict, MemoryTree, Skip, Verdict};
 use crate::queue::Error as QueueError;
 use crate::queue::applying;
 use crate::queue::discover::Overlays;
-use crate::queue::series::{Entry, Series};
+use crate::queue::model::Asking;
+use crate::queue::series::{self, Entry, Series};
 use crate::queue::source::{self, Source};
 use crate::queue::stored;
 
@@ -178,7 +179,9 @@ pub fn check(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
         true => overlays.queue(workspace, attr),
         false => overlays.series(workspace, attr),
     };
-    let queues: Vec<Result<Series, QueueError>> = attrs.iter().map(queue).collect();
+    let mut queues: Vec<Result<Series, QueueError>> = attrs.iter().map(queue).collect();
+    let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: false };
+    series::arrange(queues.iter_mut().flatten(), workspace, how)?;
     let wanted: Vec<&Series> = queues.iter().flatten().collect();
     let sources = match wanted.is_empty() {
         true => Vec::new(),

@@ -17,7 +17,8 @@ use crate::ops::{Error, Outcome};
 use crate::overlay::{self, AttrPath};
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
-use crate::queue::series::Series;
+use crate::queue::model::Asking;
+use crate::queue::series::{self, Series};
 use crate::queue::session::{self, Recorded, Session, State};
 use crate::queue::source::{self, Source};
 use crate::queue::{applying, commits};
@@ -74,7 +75,8 @@ pub fn edit(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     if let Some(session) = session.filter(|s| s.unfinished().unwrap_or(true)) {
         return Ok(shown(attr, dir, &session, None, 0, true, Vec::new()));
     }
-    let series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
+    let mut series = Overlays::read(workspace, None)?.series(workspace, &attr)?;
+    series::arrange([&mut series], workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: false })?;
     let mut source = History::ask(options.build, |building| {
         source::of_queue(workspace, options.nixpkgs.as_deref(), &series, building, progress)
     })?;

@@ -66,7 +66,7 @@ pub fn export(workspace: &Workspace, options: &Options) -> Result<Exported, Erro
     let attr = AttrPath::parse(&options.attr).map_err(overlay::Error::from)?;
     let mut series = Overlays::read(workspace, None)?.queue(workspace, &attr)?;
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
-    series.arrange(workspace, how)?;
+    series::arrange([&mut series], workspace, how)?;
     let level = Level::of(workspace, how, &series);
     let strip = level.strip;
     let (files, commit) = match &options.target {

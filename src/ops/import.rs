@@ -21,6 +21,7 @@ use crate::queue::error::Error as QueueError;
 use crate::queue::level::Level;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
+use crate::queue::series;
 use crate::queue::stored::{self, Given, Stored};
 use crate::queue::{commits, session};
 use crate::targets::engine;
@@ -89,8 +90,9 @@ pub fn import(workspace: &Workspace, options: &Options) -> Result<Imported, Erro
         });
     }
     let overlays = Overlays::read(workspace, options.overlay.as_ref())?;
-    let series = overlays.series(workspace, &attr)?;
+    let mut series = overlays.series(workspace, &attr)?;
     let how = Asking { nixpkgs: options.nixpkgs.as_deref(), offline: options.offline };
+    series::arrange([&mut series], workspace, how)?;
     let mut level = Level::of(workspace, how, &series);
     let mut wanted: Vec<Wanted> = rewrite::keep(&series);
     let before = wanted.len();

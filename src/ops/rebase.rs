@@ -27,7 +27,7 @@ use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{Together, Wanted};
-use crate::queue::series::Series;
+use crate::queue::series::{self, Series};
 use crate::queue::session as edits;
 use crate::queue::source::{self, Source};
 use session::{Fate, Session};
@@ -187,9 +187,7 @@ fn begin(
         false => overlays.series(workspace, attr),
     };
     let mut queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
-    for series in &mut queues {
-        series.arrange(workspace, Asking { nixpkgs: from, offline })?;
-    }
+    series::arrange(&mut queues, workspace, Asking { nixpkgs: from, offline })?;
     let asked: Vec<&Series> = queues.iter().collect();
     let old = source::of_queues(workspace, from, &asked, building, progress)?;
     let set = revisions::package_set(workspace, from, to)?;

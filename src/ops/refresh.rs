@@ -14,7 +14,7 @@ use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
 use crate::queue::model::Asking;
 use crate::queue::rewrite::{self, Wanted};
-use crate::queue::series::Series;
+use crate::queue::series::{self, Series};
 use crate::queue::source;
 use crate::queue::{applying, session};
 
@@ -56,7 +56,8 @@ pub fn refresh(workspace: &Workspace, options: &Options, progress: &mut dyn Prog
     for attr in &attrs {
         session::refuse_unfinished(workspace, attr)?;
     }
-    let queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
+    let mut queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
+    series::arrange(&mut queues, workspace, Asking { nixpkgs: options.nixpkgs.as_deref(), offline: false })?;
     let asked: Vec<&Series> = queues.iter().collect();
     let sources = History::ask(options.build, |building| {
         source::of_queues(workspace, options.nixpkgs.as_deref(), &asked, building, progress)

@@ -118,6 +118,7 @@ pub fn status(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let mut packages = Vec::new();
     for attr in attrs {
         let mut series = overlays.series(workspace, &attr)?;
+        series.arrange_by(&model);
         let known: Vec<PathBuf> = series.patches.iter().filter_map(|entry| queue::unlinked(&entry.path).ok()).collect();
         // What somebody else's overlay puts on the package is no part of its queue, and is shown behind it.
         for patch in model.find(&attr).into_iter().flat_map(|package| &package.patches) {

@@ -298,6 +298,14 @@ pub(super) fn chain(expr: &Expr, op: ast::BinOpKind) -> Vec<Expr> {
 
 /// Returns the path that a path expression or a string names, as written; `None` when something is computed.
 pub(super) fn written_path(expr: &Expr) -> Option<String> {
+    let mut names = MOST_NAMES;
+    written(expr, &mut names)
+}
+
+/// The most names that are looked up for one path: those of a `let` may stand for each other in a circle.
+pub(super) const MOST_NAMES: usize = 32;
+
+fn written(expr: &Expr, names: &mut usize) -> Option<String> {
     match unparen(expr.clone()) {
         Expr::PathRel(p) => {
             let text = p.syntax().text().to_string();
@@ -312,30 +320,33 @@ pub(super) fn written_path(expr: &Expr) -> Option<String> {
             for part in text.normalized_parts() {
                 match part {
                     InterpolPart::Literal(l) => out.push_str(&l),
-                    InterpolPart::Interpolation(i) => out.push_str(&written_path(&i.expr()?)?),
+                    InterpolPart::Interpolation(i) => out.push_str(&written(&i.expr()?, names)?),
                 }
             }
             (out.starts_with('.') || out.starts_with('/')).then_some(out)
         }
         // ./. + "/x.patch"
         Expr::BinOp(bin) if bin.operator() == Some(ast::BinOpKind::Add) => {
-            let left = written_path(&bin.lhs()?)?;
+            let left = written(&bin.lhs()?, names)?;
             let right = match unparen(bin.rhs()?) {
                 Expr::Str(s) => plain_string(&s)?,
                 _ => return None,
             };
             Some(format!("{left}{right}"))
         }
-        Expr::Ident(ident) => match bound(&ident)? {
-            Bound::Value(value) if !matches!(unparen(value.clone()), Expr::Ident(_)) => written_path(&value),
-            _ => None,
-        },
+        Expr::Ident(ident) => {
+            *names = names.checked_sub(1)?;
+            match bound(&ident)? {
+                Bound::Value(value) if !matches!(unparen(value.clone()), Expr::Ident(_)) => written(&value, names),
+                _ => None,
+            }
+        }
         // `{ name = "x"; patch = ./x.patch; }`, as the kernel takes them.
         Expr::AttrSet(set) => set
             .attrpath_values()
             .find(|e| e.attrpath().is_some_and(|p| path_names(&p) == [Some("patch".to_string())]))
             .and_then(|e| e.value())
-            .and_then(|v| written_path(&v)),
+            .and_then(|v| written(&v, names)),
         _ => None,
     }
 }

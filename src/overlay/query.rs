@@ -144,25 +144,40 @@ pub(super) fn same(element: &Expr, wanted: &PatchElement) -> bool {
     }
 }
 
-/// Returns `a/b` of `"${self}/a/b"`, also where a name that stands for `"${self}/a"` is in it.
+/// Returns `a/b` of `"${self}/a/b"` or `self + "/a/b"`, also where a name stands for that or for `"${self}/a"`.
 pub(super) fn self_path(element: &Expr) -> Option<String> {
-    let Expr::Str(text) = super::ast::unparen(element.clone()) else { return None };
-    let mut parts = text.normalized_parts().into_iter();
-    match (parts.next()?, parts.next()?, parts.next()) {
-        (ast::InterpolPart::Interpolation(root), ast::InterpolPart::Literal(path), None) => {
-            let root = root.expr()?;
-            let path = path.trim_start_matches('/');
-            if let Expr::Ident(name) = &root
-                && let Some(Bound::Value(value)) = super::ast::bound(name)
-                && let Some(dir) = self_path(&value)
-            {
-                return Some(format!("{dir}/{path}"));
-            }
-            matches!(super::ast::dotted(&root)?.last().map(String::as_str), Some("self" | "flake" | "root" | "inputs"))
-                .then(|| path.to_string())
+    below_self(element, super::ast::MOST_NAMES)
+}
+
+fn below_self(element: &Expr, names: usize) -> Option<String> {
+    let (root, path) = match super::ast::unparen(element.clone()) {
+        Expr::Ident(name) => {
+            return match super::ast::bound(&name)? {
+                Bound::Value(value) => below_self(&value, names.checked_sub(1)?),
+                _ => None,
+            };
         }
-        _ => None,
+        Expr::BinOp(sum) if sum.operator() == Some(ast::BinOpKind::Add) => match super::ast::unparen(sum.rhs()?) {
+            Expr::Str(path) => (sum.lhs()?, super::ast::plain_string(&path)?),
+            _ => return None,
+        },
+        Expr::Str(text) => {
+            let mut parts = text.normalized_parts().into_iter();
+            match (parts.next()?, parts.next()?, parts.next()) {
+                (ast::InterpolPart::Interpolation(root), ast::InterpolPart::Literal(path), None) => {
+                    (root.expr()?, path)
+                }
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    let path = path.trim_start_matches('/');
+    if let Some(dir) = below_self(&root, names.checked_sub(1)?) {
+        return Some(format!("{dir}/{path}"));
     }
+    matches!(super::ast::dotted(&root)?.last().map(String::as_str), Some("self" | "flake" | "root" | "inputs"))
+        .then(|| path.to_string())
 }
 
 /// Returns how often the element is in the lists, and whether it is in one that always counts.

@@ -60,7 +60,8 @@ impl OverlayFile {
                 NodeOrToken::Node(node) if node.kind() == NODE_LIST => {
                     let items = ast::List::cast(node).into_iter().flat_map(|list| list.items());
                     let named = |expr: &Expr| {
-                        let path = written_path(expr).filter(|_| matches!(expr, Expr::Ident(_)));
+                        let path = || written_path(expr).or_else(|| self_path(expr));
+                        let path = if matches!(expr, Expr::Ident(_)) { path() } else { None };
                         path.is_some_and(|path| names.iter().any(|name| path.rsplit('/').next() == Some(name.as_str())))
                     };
                     found.extend(items.filter(named).map(|expr| self.slot(&expr, None)));
@@ -177,6 +178,19 @@ mod tests {
         let found: Vec<Option<String>> =
             file.slots(&["1.patch".into()]).into_iter().map(|slot| slot.element.from_root).collect();
         assert_eq!(found, [Some("q/a/1.patch".to_string())]);
+    }
+
+    #[test]
+    fn a_name_for_a_file_of_the_flake_is_an_element_too() {
+        for value in [r#""${self}/q/1.patch""#, r#"self + "/q/1.patch""#] {
+            let text = format!("let n = {value}; in f: p: {{ a = p.a.overrideAttrs {{ patches = [ n ]; }}; }}");
+            let file = OverlayFile::parse(Path::new("o.nix"), text).unwrap();
+            let slots = file.slots(&["1.patch".into()]);
+            let shown: Vec<(&str, bool)> =
+                slots.iter().map(|slot| (slot.element.text.as_str(), slot.list.is_some())).collect();
+            assert_eq!(shown, [(value, false), ("n", true)]);
+            assert!(slots.iter().all(|slot| slot.element.from_root.as_deref() == Some("q/1.patch")));
+        }
     }
 
     #[test]

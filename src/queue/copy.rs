@@ -213,49 +213,32 @@ impl Copy {
 }
 
 /// The texts of overlays as they would be; those of the disk for the rest.
-#[derive(Default)]
 struct Texts(BTreeMap<PathBuf, String>);
 
-impl Texts {
-    /// Takes patches off an overlay. Each removal moves what stands behind it, so the text is read again.
-    fn take_off(
-        &mut self,
-        path: &Path,
-        text: &str,
-        is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
-    ) -> Result<(), Error> {
-        loop {
-            let file = OverlayFile::parse(path, self.read(path).unwrap_or_else(|| text.to_string()))?;
-            let found = file.patched_packages().into_iter().find_map(|package| {
-                let meant = package.elements.iter().filter(|element| is_meant(&package.attr, element));
-                let which: Vec<PatchElement> = meant.map(super::named).collect();
-                (!which.is_empty()).then_some((package.attr, package.function.span, which))
-            });
-            let Some((attr, span, which)) = found else { return Ok(()) };
-            let select = span.map_or(Select::Only, |span| Select::Offset(span.start));
-            let planned = file.remove_patches(self, select, &attr, &which)?;
-            let mut changed = false;
-            for change in planned.changes {
-                changed |= change.new != change.old;
-                self.0.insert(change.path, change.new);
-            }
-            if !changed {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Returns the text of an overlay without some of its patches.
+/// Returns the text of an overlay as it would be had some of its patches never been added: a binding made for them goes too. (A copy to
+/// be evaluated needs no more than [`OverlayFile::left_out`].)
 pub(crate) fn text_without(
     path: &Path,
     text: &str,
     is_meant: &dyn Fn(&AttrPath, &Element) -> bool,
 ) -> Result<String, Error> {
     let mut texts = Texts(BTreeMap::from([(path.to_path_buf(), text.to_owned())]));
-    texts.take_off(path, text, is_meant)?;
-    // It was put there above.
-    Ok(texts.0.remove(path).unwrap_or_else(|| text.to_owned()))
+    loop {
+        // Each removal moves what stands behind it, so the text is read again.
+        let file = OverlayFile::parse(path, texts.read(path).unwrap_or_else(|| text.to_owned()))?;
+        let found = file.patched_packages().into_iter().find_map(|package| {
+            let meant = package.elements.iter().filter(|element| is_meant(&package.attr, element));
+            let which: Vec<PatchElement> = meant.map(super::named).collect();
+            (!which.is_empty()).then_some((package.attr, package.function.span, which))
+        });
+        let Some((attr, span, which)) = found else { return Ok(file.text().to_owned()) };
+        let select = span.map_or(Select::Only, |span| Select::Offset(span.start));
+        let planned = file.remove_patches(&texts, select, &attr, &which)?;
+        if planned.changes.iter().all(|change| change.new == change.old) {
+            return Ok(file.text().to_owned());
+        }
+        texts.0.extend(planned.changes.into_iter().map(|change| (change.path, change.new)));
+    }
 }
 
 impl Files for Texts {

@@ -3,6 +3,7 @@
 //! A patch that stays is renamed and put in order where it stands, whatever holds it; one that comes or goes is added and taken out by
 //! the overlay room's own edits, one after the other on the text in memory. Must not write.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::discover::{Disk, Overlays, Standing, base_of, below_self, file_names, on_disk};
@@ -17,6 +18,7 @@ use crate::config::Workspace;
 use crate::overlay::{
     AttrPath, Element, Facts, FileChange, OverlayFile, PatchElement, PatchRequest, Scope, Select, Slot,
 };
+use crate::patch::queue::QueueName;
 
 /// A text as it will be.
 struct Sheet {
@@ -201,15 +203,51 @@ impl List<'_> {
     }
 }
 
+/// Overlay functions, and the package sets in which what they give to a package is in effect.
+type Live = Vec<(Place, BTreeSet<String>)>;
+
 /// Returns the overlay functions in which the patches of a package are in effect; `None` where Nix is not asked.
-fn live(workspace: &Workspace, how: Asking<'_>, series: &Series) -> Result<Option<Vec<Place>>, Error> {
+fn live(workspace: &Workspace, how: Asking<'_>, series: &Series) -> Result<Option<Live>, Error> {
     let model = Model::read(workspace, how)?;
     let patches = model.find(&series.attr).into_iter().flat_map(|package| &package.patches);
-    let in_effect = patches.filter(|patch| patch.reach.in_effect == InEffect::Yes);
-    Ok(model.asked.then(|| in_effect.filter_map(|patch| patch.function.clone()).collect()))
+    let mut live = Live::new();
+    for patch in patches.filter(|patch| patch.reach.in_effect == InEffect::Yes) {
+        let Some(function) = &patch.function else { continue };
+        let sets = patch.reach.sets.iter().cloned();
+        match live.iter_mut().find(|(known, _)| known == function) {
+            Some((_, known)) => known.extend(sets),
+            None => live.push((function.clone(), sets.collect())),
+        }
+    }
+    Ok(model.asked.then_some(live))
 }
 
-/// Two patches that should change places and stand in two overlays: what is applied first there is decided by the overlays alone.
+/// A list that a new patch may go into: the binding, the number of its sheet, the files of the queue that it names.
+type Taker<'b> = (&'b Bound, usize, Vec<&'b PathBuf>);
+
+/// Returns which of several lists in effect a new patch goes into: the one that has its neighbour. One that comes last goes with the
+/// newest patch where that reaches package sets which the list applied last does not.
+fn home(takers: &[Taker<'_>], live: Option<&Live>, before: &[PathBuf], behind: &[PathBuf]) -> Option<usize> {
+    let sets = |bound: &Bound| live?.iter().find(|(function, _)| *function == bound.function).map(|(_, sets)| sets);
+    let held_by = |name: &PathBuf| {
+        let is_held = |(bound, _, held): &Taker<'_>| held.contains(&name) && (live.is_none() || sets(bound).is_some());
+        takers.iter().position(is_held)
+    };
+    let neighbour = before.iter().rev().chain(behind).find_map(held_by)?;
+    if behind.iter().any(|name| held_by(name).is_some()) {
+        return Some(neighbour);
+    }
+    let number = |name: &PathBuf| QueueName::parse(&name.file_name()?.to_string_lossy()).map(|name| name.number);
+    let held = before.iter().filter_map(|name| Some((number(name)?, held_by(name)?)));
+    let newest = held.max_by_key(|(number, _)| *number).map_or(neighbour, |(_, at)| at);
+    let reached = |at: usize| takers.get(at).and_then(|(bound, _, _)| sets(bound));
+    let reaches_more =
+        reached(neighbour).zip(reached(newest)).is_some_and(|(own, more)| own != more && own.is_subset(more));
+    Some(if reaches_more { newest } else { neighbour })
+}
+
+/// Patches in two overlays whose order changes, or behind which a new one is put: what is applied first there is decided by the
+/// overlays alone.
 #[derive(Debug)]
 pub(super) struct Crossing {
     pub why: String,
@@ -218,11 +256,13 @@ pub(super) struct Crossing {
     pub certain: bool,
 }
 
-/// Finds patches that change places from one overlay to another: the texts cannot follow there.
+/// Finds patches that change places from one overlay to another, where the texts cannot follow, or else overlays of which the text does
+/// not tell the last, when a patch is to come last.
 pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) -> Result<Option<Crossing>, Error> {
     let stays = |entry: &Entry| wanted.iter().position(|w| w.from.as_ref() == Some(&entry.path));
     let place: Vec<Option<usize>> = series.patches.iter().map(stays).collect();
-    if place.iter().flatten().is_sorted() {
+    let comes_last = wanted.last().is_some_and(|wanted| wanted.from.is_none());
+    if place.iter().flatten().is_sorted() && !comes_last {
         return Ok(None);
     }
     let files: Vec<PathBuf> = series.patches.iter().map(|e| super::unlinked(&e.path)).collect::<Result<_, _>>()?;
@@ -234,6 +274,7 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
             let at = files.iter().position(|file| Some(file) == named.as_ref());
             let home = Home {
                 standing: &found.standing,
+                named: found.named,
                 function: package.function.clone(),
                 conditional: element.conditional,
             };
@@ -263,6 +304,17 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
             }
         }
     }
+    let all: Vec<&Home<'_>> = homes.iter().flatten().collect();
+    let mut pairs = all.iter().enumerate().flat_map(|(at, one)| all.iter().skip(at + 1).map(move |other| (one, other)));
+    let unordered =
+        |(one, other): &(&&Home<'_>, &&Home<'_>)| !(one.named && other.named) && one.applies_with(other).is_some();
+    if let (None, true, Some((one, other))) = (&crossing, comes_last, pairs.find(unordered)) {
+        let why = format!(
+            "a new one comes last, and which of the overlays at {} and {} is applied last is not decided in them",
+            one.function, other.function
+        );
+        crossing = Some(Crossing { why, place: other.function.clone(), certain: false });
+    }
     Ok(crossing)
 }
 
@@ -270,6 +322,8 @@ pub(super) fn crossing(overlays: &Overlays, series: &Series, wanted: &[Wanted]) 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Home<'a> {
     standing: &'a Standing,
+    /// Whether the list of the workspace says when it is applied.
+    named: bool,
     function: Place,
     conditional: bool,
 }
@@ -371,10 +425,7 @@ pub(super) fn follow(
             let behind = new_names.get(at + 1..).unwrap_or_default();
             // Of several lists a new patch goes into the one that has its neighbour, of those that are in effect.
             let before = new_names.get(..*at).unwrap_or_default();
-            let is_live = |bound: &Bound| live.as_ref().is_none_or(|live| live.contains(&bound.function));
-            let held_by =
-                |new: &PathBuf| takers.iter().position(|(bound, _, held)| held.contains(&new) && is_live(bound));
-            let home = before.iter().rev().chain(behind).find_map(held_by);
+            let home = home(&takers, live.as_ref(), before, behind);
             if takers.is_empty() || !alike && home.is_none() {
                 let place =
                     series.bound.first().map_or_else(|| Place::file(&series.dir), |bound| bound.function.clone());

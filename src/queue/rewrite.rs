@@ -540,6 +540,16 @@ mod tests {
 
     /// Swaps two patches offline, each named by an overlay of its own in a workspace with these settings.
     fn swapped(settings: &str, guard: &str) -> Result<Vec<&'static str>, String> {
+        changed(settings, guard, |queue| queue.reverse(), &["0001-y", "0002-x"])
+    }
+
+    /// Changes their queue offline, which then has these names.
+    fn changed(
+        settings: &str,
+        guard: &str,
+        change: impl Fn(&mut Vec<Wanted>),
+        names: &[&str],
+    ) -> Result<Vec<&'static str>, String> {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(&at("overlayctl.toml"), settings.as_bytes()).unwrap();
@@ -554,12 +564,13 @@ mod tests {
         let workspace = Workspace::open(Some(dir.path())).unwrap();
         let overlays = Overlays::read(&workspace, None).unwrap();
         let series = overlays.queue(&workspace, &AttrPath::single("a")).unwrap();
-        let mut swapped = keep(&series);
-        swapped.reverse();
+        let mut queue = keep(&series);
+        change(&mut queue);
         let how = Asking { nixpkgs: None, offline: true };
-        let planned = plan(&workspace, &overlays, &series, &swapped, how, Binding::AsItIs);
+        let planned = plan(&workspace, &overlays, &series, &queue, how, Binding::AsItIs);
         let planned = planned.map_err(|error| format!("{}: {error}", crate::base::diagnostic::Coded::code(&error)))?;
-        assert_eq!(planned.paths, [at("patches/a/0001-y.patch"), at("patches/a/0002-x.patch")]);
+        let paths: Vec<PathBuf> = names.iter().map(|name| at(&format!("patches/a/{name}.patch"))).collect();
+        assert_eq!(planned.paths, paths);
         Ok(planned.warnings.iter().map(|warning| warning.code).collect())
     }
 
@@ -578,5 +589,14 @@ mod tests {
         let apart = "[boards.p]\nplatform = \"x\"\npackages = [\"a\"]\ncross-overlays = [\"a.nix\"]\n\
                      [boards.q]\nplatform = \"y\"\npackages = [\"a\"]\ncross-overlays = [\"b.nix\"]\n";
         assert_eq!(swapped(apart, "").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn offline_a_new_patch_comes_behind_the_others_as_far_as_text_tells() {
+        let behind = |queue: &mut Vec<Wanted>| queue.push(wanted(None, "z"));
+        let names = ["0001-x", "0002-y", "0003-z"];
+        assert_eq!(changed("overlays = [\"a.nix\", \"b.nix\"]\n", "", behind, &names).unwrap(), [""; 0]);
+        // Only the user's own code could say which is applied last.
+        assert_eq!(changed("overlays = []\n", "", behind, &names).unwrap(), ["OV1172"]);
     }
 }

@@ -199,12 +199,11 @@ impl Series {
         own().any(|function| Some(function) != own().next())
     }
 
-    /// Brings the patches into the order in which they are applied, where the text does not say it.
-    pub fn arrange(&mut self, workspace: &Workspace, how: Asking<'_>) -> Result<(), Error> {
-        if how.offline || !self.is_spread() {
-            return Ok(());
+    /// Brings the patches into the order in which they are applied, where the text does not say it and Nix was asked.
+    pub fn arrange_by(&mut self, model: &Model) {
+        if !model.asked || !self.is_spread() {
+            return;
         }
-        let model = Model::read(workspace, how)?;
         let known: Vec<Option<&PathBuf>> = model
             .find(&self.attr)
             .into_iter()
@@ -216,7 +215,6 @@ impl Series {
             let real = super::unlinked(&entry.path).ok();
             known.iter().position(|known| real.is_some() && *known == real.as_ref())
         });
-        Ok(())
     }
 
     /// Brings the patches into a recorded order, where the text does not say it.
@@ -256,7 +254,7 @@ impl Series {
             own.peek().is_some() && own.all(|patch| patch.reach.in_effect == InEffect::No)
         };
         let off: Vec<Entry> = self.patches.extract_if(.., |entry| is_off(entry)).collect();
-        self.arrange(workspace, how)?;
+        self.arrange_by(&model);
         for entry in off {
             self.insert(entry, 0);
         }
@@ -292,6 +290,24 @@ impl Series {
         let found = self.patches.iter().position(is).or_else(|| self.patches.iter().position(by_number));
         found.ok_or_else(|| Error::NoSuchPatch { attr: self.attr.clone(), patch: typed.to_string() })
     }
+}
+
+/// Brings queues into the order in which they are applied, where the text does not say it: then Nix is asked, once.
+///
+/// # Errors
+/// As [`Model::read`].
+pub fn arrange<'s>(
+    queues: impl IntoIterator<Item = &'s mut Series>,
+    workspace: &Workspace,
+    how: Asking<'_>,
+) -> Result<(), Error> {
+    let mut spread = queues.into_iter().filter(|series| series.is_spread()).peekable();
+    if how.offline || spread.peek().is_none() {
+        return Ok(());
+    }
+    let model = Model::read(workspace, how)?;
+    spread.for_each(|series| series.arrange_by(&model));
+    Ok(())
 }
 
 /// Sorts the items that have a key by it, among the places that they have; the others stay where they are.

@@ -116,6 +116,30 @@ impl Sets {
     }
 }
 
+/// Returns the package sets below those that are composed in which their targets are named.
+pub(super) fn below(sets: &[Set]) -> Vec<Set> {
+    // Each behind the name of the one that it is in: two boards can name the same.
+    let mut inner: Vec<(&str, Set)> = Vec::new();
+    for set in sets.iter().filter(|set| set.kind == Kind::Composed) {
+        for target in &set.targets {
+            let mut depth = 0;
+            while let Some(name) = target.get(depth).filter(|name| name.starts_with("pkgs")) {
+                depth += if name == "pkgsCross" { 2 } else { 1 };
+            }
+            let Some((at, below)) = target.split_at_checked(depth).filter(|(at, _)| !at.is_empty()) else { continue };
+            let name = attr_path_text(at);
+            if let Some((_, known)) = inner.iter_mut().find(|(outer, known)| known.name == name && *outer == set.name) {
+                known.targets.push(below.to_vec());
+                continue;
+            }
+            let text = set.root.to_nix().ok().map(|root| format!("({root}).{name}"));
+            let Some(root) = text.and_then(|text| Fragment::parse(text).ok()).map(Root::Expression) else { continue };
+            inner.push((&set.name, Set { name, root, plain: None, targets: vec![below.to_vec()], ..set.clone() }));
+        }
+    }
+    inner.into_iter().map(|(_, set)| set).collect()
+}
+
 /// Returns the targets of the workspace's own code that `overlayctl.toml` names.
 fn named(workspace: &Workspace) -> Result<Vec<(Place, Target)>, Error> {
     let mut selection = targets::Selection { boards: Vec::new(), ..targets::Selection::default() };

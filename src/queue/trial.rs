@@ -13,7 +13,7 @@ use super::sets::{self, Kind, OwnTarget, Set};
 use super::witness;
 use crate::base::diagnostic::Warning;
 use crate::config::Workspace;
-use crate::nix::{Effect, EffectQuestion, Fragment, Has, Nix, Root, attr_path_text};
+use crate::nix::{Effect, EffectQuestion, Has, Nix};
 use crate::overlay::AttrPath;
 use crate::targets::engine;
 
@@ -168,7 +168,7 @@ impl<'w> Trial<'w> {
         }
         if holds.is_empty() && !change.wanted.is_empty() {
             // What holds for the target stage only does in the sets that targets are named in (`pkgsCross.NAME.curl`).
-            let inner = named_sets(&sets);
+            let inner = sets::below(&sets);
             for (set, after) in inner.iter().zip(there.effects(&questions(&inner, &self.attrs))?) {
                 let has =
                     |attr: &AttrPath| match after.packages.iter().find(|(names, _)| names.as_slice() == attr.names()) {
@@ -328,30 +328,6 @@ impl<'w> Trial<'w> {
         }
         None
     }
-}
-
-/// Returns the package sets below those that are composed in which their targets are named.
-fn named_sets(sets: &[Set]) -> Vec<Set> {
-    // Each behind the name of the one that it is in: two boards can name the same.
-    let mut inner: Vec<(&str, Set)> = Vec::new();
-    for set in sets.iter().filter(|set| set.kind == Kind::Composed) {
-        for target in &set.targets {
-            let mut depth = 0;
-            while let Some(name) = target.get(depth).filter(|name| name.starts_with("pkgs")) {
-                depth += if name == "pkgsCross" { 2 } else { 1 };
-            }
-            let Some((at, below)) = target.split_at_checked(depth).filter(|(at, _)| !at.is_empty()) else { continue };
-            let name = attr_path_text(at);
-            if let Some((_, known)) = inner.iter_mut().find(|(outer, known)| known.name == name && *outer == set.name) {
-                known.targets.push(below.to_vec());
-                continue;
-            }
-            let text = set.root.to_nix().ok().map(|root| format!("({root}).{name}"));
-            let Some(root) = text.and_then(|text| Fragment::parse(text).ok()).map(Root::Expression) else { continue };
-            inner.push((&set.name, Set { name, root, plain: None, targets: vec![below.to_vec()], ..set.clone() }));
-        }
-    }
-    inner.into_iter().map(|(_, set)| set).collect()
 }
 
 fn questions(sets: &[Set], attrs: &[AttrPath]) -> Vec<EffectQuestion> {

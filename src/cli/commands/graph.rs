@@ -30,7 +30,7 @@ enum Action {
         #[arg(long, value_name = "FILE", required_unless_present = "attrs")]
         roots: Option<PathBuf>,
         /// Attribute paths, one a line: evaluated in the package set without overlays, and once more with a mark on every
-        /// attribute, so that predictions are exact
+        /// attribute, so that predictions follow what each package is made of
         #[arg(long, value_name = "FILE", conflicts_with_all = ["roots", "store", "allow_missing"])]
         attrs: Option<PathBuf>,
         #[command(flatten)]

@@ -22,7 +22,8 @@ use crate::overlay::AttrPath;
 use crate::patch::date;
 use crate::queue::Error as QueueError;
 use crate::queue::discover::Overlays;
-use crate::queue::series::Series;
+use crate::queue::model::Asking;
+use crate::queue::series::{self, Series};
 use crate::queue::source::Asked;
 
 /// How many revisions beside one that says nothing are tried before the search ends there.
@@ -123,7 +124,8 @@ pub fn time_machine(workspace: &Workspace, options: &Options, progress: &mut dyn
     let between = revisions::between(workspace, options.from.as_deref(), &options.to)?;
     let overlays = Overlays::read(workspace, None)?;
     let attrs = overlays.typed_or_all(workspace, &options.attrs)?;
-    let queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
+    let mut queues = attrs.iter().map(|attr| overlays.queue(workspace, attr)).collect::<Result<Vec<_>, _>>()?;
+    series::arrange(&mut queues, workspace, Asking { nixpkgs: options.from.as_deref(), offline: false })?;
     let into = revisions::temporary()?;
     let mut machine = Machine {
         workspace,

@@ -11,9 +11,10 @@ use super::writing::Writing;
 use super::{Carrier, Override, built, cargo_set, overrides, rust_package};
 use crate::base::edit::{EditError, TextEdits};
 use crate::base::span::Span;
-use crate::overlay::ast::{Bound, chain, mentions, peel, span, unparen, uses, written_path};
+use crate::overlay::ast::{Bound, chain, mentions, normal_path, peel, span, unparen, uses, written_path};
 use crate::overlay::body::{Definition, definitions};
 use crate::overlay::layout::{self, Style, insert_entry};
+use crate::overlay::query::self_path;
 use crate::overlay::request::{OldPatches, Written};
 use crate::syntax::trivia;
 
@@ -199,12 +200,14 @@ fn in_style(last: Option<&Expr>, element: &Written) -> Option<Written> {
         return None;
     };
     let directory = directory.expr()?;
-    let rest = if crate::overlay::query::self_path(last).is_some() {
-        crate::overlay::ast::normal_path(element.from_root.as_ref()?)
-    } else {
-        let folder = crate::overlay::ast::normal_path(&written_path(&directory)?);
-        let path = crate::overlay::ast::normal_path(element.relative.as_ref()?);
-        path.strip_prefix(folder.as_str())?.strip_prefix('/')?.to_string()
+    let below = |folder: String, path: &str| {
+        let (folder, path) = (normal_path(&folder), normal_path(path));
+        Some(path.strip_prefix(folder.as_str())?.strip_prefix('/')?.to_string())
+    };
+    let rest = match (self_path(last).is_some(), self_path(&directory)) {
+        (true, None) => normal_path(element.from_root.as_ref()?),
+        (true, Some(folder)) => below(folder, element.from_root.as_ref()?)?,
+        (false, _) => below(written_path(&directory)?, element.relative.as_ref()?)?,
     };
     let escaped = crate::syntax::make::string(&format!("/{rest}"));
     Some(Written::text(format!("\"${{{}}}{}", directory.syntax().text(), escaped.strip_prefix('"')?)))
