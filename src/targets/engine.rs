@@ -5,6 +5,8 @@ use crate::nix::{Nix, Settings};
 use crate::targets::Error;
 use crate::targets::Selection;
 
+const NO_BUILDS: (&str, &str) = ("allow-import-from-derivation", "false");
+
 /// Finds Nix and gives it the options of `overlayctl.toml`; starts nothing.
 ///
 /// # Errors
@@ -18,35 +20,29 @@ pub(crate) fn nix(workspace: &Workspace) -> Result<Nix, Error> {
 pub(crate) fn nix_of_copy(copy: &Workspace, original: &Workspace, builds: bool) -> Result<Nix, Error> {
     let mut options = copy.nix_options_in(original)?;
     options.remove("store");
-    let mut settings = Settings { options: options.into_iter().collect(), ..settings(original)? };
-    if !builds {
-        settings.options.push(("allow-import-from-derivation".into(), "false".into()));
-    }
-    Ok(Nix::discover(settings)?)
+    let settings = Settings { options: options.into_iter().collect(), ..settings(original)? };
+    with(settings, if builds { &[] } else { &[NO_BUILDS] })
 }
 
 /// As [`nix`], and refuses what would have to be built to go on evaluating (import-from-derivation).
 pub(crate) fn nix_without_builds(workspace: &Workspace) -> Result<Nix, Error> {
-    let mut settings = settings(workspace)?;
-    settings.options.push(("allow-import-from-derivation".into(), "false".into()));
-    Ok(Nix::discover(settings)?)
+    with(settings(workspace)?, &[NO_BUILDS])
 }
 
 /// As [`nix_without_builds`], for a question beside the work: what cannot be fetched at once ends it, instead of being tried for
 /// minutes.
 pub(crate) fn nix_for_questions(workspace: &Workspace) -> Result<Nix, Error> {
-    let mut settings = settings(workspace)?;
-    for (name, value) in
-        [("allow-import-from-derivation", "false"), ("connect-timeout", "5"), ("download-attempts", "1")]
-    {
-        settings.options.push((name.into(), value.into()));
-    }
-    Ok(Nix::discover(settings)?)
+    with(settings(workspace)?, &[NO_BUILDS, ("connect-timeout", "5"), ("download-attempts", "1")])
 }
 
 /// As [`nix`], or as [`nix_without_builds`] when the user wants that.
 pub(crate) fn nix_for(workspace: &Workspace, selection: &Selection) -> Result<Nix, Error> {
     if selection.no_import_from_derivation { nix_without_builds(workspace) } else { nix(workspace) }
+}
+
+fn with(mut settings: Settings, options: &[(&str, &str)]) -> Result<Nix, Error> {
+    settings.options.extend(options.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+    Ok(Nix::discover(settings)?)
 }
 
 fn settings(workspace: &Workspace) -> Result<Settings, Error> {
