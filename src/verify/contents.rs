@@ -33,6 +33,7 @@ const PARTS: usize = 5;
 const FILES: usize = 20;
 
 /// What is known of one patched derivation.
+#[derive(Default)]
 pub(super) struct Known {
     name: String,
     pub(super) effect: Effect,
@@ -181,15 +182,7 @@ fn user_of_source(case: &Case<'_, '_>, id: NodeId) -> Option<NodeId> {
 const MIN_QUOTED: usize = 20;
 
 fn libraries(name: String, effect: Effect) -> Result<Known, Error> {
-    let mut known = Known {
-        name,
-        effect,
-        libraries: Vec::new(),
-        mute: Vec::new(),
-        texts: Vec::new(),
-        literals: Vec::new(),
-        binary: false,
-    };
+    let mut known = Known { name, effect, ..Known::default() };
     for difference in &known.effect.differences {
         let read = |side: &Option<PathBuf>| side.as_deref().map(fs::read).transpose();
         let sides = (read(&difference.old)?, read(&difference.new)?);
