@@ -111,6 +111,12 @@ fn what_is_written_is_applied_by_all() {
             tree(&[("d", binary, REGULAR), ("e", binary, REGULAR)]),
         ),
         ("a name with a blank", tree(&[("b", binary, REGULAR)]), tree(&[("b c", binary, REGULAR)])),
+        ("a blank and what is quoted", tree(&[("b", binary, REGULAR)]), tree(&[("ä c", binary, REGULAR)])),
+        (
+            "a blank at the end",
+            tree(&[("d ", b"x\n", REGULAR)]),
+            tree(&[("d ", b"y\n", REGULAR), (" ", b"x\n", REGULAR)]),
+        ),
     ];
     for (what, before, after) in cases {
         let bytes = diff_trees(before, after).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -127,6 +133,29 @@ fn what_is_written_is_applied_by_all() {
         assert_eq!(&back, after, "{what}");
         let turned = reverse(&patch).unwrap();
         assert_eq!(peer("patch", after, &turned), (true, before.clone()), "back, {what}");
+    }
+}
+
+/// Found by fuzzing: a name with a blank needs quotes where only `diff --git` has it, whatever the other name has.
+#[test]
+fn each_name_with_a_blank_has_quotes_of_its_own() {
+    if !available() {
+        return;
+    }
+    let before = tree(&[("from", b"x\n", REGULAR), ("f x", b"x\n", REGULAR)]);
+    for (names, old, new) in [
+        ("a/from \"b/to x\"", "from", "\"to x\""),
+        ("\"a/from\" \"b/to x\"", "from", "\"to x\""),
+        ("\"a/from\" b/to x", "from", "\"to x\""),
+        ("a/from b/to x", "from", "to x"),
+        ("\"a/f x\" b/to", "\"f x\"", "to"),
+        ("a/f x b/to", "f x", "to"),
+        ("a/f x \"b/to x\"", "f x", "\"to x\""),
+    ] {
+        let text = format!("diff --git {names}\nsimilarity index 100%\nrename from {old}\nrename to {new}\n");
+        let ours = apply(&before, &PatchFile::parse(text.as_bytes()).unwrap(), &Options::default());
+        let took = peer("patch", &before, text.as_bytes()).0;
+        assert_eq!(ours.is_ok_and(|outcome| outcome.accepted()), took, "{text}");
     }
 }
 

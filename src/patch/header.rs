@@ -332,8 +332,11 @@ fn read(preamble: &[u8]) -> Headers {
         i += 1;
     }
     headers.subject = headers.subject.or(description.filter(|d| !d.is_empty())).or_else(|| {
-        let at = (text.min(end)..end).find(|at| !blank(&all[*at])).filter(|at| !block_of_trailers.contains(at))?;
+        let at = (text.min(end)..end).find(|at| !blank(&all[*at]))?;
         let text = all[at].text.trim_ascii();
+        if block_of_trailers.contains(&at) && trailer(text).is_some() {
+            return None;
+        }
         let text = repaired(text.strip_prefix(b"#").unwrap_or(text).trim_ascii());
         (mail_field(text.as_bytes()).is_none() && !text.is_empty()).then_some(text)
     });
@@ -501,6 +504,8 @@ mod tests {
         // What is read and set as a trailer is no subject.
         let bare = headers("From: J <j@x>\nDate: x\n\nUpstream-Status:Backport [x]\nSigned-off-by: J <j@p>\n");
         assert_eq!((bare.subject, bare.trailers.len()), (None, 2));
+        let first = headers("x\nSigned-off-by: A <a@b>\n");
+        assert_eq!((first.subject.as_deref(), first.trailers.len()), (Some("x"), 1));
         for (subject, bare) in [
             ("Re: [PATCH] [CVE-2024-1] x", "x"),
             ("[v2,2/3] fix [the] thing", "fix [the] thing"),

@@ -154,6 +154,16 @@ pub(super) fn safe(path: &str) -> Result<(), ()> {
     Ok(())
 }
 
+/// Returns what follows the next name of a `diff --git` line as GNU patch reads it: up to a blank, or in quotes.
+pub(super) fn word(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_start();
+    let end = match text.first()? {
+        b'"' => unquote(text)?.1,
+        _ => text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len()),
+    };
+    text.get(end..)
+}
+
 /// Undoes C quoting as git and GNU patch write it (`"a\303\244\tb"`). Returns the bytes and how many were read.
 pub(super) fn unquote(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut out = Vec::new();
@@ -190,9 +200,11 @@ pub(super) fn unquote(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// Writes a name as git does: quoted when it holds a quote, a backslash, a control or a non-ASCII byte.
+/// Writes a name as git does: quoted when it holds a quote, a backslash, a control or a non-ASCII byte. A blank at an end is quoted as well:
+/// it would be taken for what stands around the name.
 pub(super) fn quoted(name: &str) -> String {
-    if name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+    let is_plain = |b: u8| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\';
+    if name.bytes().all(is_plain) && !name.starts_with(' ') && !name.ends_with(' ') {
         return name.to_string();
     }
     in_quotes(name)
@@ -244,6 +256,7 @@ mod tests {
         assert!(header("/dev/null\t2024-01-02 03:04:05").null);
         assert_eq!(header("\"a/\\303\\244\\tb\"").name, "a/ä\tb");
         assert_eq!(quoted("a/ä\tb"), "\"a/\\303\\244\\tb\"");
+        assert_eq!((quoted("a/ "), header(&quoted("a/ ")).name), ("\"a/ \"".into(), "a/ ".into()));
         // Latin-1, as it stands and quoted.
         let raw = FileName::from_header(b"a/caf\xe9.c\t", Spot::default()).unwrap();
         assert_eq!((raw.name.clone(), bytes_of(&raw.name)), (header("\"a/caf\\351.c\"").name, b"a/caf\xe9.c".to_vec()));

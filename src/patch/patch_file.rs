@@ -3,7 +3,7 @@
 //! Reading is in `parse`, applying in `apply`. Must not change bytes.
 
 use super::error::{Error, Spot};
-use super::names::FileName;
+use super::names::{self, FileName};
 
 /// A patch file: what stands before, the changes of each file, what stands behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,11 +231,14 @@ impl<'a> FileDiff<'a> {
             || (self.new.as_ref().is_some_and(|n| n.epoch) && self.empty_side(true))
     }
 
-    /// Says whether only the `diff --git` line names the file, and with blanks but no quotes: GNU patch cannot read that.
+    /// Says whether only the `diff --git` line names the file, and not with two words, each without blanks or in quotes: GNU patch
+    /// cannot read that.
     pub(super) fn blank_in_name(&self) -> bool {
-        let Some(git) = self.git.as_ref().filter(|_| self.old.is_none() && self.new.is_none()) else { return false };
-        let blank = [&git.old, &git.new].into_iter().flatten().any(|n| n.name.contains(' '));
-        blank && !self.header.starts_with(b"diff --git \"")
+        let is_alone = self.git.is_some() && self.old.is_none() && self.new.is_none();
+        let line = self.header.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"diff --git "));
+        let second = |names| names::word(names).filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+        let rest = |names| names::word(second(names)?);
+        line.filter(|_| is_alone).is_some_and(|names| rest(names).is_none_or(|rest| !rest.trim_ascii().is_empty()))
     }
 
     /// Says whether the first hunk's old (or new) side is `0,0`.
