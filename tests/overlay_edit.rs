@@ -545,7 +545,7 @@ fn nested_scopes_go_the_way_that_is_there() {
 
 /// A request for a patch of `Cargo.lock`.
 fn cargo(attr: &str, hash: Option<&str>) -> PatchRequest {
-    let attribute = Some(PatchAttribute::CargoPatches { hash: hash.map(str::to_string) });
+    let attribute = Some(PatchAttribute::CargoPatches { hash: hash.map(str::to_string), of_final: false });
     PatchRequest { attribute, ..request(attr) }
 }
 
@@ -571,6 +571,16 @@ fn cargo_patches_go_through_the_builder() {
     second.elements = vec![PatchElement::path("../patches/second.patch")];
     let two = added_with(&new, &second);
     assert_eq!(two, new.replace("fix.patch\n", "fix.patch\n          ../patches/second.patch\n"));
+    // Where the builder is given a function of the final attributes.
+    let of_final = |elements: &str| {
+        let attribute = Some(PatchAttribute::CargoPatches { hash: None, of_final: true });
+        PatchRequest { attribute, elements: vec![PatchElement::path(elements)], ..request("ripgrep") }
+    };
+    let of_function = added_with("final: prev: {\n  a = 1;\n}\n", &of_final("../patches/fix.patch"));
+    let given = "buildRustPackage (finalAttrs: args finalAttrs // {\n        cargoPatches = ((args finalAttrs).cargoPatches or [ ]) ++ [";
+    assert!(of_function.contains(given), "{of_function}");
+    let two = added_with(&of_function, &of_final("../patches/second.patch"));
+    assert_eq!(two, of_function.replace("fix.patch\n", "fix.patch\n          ../patches/second.patch\n"));
     // Whatever the value is, and with no hash.
     for value in ["prev.ripgrep", "prev.ripgrep.overrideAttrs (old: { doCheck = false; })", "f prev.ripgrep"] {
         added_with(&format!("final: prev: {{ ripgrep = {value}; }}"), &cargo("ripgrep", None));

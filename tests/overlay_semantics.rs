@@ -402,7 +402,7 @@ fn on_nixpkgs_of_today() {
             ..case("a kernel in a set of kernels", "linuxKernel.kernels.linux_6_12", "final: prev: { }")
         },
         Case {
-            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoHash".into()) }),
+            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoHash".into()), of_final: true }),
             kept: "pkgs.ripgrep.cargoDeps.drvPath != plain.ripgrep.cargoDeps.drvPath",
             siblings: &["fd", "rustc"],
             ..case("Cargo.lock", "ripgrep", "final: prev: { }")
@@ -471,13 +471,13 @@ fn on_nixpkgs_19_09() {
             ..case("dotted keys", "xorg.libX11", "final: prev: { xorg.libX11 = prev.xorg.libX11.override { }; xorg.libXau = { marker = \"x\"; }; }")
         },
         Case {
-            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoSha256".into()) }),
+            attribute: Some(PatchAttribute::CargoPatches { hash: Some("cargoSha256".into()), of_final: false }),
             kept: "count pkgs.ripgrep.cargoDeps.patches == 1 && pkgs.ripgrep.cargoDeps.outputHash != plain.ripgrep.cargoDeps.outputHash",
             siblings: &["fd", "rustc"],
             ..case("Cargo.lock", "ripgrep", "final: prev: { }")
         },
         Case {
-            attribute: Some(PatchAttribute::CargoPatches { hash: None }),
+            attribute: Some(PatchAttribute::CargoPatches { hash: None, of_final: false }),
             kept: "count pkgs.ripgrep.cargoDeps.patches == 1 && pkgs.ripgrep.marker == \"x\"",
             ..case("Cargo.lock, overridden already", "ripgrep", "final: prev: { ripgrep = prev.ripgrep.overrideAttrs (o: { marker = \"x\"; }); }")
         },

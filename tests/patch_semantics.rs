@@ -208,7 +208,7 @@ fn nixpkgs_today() {
         &nixpkgs,
         &[
             case("musl", &["pkgsCross.aarch64-multiplatform-musl.musl"], &["bzip2"]),
-            case("openssl", &["openssl_3"], &["zlib"]),
+            case("openssl", &["openssl_3_6"], &["zlib"]),
             case("python3Packages.six", &["python3.pkgs.six"], &["python3Packages.idna", "python3"]),
             case("perlPackages.URI", &["perl5Packages.URI"], &["perlPackages.TextFormat"]),
             INNER,

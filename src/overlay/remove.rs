@@ -174,8 +174,13 @@ impl Removal<'_> {
             return true;
         }
         let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) else { return false };
+        let is_name = crate::syntax::make::is_identifier;
+        // `old.patches`, `(args finalAttrs).cargoPatches`.
         let is_selected = |t: &str| {
-            t.strip_suffix(key).and_then(|t| t.strip_suffix('.')).is_some_and(crate::syntax::make::is_identifier)
+            t.strip_suffix(key).and_then(|t| t.strip_suffix('.')).is_some_and(|t| {
+                let call = t.strip_prefix('(').and_then(|t| t.strip_suffix(')')).and_then(|t| t.split_once(' '));
+                call.map_or_else(|| is_name(t), |(function, argument)| is_name(function) && is_name(argument))
+            })
         };
         if let Some(selected) = inner.strip_suffix(" or [ ]") {
             return is_selected(selected);

@@ -199,6 +199,8 @@ pub enum PatchAttribute {
         /// The attribute that holds the hash of the dependencies (`cargoHash`, `cargoSha256`), which the patch changes:
         /// it is written beside the list with a false hash, so that the build tells the new one. `None` writes none.
         hash: Option<String>,
+        /// Whether `buildRustPackage` is given a function of the final attributes instead of a set.
+        of_final: bool,
     },
 }
 

@@ -16,7 +16,7 @@ use super::ast::{
 use super::body::{Definition, definitions};
 
 pub(super) use edits::value_edits;
-pub(super) use writing::{ALIAS_PARAM, CargoHash, KEPT_PARAM, OPENED_PARAM, Writing};
+pub(super) use writing::{ALIAS_PARAM, CargoArguments, KEPT_PARAM, OPENED_PARAM, Writing};
 
 /// Methods whose argument computes new attributes of the derivation from the old ones.
 pub(super) const ATTRS_METHODS: &[&str] =
@@ -122,7 +122,7 @@ fn carrier(argument: &Expr) -> Carrier {
 const RUST_BUILDERS: &[&str] = &["buildRustPackage"];
 
 /// Returns the set that holds `cargoPatches` in what an `override` is given:
-/// `{ rustPlatform = P // { buildRustPackage = args: P.buildRustPackage (args // { ... }); }; }`.
+/// `{ rustPlatform = P // { buildRustPackage = args: P.buildRustPackage (args // { ... }); }; }`, or `(final: args final // { ... })`.
 pub(super) fn cargo_set(arguments: &ast::AttrSet) -> Option<ast::AttrSet> {
     let last_set = |value: &Expr| match chain(value, BinOpKind::Update).pop().map(unparen) {
         Some(Expr::AttrSet(set)) => Some(set),
@@ -138,7 +138,10 @@ pub(super) fn cargo_set(arguments: &ast::AttrSet) -> Option<ast::AttrSet> {
     if !function_name(&head).is_some_and(|n| RUST_BUILDERS.contains(&n.as_str())) {
         return None;
     }
-    last_set(args.last()?)
+    match unparen(args.last()?.clone()) {
+        Expr::Lambda(of_final) => last_set(&of_final.body()?),
+        set => last_set(&set),
+    }
 }
 
 /// Functions that make a package of a set of attributes, and the attribute in which they take patches.

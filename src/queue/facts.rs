@@ -314,7 +314,7 @@ fn is_versioned(set: &str) -> bool {
 pub(crate) fn attribute(survey: Option<&Survey>, files: &[String]) -> Option<PatchAttribute> {
     let cargo = survey?.cargo.as_ref()?;
     named(files, &["Cargo.lock"])?;
-    Some(PatchAttribute::CargoPatches { hash: cargo.hash.clone() })
+    Some(PatchAttribute::CargoPatches { hash: cargo.hash.clone(), of_final: cargo.of_final })
 }
 
 /// Returns the first of the files with one of these names.
@@ -373,7 +373,7 @@ fn of_lock(
     }
     let written = attribute(survey, files).filter(|_| lock.ends_with("Cargo.lock"));
     let told = match &written {
-        Some(PatchAttribute::CargoPatches { hash: Some(hash) }) => format!(
+        Some(PatchAttribute::CargoPatches { hash: Some(hash), .. }) => format!(
             "the patch touches {lock}: it is given to `{attr}` as cargoPatches, and {hash} has to become the one that the build tells"
         ),
         Some(_) => format!("the patch touches {lock}: it is given to `{attr}` as cargoPatches"),

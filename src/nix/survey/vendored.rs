@@ -13,6 +13,8 @@ use crate::nix::error::Error;
 pub struct Cargo {
     /// The attribute that holds their hash; `None` where there is none (`cargoLock`).
     pub hash: Option<String>,
+    /// Whether `buildRustPackage` is given a function of the final attributes instead of a set.
+    pub of_final: bool,
 }
 
 /// The dependencies of a package that are fetched by a hash.
@@ -93,16 +95,20 @@ impl Asking<'_> {
 
     /// Returns how the Cargo dependencies of `d` are fetched, if `cargoPatches` reach them through an override of `rustPlatform`.
     pub(super) fn cargo(&mut self) -> Result<Option<Cargo>, Error> {
-        let reaches = format!(
-            "let e = d.override (old: {{ rustPlatform = old.rustPlatform // {{ buildRustPackage = args: \
-             old.rustPlatform.buildRustPackage (args // {{ cargoPatches = (args.cargoPatches or [ ]) ++ [ {PROBE} ]; }}); }}; }}); \
-             in builtins.elem {PROBE} (e.patches or [ ]) && e.cargoDeps.drvPath != d.cargoDeps.drvPath"
-        );
-        if !self.holds(&format!("({reaches})"))? {
-            return Ok(None);
-        }
+        let reaches = |given: &str, args: &str| {
+            format!(
+                "(let e = d.override (old: {{ rustPlatform = old.rustPlatform // {{ buildRustPackage = args: \
+                 old.rustPlatform.buildRustPackage ({given}{args} // {{ cargoPatches = (({args}).cargoPatches or [ ]) ++ [ {PROBE} ]; }}); }}; }}); \
+                 in builtins.elem {PROBE} (e.patches or [ ]) && e.cargoDeps.drvPath != d.cargoDeps.drvPath)"
+            )
+        };
+        let of_final = match () {
+            () if self.holds(&reaches("", "args"))? => false,
+            () if self.holds(&reaches("final: ", "args final"))? => true,
+            () => return Ok(None),
+        };
         let hashes = ["cargoHash", "cargoSha256"].map(String::from);
         let there = self.those(&hashes, |name| format!("(d.{name} or \"\") != \"\""))?;
-        Ok(Some(Cargo { hash: there.into_iter().next() }))
+        Ok(Some(Cargo { hash: there.into_iter().next(), of_final }))
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Level, Planning};
 use crate::overlay::request::{PatchAttribute, Written};
-use crate::overlay::value::{ALIAS_PARAM, CargoHash, Writing};
+use crate::overlay::value::{ALIAS_PARAM, CargoArguments, Writing};
 use crate::syntax::make;
 
 /// Returns the attribute that is written: the one that is asked for, else the package's usual one.
@@ -39,7 +39,9 @@ pub(super) fn writing<'a>(
     let (method, list_key, cargo) = match attribute_of(key, planning) {
         PatchAttribute::Patches => ("overrideAttrs", "patches", None),
         PatchAttribute::KernelPatches => ("override", "kernelPatches", None),
-        PatchAttribute::CargoPatches { hash } => ("override", "cargoPatches", Some(CargoHash { attr: hash })),
+        PatchAttribute::CargoPatches { hash, of_final } => {
+            ("override", "cargoPatches", Some(CargoArguments { hash, of_final }))
+        }
     };
     Writing {
         text: planning.text(),

@@ -6,16 +6,19 @@ use crate::overlay::layout::Style;
 use crate::overlay::request::{OldPatches, Written};
 use crate::syntax::make;
 
-/// The attribute beside `cargoPatches` that holds the hash of the dependencies, when it is written.
+/// The arguments of `buildRustPackage` that `cargoPatches` is one of.
 #[derive(Debug, Clone)]
-pub(in crate::overlay) struct CargoHash {
-    pub(in crate::overlay) attr: Option<String>,
+pub(in crate::overlay) struct CargoArguments {
+    /// The attribute beside `cargoPatches` that holds the hash of the dependencies, when it is written.
+    pub(in crate::overlay) hash: Option<String>,
+    /// Whether they are a function of the final attributes.
+    pub(in crate::overlay) of_final: bool,
 }
 
-impl CargoHash {
+impl CargoArguments {
     /// `cargoHash = "...";` with a hash that is certainly false, so that the build tells the right one.
     fn binding(&self) -> Option<String> {
-        let attr = self.attr.as_deref()?;
+        let attr = self.hash.as_deref()?;
         let hash = match attr {
             "cargoHash" => "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
             _ => "0000000000000000000000000000000000000000000000000000",
@@ -51,7 +54,7 @@ pub(in crate::overlay) struct Writing<'a> {
     pub(in crate::overlay) method: &'static str,
     pub(in crate::overlay) list_key: &'static str,
     /// Set where `list_key` is `cargoPatches`.
-    pub(in crate::overlay) cargo: Option<CargoHash>,
+    pub(in crate::overlay) cargo: Option<CargoArguments>,
 }
 
 impl Writing<'_> {
@@ -96,8 +99,8 @@ impl Writing<'_> {
 
     /// `BASE.overrideAttrs (old: { patches = ...; })`.
     pub(in crate::overlay) fn overridden(&self, base: &str, indent: &str, one_line: bool, style: &Style) -> String {
-        if let Some(hash) = &self.cargo {
-            return self.rust_overridden(base, hash, indent, one_line, style);
+        if let Some(arguments) = &self.cargo {
+            return self.rust_overridden(base, arguments, indent, one_line, style);
         }
         let param = style.param.unwrap_or(self.param.as_str());
         let (nl, unit, method, key) = (style.newline, &style.unit, self.method, self.list_key);
@@ -114,21 +117,33 @@ impl Writing<'_> {
 
     /// `BASE.override (old: { rustPlatform = ...; })`: the arguments of `buildRustPackage` can only be changed on their
     /// way to it, for the fetcher of the dependencies has them before the derivation is made.
-    fn rust_overridden(&self, base: &str, hash: &CargoHash, indent: &str, one_line: bool, style: &Style) -> String {
+    fn rust_overridden(
+        &self,
+        base: &str,
+        arguments: &CargoArguments,
+        indent: &str,
+        one_line: bool,
+        style: &Style,
+    ) -> String {
         let param = style.param.unwrap_or(self.param.as_str());
         let args = if param == "args" { "args'" } else { "args" };
+        let (head, given) = match arguments.of_final {
+            true => ("finalAttrs: ", format!("{args} finalAttrs")),
+            false => ("", args.to_string()),
+        };
+        let own = if arguments.of_final { format!("({given})") } else { given.clone() };
         let list = |indent: &str, one_line: bool| {
-            let old = format!("({args}.cargoPatches or {})", style.empty_list());
+            let old = format!("({own}.cargoPatches or {})", style.empty_list());
             format!("cargoPatches = {old} ++ {};", self.list(indent, one_line, style))
         };
         let open = [
             format!("{base}.override ({param}: {{"),
             format!("rustPlatform = {param}.rustPlatform // {{"),
-            format!("buildRustPackage = {args}: {param}.rustPlatform.buildRustPackage ({args} // {{"),
+            format!("buildRustPackage = {args}: {param}.rustPlatform.buildRustPackage ({head}{given} // {{"),
         ];
         let close = ["});", "};", "})"];
         if one_line {
-            let hash = hash.binding().map(|b| format!(" {b}")).unwrap_or_default();
+            let hash = arguments.binding().map(|b| format!(" {b}")).unwrap_or_default();
             return format!("{} {}{hash} {}", open.join(" "), list("", true), close.join(" "));
         }
         let nl = style.newline;
@@ -136,7 +151,7 @@ impl Writing<'_> {
         let [first, second, third] = open;
         let mut out = format!("{first}{nl}{}{second}{nl}{}{third}", at(1), at(2));
         out.push_str(&format!("{nl}{}{}", at(3), list(&at(3), false)));
-        if let Some(binding) = hash.binding() {
+        if let Some(binding) = arguments.binding() {
             out.push_str(&format!("{nl}{}{binding}", at(3)));
         }
         for (depth, line) in [2, 1, 0].into_iter().zip(close) {
