@@ -170,6 +170,32 @@ fn one_bad_patch_of_several_leaves_everything_as_it_was() {
     assert!(run.status.success() || run.status.code() == Some(1), "{}", said(&run));
 }
 
+/// What holds for the target stage only is asked in the set that the target is named in; a package that does not evaluate there is
+/// not known to have no effect.
+#[test]
+fn a_package_that_does_not_evaluate_for_the_board_is_no_refusal() {
+    let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs");
+    let broken = "final: prev: {\n  zlib = if prev.stdenv.hostPlatform != prev.stdenv.buildPlatform then \
+                  prev.zlib // { drvPath = throw \"not for boards\"; } else prev.zlib;\n}\n";
+    let config = format!(
+        "nixpkgs = \"{}\"\noverlays = [\"overlay.nix\"]\ncross-overlays = [\"broken.nix\"]\n\
+         targets = [\"pkgsCross.arm.curl\"]\n",
+        set.display()
+    );
+    for (broken, wanted) in [(EMPTY, None), (broken, Some("OV1162"))] {
+        let dir = workspace(&[
+            ("overlay.nix", EMPTY.as_bytes()),
+            ("broken.nix", broken.as_bytes()),
+            ("overlayctl.toml", config.as_bytes()),
+        ]);
+        let run =
+            overlayctl(dir.path(), &["patch", "zlib", "fix.patch", "--scope", "host", "--overlay", "overlay.nix"]);
+        assert!(run.status.success(), "{}", said(&run));
+        assert_eq!(said(&run).contains("OV1162"), wanted.is_some(), "{}", said(&run));
+        assert!(!said(&run).contains("OV1161"), "{}", said(&run));
+    }
+}
+
 #[test]
 fn line_ends_and_marks_of_the_overlay_stay() {
     for text in ["final: prev: {\r\n  a = 1;\r\n}\r\n", "final: prev: {\n\ta = 1;\n}", "# c\nfinal: prev: { }"] {

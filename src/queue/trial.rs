@@ -134,9 +134,7 @@ impl<'w> Trial<'w> {
                     },
                     Some((_, Err(failure))) => {
                         all = false;
-                        unknown.get_or_insert_with(|| {
-                            format!("`{attr}` does not evaluate in `{}`: {}", set.name, failure.message)
-                        });
+                        unknown.get_or_insert_with(|| unanswered(attr, set, &failure.message));
                     }
                     None => {
                         all = false;
@@ -170,12 +168,19 @@ impl<'w> Trial<'w> {
             // What holds for the target stage only does in the sets that targets are named in (`pkgsCross.NAME.curl`).
             let inner = sets::below(&sets);
             for (set, after) in inner.iter().zip(there.effects(&questions(&inner, &self.attrs))?) {
-                let has =
-                    |attr: &AttrPath| match after.packages.iter().find(|(names, _)| names.as_slice() == attr.names()) {
-                        Some((_, Ok(has))) => self.judge(&copy, attr, has, change, warnings).is_none(),
-                        _ => false,
-                    };
-                if change.attrs.iter().all(has) {
+                let mut all = true;
+                for attr in change.attrs {
+                    match after.packages.iter().find(|(names, _)| names.as_slice() == attr.names()) {
+                        Some((_, Ok(has))) => all &= self.judge(&copy, attr, has, change, warnings).is_none(),
+                        // What cannot be asked there is not known to have no effect there.
+                        Some((_, Err(failure))) => {
+                            all = false;
+                            unknown.get_or_insert_with(|| unanswered(attr, set, &failure.message));
+                        }
+                        None => all = false,
+                    }
+                }
+                if all {
                     holds.push(set.name.clone());
                 }
             }
@@ -328,6 +333,10 @@ impl<'w> Trial<'w> {
         }
         None
     }
+}
+
+fn unanswered(attr: &AttrPath, set: &Set, why: &str) -> String {
+    format!("`{attr}` does not evaluate in `{}`: {why}", set.name)
 }
 
 fn questions(sets: &[Set], attrs: &[AttrPath]) -> Vec<EffectQuestion> {
