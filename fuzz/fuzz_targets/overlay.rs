@@ -65,7 +65,10 @@ fn request(flags: u8, kind: u8) -> PatchRequest {
         request.attribute = Some(match (kind >> 3 & 3) % 3 {
             0 => PatchAttribute::Patches,
             1 => PatchAttribute::KernelPatches,
-            _ => PatchAttribute::CargoPatches { hash: (flags & 128 != 0).then(|| "cargoHash".into()) },
+            _ => PatchAttribute::CargoPatches {
+                hash: (flags & 128 != 0).then(|| "cargoHash".into()),
+                of_final: kind & 32 != 0,
+            },
         });
     }
     request
