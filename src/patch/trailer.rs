@@ -25,6 +25,19 @@ pub fn add_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Erro
 /// Returns the patch without the trailers of that key, or only without those of that value. A trailer that was a paragraph of its own takes
 /// the blank line before it with it: what [`add_trailer`] put there is gone to the byte.
 pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut out = without(bytes, key, value)?;
+    // What stands before a paragraph that is gone is the last one now, and may be read as trailers for that.
+    while value.is_none() {
+        let again = without(&out, key, value)?;
+        if again == out {
+            break;
+        }
+        out = again;
+    }
+    Ok(out)
+}
+
+fn without(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
     let patch = PatchFile::parse(bytes)?;
     let all = lines(patch.preamble());
     let Layout { above, block, text, end } = layout(&all);
@@ -130,6 +143,9 @@ mod tests {
             let added = add_trailer(&bytes, "Tested-by", "T <t@x>").unwrap();
             assert_eq!(remove_trailer(&added, "Tested-by", Some("T <t@x>")).unwrap(), bytes, "{before:?}");
         }
+        let two = format!("Text\n\nUpstream-Status:re\n\nUpstream-Status: Denied\n\n{DIFF}");
+        let gone = remove_trailer(two.as_bytes(), "Upstream-Status", None).unwrap();
+        assert_eq!(String::from_utf8(gone).unwrap(), format!("Text\n\n{DIFF}"));
         assert!(matches!(set_trailer(DIFF.as_bytes(), "a b", "c"), Err(Error::BadTrailer { .. })));
         assert!(matches!(set_trailer(DIFF.as_bytes(), "A", "c\nd"), Err(Error::BadTrailer { .. })));
     }
