@@ -7,6 +7,7 @@ pub mod boards;
 pub mod build;
 pub mod cache;
 pub mod check;
+pub mod completion;
 pub mod edit;
 mod error;
 pub mod explain;

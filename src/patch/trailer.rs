@@ -82,7 +82,15 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
             return Ok(bytes.to_vec());
         }
         let written = format!("{}: {value}{eol}", old.key);
-        return Ok(splice(old.span, written));
+        let made = splice(old.span, written.clone());
+        // A line that makes its paragraph one of trailers draws the folded lines below it in: they go with what they continued.
+        if PatchFile::parse(&made)?.headers().values(key).any(|there| there == value) {
+            return Ok(made);
+        }
+        let folded = |line: &&Line<'_>| matches!(line.text.first(), Some(b' ' | b'\t')) && !blank(line);
+        let below = lines(preamble);
+        let below = below.iter().skip_while(|line| line.start < old.span.end).take_while(folded).last();
+        return Ok(splice(Span::new(old.span.start, below.map_or(old.span.end, |line| line.end)), written));
     }
     let all = lines(preamble);
     let Layout { block, text, end, .. } = layout(&all);
@@ -143,6 +151,9 @@ mod tests {
             let added = add_trailer(&bytes, "Tested-by", "T <t@x>").unwrap();
             assert_eq!(remove_trailer(&added, "Tested-by", Some("T <t@x>")).unwrap(), bytes, "{before:?}");
         }
+        let odd = format!("Text\n\nCVE: x\n24-1\nSigned-off-by:\ty\n\tz\n\n{DIFF}");
+        let set = set_trailer(odd.as_bytes(), "Signed-off-by", "A <a@b>").unwrap();
+        assert_eq!(String::from_utf8(set).unwrap(), format!("Text\n\nCVE: x\n24-1\nSigned-off-by: A <a@b>\n\n{DIFF}"));
         let two = format!("Text\n\nUpstream-Status:re\n\nUpstream-Status: Denied\n\n{DIFF}");
         let gone = remove_trailer(two.as_bytes(), "Upstream-Status", None).unwrap();
         assert_eq!(String::from_utf8(gone).unwrap(), format!("Text\n\n{DIFF}"));

@@ -4,6 +4,7 @@ mod boards;
 mod build;
 mod cache;
 mod check;
+mod completions;
 mod edit;
 mod explain;
 mod export;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Status(status::Args),
     Lint(lint::Args),
     Header(header::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -101,5 +104,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Status(args) => status::run(args, context),
         Command::Lint(args) => lint::run(args, context),
         Command::Header(args) => header::run(args, context),
+        Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => completions::man(&args, context),
     }
 }
