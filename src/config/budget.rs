@@ -78,6 +78,7 @@ pub struct Limit {
     pub scope: Scope,
     pub key: Key,
     /// The limit: a count, seconds or bytes.
+    #[serde(rename = "limit")]
     pub most: u64,
 }
 

@@ -219,7 +219,7 @@ impl<'c> Measure<'c> {
             [] => silent,
             [first, rest @ ..] => {
                 let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                format!("{first}{more} was never built here, so nobody knows how long that takes")
+                format!("no time is known for {first}{more}: never built here")
             }
         };
         let advice = "times are those of earlier `overlayctl build`s: keep their history between runs";
