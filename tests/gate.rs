@@ -254,7 +254,10 @@ fn each_pair_has_its_verdict_and_its_line() {
         }
         assert_eq!(gate["passed"], Value::from(case.exit == 0), "{name}");
         assert_eq!(gate["counts"]["derivations"], rebuilt.len(), "{name}");
-        let impact = scene.run(&format!("impact --against HEAD {} --json", case.args.replace("--strict", "")));
+        // Without a word the gate takes all boards where no targets are listed.
+        let is_open = case.args.is_empty() && !case.sides[1]["overlayctl.toml"].contains("targets = [");
+        let args = if is_open { "--board all".to_owned() } else { case.args.replace("--strict", "") };
+        let impact = scene.run(&format!("impact --against HEAD {args} --json"));
         let impact: Value = serde_json::from_slice(&impact.stdout).unwrap();
         let set: BTreeSet<&str> =
             impact["rebuild"].as_array().unwrap().iter().map(|one| text(&one["drvPath"])).collect();
@@ -401,4 +404,83 @@ fn a_cache_that_does_not_answer_is_not_one_that_has_nothing() {
         .unwrap();
     let gate: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told(&gate), ["within own-builds of workspace 2 <= 2"], "{}", support::said(&output));
+}
+
+/// Names that every format has to escape, as a file system and Nix take them.
+const HOSTILE: &str = "a<script>,::error::%0A\u{202e}'x&";
+
+#[test]
+fn every_format_says_the_same_of_hostile_names() {
+    let Some(scene) = Scene::new() else { return };
+    let toml = "nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = [\"curl\"]\n[budget]\nbuilds = 2\n";
+    let target = format!("{toml}[budget.targets]\n\"{HOSTILE}\".builds = 1\n");
+    let overlay = format!(
+        "final: prev: {{ zlib = prev.zlib.overrideAttrs (old: {{ flag = builtins.readFile (./lib + \"/{HOSTILE}\"); }}); }}\n"
+    );
+    let side = |patch: &str| {
+        BTreeMap::from([
+            ("overlayctl.toml".to_owned(), target.clone()),
+            ("overlay.nix".to_owned(), overlay.clone()),
+            (format!("lib/{HOSTILE}"), patch.to_owned()),
+        ])
+    };
+    scene.change(&[side("one\n"), side("two\n")]);
+    let summary = scene.at("summary.md");
+    fs::write(&summary, "before\n").unwrap();
+    let reports =
+        ["sarif", "junit", "gitlab", "markdown", "json"].map(|format| format!("--report {format} ../{format}.out"));
+    let line = format!("gate --against HEAD --format github {}", reports.join(" "));
+    let output = scene.command(&line).env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+    let said = support::said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let commands = String::from_utf8(output.stdout).unwrap();
+    let read = |name: &str| fs::read_to_string(scene.at(name)).unwrap();
+    let json: Value = serde_json::from_str(&read("json.out")).unwrap();
+    assert_eq!(json["schema"], "overlayctl.gate/1");
+    let bad = told(&json).into_iter().filter(|line| !line.starts_with("within")).count();
+    assert!(bad >= 2, "{json}");
+    // Each line is one command and nothing begins another one.
+    assert_eq!(commands.lines().count(), bad, "{commands}");
+    for line in commands.lines() {
+        assert!(line.starts_with("::error file=") || line.starts_with("::warning file="), "{line}");
+        let (properties, _) = line[2..].split_once("::").unwrap();
+        assert!(!properties.contains("error::") && !line.contains('\u{202e}'), "{line}");
+    }
+    let page = read("summary.md");
+    assert!(page.starts_with("before\n### overlayctl gate: not passed\n"), "{page}");
+    assert_eq!(page.strip_prefix("before\n").unwrap(), read("markdown.out"));
+    assert!(page.lines().count() <= 61 && !page.contains('\u{202e}'));
+    let sarif: serde_sarif::sarif::Sarif = serde_json::from_str(&read("sarif.out")).unwrap();
+    assert_eq!(sarif.runs[0].results.as_ref().unwrap().len(), bad);
+    let gitlab: Value = serde_json::from_str(&read("gitlab.out")).unwrap();
+    assert_eq!(gitlab.as_array().unwrap().len(), bad);
+    let junit = read("junit.out");
+    let document = roxmltree::Document::parse(&junit).unwrap();
+    let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    assert_eq!(cases.len(), told(&json).len());
+    let is_bad = |node: &&roxmltree::Node<'_, '_>| node.first_element_child().is_some();
+    assert_eq!(cases.iter().filter(is_bad).count(), bad, "{junit}");
+    let text = support::said(&scene.run("gate --against HEAD"));
+    assert!(!text.contains('\u{202e}') && text.contains("not passed"), "{text}");
+    // A format that is none is refused before anything is evaluated.
+    assert_eq!(scene.run("gate --against HEAD --report pdf x.pdf").status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_be_compared_is_an_error() {
+    let Some(scene) = Scene::new() else { return };
+    let case = case(&scene, "patch-changed");
+    scene.change(&case.sides);
+    let refused = |line: &str, code: &str| {
+        let output = scene.run(line);
+        assert!(output.status.code() == Some(2) && support::said(&output).contains(code), "{}", support::said(&output));
+    };
+    refused("gate --against nowhere", "OV0703");
+    refused("gate --against HEAD --board none", "OV0603");
+    fs::write(scene.at("board/overlayctl.toml"), "[budget]\nbuilds = \"many\"\n").unwrap();
+    refused("gate --against HEAD", "overlayctl.toml:2:10");
+    // The budget of the revision is none: that is said of the revision.
+    support::commit(&scene.at("board"));
+    scene.write("board", &case.sides[1]);
+    refused("gate --against HEAD", "OV1200");
 }

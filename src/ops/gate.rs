@@ -55,6 +55,9 @@ pub struct Gate {
     pub idle: Vec<Idle>,
     /// Targets that do not evaluate: nothing is known of them.
     pub failures: Vec<TargetFailure>,
+    /// Where each of these fails, where that is in the repository.
+    #[serde(skip)]
+    pub failing: Vec<Option<Site>>,
     /// Patches that reach none of the targets; looked for with `--strict` only.
     pub unreached: Vec<Unreached>,
     pub strict: bool,
@@ -188,8 +191,8 @@ pub fn gate(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     let baseline = Baseline::Revision { revision: options.revision.clone(), overlays_only: false };
     let mut comparison = comparison::without_causes(workspace, &selection, &baseline, progress)?;
     let text = workspace.file().map(fs::read_text).transpose()?.unwrap_or_default();
-    let below = git::working_directory(workspace.root())?.map(|(_, below)| below).unwrap_or_default();
-    let file = File { workspace, text, below };
+    let (root, below) = git::working_directory(workspace.root())?.unwrap_or_default();
+    let file = File { workspace, text, below: below.clone() };
     let (limits, old_limits) = (
         workspace.settings().limits(),
         comparison.since.as_ref().map(|since| since.limits.clone()).unwrap_or_default(),
@@ -249,6 +252,13 @@ pub fn gate(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
     if since.changes.iter().all(|change| change.rebuilds.is_none()) {
         since.unexplained = 0;
     }
+    let failing = comparison.failures.iter().map(|failed| {
+        let place = failed.failure.place.as_ref()?;
+        let file = place.path.strip_prefix(&root).ok()?;
+        let place = Place { path: file.strip_prefix(&below).unwrap_or(file).to_path_buf(), ..(**place).clone() };
+        Some(Site::of(workspace, &place, file.to_path_buf()))
+    });
+    let failing = failing.collect();
     let mut gate = Gate {
         passed: false,
         compared_with: baseline.to_string(),
@@ -260,6 +270,7 @@ pub fn gate(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
         loosened,
         idle,
         failures: comparison.failures,
+        failing,
         unreached,
         strict: options.strict,
         warnings: comparison.warnings,

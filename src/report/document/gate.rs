@@ -126,10 +126,10 @@ impl Gate {
     /// Returns what is not about one limit that was measured: a message with its code and its place.
     fn others(&self) -> Vec<(Verdict, &'static str, String, String, Option<Site>)> {
         let mut all = Vec::new();
-        for failed in &self.failures {
+        for (failed, site) in self.failures.iter().zip(&self.failing) {
             let name = format!("evaluation of {}", failed.target);
             let message = format!("{} does not evaluate: {}", failed.target, failed.failure.message);
-            all.push((Verdict::Bad, "OV1223", name, message, None));
+            all.push((Verdict::Bad, "OV1223", name, message, site.clone()));
         }
         for loosened in &self.loosened {
             let (limit, old) = (&loosened.limit, most(&loosened.limit, loosened.limit.most));
