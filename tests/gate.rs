@@ -484,3 +484,112 @@ fn what_cannot_be_compared_is_an_error() {
     scene.write("board", &case.sides[1]);
     refused("gate --against HEAD", "OV1200");
 }
+
+/// The lines of `docs/ci` that a server runs, each file as far as it is about overlayctl, in its order.
+#[test]
+fn what_the_files_for_ci_servers_call_works() {
+    let Some(scene) = Scene::new() else { return };
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci");
+    let case = case(&scene, "one-board-is-over");
+    let program = Path::new(env!("CARGO_BIN_EXE_overlayctl")).parent().unwrap().to_path_buf();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let run = |line: &str| {
+        let base = git2::Repository::open(scene.at("board")).unwrap().head().unwrap().target().unwrap().to_string();
+        fs::write(scene.at("board/.git/FETCH_HEAD"), format!("{base}\t\tbranch 'main' of here\n")).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-ec", line]).current_dir(scene.at("board")).env("PATH", &path);
+        command
+            .env("NIX_CONFIG", support::nix_config())
+            .env("HOME", scene.dir.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env("XDG_CACHE_HOME", scene.at("cache")).env("XDG_STATE_HOME", scene.at("state"));
+        command.env("BASE", &base).env("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base);
+        command.env("GITHUB_OUTPUT", scene.at("output")).env("GITHUB_STEP_SUMMARY", scene.at("summary"));
+        command.env("GATE_REPORT", scene.at("report.md")).output().unwrap()
+    };
+    let mut files = 0;
+    for entry in fs::read_dir(&docs).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&entry).unwrap();
+        let lines: Vec<String> = match entry.extension().and_then(|ending| ending.to_str()) {
+            Some("yml") => text
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("run: ").or(line.trim().strip_prefix("- ")))
+                .filter(|line| line.contains("overlayctl gate") || line.starts_with("mkdir"))
+                .map(|line| line.replace("/tmp/", &format!("{}/", scene.dir.path().display())))
+                .collect(),
+            Some("sh") => vec![format!("{} HEAD", entry.display())],
+            _ => continue,
+        };
+        files += 1;
+        assert!(lines.iter().any(|line| line.contains("gate")), "{name}");
+        scene.change(&case.sides);
+        let (last, first) = lines.split_last().unwrap();
+        for line in first {
+            let output = run(line);
+            assert!(output.status.success(), "{name}: {line}: {}", support::said(&output));
+        }
+        let output = run(last);
+        let said = support::said(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains("builds of board pi") && said.contains("patches/zlib/1.patch"), "{name}: {said}");
+    }
+    assert_eq!(files, 4);
+    let key = fs::read_to_string(scene.at("output")).unwrap();
+    assert!(key.strip_prefix("key=").is_some_and(|key| key.trim().len() == 32), "{key}");
+    for file in ["summary", "gate.sarif", "report.md"] {
+        assert!(fs::metadata(scene.at(file)).unwrap().len() > 0, "{file}");
+    }
+}
+
+/// Builds: both sides of a pair, so that times and sizes are known.
+#[test]
+fn what_was_built_has_times_and_sizes() {
+    let Some(scene) = Scene::new() else { return };
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let side = |bytes: usize, growth: u64, time: &str| {
+        let overlay = format!(
+            "final: prev: {{ zlib = prev.zlib.overrideAttrs (old: {{ installPhase = \"mkdir -p $out; printf %0{bytes}d 0 >$out/big\"; }}); }}\n"
+        );
+        let toml = format!(
+            "nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = [\"zlib\"]\n[budget]\nclosure-growth = \"{growth} B\"\nbuild-time = \"{time}\"\n"
+        );
+        BTreeMap::from([file("overlay.nix", &overlay), file("overlayctl.toml", &toml)])
+    };
+    let size = |built: &Output| {
+        assert!(built.status.success(), "{}", support::said(built));
+        let link = scene.at("board/result-zlib").canonicalize().unwrap();
+        let path = link.to_str().unwrap();
+        let info: Value =
+            serde_json::from_str(&nix("nix", Path::new("/"), &["path-info", "-S", "--json", path])).unwrap();
+        let entry = info.get(0).or(info.get(path)).unwrap().clone();
+        entry["closureSize"].as_u64().unwrap()
+    };
+    scene.change(&[side(100, 9_000, "1h"), side(100, 9_000, "1h")]);
+    let before = size(&scene.run("build"));
+    scene.write("board", &side(9_100, 9_000, "1h"));
+    let after = size(&scene.run("build"));
+    let growth = after - before;
+    assert!(growth >= 9_000);
+    for (limit, standing, exit) in [(growth, "within", 0), (growth - 1, "over", 1)] {
+        scene.change(&[side(100, limit, "1h"), side(9_100, limit, "1h")]);
+        let gate = scene.json("gate --against HEAD", exit);
+        let told = told(&gate);
+        let rest = format!("closure-growth of workspace {growth} <= {limit}");
+        assert!(told.iter().any(|line| line.starts_with(&format!("{standing} {rest}"))), "{told:?}");
+        // The builds of a moment are known to be within an hour.
+        assert!(told.iter().any(|line| line.starts_with("within build-time of workspace")), "{told:?}");
+    }
+    // The history says what it takes, and a limit below that is broken.
+    let history = scene.at("state/overlayctl/history.json");
+    let mut times: Value = serde_json::from_str(&fs::read_to_string(&history).unwrap()).unwrap();
+    for seconds in times["seconds"].as_object_mut().unwrap().values_mut() {
+        *seconds = serde_json::json!([7200.0]);
+    }
+    fs::write(&history, times.to_string()).unwrap();
+    let told = told(&scene.json("gate --against HEAD", 1));
+    assert!(
+        told.iter().any(|line| line.starts_with("over build-time of workspace 7200 <= 3600 at overlay.nix:1")),
+        "{told:?}"
+    );
+}
