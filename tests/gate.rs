@@ -593,3 +593,51 @@ fn what_was_built_has_times_and_sizes() {
         "{told:?}"
     );
 }
+
+/// A few pairs on real package sets; skipped, and said so, where none is named.
+#[test]
+fn pairs_on_real_package_sets() {
+    use support::nixpkgs::{OLD, TODAY, nixpkgs};
+    for set in [TODAY, OLD].into_iter().filter_map(nixpkgs) {
+        let Some(scene) = Scene::new() else { return };
+        let overlay = |patches: &str| {
+            format!(
+                "final: prev: {{\n  zlib = prev.zlib.overrideAttrs (old: {{\n    patches = (old.patches or [ ]) ++ [ {patches} ];\n  }});\n}}\n"
+            )
+        };
+        let side = |patches: &str, builds: usize, text: &str, more: &str| {
+            let toml = format!(
+                "nixpkgs = \"{}\"\noverlays = [\"overlay.nix\"]\ntargets = [\"curl\"]\n[budget]\nbuilds = {builds}\n{more}",
+                set.display()
+            );
+            BTreeMap::from([
+                ("overlayctl.toml".to_owned(), toml),
+                ("overlay.nix".to_owned(), overlay(patches)),
+                ("1.patch".to_owned(), text.to_owned()),
+            ])
+        };
+        let oracle =
+            format!("[ (import {} {{ config = {{ }}; overlays = [ (import ./overlay.nix) ]; }}).curl ]", set.display());
+        let pairs = [
+            ("added", side("", 0, "one\n", ""), side("./1.patch", 0, "one\n", ""), "overlay.nix:3"),
+            ("changed", side("./1.patch", 0, "one\ntwo\n", ""), side("./1.patch", 0, "one\nthree\n", ""), "1.patch:2"),
+            ("removed", side("./1.patch", 0, "one\n", ""), side("", 0, "one\n", ""), "overlay.nix:3"),
+            ("nothing", side("./1.patch", 0, "one\n", ""), side("./1.patch", 0, "one\n", "lint = 99\n"), ""),
+        ];
+        for (what, before, after, place) in pairs {
+            let case = Case { oracles: [oracle.clone(), oracle.clone()], sides: [before, after], ..Case::default() };
+            scene.change(&case.sides);
+            let rebuilt = scene.rebuilt(&case);
+            let exit = i32::from(!rebuilt.is_empty());
+            let gate = scene.json("gate --against HEAD", exit);
+            assert_eq!(gate["counts"]["derivations"], rebuilt.len(), "{what}");
+            let outputs: BTreeSet<_> = rebuilt.values().collect();
+            let expected = match place {
+                "" => "within builds of workspace 0 <= 0".to_owned(),
+                place => format!("over builds of workspace {} <= 0 at {place}", outputs.len()),
+            };
+            assert!(told(&gate).contains(&expected), "{what}: {:?} instead of {expected}", told(&gate));
+            assert_eq!(scene.json("gate --against HEAD", exit)["base"]["fromCache"], true, "{what}");
+        }
+    }
+}
