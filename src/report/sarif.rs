@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(run.tool.driver.name, "overlayctl gate");
         let rules = run.tool.driver.rules.as_ref().unwrap();
         let results = run.results.as_ref().unwrap();
-        let levels: Vec<_> = results.iter().map(|result| result.level.clone().unwrap()).collect();
+        let levels: Vec<_> = results.iter().map(|result| result.level.unwrap()).collect();
         assert_eq!(levels, [ResultLevel::Error, ResultLevel::Error, ResultLevel::Warning]);
         for result in results {
             let index = usize::try_from(result.rule_index.unwrap()).unwrap();
