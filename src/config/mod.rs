@@ -2,6 +2,7 @@
 //!
 //! Must not evaluate or edit anything; it says where things are.
 
+pub mod budget;
 mod discover;
 mod file;
 mod search;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 pub use discover::{Found, NixpkgsSource, may_have_search_path};
-pub use file::{Board, Settings};
+pub use file::{Board, Settings, key_span};
 pub use search::path_literals;
 
 use crate::base::diagnostic::{Coded, Origin};
@@ -31,7 +32,7 @@ pub enum Error {
     #[error("there is no directory {}", path.display())]
     NoDirectory { path: PathBuf },
     #[error("{message}")]
-    File { message: String, place: Place, line: Option<String> },
+    File { message: String, place: Place, line: Option<String>, hint: Option<String> },
     #[error("there is no board `{name}` in {}", FILE_NAME)]
     NoBoard { name: String, known: Vec<String> },
     #[error("no nixpkgs found for {}", root.display())]
@@ -67,7 +68,7 @@ impl Coded for Error {
         match self {
             Error::Fs(e) => e.hint(),
             Error::NoDirectory { .. } => Some("`overlayctl init DIR` makes a workspace".into()),
-            Error::File { .. } => None,
+            Error::File { hint, .. } => hint.clone(),
             Error::NoBoard { known, .. } if known.is_empty() => {
                 Some("it defines no boards; add a table [boards.NAME]".into())
             }

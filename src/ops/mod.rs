@@ -13,6 +13,7 @@ mod error;
 pub mod explain;
 pub mod export;
 pub mod finish;
+pub mod gate;
 pub mod graph_file;
 pub mod header;
 mod history;

@@ -9,6 +9,7 @@ mod edit;
 mod explain;
 mod export;
 mod finish;
+mod gate;
 mod graph;
 mod header;
 mod impact;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Unpatch(unpatch::Args),
     List(list::Args),
     Impact(impact::Args),
+    Gate(gate::Args),
     Build(build::Args),
     Platforms(platforms::Args),
     Explain(explain::Args),
@@ -79,6 +81,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Unpatch(args) => unpatch::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
+        Command::Gate(args) => gate::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Platforms(args) => platforms::run(args, context),
         Command::Explain(args) => explain::run(args, context),

@@ -9,6 +9,7 @@ mod edit;
 mod explain;
 mod export;
 mod finish;
+mod gate;
 mod graph;
 mod header;
 mod impact;
