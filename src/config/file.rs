@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::device::Commands;
 use crate::base::span::{Place, Span, line_span};
 
 /// What `overlayctl.toml` may say.
@@ -60,6 +61,20 @@ pub struct Board {
     /// Overlay files for the target stage of this board only.
     #[serde(alias = "crossOverlays")]
     pub cross_overlays: Vec<String>,
+    /// What it is deployed to: anything that ssh takes.
+    pub device: Option<String>,
+    /// Options of ssh for it.
+    pub ssh_options: Vec<String>,
+    /// Where things go on it.
+    pub root: Option<String>,
+    /// What starts a generation on it.
+    pub activate: Commands,
+    /// What stops one.
+    pub deactivate: Commands,
+    /// What says whether a new generation is good.
+    pub check: Commands,
+    /// How many generations stay on it.
+    pub keep: Option<u32>,
 }
 
 /// A value of TOML that is handed on to Nix.

@@ -1,0 +1,227 @@
+//! A deploy as the board sees it: look, hold, send, switch, confirm; or remove.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::board::Found;
+use super::error::Error;
+use super::gate::Closure;
+use super::pack::{Archive, Counted, How, below, commands};
+use super::quote;
+use super::record::{Entry, Placed, Record};
+use super::ssh::{Lasting, Link, Script};
+use crate::base::fs::FsError;
+use crate::base::store_path::STORE_DIR;
+use crate::config::Device;
+use crate::nix::Nix;
+
+const PROBE: Script = Script(include_str!("scripts/probe.sh"));
+const HOLD: Script = Script(include_str!("scripts/hold.sh"));
+const RECEIVE: Script = Script(include_str!("scripts/receive.sh"));
+const START: Script = Script(include_str!("scripts/start.sh"));
+const AWAIT: Script = Script(include_str!("scripts/await.sh"));
+const CONFIRM: Script = Script(include_str!("scripts/confirm.sh"));
+const REMOVE: Script = Script(include_str!("scripts/remove.sh"));
+const SWITCH: &str = include_str!("scripts/switch.sh");
+
+const SHORT: Duration = Duration::from_secs(60);
+/// How long a closure may take to be sent, and how long the cleaning up may take.
+const LONG: Duration = Duration::from_secs(6 * 3600);
+
+/// A device that is connected to.
+#[derive(Debug)]
+pub struct Session {
+    link: Link,
+    device: Device,
+    store: String,
+}
+
+/// The lock of a board, held as long as this is there.
+#[derive(Debug)]
+pub struct Held {
+    _lasting: Lasting,
+    token: String,
+    /// What a power cut had left and was settled first.
+    pub settled: Option<String>,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    /// The store paths that the board did not have.
+    pub paths: Vec<String>,
+    /// The bytes of the archive, and those that went over the wire.
+    pub unpacked: u64,
+    pub bytes: u64,
+    pub compression: &'static str,
+}
+
+/// How a switch is to be confirmed.
+#[derive(Debug)]
+pub struct Ending<'e> {
+    pub within: Duration,
+    pub entry: &'e Entry,
+}
+
+impl Session {
+    /// Connects to a device.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::HostKey`].
+    pub fn open(device: Device) -> Result<Session, Error> {
+        Ok(Session { link: Link::open(&device)?, device, store: STORE_DIR.into() })
+    }
+
+    pub fn address(&self) -> &str {
+        &self.link.address
+    }
+
+    /// Looks at the board; nothing is written.
+    pub fn look(&self, closures: &[Closure]) -> Result<Found, Error> {
+        let outside: BTreeSet<&str> =
+            closures.iter().flat_map(|closure| closure.outside.keys()).map(String::as_str).collect();
+        let args: Vec<&str> = [&self.device.root, "-", &self.store].into_iter().map(|s: &str| s).chain(outside).collect();
+        Found::read(self.address(), &self.link.run(PROBE, &args, SHORT)?)
+    }
+
+    /// Takes the board's lock; what a power cut had left is settled first.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn hold(&self, who: &str) -> Result<Held, Error> {
+        let token = format!("{}-{}", std::process::id(), crate::base::user::digest(format!("{who}{:?}", std::time::SystemTime::now()).as_bytes()).get(..16).unwrap_or("x"));
+        // The script keeps it as words of one line.
+        let who: String = who.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let mut lasting = self.link.start(HOLD, &[&self.device.root, &token, &who])?;
+        let mut settled = None;
+        loop {
+            let line = lasting.line(Duration::from_secs(120))?;
+            match line.split_once(' ').unwrap_or((line.as_str(), "")) {
+                ("held", _) => return Ok(Held { _lasting: lasting, token, settled }),
+                ("settled", what) => settled = Some(what.to_string()),
+                ("busy", who) => {
+                    let (pid, who) = who.split_once(' ').unwrap_or((who, ""));
+                    let who = format!("{who} (process {pid} on the board)");
+                    return Err(Error::Busy { address: self.address().to_string(), who });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends a generation with the store paths that the board does not have; what arrived is checked by hash on the board.
+    ///
+    /// # Errors
+    /// [`Error::SameProgram`]; [`Error::Board`] when it does not arrive as it was sent.
+    pub fn send(&self, held: &Held, found: &Found, nix: &Nix, record: &mut Record) -> Result<(u32, Sent), Error> {
+        let generation = found.next();
+        record.entry.generation = Some(generation);
+        let mut archive = Archive::default();
+        let root = &self.device.root;
+        let unread = |path: &str| {
+            let path = std::path::PathBuf::from(path);
+            move |source| Error::Fs(FsError::Read { path, source })
+        };
+        let boot = format!("#!/bin/sh\nexec sh {}\n", quote::command(&[&format!("{root}/switch"), "boot", root]));
+        self.generation(&mut archive, record, &boot).map_err(unread("generation"))?;
+        for (name, of) in programs(&record.placed)? {
+            let target = format!("../../../store/{}/bin/{name}", of.out);
+            archive.link(below("generation/bin", name), target).map_err(unread(name))?;
+        }
+        let all: BTreeSet<&String> = record.placed.iter().flat_map(|placed| &placed.paths).collect();
+        let missing: Vec<String> = all.into_iter().filter(|path| !found.paths.contains(*path)).cloned().collect();
+        for name in &missing {
+            let path = format!("{STORE_DIR}/{name}");
+            let real = nix.physical(&path).unwrap_or_else(|| (&path).into());
+            archive.tree(&below("store", name), &real).map_err(unread(&path))?;
+        }
+        let how = How::best(&found.unpack);
+        let linked = if record.placed.iter().any(|placed| placed.linked) { "yes" } else { "no" };
+        let digest = archive.digest();
+        let number = generation.to_string();
+        let args = [root, &held.token, &number, how.name(), &digest, &self.store, linked];
+        let (mut unpacked, mut bytes) = (0, 0);
+        self.link.feed(RECEIVE, &args, LONG, &mut |out| {
+            let mut counted = Counted { out, count: 0 };
+            unpacked = archive.write(how, &mut counted)?;
+            bytes = counted.count;
+            Ok(())
+        })?;
+        Ok((generation, Sent { paths: missing, unpacked, bytes, compression: how.name() }))
+    }
+
+    fn generation(&self, archive: &mut Archive, record: &Record, boot: &str) -> std::io::Result<()> {
+        let paths: BTreeSet<&str> = record.placed.iter().flat_map(|p| &p.paths).map(String::as_str).collect();
+        let paths: String = paths.into_iter().flat_map(|path| [path, "\n"]).collect();
+        let record = serde_json::to_string(record).map_err(std::io::Error::other)?;
+        archive.text("switch", SWITCH)?;
+        archive.text("at-boot", boot)?;
+        archive.dir("store")?;
+        archive.dir("generation")?;
+        archive.dir("generation/bin")?;
+        archive.text("generation/paths", paths)?;
+        archive.text("generation/record", format!("{record}\n"))?;
+        let files = [("activate", &self.device.activate), ("deactivate", &self.device.deactivate), ("check", &self.device.check)];
+        for (name, list) in files.into_iter().filter(|(_, list)| !list.is_empty()) {
+            archive.text(format!("generation/{name}"), commands(list))?;
+        }
+        Ok(())
+    }
+
+    /// Switches to a generation, has it checked on the board, and confirms it over a new connection.
+    ///
+    /// # Errors
+    /// [`Error::TakenBack`] when the board went back; [`Error::Lost`] when it does not answer any more.
+    pub fn switch(&self, held: &Held, generation: u32, ending: &Ending<'_>) -> Result<Vec<String>, Error> {
+        let (root, number) = (self.device.root.as_str(), generation.to_string());
+        let seconds = ending.within.as_secs().max(1);
+        let lost = |error: Error| match error {
+            Error::Unreachable { address, said } => Error::Lost { address, generation, seconds, said },
+            other => other,
+        };
+        self.link.run(START, &[root, &held.token, &number, &seconds.to_string()], SHORT)?;
+        // To go back takes its own commands' time.
+        let most = (seconds + 75).to_string();
+        let limit = Duration::from_secs(seconds + 90);
+        let told = self.link.run(AWAIT, &[root, "-", &most], limit).map_err(lost)?;
+        let (state, printed) = told.split_once('\n').unwrap_or((&told, ""));
+        match state.strip_prefix("state ").unwrap_or(state) {
+            "checked" => {}
+            other => {
+                let why = other.strip_prefix("back ").unwrap_or(other).to_string();
+                return Err(Error::TakenBack { generation, why, printed: printed.trim_end().to_string() });
+            }
+        }
+        let line = serde_json::to_string(ending.entry).unwrap_or_default() + "\n";
+        let keep = self.device.keep.to_string();
+        let args = [root, "-", &number, &keep, &self.store];
+        let said = self.link.feed_afresh(CONFIRM, &args, LONG, line.as_bytes()).map_err(|error| match error {
+            Error::Board { said, .. } if said.starts_with("too late") => {
+                Error::TakenBack { generation, why: "it was not confirmed in time".into(), printed: String::new() }
+            }
+            other => lost(other),
+        })?;
+        Ok(said.lines().filter_map(|line| line.strip_prefix("removed ")).map(str::to_string).collect())
+    }
+
+    /// Takes all that deploys made off the board.
+    pub fn remove(&self, held: &Held) -> Result<(), Error> {
+        self.link.run(REMOVE, &[&self.device.root, &held.token, &self.store], LONG).map(drop)
+    }
+}
+
+/// Returns each program with the target that has it.
+fn programs(placed: &[Placed]) -> Result<Vec<(&str, &Placed)>, Error> {
+    let mut all: Vec<(&str, &Placed)> = Vec::new();
+    for target in placed {
+        for name in &target.programs {
+            if let Some((_, first)) = all.iter().find(|(other, _)| other == name) {
+                let (first, second) = (first.target.clone(), target.target.clone());
+                return Err(Error::SameProgram { name: name.clone(), first, second });
+            }
+            all.push((name, target));
+        }
+    }
+    Ok(all)
+}
