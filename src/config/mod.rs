@@ -111,7 +111,9 @@ impl Coded for Error {
 
     fn source_line(&self) -> Option<String> {
         match self {
-            Error::File { line, .. } | Error::Untrusted { line, .. } | Error::UntrustedDevice { line, .. } => line.clone(),
+            Error::File { line, .. } | Error::Untrusted { line, .. } | Error::UntrustedDevice { line, .. } => {
+                line.clone()
+            }
             _ => self.below().and_then(Coded::source_line),
         }
     }

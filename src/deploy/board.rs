@@ -60,7 +60,9 @@ impl Found {
                 "store" => found.store_on = value.split_whitespace().next().unwrap_or_default().to_string(),
                 "lock" => found.lock = Some(value.to_string()),
                 "pending" => found.pending = Some(number().ok_or_else(|| garbage("a pending generation"))?),
-                "path" if split(&format!("{STORE_DIR}/{value}")).is_some() => drop(found.paths.insert(value.to_string())),
+                "path" if split(&format!("{STORE_DIR}/{value}")).is_some() => {
+                    drop(found.paths.insert(value.to_string()))
+                }
                 "generation" => found.generations.extend(number()),
                 "taken" => found.taken.extend(number()),
                 "current" => found.current = Some(number().ok_or_else(|| garbage("a link to no generation"))?),
@@ -102,7 +104,9 @@ impl Found {
         if let Some(closure) = linked.filter(|_| self.has_nix) {
             return unfit(
                 format!("{} names paths of /nix/store, and that is Nix' own on it", closure.target),
-                Some("devices with Nix are not supported yet; a static target that names no store path can be deployed"),
+                Some(
+                    "devices with Nix are not supported yet; a static target that names no store path can be deployed",
+                ),
             );
         }
         let in_memory = ["rootfs", "tmpfs", "ramfs", "none", "overlay"].contains(&self.store_on.as_str());
@@ -118,7 +122,10 @@ impl Found {
         for closure in closures {
             for (interpreter, path) in &closure.outside {
                 if !self.interpreters.contains(interpreter) {
-                    return Err(closure.refuse(path, format!("its interpreter {interpreter} is neither in the closure nor on the board")));
+                    return Err(closure.refuse(
+                        path,
+                        format!("its interpreter {interpreter} is neither in the closure nor on the board"),
+                    ));
                 }
             }
         }
@@ -150,7 +157,9 @@ fn fits(platform: &Platform, machine: &str, shell: &[u8]) -> bool {
     let order = own.as_ref().is_none_or(|own| platform.endianness().is_none_or(|order| own.endianness == order));
     let of_kind = match crate::cross::expected(platform) {
         crate::cross::Expected::Elf(wanted) => own.as_ref().is_some_and(|own| {
-            wanted.class == own.class && wanted.endianness == own.endianness && wanted.machines.contains(&own.machine.number)
+            wanted.class == own.class
+                && wanted.endianness == own.endianness
+                && wanted.machines.contains(&own.machine.number)
         }),
         crate::cross::Expected::Format(_) => false,
     };
@@ -173,7 +182,6 @@ fn fits(platform: &Platform, machine: &str, shell: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
 
     fn shell(class: u8, machine: u8) -> Vec<u8> {
         let mut head = vec![0x7f, b'E', b'L', b'F', class, 1, 1];
@@ -199,7 +207,9 @@ mod tests {
     #[test]
     fn what_a_board_says_is_read_and_nothing_else() {
         let path = "7rjj2rlqr3p3bn0z6k0bkhwb41bdrkgl-hello-1.0";
-        let text = format!("motd\nmachine aarch64\nspace /dev/vda 100 50 50 50% /\npath {path}\npath ../../etc\ngeneration 3\ntaken 4\ncurrent 3\n");
+        let text = format!(
+            "motd\nmachine aarch64\nspace /dev/vda 100 50 50 50% /\npath {path}\npath ../../etc\ngeneration 3\ntaken 4\ncurrent 3\n"
+        );
         let found = Found::read("pi", &text).unwrap();
         assert_eq!((found.paths.len(), found.current, found.next(), found.free), (1, Some(3), 5, Some(50)));
         assert!(matches!(Found::read("pi", "hello\n"), Err(Error::Garbage { .. })));

@@ -82,32 +82,35 @@ impl Coded for Error {
             Error::Unreachable { address, .. } => {
                 Some(format!("`ssh {address} true` must work without a question: a key, an agent, a known host"))
             }
-            Error::HostKey { .. } => {
-                Some("if the board was set up anew, take its old key out with `ssh-keygen -R HOST`; else do not connect".into())
-            }
+            Error::HostKey { .. } => Some(
+                "if the board was set up anew, take its old key out with `ssh-keygen -R HOST`; else do not connect"
+                    .into(),
+            ),
             Error::Gate { chain, .. } if chain.len() > 1 => Some(format!("it is needed by: {}", chain.join(" <- "))),
             Error::Unfit { hint, .. } => hint.clone(),
             Error::SameProgram { .. } => Some("deploy one of them, or `overlayctl undeploy` the other first".into()),
             Error::NoGeneration { has, .. } if has.is_empty() => Some("nothing was confirmed there before".into()),
-            Error::NoGeneration { has, .. } => Some(format!(
-                "it has {}",
-                has.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            )),
+            Error::NoGeneration { has, .. } => {
+                Some(format!("it has {}", has.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+            }
             Error::NotThere { has, .. } if has.is_empty() => Some("there is nothing on it".into()),
             Error::NotThere { has, .. } => Some(format!("it has {}", has.join(", "))),
             Error::Lost { seconds, .. } => Some(format!(
                 "the board goes back by itself {seconds} s after the switch; `overlayctl rollback` or `deploy` shows what it runs"
             )),
-            Error::NotProven { .. } => {
-                Some("`overlayctl verify --board NAME --verbose` says all; --allow-unknown lets pass what cannot be known".into())
-            }
+            Error::NotProven { .. } => Some(
+                "`overlayctl verify --board NAME --verbose` says all; --allow-unknown lets pass what cannot be known"
+                    .into(),
+            ),
             _ => self.below().and_then(Coded::hint),
         }
     }
 
     fn detail(&self) -> Option<String> {
         match self {
-            Error::Unreachable { said, .. } | Error::HostKey { said, .. } | Error::Lost { said, .. } => Some(said.clone()),
+            Error::Unreachable { said, .. } | Error::HostKey { said, .. } | Error::Lost { said, .. } => {
+                Some(said.clone())
+            }
             Error::TakenBack { printed, .. } if !printed.is_empty() => Some(printed.clone()),
             _ => self.below().and_then(Coded::detail),
         }

@@ -97,6 +97,10 @@ impl Archive {
         self.add(path.into(), Source::Text(text.into()), false)
     }
 
+    pub fn program(&mut self, path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> io::Result<()> {
+        self.add(path.into(), Source::Text(text.into()), true)
+    }
+
     pub fn link(&mut self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) -> io::Result<()> {
         self.add(path.into(), Source::Link(target.into()), false)
     }

@@ -39,7 +39,22 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_were() {
-        same(&["", "-n", "--", "it's", "$(touch x)", "`x`", "a\nb\n", "\\", "'\\''", "*", "~", "!", "\u{e4} \t", "a;b&c|d"]);
+        same(&[
+            "",
+            "-n",
+            "--",
+            "it's",
+            "$(touch x)",
+            "`x`",
+            "a\nb\n",
+            "\\",
+            "'\\''",
+            "*",
+            "~",
+            "!",
+            "\u{e4} \t",
+            "a;b&c|d",
+        ]);
     }
 
     proptest! {

@@ -55,7 +55,8 @@ impl Record {
     pub(super) fn read(text: &str) -> Option<Record> {
         let record: Record = serde_json::from_str(text).ok()?;
         let is_path = |name: &String| split(&format!("{STORE_DIR}/{name}")).is_some();
-        let is_file = |name: &String| !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\n', '\0']);
+        let is_file =
+            |name: &String| !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\n', '\0']);
         let good = |placed: &Placed| {
             is_path(&placed.out)
                 && placed.paths.len() < MOST

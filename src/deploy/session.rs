@@ -81,7 +81,8 @@ impl Session {
     pub fn look(&self, closures: &[Closure]) -> Result<Found, Error> {
         let outside: BTreeSet<&str> =
             closures.iter().flat_map(|closure| closure.outside.keys()).map(String::as_str).collect();
-        let args: Vec<&str> = [&self.device.root, "-", &self.store].into_iter().map(|s: &str| s).chain(outside).collect();
+        let args: Vec<&str> =
+            [&self.device.root, "-", &self.store].into_iter().map(|s: &str| s).chain(outside).collect();
         Found::read(self.address(), &self.link.run(PROBE, &args, SHORT)?)
     }
 
@@ -90,7 +91,13 @@ impl Session {
     /// # Errors
     /// [`Error::Busy`].
     pub fn hold(&self, who: &str) -> Result<Held, Error> {
-        let token = format!("{}-{}", std::process::id(), crate::base::user::digest(format!("{who}{:?}", std::time::SystemTime::now()).as_bytes()).get(..16).unwrap_or("x"));
+        let token = format!(
+            "{}-{}",
+            std::process::id(),
+            crate::base::user::digest(format!("{who}{:?}", std::time::SystemTime::now()).as_bytes())
+                .get(..16)
+                .unwrap_or("x")
+        );
         // The script keeps it as words of one line.
         let who: String = who.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let mut lasting = self.link.start(HOLD, &[&self.device.root, &token, &who])?;
@@ -156,13 +163,17 @@ impl Session {
         let paths: String = paths.into_iter().flat_map(|path| [path, "\n"]).collect();
         let record = serde_json::to_string(record).map_err(std::io::Error::other)?;
         archive.text("switch", SWITCH)?;
-        archive.text("at-boot", boot)?;
+        archive.program("at-boot", boot)?;
         archive.dir("store")?;
         archive.dir("generation")?;
         archive.dir("generation/bin")?;
         archive.text("generation/paths", paths)?;
         archive.text("generation/record", format!("{record}\n"))?;
-        let files = [("activate", &self.device.activate), ("deactivate", &self.device.deactivate), ("check", &self.device.check)];
+        let files = [
+            ("activate", &self.device.activate),
+            ("deactivate", &self.device.deactivate),
+            ("check", &self.device.check),
+        ];
         for (name, list) in files.into_iter().filter(|(_, list)| !list.is_empty()) {
             archive.text(format!("generation/{name}"), commands(list))?;
         }

@@ -45,7 +45,10 @@ fn own_options(given: &[String]) -> Vec<String> {
         if !is_value && !option.starts_with('-') {
             options.push("-o".to_string());
         }
-        is_value = !is_value && option.len() == 2 && option.starts_with('-') && "BbcDEeFIiJLlmOoPpQRSWw".contains(&option[1..]);
+        is_value = !is_value
+            && option.len() == 2
+            && option.starts_with('-')
+            && "BbcDEeFIiJLlmOoPpQRSWw".contains(&option[1..]);
         options.push(option.clone());
     }
     options
@@ -57,17 +60,20 @@ impl Link {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::HostKey`].
     pub fn open(device: &Device) -> Result<Link, Error> {
-        let dir = tempfile::Builder::new().prefix("ov").tempdir().map_err(|source| {
-            crate::base::fs::FsError::Write { path: std::env::temp_dir(), source }
-        })?;
+        let dir = tempfile::Builder::new()
+            .prefix("ov")
+            .tempdir()
+            .map_err(|source| crate::base::fs::FsError::Write { path: std::env::temp_dir(), source })?;
         let socket = dir.path().join("s");
-        let mut options: Vec<String> = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"].map(str::to_string).into();
+        let mut options: Vec<String> =
+            ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"].map(str::to_string).into();
         options.extend(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"].map(str::to_string));
         if !checks_host_keys(device)? {
             options.extend(["-o", "StrictHostKeyChecking=accept-new"].map(str::to_string));
         }
         options.extend(own_options(&device.ssh_options));
-        let master = Exec::new("ssh").args(["-M", "-N", "-S"]).arg(&socket).args(&options).args(["--", &device.address]);
+        let master =
+            Exec::new("ssh").args(["-M", "-N", "-S"]).arg(&socket).args(&options).args(["--", &device.address]);
         let mut running = master.spawn(Stdio::null())?;
         let said = running.chunks();
         let (mut heard, begin) = (Vec::new(), Instant::now());

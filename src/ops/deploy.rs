@@ -229,13 +229,7 @@ fn merged(found: &Found, closures: &[Closure]) -> Vec<Placed> {
     all
 }
 
-fn record(
-    device: &Device,
-    found: &Found,
-    closures: &[Closure],
-    workspace: &Workspace,
-    patches: Vec<String>,
-) -> Record {
+fn record(device: &Device, found: &Found, closures: &[Closure], workspace: &Workspace, patches: Vec<String>) -> Record {
     let placed = merged(found, closures);
     Record { entry: entry("deploy", &device.board, workspace, patches, &placed), placed }
 }
@@ -284,7 +278,8 @@ fn revision(root: &Path) -> Option<String> {
 pub(super) fn keep(workspace: &Workspace, entry: &Entry) -> Option<Warning> {
     let add = || -> Result<(), Error> {
         let file = state::dir(workspace)?.join("deployments.jsonl");
-        let line = serde_json::to_string(entry).map_err(|source| fs::FsError::Write { path: file.clone(), source: source.into() })?;
+        let line = serde_json::to_string(entry)
+            .map_err(|source| fs::FsError::Write { path: file.clone(), source: source.into() })?;
         let old = fs::read_text_if_there(&file)?.unwrap_or_default();
         fs::write(&file, format!("{old}{line}\n").as_bytes())?;
         Ok(())

@@ -6,8 +6,8 @@ use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::process::ProcessError;
 use crate::base::span::Place;
-use crate::patch as patch_room;
 use crate::deploy as deploy_room;
+use crate::patch as patch_room;
 use crate::verify as verify_room;
 use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, targets};
 

@@ -30,7 +30,11 @@ pub struct Undeployed {
 ///
 /// # Errors
 /// [`deploy::Error`].
-pub fn undeploy(workspace: &Workspace, selection: &Selection, progress: &mut dyn Progress) -> Result<Undeployed, Error> {
+pub fn undeploy(
+    workspace: &Workspace,
+    selection: &Selection,
+    progress: &mut dyn Progress,
+) -> Result<Undeployed, Error> {
     let device = device(workspace, selection)?;
     progress.stage(&format!("connecting to {}", device.address));
     let session = Session::open(device.clone())?;

@@ -9,7 +9,8 @@ echo confirmed
 c=$(readlink current); i=0
 mkdir -p gone; sync
 for g in $(ls generations | sort -rn); do
-  i=$((i + 1)); [ $i -le "$keep" ] || [ "generations/$g" = "$c" ] || mv "generations/$g" gone/
+  [ "generations/$g" != "$c" ] || { i=$((i + 1)); continue; }
+  if [ -e "generations/$g/confirmed" ] && [ $i -lt "$keep" ]; then i=$((i + 1)); else mv "generations/$g" gone/; fi
 done
 cat generations/*/paths | sort -u > next/used
 ls store | while IFS= read -r p; do

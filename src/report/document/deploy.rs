@@ -29,7 +29,8 @@ impl Shown for Deployed {
                 1..=4 => placed.programs.join(", "),
                 n => plural(n, "program"),
             };
-            document.line(Role::Name.text(&placed.target).plain(format!("  {}  ", placed.out)).with(Role::Dim, programs));
+            document
+                .line(Role::Name.text(&placed.target).plain(format!("  {}  ", placed.out)).with(Role::Dim, programs));
         }
         if !self.kept.is_empty() {
             document.line(Role::Dim.text("stays  ").plain(self.kept.join(", ")));
@@ -37,7 +38,9 @@ impl Shown for Deployed {
         let paths = plural(self.sent.paths.len(), "store path");
         if self.unchanged {
             let generation = self.generation.unwrap_or_default();
-            document.line(Role::Good.text("nothing to do").plain(format!(": {} runs that, generation {generation}", self.device)));
+            document.line(
+                Role::Good.text("nothing to do").plain(format!(": {} runs that, generation {generation}", self.device)),
+            );
         } else if self.dry_run {
             document.line(format!("would send {paths} to {}", self.device));
             for path in self.sent.paths.iter().filter(|_| verbose) {
@@ -45,14 +48,19 @@ impl Shown for Deployed {
             }
         } else {
             let sent = &self.sent;
-            document.line(format!("sent {paths} in {} bytes ({}; {} unpacked)", sent.bytes, sent.compression, sent.unpacked));
+            document.line(format!(
+                "sent {paths} in {} bytes ({}; {} unpacked)",
+                sent.bytes, sent.compression, sent.unpacked
+            ));
             if !self.removed.is_empty() {
                 document.line(format!("removed {} that nothing on it needs", plural(self.removed.len(), "store path")));
             }
             let before = self.before.map_or("none before".to_string(), |before| format!("{before} before"));
             let generation = self.generation.unwrap_or_default();
             document.line(
-                Role::Good.text("deployed").plain(format!(" to {}: generation {generation} ({before}), confirmed", self.device)),
+                Role::Good
+                    .text("deployed")
+                    .plain(format!(" to {}: generation {generation} ({before}), confirmed", self.device)),
             );
             document.line(Role::Dim.text("programs  ").plain(&self.programs_in));
         }
@@ -79,7 +87,9 @@ impl Shown for Undeployed {
         document.line(Role::Good.text("undeployed").plain(format!(" from {}: {what}", self.device)));
         match self.generation {
             Some(generation) => {
-                document.line(Role::Dim.text("stays  ").plain(format!("{} (generation {generation})", self.left.join(", "))));
+                document.line(
+                    Role::Dim.text("stays  ").plain(format!("{} (generation {generation})", self.left.join(", "))),
+                );
             }
             None => document.line(Role::Dim.text("nothing of overlayctl is left on it")),
         }
