@@ -61,7 +61,7 @@ impl Found {
                 "lock" => found.lock = Some(value.to_string()),
                 "pending" => found.pending = Some(number().ok_or_else(|| garbage("a pending generation"))?),
                 "path" if split(&format!("{STORE_DIR}/{value}")).is_some() => {
-                    drop(found.paths.insert(value.to_string()))
+                    found.paths.insert(value.to_string());
                 }
                 "generation" => found.generations.extend(number()),
                 "taken" => found.taken.extend(number()),
