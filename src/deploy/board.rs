@@ -27,7 +27,7 @@ pub struct Found {
     /// The device that holds the store's place, as df names it.
     store_on: String,
     /// Who holds the lock.
-    pub(super) lock: Option<String>,
+    lock: Option<String>,
     /// The generation that waits to be confirmed.
     pub pending: Option<u32>,
     /// The store paths that are there, by name.
@@ -81,6 +81,17 @@ impl Found {
     /// Returns the number of the next generation.
     pub(super) fn next(&self) -> u32 {
         self.taken.last().copied().unwrap_or(0).max(self.current.unwrap_or(0)).saturating_add(1)
+    }
+
+    /// Says whether nobody else is at work on it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn free(&self, address: &str) -> Result<(), Error> {
+        match &self.lock {
+            Some(who) => Err(Error::Busy { address: address.to_string(), who: format!("process {who}") }),
+            None => Ok(()),
+        }
     }
 
     /// The gate on the board's side: says whether targets of a platform can run on it.

@@ -124,7 +124,9 @@ pub fn deploy(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     };
     fill(&mut deployed, &found, &record);
     deployed.sent.paths = missing(&found, &record);
-    if options.dry_run || deployed.unchanged {
+    found.free(session.address())?;
+    // What waits from before a power cut is settled first.
+    if options.dry_run || deployed.unchanged && found.pending.is_none() {
         deployed.generation = found.current.filter(|_| deployed.unchanged);
         return Ok(deployed);
     }
@@ -134,6 +136,10 @@ pub fn deploy(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let found = ready(&session, &platform, &closures)?;
     let mut record = Record { entry: record.entry, placed: merged(&found, &closures) };
     fill(&mut deployed, &found, &record);
+    if deployed.unchanged {
+        deployed.generation = found.current;
+        return Ok(deployed);
+    }
     progress.stage(&format!("sending what {} does not have", device.address));
     let (generation, sent) = session.send(&held, &found, &nix, &mut record)?;
     deployed.sent = sent;
