@@ -283,7 +283,9 @@ fn revision(root: &Path) -> Option<String> {
 /// Adds a line to the ledger of the workspace; a warning where that fails, for the board has changed already.
 pub(super) fn keep(workspace: &Workspace, entry: &Entry) -> Option<Warning> {
     let add = || -> Result<(), Error> {
-        let file = state::dir(workspace)?.join("deployments.jsonl");
+        let dir = state::dir(workspace)?;
+        let _lock = fs::lock_dir(&dir, &mut |_| {})?;
+        let file = dir.join("deployments.jsonl");
         let line = serde_json::to_string(entry)
             .map_err(|source| fs::FsError::Write { path: file.clone(), source: source.into() })?;
         let old = fs::read_text_if_there(&file)?.unwrap_or_default();
