@@ -102,6 +102,12 @@ impl Board {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    fn history(&self) -> Value {
+        let mut command = support::overlayctl(&self.dir.path().join("w"));
+        let output = command.args(["boards", "--history", "dev", "--json"]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     fn code(&self, args: &[&str], status: i32) -> String {
         self.says(args, status)["error"]["code"].as_str().unwrap_or("none").to_string()
     }
@@ -157,6 +163,10 @@ fn story(shell: &str) {
     let second = board.says(&["deploy"], 0);
     assert_eq!((&second["generation"], &second["before"]), (&2.into(), &1.into()));
     assert!(board.greeting().unwrap().starts_with("two evening"));
+
+    let history = board.history();
+    let told: Vec<&Value> = history["entries"].as_array().unwrap().iter().map(|entry| &entry["generation"]).collect();
+    assert_eq!(told, [&Value::from(1), &Value::from(2)], "{history}");
 
     let back = board.says(&["rollback"], 0);
     assert_eq!((&back["from"], &back["to"]), (&2.into(), &1.into()));

@@ -191,18 +191,23 @@ impl Session {
             Error::Unreachable { address, said } => Error::Lost { address, generation, seconds, said },
             other => other,
         };
-        self.link.run(START, &[root, &held.token, &number, &seconds.to_string()], SHORT)?;
+        self.link.run(START, &[root, &held.token, &number, &seconds.to_string()], SHORT).map_err(lost)?;
         // To go back takes its own commands' time.
         let most = (seconds + 75).to_string();
         let limit = Duration::from_secs(seconds + 90);
         let told = self.link.run(AWAIT, &[root, "-", &most], limit).map_err(lost)?;
         let (state, printed) = told.split_once('\n').unwrap_or((&told, ""));
-        match state.strip_prefix("state ").unwrap_or(state) {
-            "checked" => {}
-            other => {
-                let why = other.strip_prefix("back ").unwrap_or(other).to_string();
-                return Err(Error::TakenBack { generation, why, printed: printed.trim_end().to_string() });
-            }
+        let state = state.strip_prefix("state ").unwrap_or(state);
+        if let Some(why) = state.strip_prefix("back ") {
+            let (why, printed) = (why.to_string(), printed.trim_end().to_string());
+            return Err(Error::TakenBack { generation, why, printed });
+        }
+        if let Some(why) = state.strip_prefix("stuck ") {
+            let said = format!("{why}, and the generation before cannot be put back");
+            return Err(Error::Board { address: self.address().to_string(), said });
+        }
+        if state != "checked" {
+            return Err(lost(Error::Unreachable { address: self.address().to_string(), said: state.to_string() }));
         }
         let line = serde_json::to_string(ending.entry).unwrap_or_default() + "\n";
         let keep = self.device.keep.to_string();

@@ -285,7 +285,7 @@ pub(super) fn keep(workspace: &Workspace, entry: &Entry) -> Option<Warning> {
     let add = || -> Result<(), Error> {
         let dir = state::dir(workspace)?;
         let _lock = fs::lock_dir(&dir, &mut |_| {})?;
-        let file = dir.join("deployments.jsonl");
+        let file = dir.join(super::deployments::LEDGER);
         let line = serde_json::to_string(entry)
             .map_err(|source| fs::FsError::Write { path: file.clone(), source: source.into() })?;
         let old = fs::read_text_if_there(&file)?.unwrap_or_default();

@@ -8,6 +8,7 @@ pub mod build;
 pub mod cache;
 pub mod check;
 pub mod deploy;
+pub mod deployments;
 pub mod edit;
 mod error;
 pub mod explain;

@@ -47,7 +47,7 @@ pub fn rollback(workspace: &Workspace, options: &Options, progress: &mut dyn Pro
     let before = |generation: &u32| found.current.is_some_and(|current| *generation < current);
     let to = match options.to {
         Some(to) => found.generations.contains(&to).then_some(to),
-        None => found.generations.iter().copied().filter(before).next_back(),
+        None => found.generations.iter().copied().rfind(before),
     };
     let Some(to) = to.filter(|to| Some(*to) != found.current) else {
         let has = found.generations.iter().copied().filter(|generation| Some(*generation) != found.current).collect();

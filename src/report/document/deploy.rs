@@ -2,9 +2,10 @@
 
 use crate::base::text::plural;
 use crate::ops::deploy::Deployed;
+use crate::ops::deployments::Deployments;
 use crate::ops::rollback::RolledBack;
 use crate::ops::undeploy::Undeployed;
-use crate::view::{Document, Role, Shown};
+use crate::view::{Block, Document, Role, Shown, Table};
 
 impl Shown for Deployed {
     fn document(&self, verbose: bool) -> Document {
@@ -92,6 +93,39 @@ impl Shown for Undeployed {
                 );
             }
             None => document.line(Role::Dim.text("nothing of overlayctl is left on it")),
+        }
+        document
+    }
+}
+
+impl Shown for Deployments {
+    fn document(&self, verbose: bool) -> Document {
+        let mut document = Document::new();
+        let mut table = Table::new(["when", "who", "board", "what", "generation", "targets", "patches", "revision"]);
+        for entry in &self.entries {
+            let targets: Vec<&str> = entry.targets.iter().map(|(target, _)| target.as_str()).collect();
+            let generation = entry.generation.map_or("-".to_string(), |generation| generation.to_string());
+            // A commit is known by its first digits, and the mark of changed files is at its end.
+            let revision = entry.revision.as_deref().map_or("-".to_string(), |revision| {
+                let short: String = revision.chars().take(12).collect();
+                if revision.ends_with('+') { short + "+" } else { short }
+            });
+            let row = [&entry.at, &entry.by, &entry.board, &entry.action, &generation, &targets.join(", ")];
+            let mut row: Vec<_> = row.into_iter().map(|text| text.as_str().into()).collect();
+            row.extend([entry.patches.len().to_string().into(), revision.into()]);
+            table.rows.push(row);
+        }
+        match self.entries.is_empty() {
+            true => document.line(format!("this workspace has put nothing on `{}`", self.board)),
+            false => document.push(Block::Table(table)),
+        }
+        for (entry, patch) in
+            self.entries.iter().flat_map(|e| e.patches.iter().map(move |p| (e, p))).filter(|_| verbose)
+        {
+            document.line(Role::Dim.text(format!("{}  ", entry.at)).plain(patch));
+        }
+        for number in &self.unreadable {
+            document.line(Role::Warn.text("unreadable").plain(format!(": line {number} of the ledger")));
         }
         document
     }
