@@ -72,10 +72,9 @@ impl Closure {
         for entry in std::fs::read_dir(&bin).into_iter().flatten().flatten() {
             let is_program = entry.path().metadata().is_ok_and(|m| m.is_file() && files::is_executable(&m))
                 || entry.path().is_symlink();
-            // A name that is no text could not be recorded.
-            if let (true, Ok(name)) = (is_program, entry.file_name().into_string()) {
-                closure.programs.insert(name);
-            }
+            // A name that is no line of text could not be recorded.
+            let name = entry.file_name().into_string().ok().filter(|name| !name.contains('\n'));
+            closure.programs.extend(name.filter(|_| is_program));
         }
         Ok(closure)
     }

@@ -241,3 +241,107 @@ fn programs(placed: &[Placed]) -> Result<Vec<(&str, &Placed)>, Error> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::base::fs;
+    use crate::base::process::{Exec, find_program};
+    use crate::deploy::ssh::PRELUDE;
+
+    const NAME: &str = "7rjj2rlqr3p3bn0z6k0bkhwb41bdrkgl-odd-1.0";
+    const ODD: [&str; 9] =
+        ["-n", "it's $(touch pwned) `x`", "new\nline", "back\\slash", "\u{e4}", " lead", "*", "a  b: OK", "sums"];
+
+    /// Makes a store path of odd names, and the archive of a generation with it.
+    fn archive(dir: &Path) -> (PathBuf, Archive) {
+        let real = dir.join(NAME);
+        for name in ODD {
+            fs::write(&real.join(name).join(name), name.as_bytes()).unwrap();
+            fs::link(Path::new(&format!("-x {name}\n")), &real.join(format!("{name}.link"))).unwrap();
+        }
+        fs::make_executable(&real.join("-n/-n")).unwrap();
+        let mut archive = Archive::default();
+        for dir in ["store", "generation"] {
+            archive.dir(dir).unwrap();
+        }
+        archive.tree(&below("store", NAME), &real).unwrap();
+        archive.text("generation/paths", format!("{NAME}\n")).unwrap();
+        archive.text("switch", SWITCH).unwrap();
+        archive.program("at-boot", "exit\n").unwrap();
+        (real, archive)
+    }
+
+    /// Runs the script that receives, on a board that is a directory.
+    fn receive(shell: &[&str], root: &Path, how: How, digest: &str, sent: &[u8]) -> (Option<i32>, String) {
+        fs::write(&root.join("lock/owner"), b"token me\n").unwrap();
+        let script = format!("{PRELUDE}{}", RECEIVE.0);
+        let (program, more) = shell.split_first().unwrap();
+        let exec = Exec::new(program).args(more).args(["-c", &script, "overlayctl"]).arg(root);
+        let done = exec.args(["token", "1", how.name(), digest, "/none", "no"]).run_with_input(sent).unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
+    #[test]
+    fn what_arrives_is_what_was_sent_or_is_refused() {
+        let shells: [&[&str]; 2] = [&["dash"], &["busybox", "sh"]];
+        for shell in shells {
+            if find_program(shell[0]).is_none() {
+                continue;
+            }
+            for how in [How::Xz, How::Gzip, How::Plain] {
+                let dir = tempfile::tempdir().unwrap();
+                let (real, mut archive) = archive(dir.path());
+                let (root, digest) = (dir.path().join("root"), archive.digest());
+                let mut sent = Vec::new();
+                archive.write(how, &mut sent).unwrap();
+                // Cut off, and another list of hashes than was announced: nothing is put in place.
+                let (status, _) = receive(shell, &root, how, &digest, &sent[..sent.len() / 3]);
+                assert!(status == Some(9) && !root.join("store").join(NAME).exists());
+                let (status, said) = receive(shell, &root, how, &"0".repeat(64), &sent);
+                assert!(status == Some(9) && said.contains("not what was sent"), "{said}");
+                assert!(!root.join("store").join(NAME).exists() && !root.join("generations/1").exists());
+                let (status, said) = receive(shell, &root, how, &digest, &sent);
+                assert_eq!((status, said.as_str()), (Some(0), ""), "{shell:?} {how:?}");
+                let there = root.join("store").join(NAME);
+                let diff = Exec::new("diff").args(["-r", "--no-dereference"]).arg(&real).arg(&there).run().unwrap();
+                assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stdout));
+                assert!(!root.join("incoming").exists() && root.join("generations/1/paths").is_file());
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_on_the_board_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, mut archive) = archive(dir.path());
+        let (root, digest) = (dir.path().join("root"), archive.digest());
+        // Changed after it was hashed, as a bad card would.
+        for name in ["-n", "new\nline"] {
+            fs::write(&real.join(name).join(name), b"otherwise").unwrap();
+            let mut sent = Vec::new();
+            archive.write(How::Gzip, &mut sent).unwrap();
+            let (status, said) = receive(&["sh"], &root, How::Gzip, &digest, &sent);
+            assert!(status == Some(9) && said.contains("not what was sent"), "{said}");
+            assert!(!root.join("store").join(NAME).exists());
+            fs::write(&real.join(name).join(name), name.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_program_of_two_targets_is_refused() {
+        let placed = |target: &str| Placed {
+            target: target.into(),
+            out: NAME.into(),
+            paths: vec![NAME.into()],
+            programs: vec!["hello".into()],
+            linked: false,
+        };
+        assert!(matches!(programs(&[placed("a"), placed("b")]), Err(Error::SameProgram { .. })));
+        assert_eq!(programs(&[placed("a")]).unwrap().len(), 1);
+        assert_eq!(How::best(&BTreeSet::from(["gzip".to_string(), "xz".to_string()])), How::Xz);
+    }
+}

@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Script(pub &'static str);
 
-const PRELUDE: &str = include_str!("scripts/prelude.sh");
+pub(super) const PRELUDE: &str = include_str!("scripts/prelude.sh");
 
 /// A connection to a device.
 #[derive(Debug)]
