@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { verify, comparison, queue, targets, and what these stand on }
+//!                ops -> { deploy, verify, comparison, queue, targets, and what these stand on }
+//!                deploy -> { verify, nix, cross, config }
 //!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod cross;
+pub mod deploy;
 pub mod drv;
 pub mod git;
 pub mod graph;

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "ops",
         &[
+            "deploy",
             "verify",
             "comparison",
             "queue",
@@ -33,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "syntax",
         ],
     ),
+    ("deploy", &["verify", "nix", "cross", "config"]),
     (
         "verify",
         &["comparison", "queue", "targets", "overlay", "patch", "graph", "drv", "nix", "cross", "config", "syntax"],
@@ -45,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "view",
             "ops",
+            "deploy",
             "verify",
             "comparison",
             "targets",

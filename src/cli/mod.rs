@@ -54,7 +54,8 @@ pub(crate) struct Globals {
     /// Show more: Nix's messages in full, every row of a table
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Accept this workspace's `[nix.options]` even where they loosen your own Nix settings; remembered for these options and values
+    /// Accept this workspace's `[nix.options]` even where they loosen your own Nix settings, and what its boards start (ssh-options,
+    /// activate, deactivate, check); remembered for these options and values
     #[arg(long, global = true)]
     pub trust_workspace: bool,
     /// When to use colour (NO_COLOR is honoured)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::budget::{BoardBudget, Budget};
+use super::device::Commands;
 use crate::base::span::{Place, Span, line_span};
 
 /// What `overlayctl.toml` may say.
@@ -65,6 +66,20 @@ pub struct Board {
     pub cross_overlays: Vec<String>,
     /// What a change may cost on this board.
     pub budget: BoardBudget,
+    /// What it is deployed to: anything that ssh takes.
+    pub device: Option<String>,
+    /// Options of ssh for it.
+    pub ssh_options: Vec<String>,
+    /// Where things go on it.
+    pub root: Option<String>,
+    /// What starts a generation on it.
+    pub activate: Commands,
+    /// What stops one.
+    pub deactivate: Commands,
+    /// What says whether a new generation is good.
+    pub check: Commands,
+    /// How many generations stay on it.
+    pub keep: Option<u32>,
 }
 
 /// A value of TOML that is handed on to Nix.

@@ -6,6 +6,7 @@ use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::process::ProcessError;
 use crate::base::span::Place;
+use crate::deploy as deploy_room;
 use crate::patch as patch_room;
 use crate::verify as verify_room;
 use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, targets};
@@ -42,6 +43,8 @@ pub enum Error {
     Comparison(#[from] comparison::Error),
     #[error(transparent)]
     Verify(#[from] verify_room::Error),
+    #[error(transparent)]
+    Deploy(#[from] deploy_room::Error),
     #[error("{} is no ELF file", path.display())]
     NotElf { path: PathBuf },
     #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
@@ -76,6 +79,7 @@ impl Coded for Error {
             Error::Queue(e) => Origin::Below(e),
             Error::Comparison(e) => Origin::Below(e),
             Error::Verify(e) => Origin::Below(e),
+            Error::Deploy(e) => Origin::Below(e),
             Error::File { source, .. } => Origin::Below(source.as_ref()),
         }
     }

@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod check;
 mod completions;
+mod deploy;
 mod edit;
 mod explain;
 mod export;
@@ -24,9 +25,11 @@ mod rebase;
 mod recover;
 mod refresh;
 mod reorder;
+mod rollback;
 mod run;
 mod status;
 mod toolchain;
+mod undeploy;
 mod unpatch;
 mod verify;
 mod why;
@@ -52,6 +55,9 @@ pub(crate) enum Command {
     Boards(boards::Args),
     Verify(verify::Args),
     Run(run::Args),
+    Deploy(deploy::Args),
+    Rollback(rollback::Args),
+    Undeploy(undeploy::Args),
     Ldd(ldd::Args),
     Check(check::Args),
     Edit(edit::Args),
@@ -89,6 +95,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Boards(args) => boards::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Run(args) => run::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Rollback(args) => rollback::run(args, context),
+        Command::Undeploy(args) => undeploy::run(args, context),
         Command::Ldd(args) => ldd::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Edit(args) => edit::run(args, context),

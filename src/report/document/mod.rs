@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod cause;
 mod check;
+mod deploy;
 mod edit;
 mod explain;
 mod export;
