@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { verify, comparison, queue, targets, and what these stand on }
+//!                ops -> { verify, comparison, queue, targets, pin, and what these stand on }
+//!                pin -> { config, nix }
 //!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }
@@ -29,6 +30,7 @@ pub mod nix;
 pub mod ops;
 pub mod overlay;
 pub mod patch;
+pub mod pin;
 pub mod queue;
 pub mod report;
 pub mod syntax;

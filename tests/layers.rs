@@ -31,8 +31,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "git",
             "config",
             "syntax",
+            "pin",
         ],
     ),
+    ("pin", &["config", "nix"]),
     (
         "verify",
         &["comparison", "queue", "targets", "overlay", "patch", "graph", "drv", "nix", "cross", "config", "syntax"],

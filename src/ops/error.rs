@@ -8,7 +8,7 @@ use crate::base::process::ProcessError;
 use crate::base::span::Place;
 use crate::patch as patch_room;
 use crate::verify as verify_room;
-use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, targets};
+use crate::{comparison, config, cross, git, graph, nix, overlay, pin, queue, syntax, targets};
 
 /// Why a use case could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ pub enum Error {
     Targets(#[from] targets::Error),
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    #[error(transparent)]
+    Pin(#[from] pin::Error),
     #[error(transparent)]
     Comparison(#[from] comparison::Error),
     #[error(transparent)]
@@ -74,6 +76,7 @@ impl Coded for Error {
             Error::Cross(e) => Origin::Below(e),
             Error::Targets(e) => Origin::Below(e),
             Error::Queue(e) => Origin::Below(e),
+            Error::Pin(e) => Origin::Below(e),
             Error::Comparison(e) => Origin::Below(e),
             Error::Verify(e) => Origin::Below(e),
             Error::File { source, .. } => Origin::Below(source.as_ref()),

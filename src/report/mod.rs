@@ -5,4 +5,5 @@
 
 pub mod digraph;
 mod document;
+pub mod markdown;
 pub mod terminal;
