@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::error::Error;
 use super::expression::{NixpkgsRef, quoted};
 use super::program::Nix;
+use crate::base::fs;
 use crate::base::process::Exec;
 
 /// What a reference leads to, fetched.
@@ -14,6 +17,13 @@ pub struct Tree {
     /// The hash of its files, as `sha256-...`.
     pub nar_hash: String,
     pub out_path: String,
+}
+
+/// Returns the node of a lock that an input of its flake is, with its name.
+fn node(lock: &Value, input: &str) -> Option<(String, Value)> {
+    let root = lock.get("nodes")?.get(lock.get("root")?.as_str()?)?;
+    let name = root.get("inputs")?.get(input)?.as_str()?;
+    Some((name.to_owned(), lock.get("nodes")?.get(name)?.clone()))
 }
 
 impl Nix {
@@ -34,7 +44,20 @@ impl Nix {
                 done => done.map(drop),
             };
         };
-        self.output(&call(&["lock", &flake, "--override-input", input, reference])).map(drop)
+        let lock = dir.join("flake.lock");
+        let read = || -> Option<Value> { serde_json::from_str(&fs::read_text(&lock).ok()?).ok() };
+        let before = read();
+        self.output(&call(&["lock", &flake, "--override-input", input, reference]))?;
+        // Older versions (2.8) write that the flake asks for the reference itself, and then find that it does not.
+        let asked = before.as_ref().and_then(|before| Some(node(before, input)?.1.get("original")?.clone()));
+        if let (Some(asked), Some(mut after)) = (asked, read())
+            && let Some(name) =
+                node(&after, input).filter(|(_, node)| node.get("original") != Some(&asked)).map(|(name, _)| name)
+        {
+            after["nodes"][name]["original"] = asked;
+            fs::write(&lock, format!("{after:#}\n").as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Fetches what a flake reference leads to.

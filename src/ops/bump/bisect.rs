@@ -16,10 +16,11 @@ use crate::base::progress::Progress;
 use crate::comparison::state;
 use crate::config::Workspace;
 use crate::git::{Oid, Scratch};
+use crate::nix::{FailureKind, Root, Side};
 use crate::ops::check;
 use crate::ops::rebase::revisions;
 use crate::ops::{Error, Outcome};
-use crate::targets::Selection;
+use crate::targets::{self, Selection, engine};
 
 /// How many revisions beside one that says nothing are tried before the search ends there.
 const TRIES: usize = 12;
@@ -139,6 +140,20 @@ pub fn bisect(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     })
 }
 
+/// Refuses a package set that does not evaluate as a whole: it says nothing of any target.
+fn evaluates(workspace: &Workspace, set: &str) -> Result<(), Error> {
+    let root = Root::Packages(Box::new(targets::plain_set(workspace, Some(set))?));
+    let none = "overlayctl-no-such-attribute";
+    let side = Side { name: "the package set".into(), root, targets: vec![vec![none.into()]] };
+    let results = engine::nix_without_builds(workspace)?.instantiate(&[side])?;
+    match results.into_iter().flatten().next() {
+        Some(Err(failure)) if !matches!(&failure.kind, FailureKind::MissingAttribute { attribute } if attribute == none) => {
+            Err(targets::Error::Eval { target: set.to_owned(), failure: Box::new(failure) }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn list(workspace: &Workspace, file: &Path) -> Result<Line, Error> {
     let text = fs::read_text(file)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -236,6 +251,7 @@ impl Search<'_> {
                     ..Selection::default()
                 };
                 let asked = self.with_set(at, |search, set| {
+                    evaluates(search.workspace, set)?;
                     Ok(state::of(search.workspace, search.workspace, &selection(set), true)?)
                 });
                 let answer = match asked {
