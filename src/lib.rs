@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { deploy, verify, comparison, queue, targets, and what these stand on }
+//!                ops -> { deploy, verify, comparison, queue, targets, pin, and what these stand on }
 //!                deploy -> { verify, nix, cross, config }
+//!                pin -> { config, nix }
 //!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }
@@ -31,6 +32,7 @@ pub mod nix;
 pub mod ops;
 pub mod overlay;
 pub mod patch;
+pub mod pin;
 pub mod queue;
 pub mod report;
 pub mod syntax;

@@ -32,9 +32,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "git",
             "config",
             "syntax",
+            "pin",
         ],
     ),
     ("deploy", &["verify", "nix", "cross", "config"]),
+    ("pin", &["config", "nix"]),
     (
         "verify",
         &["comparison", "queue", "targets", "overlay", "patch", "graph", "drv", "nix", "cross", "config", "syntax"],

@@ -11,6 +11,7 @@ mod left_out;
 mod parts;
 mod settings;
 pub mod sites;
+pub mod state;
 pub mod unreached;
 
 pub use error::Error;

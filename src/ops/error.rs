@@ -9,7 +9,7 @@ use crate::base::span::Place;
 use crate::deploy as deploy_room;
 use crate::patch as patch_room;
 use crate::verify as verify_room;
-use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, targets};
+use crate::{comparison, config, cross, git, graph, nix, overlay, pin, queue, syntax, targets};
 
 /// Why a use case could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ pub enum Error {
     Targets(#[from] targets::Error),
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    #[error(transparent)]
+    Pin(#[from] pin::Error),
     #[error(transparent)]
     Comparison(#[from] comparison::Error),
     #[error(transparent)]
@@ -77,6 +79,7 @@ impl Coded for Error {
             Error::Cross(e) => Origin::Below(e),
             Error::Targets(e) => Origin::Below(e),
             Error::Queue(e) => Origin::Below(e),
+            Error::Pin(e) => Origin::Below(e),
             Error::Comparison(e) => Origin::Below(e),
             Error::Verify(e) => Origin::Below(e),
             Error::Deploy(e) => Origin::Below(e),

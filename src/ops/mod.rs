@@ -5,6 +5,7 @@
 pub mod all;
 pub mod boards;
 pub mod build;
+pub mod bump;
 pub mod cache;
 pub mod check;
 pub mod completion;

@@ -176,7 +176,7 @@ impl Rewrite {
     }
 
     /// Returns the files as they would be.
-    fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let overlays = self.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
         overlays.chain(self.files.iter().cloned()).collect()
     }

@@ -1,113 +1,99 @@
-//! Checks as Markdown: a comment of a pull request, the summary of a job. Never more than [`MOST`] lines.
-//!
-//! All that came from outside stands in code spans, where neither Markdown nor HTML, nor the name of somebody, means anything.
+//! Documents as Markdown, for a pull request or a wiki. What they hold may come from anywhere, so everything that Markdown or HTML would
+//! act on is escaped.
 
-use super::checks::{Check, Checks, Verdict};
-use crate::base::text::{plural, shorten};
 use crate::base::visible;
+use crate::view::{Block, Document, Role, Text, Tree};
 
-/// The most lines.
-pub const MOST: usize = 60;
-/// The most rows, of what is not good and of the rest, and the most lines of one.
-const ROWS: usize = 9;
-const DETAILS: usize = 3;
-/// The longest text that stands in a line.
-const WIDTH: usize = 300;
-
-/// Renders checks.
-pub fn markdown(checks: &Checks) -> String {
-    let mut lines = Vec::new();
-    lines.push(format!("### {}: {}", checks.tool, if checks.passed { "passed" } else { "not passed" }));
-    lines.push(String::new());
-    lines.push(code(&checks.summary));
-    let (good, others): (Vec<&Check>, Vec<&Check>) =
-        checks.checks.iter().partition(|check| check.verdict == Verdict::Good);
-    if !others.is_empty() {
-        lines.push(String::new());
+/// Renders a document.
+pub fn render(document: &Document) -> String {
+    let mut out = String::new();
+    for block in &document.blocks {
+        match block {
+            // Each line is a paragraph of its own: Markdown would make one of several.
+            Block::Line(text) => match text.0.as_slice() {
+                [(Role::Heading, heading)] => out.push_str(&format!("## {}\n\n", escaped(heading))),
+                _ => out.push_str(&format!("{}\n\n", styled(text))),
+            },
+            Block::Blank => {}
+            Block::Diff(diff) => {
+                let text: String = diff.lines().map(|line| format!("    {}\n", visible::source_line(line))).collect();
+                out.push_str(&format!("{text}\n"));
+            }
+            Block::Table(table) => {
+                let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+                out.push_str(&row(table.header.iter().map(|title| escaped(title)).collect()));
+                out.push_str(&row(table.header.iter().map(|_| "---".to_owned()).collect()));
+                table.rows.iter().for_each(|cells| out.push_str(&row(cells.iter().map(styled).collect())));
+                out.push('\n');
+            }
+            Block::Tree(tree) => {
+                push_tree(&mut out, tree, 0);
+                out.push('\n');
+            }
+        }
     }
-    for check in others.iter().take(ROWS) {
-        let spot = check.spot.as_ref().map(|spot| format!(" at {}", code(&spot.to_string()))).unwrap_or_default();
-        lines.push(format!("- **{}** ({}) {}{spot}", check.verdict.word(), check.code, code(&check.message)));
-        lines.extend(check.details.iter().take(DETAILS).map(|detail| format!("  - {}", code(detail))));
-    }
-    more(&others, ROWS, &mut lines);
-    let good: Vec<String> = good.iter().map(|check| code(&check.message)).collect();
-    fold(&format!("{} kept", plural(good.len(), "budget")), &good, &mut lines);
-    let changes: Vec<String> = checks.changes.iter().map(|change| code(change)).collect();
-    fold(&plural(changes.len(), "change"), &changes, &mut lines);
-    debug_assert!(lines.len() <= MOST);
-    lines.truncate(MOST);
-    lines.join("\n") + "\n"
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
 }
 
-fn fold(summary: &str, rows: &[String], lines: &mut Vec<String>) {
-    if rows.is_empty() {
-        return;
-    }
-    // A list of Markdown begins behind an empty line.
-    const SOME: usize = 3;
-    lines.extend([String::new(), format!("<details><summary>{summary}</summary>"), String::new()]);
-    lines.extend(rows.iter().take(SOME).map(|row| format!("- {row}")));
-    more(rows, SOME, lines);
-    lines.extend([String::new(), "</details>".to_owned()]);
+fn push_tree(out: &mut String, tree: &Tree, depth: usize) {
+    out.push_str(&format!("{}- {}\n", "  ".repeat(depth), styled(&tree.label)));
+    tree.children.iter().for_each(|child| push_tree(out, child, depth + 1));
 }
 
-fn more<T>(all: &[T], shown: usize, lines: &mut Vec<String>) {
-    if all.len() > shown {
-        lines.push(format!("- and {} more", all.len() - shown));
-    }
+fn styled(text: &Text) -> String {
+    let piece = |(role, piece): &(Role, String)| {
+        let inner = escaped(piece.trim());
+        let (before, after) = (&piece[..piece.len() - piece.trim_start().len()], &piece[piece.trim_end().len()..]);
+        match role {
+            _ if inner.is_empty() => piece.clone(),
+            Role::Bad | Role::Heading => format!("{before}**{inner}**{after}"),
+            _ => format!("{before}{inner}{after}"),
+        }
+    };
+    text.0.iter().map(piece).collect()
 }
 
-/// Puts text from outside in a code span.
-fn code(text: &str) -> String {
-    let text = shorten(&visible::line(text), WIDTH);
-    // Longer than every run of backticks in it.
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
-    let pad = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) || text.is_empty() { " " } else { "" };
-    format!("{fence}{pad}{text}{pad}{fence}")
+/// Escapes all that Markdown may act on, and what no line may hold.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in visible::line(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            // An address or a mention would become a link, a number an issue.
+            '@' => out.push_str("&#64;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '~' | '!' | '$' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    // What begins a line could make a list or a rule of it.
+    if out.starts_with(['-', '+', '='])
+        || out.chars().take_while(char::is_ascii_digit).count() > 0 && out.contains(". ")
+    {
+        out.insert_str(0, "&#8203;");
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
-    use pulldown_cmark::{Event, Options, Parser};
-
-    use super::super::checks::tests::{HOSTILE, hostile};
     use super::*;
+    use crate::view::Table;
 
     #[test]
-    fn names_are_text_and_nothing_else() {
-        let page = markdown(&hostile());
-        visible::tests::assert_safe(&page);
-        let mut codes = Vec::new();
-        for event in Parser::new_ext(&page, Options::all()) {
-            match event {
-                Event::Html(html) | Event::InlineHtml(html) => {
-                    assert!(html.trim().is_empty() || html.contains("details"), "{html}");
-                    assert!(!html.contains("script"), "{html}");
-                }
-                Event::Code(text) => codes.push(text.to_string()),
-                Event::Text(text) => assert!(!text.contains("script") && !text.contains('@'), "{text}"),
-                Event::Start(tag) => assert!(!matches!(tag, pulldown_cmark::Tag::Link { .. }), "{tag:?}"),
-                _ => {}
-            }
-        }
-        let whole = visible::line(HOSTILE).into_owned();
-        assert!(codes.iter().filter(|code| code.contains(&whole)).count() >= 5, "{codes:?}");
-    }
-
-    #[test]
-    fn it_never_gets_long() {
-        let mut checks = hostile();
-        let all: Vec<Check> = checks.checks.iter().cycle().take(400).cloned().collect();
-        checks.checks = all;
-        for check in &mut checks.checks {
-            check.details = vec!["line\n\nline".into(); 100];
-        }
-        checks.changes = vec!["a\nb".into(); 300];
-        let page = markdown(&checks);
-        assert!(page.lines().count() <= MOST, "{}", page.lines().count());
-        assert_eq!(page.matches("<details>").count(), page.matches("</details>").count());
-        assert!(page.contains("- and 291 more"), "{page}");
+    fn what_comes_from_outside_is_text() {
+        let mut document = Document::new();
+        document.heading("A *bump*");
+        document.line(Role::Bad.text("<script>").plain(" | x @me #1"));
+        let mut table = Table::new(["package", "a|b"]);
+        table.rows.push(vec![Role::Name.text("[x](y)"), "`z`\n| c".into()]);
+        document.push(Block::Table(table));
+        let text = render(&document);
+        assert!(text.starts_with("## A \\*bump\\*\n\n**&lt;script&gt;** \\| x &#64;me \\#1\n\n"), "{text}");
+        assert!(text.contains("| package | a\\|b |\n| --- | --- |\n| \\[x\\]\\(y\\) | \\`z\\`"), "{text}");
+        assert!(!text.contains('<') && text.lines().filter(|line| line.starts_with('|')).count() == 3, "{text}");
     }
 }

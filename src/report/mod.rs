@@ -5,6 +5,7 @@
 //! `cli` strips where there is no terminal or NO_COLOR is set).
 
 pub mod checks;
+pub mod comment;
 pub mod digraph;
 mod document;
 pub mod github;

@@ -11,7 +11,7 @@ use super::super::target_args::SetArgs;
 use crate::base::{fs, visible};
 use crate::ops::gate::{self, Gate};
 use crate::ops::{Error, Outcome};
-use crate::report::{github, gitlab, junit, markdown, sarif};
+use crate::report::{comment, github, gitlab, junit, sarif};
 use crate::view::Shown as _;
 
 /// Hold what a change costs against the budgets of overlayctl.toml, before it is merged
@@ -80,7 +80,7 @@ fn render(gate: &Gate, format: Format) -> Result<String, Failure> {
     Ok(match format {
         Format::Text => crate::report::terminal::render(&gate.document(false)),
         Format::Json => return json(serde_json::to_string(&WithSchema { schema: Gate::SCHEMA, gate })),
-        Format::Markdown => markdown::markdown(&checks),
+        Format::Markdown => comment::markdown(&checks),
         Format::Github => github::github(&checks),
         Format::Gitlab => return json(serde_json::to_string(&gitlab::gitlab(&checks))),
         Format::Junit => junit::junit(&checks),
@@ -125,7 +125,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
                 std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from)
             {
                 let before = fs::read_text_if_there(&path).map_err(Error::from)?.unwrap_or_default();
-                let text = format!("{before}{}", markdown::markdown(&gate.checks()));
+                let text = format!("{before}{}", comment::markdown(&gate.checks()));
                 fs::write(&path, text.as_bytes()).map_err(Error::from)?;
             }
         }

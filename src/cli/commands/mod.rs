@@ -2,6 +2,7 @@
 
 mod boards;
 mod build;
+mod bump;
 mod cache;
 mod check;
 mod completions;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Refresh(refresh::Args),
     Rebase(rebase::Args),
+    Bump(bump::Args),
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
@@ -108,6 +110,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Export(args) => export::run(args, context),
         Command::Refresh(args) => refresh::run(args, context),
         Command::Rebase(args) => rebase::run(args, context),
+        Command::Bump(args) => bump::run(args, context),
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),

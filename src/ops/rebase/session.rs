@@ -49,7 +49,7 @@ pub(super) struct Planned {
     #[serde(flatten)]
     pub(super) recorded: Recorded,
     subject: String,
-    fate: Fate,
+    pub(super) fate: Fate,
 }
 
 /// What became of a patch.
@@ -194,6 +194,12 @@ impl Session {
 
     pub(super) fn commit(&self, id: &str) -> Result<Commit, Error> {
         Ok(self.worktree.find(oid(id, self.worktree.dir())?)?)
+    }
+
+    /// Says whether a package that is typed is this one, and a patch of it conflicts.
+    pub(super) fn is_of(&self, typed: &str) -> bool {
+        let is_it = AttrPath::parse(typed).is_ok_and(|attr| attr.to_string() == self.state.attr);
+        is_it && self.state.patches.iter().any(|p| matches!(p.fate, Fate::Conflict { .. }))
     }
 
     /// Says whether no patch waits.

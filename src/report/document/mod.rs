@@ -2,6 +2,7 @@
 
 mod boards;
 mod build;
+mod bump;
 mod cache;
 mod cause;
 mod check;
