@@ -547,9 +547,11 @@ fn what_the_files_for_ci_servers_call_works() {
 fn what_was_built_has_times_and_sizes() {
     let Some(scene) = Scene::new() else { return };
     let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    // What an earlier run of the test built would not be built again, and have no time.
+    let salt = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let side = |bytes: usize, growth: u64, time: &str| {
         let overlay = format!(
-            "final: prev: {{ zlib = prev.zlib.overrideAttrs (old: {{ installPhase = \"mkdir -p $out; printf %0{bytes}d 0 >$out/big\"; }}); }}\n"
+            "final: prev: {{ zlib = prev.zlib.overrideAttrs (old: {{ salt = \"{salt}\"; installPhase = \"mkdir -p $out; printf %0{bytes}d 0 >$out/big\"; }}); }}\n"
         );
         let toml = format!(
             "nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = [\"zlib\"]\n[budget]\nclosure-growth = \"{growth} B\"\nbuild-time = \"{time}\"\n"
