@@ -22,7 +22,7 @@ use overlayctl::deploy::{Closure, Error};
 use overlayctl::nix::{Nix, Settings};
 use serde_json::Value;
 
-/// An ssh that connects to this machine: the master only makes its socket, any other call runs its last argument.
+/// An ssh that connects to this machine: the master only makes its socket and waits, any other call runs its last argument.
 const SSH: &str = r#"#!/bin/sh
 socket='' master='' query=''
 while [ $# -gt 1 ]; do
@@ -31,7 +31,7 @@ done
 [ "$query" ] && { echo 'stricthostkeychecking ask'; exit 0; }
 if [ -e "$FAKE_SSH/down" ]; then echo 'ssh: no route to host' >&2; exit 255; fi
 if [ -e "$FAKE_SSH/changed" ]; then echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @' >&2; exit 255; fi
-if [ "$master" ]; then : > "$socket"; exec sleep 600; fi
+if [ "$master" ]; then : > "$socket"; exec cat; fi
 shift
 case $socket in none) [ ! -e "$FAKE_SSH/no-confirm" ] || exit 255;; esac
 echo call >> "$FAKE_SSH/calls"

@@ -290,6 +290,7 @@ mod tests {
         let shells: [&[&str]; 2] = [&["dash"], &["busybox", "sh"]];
         for shell in shells {
             if find_program(shell[0]).is_none() {
+                println!("skipped: {} is not installed", shell[0]);
                 continue;
             }
             for how in [How::Xz, How::Gzip, How::Plain] {

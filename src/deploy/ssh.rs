@@ -72,9 +72,10 @@ impl Link {
             options.extend(["-o", "StrictHostKeyChecking=accept-new"].map(str::to_string));
         }
         options.extend(own_options(&device.ssh_options));
-        let master =
-            Exec::new("ssh").args(["-M", "-N", "-S"]).arg(&socket).args(&options).args(["--", &device.address]);
-        let mut running = master.spawn(Stdio::null())?;
+        let master = Exec::new("ssh").args(["-M", "-S"]).arg(&socket).args(&options);
+        // It ends when its standard input does, so also when this process is killed.
+        let master = master.args(["--", &device.address, "cat"]);
+        let mut running = master.spawn(Stdio::piped())?;
         let said = running.chunks();
         let (mut heard, begin) = (Vec::new(), Instant::now());
         while !socket.exists() {

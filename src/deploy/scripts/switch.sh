@@ -3,7 +3,7 @@
 # go: the old generation's deactivate, one rename, activate, check; then waits to be confirmed, and else goes back.
 # settle: goes back from a generation that was never confirmed. at-boot calls it with `boot`, where nothing runs yet.
 set -u; umask 022; export LC_ALL=C PATH="$PATH:/usr/bin:/bin:/usr/sbin:/sbin"
-verb=$1 R=$2; cd "$R" || exit 1
+verb=$1 R=$2 out=pending/output; cd "$R" || exit 1
 if sleep 0.1 2>/dev/null; then nap=0.1 a_second=10; else nap=1 a_second=1; fi
 state() { echo "$*" > pending/state.new && mv pending/state.new pending/state; }
 point() {
@@ -18,7 +18,7 @@ limited() {
   [ -f "generations/$1/$2" ] || return 0
   if command -v setsid >/dev/null; then group=-; set -- setsid sh "generations/$1/$2"
   else group=; set -- sh "generations/$1/$2"; fi
-  "$@" </dev/null >>pending/output 2>&1 &
+  "$@" </dev/null >>"$out" 2>&1 &
   p=$!
   while kill -0 $p 2>/dev/null; do
     [ "$left" -gt 0 ] || { kill -9 "$group$p"; return 124; }
@@ -29,6 +29,7 @@ limited() {
 word() { [ "$1" = 124 ] && echo "did not end in time" || echo "failed with status $1"; }
 back() {
   old=$(cat pending/old)
+  case $old in none | [0-9]*) ;; *) finish; return ;; esac
   if [ "$verb" != boot ]; then left=$((10 * a_second)); limited "$(cat pending/new)" deactivate; fi
   point "$old" || { state "stuck $1"; return 1; }
   if [ "$verb" != boot ] && [ "$old" != none ]; then left=$((60 * a_second)); limited "$old" activate; fi
@@ -59,7 +60,7 @@ go)
     sleep $nap; left=$((left - 1))
   done ;;
 off)
-  mkdir -p pending; left=$((60 * a_second)); old=$(readlink current) && limited "${old#generations/}" deactivate
+  out=/dev/null left=$((60 * a_second)); old=$(readlink current) && limited "${old#generations/}" deactivate
   point none; rm -rf pending ;;
 settle|boot)
   [ -d pending ] || exit 0
