@@ -135,7 +135,7 @@ fn git(dir: &Path, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What GNU patch says of each patch on the new source, those that fit applied.
+/// What GNU patch says of each patch on the new source, without fuzz; what fits is applied.
 fn by_patch(case: &Case, files: &[PathBuf]) -> Vec<&'static str> {
     let scratch = tempfile::tempdir().unwrap();
     let tree = scratch.path().join("t");
@@ -149,7 +149,11 @@ fn by_patch(case: &Case, files: &[PathBuf]) -> Vec<&'static str> {
                 assert!(patch(&tree, file, &["-F0"]));
                 "fits"
             }
-            _ => "no",
+            _ => {
+                // The hunks that fit stay, as those behind are judged by them.
+                patch(&tree, file, &["-N"]);
+                "no"
+            }
         }
     };
     files.iter().map(class).collect()

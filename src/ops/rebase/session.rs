@@ -233,10 +233,17 @@ impl Session {
                 Merged::Clean(tree) => (Some(tree), vec![]),
                 Merged::Conflicts(files) => (None, files),
             };
-            if clean.is_none() && !to_the_end {
+            if clean.is_none() && !files.is_empty() || clean.is_none() && !to_the_end {
                 self.worktree.check_out(tip.id)?;
-                // Git may find where a file went that libgit2 does not.
-                clean = self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?;
+                // A trial leaves nothing behind, nor does it learn from what was resolved before.
+                let memory =
+                    if to_the_end { self.worktree.git_dir().join(MEMORY) } else { workspace.state_dir().join(MEMORY) };
+                // Git may find where a file went that libgit2 does not, and that nothing is left of a patch.
+                clean = self.worktree.cherry_pick(theirs.id, &memory)?;
+                let is_fresh = !files.is_empty() && !self.state.resolved;
+                if clean.is_none() && is_fresh && self.worktree.unmerged()?.is_empty() {
+                    clean = Some(self.worktree.tracked_tree()?).filter(|tree| *tree == tip.tree);
+                }
             }
             let stop = clean.is_none() && !to_the_end;
             let fate = match clean {
