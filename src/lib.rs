@@ -4,7 +4,9 @@
 //!
 //! ```text
 //! main -> cli -> { ops, report, config }
-//!                ops -> { verify, comparison, queue, targets, and what these stand on }
+//!                ops -> { deploy, verify, comparison, queue, targets, pin, and what these stand on }
+//!                deploy -> { verify, nix, cross, config }
+//!                pin -> { config, nix }
 //!                verify -> { comparison, queue, targets, cross, graph, nix, patch }
 //!                comparison -> { queue, targets, graph, nix, git }
 //!                queue -> { targets, overlay, patch, nix, git }
@@ -22,6 +24,7 @@ pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod cross;
+pub mod deploy;
 pub mod drv;
 pub mod git;
 pub mod graph;
@@ -29,6 +32,7 @@ pub mod nix;
 pub mod ops;
 pub mod overlay;
 pub mod patch;
+pub mod pin;
 pub mod queue;
 pub mod report;
 pub mod syntax;

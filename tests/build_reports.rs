@@ -32,6 +32,14 @@ fn the_plan_has_order_path_and_unknown_times_and_learns_them() {
     assert_eq!((&plan["plan"]["expectedSeconds"], &plan["plan"]["unknownTimes"]), (&Value::Null, &8.into()));
     let text = String::from_utf8(scene.run(&["build", "program", "-n"]).stdout).unwrap();
     assert!(text.contains("8 builds, 0 to fetch, 0 of the rebuild set there already; expected time: unknown (8 never built here before)"), "{text}");
+    // A plan proves nothing: every case of its report is skipped.
+    let planned = scene.run(&["build", "program", "-n", "--report", "junit", "plan.xml"]);
+    assert!(planned.status.success());
+    let xml = fs::read_to_string(scene.root.join("plan.xml")).unwrap();
+    let document = roxmltree::Document::parse(&xml).unwrap();
+    let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    assert_eq!((cases.len(), document.root_element().attribute("skipped")), (9, Some("9")), "{xml}");
+    assert!(cases.iter().all(|case| case.first_element_child().is_some_and(|child| child.has_tag_name("skipped"))));
     assert_eq!(scene.begun(), 0);
     assert!(scene.run(&["build", "program"]).status.success());
     // Other derivations of the same packages: now it is known how long they take.

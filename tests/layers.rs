@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "ops",
         &[
+            "deploy",
             "verify",
             "comparison",
             "queue",
@@ -31,8 +32,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "git",
             "config",
             "syntax",
+            "pin",
         ],
     ),
+    ("deploy", &["verify", "nix", "cross", "config"]),
+    ("pin", &["config", "nix"]),
     (
         "verify",
         &["comparison", "queue", "targets", "overlay", "patch", "graph", "drv", "nix", "cross", "config", "syntax"],
@@ -45,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "view",
             "ops",
+            "deploy",
             "verify",
             "comparison",
             "targets",

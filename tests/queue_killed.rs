@@ -67,9 +67,10 @@ fn restore(scene: &Scene, from: &Path) {
     copy(from, scene.dir.path());
 }
 
-/// Overlays and queues of all packages.
+/// Overlays and queues of all packages, and the pin.
 fn state(scene: &Scene) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::from([(PathBuf::from("overlay.nix"), fs::read(scene.at("overlay.nix")).unwrap())]);
+    let own = ["overlay.nix", "overlayctl.toml"].map(|file| (PathBuf::from(file), fs::read(scene.at(file)).unwrap()));
+    let mut files = BTreeMap::from(own);
     let mut todo = vec![scene.at("patches")];
     while let Some(dir) = todo.pop() {
         for entry in fs::read_dir(&dir).into_iter().flatten() {
@@ -253,4 +254,28 @@ fn rebase_of_two_packages() {
         fs::write(scene.at(package["dir"].as_str().unwrap()).join("b.c"), text(&conflict)).unwrap();
     }
     killed_everywhere(&scene, &["rebase", "--continue"], &["rebase", "--continue"]);
+}
+
+/// The pin is written with the queues: it is old with old queues, and new with new ones.
+#[test]
+fn bump_of_queue_and_pin() {
+    let Some(scene) = Scene::new().filter(|_| strace_works()) else { return };
+    scene.queue(&["a.c", "b.c", "c.c"].map(|file| of(file, 10)));
+    scene.write("overlayctl.toml", "nixpkgs = \"./one\"\noverlays = [\"overlay.nix\"]\ntargets = [\"foo\"]\n");
+    let mut merged = numbered(1..31);
+    merged[9] = "OURS".into();
+    scene.write("two/foo/a.c", &text(&merged));
+    let mut moved = numbered(1..31);
+    moved.insert(0, "new first line".into());
+    scene.write("two/foo/b.c", &text(&moved));
+    let bump = ["bump", "--to", "two", "--apply"];
+    killed_everywhere(&scene, &bump, &bump);
+    // In two steps, with a conflict between them.
+    let mut conflict = moved;
+    conflict[10] = "THEIRS".into();
+    scene.write("two/foo/b.c", &text(&conflict));
+    scene.run(1, &bump);
+    conflict[10] = "BOTH".into();
+    fs::write(scene.at(".overlayctl/rebase/foo/b.c"), text(&conflict)).unwrap();
+    killed_everywhere(&scene, &["bump", "--continue"], &["bump", "--continue"]);
 }

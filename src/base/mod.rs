@@ -12,3 +12,4 @@ pub mod store_path;
 pub mod text;
 pub mod user;
 pub mod visible;
+pub mod xml;

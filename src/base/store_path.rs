@@ -47,12 +47,17 @@ pub fn of_tree(name: &str, nar_sha256: &[u8]) -> String {
     for (at, byte) in whole.iter().enumerate() {
         folded[at % 20] ^= byte;
     }
-    // Nix' base 32 goes from the last bits to the first.
-    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
-    let bits = |at: usize| u16::from(folded[at / 8]) | u16::from(folded.get(at / 8 + 1).copied().unwrap_or(0)) << 8;
-    let digit = |n: usize| char::from(DIGITS[usize::from(bits(n * 5) >> (n * 5 % 8) & 31)]);
-    let text: String = (0..HASH_LEN).rev().map(digit).collect();
+    let text = base32(&folded);
     format!("{STORE_DIR}/{text}-{name}")
+}
+
+/// Writes bytes in Nix' base 32, which goes from the last bits to the first.
+pub fn base32(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+    let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
+    let bits = |at: usize| byte(at / 8) | byte(at / 8 + 1) << 8;
+    let digit = |n: usize| char::from(DIGITS[usize::from(bits(n * 5) >> (n * 5 % 8) & 31)]);
+    (0..(bytes.len() * 8).div_ceil(5)).rev().map(digit).collect()
 }
 
 /// Says whether `name` may be the name of a store object.

@@ -128,6 +128,18 @@ impl Context {
         Ok(Context::status(outcome))
     }
 
+    /// Returns an outcome as the text of a JSON file.
+    pub(crate) fn json<T: Outcome>(&self, outcome: &T) -> Result<String, Failure> {
+        let envelope = Envelope { schema: T::SCHEMA, unfinished: self.unfinished.get(), outcome };
+        let text = serde_json::to_string_pretty(&envelope).map_err(|e| Failure::output(io::Error::other(e)))?;
+        Ok(format!("{}\n", visible::json(&text)))
+    }
+
+    /// Writes a file that the user named.
+    pub(crate) fn write_file(&self, path: &Path, text: &str) -> Result<(), Failure> {
+        Ok(fs::write(path, text.as_bytes()).map(drop).map_err(ops::Error::from)?)
+    }
+
     /// Returns the exit status that an outcome means.
     pub(crate) fn status<T: Outcome>(outcome: &T) -> ExitCode {
         outcome.verdict().map_or(ExitCode::SUCCESS, |verdict| ExitCode::from(super::failure::status(verdict)))

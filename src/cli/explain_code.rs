@@ -1,4 +1,4 @@
-//! `--explain CODE`: what a code means and what to do about it, one Markdown file each in `docs/codes/`.
+//! `--explain [CODE]`: what a code means and what to do about it, one Markdown file each in `docs/codes/`.
 
 use std::process::ExitCode;
 
@@ -14,6 +14,26 @@ static CODES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/codes");
 fn explanation(code: &str) -> Option<(&'static str, &'static str)> {
     let (heading, text) = CODES.get_file(format!("{code}.md"))?.contents_utf8()?.split_once("\n\n")?;
     Some((heading.strip_prefix("# ")?.strip_prefix(code)?.strip_prefix(": ")?, text.trim_end()))
+}
+
+/// Returns every code with its title, in their order.
+pub(super) fn all() -> Vec<(String, Option<String>)> {
+    let mut codes: Vec<_> = CODES.files().filter_map(|file| file.path().file_stem()?.to_str()).collect();
+    codes.sort_unstable();
+    codes.into_iter().filter_map(|code| Some((code.to_string(), Some(explanation(code)?.0.to_string())))).collect()
+}
+
+pub(super) fn list(context: &Context) -> Result<ExitCode, Failure> {
+    if context.globals.json {
+        let codes: Vec<_> =
+            all().into_iter().map(|(code, title)| serde_json::json!({ "code": code, "title": title })).collect();
+        context.print_json(&serde_json::json!({ "schema": "overlayctl.explain-codes/1", "codes": codes }))?;
+    } else {
+        let mut document = Document::new();
+        all().into_iter().for_each(|(code, title)| document.line(format!("{code}  {}", title.unwrap_or_default())));
+        context.print_document(&document)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn run(code: &str, context: &Context) -> Result<ExitCode, Failure> {

@@ -3,6 +3,7 @@
 //! Must not compute anything: a command parses its arguments, calls one function of `ops` and picks a renderer.
 
 mod commands;
+mod completion;
 mod context;
 mod explain_code;
 mod failure;
@@ -31,9 +32,9 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(name = "overlayctl", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 pub struct Cli {
-    /// Explain an error code such as OV0101, and exit
-    #[arg(long = "explain", value_name = "CODE", exclusive = true)]
-    explain_code: Option<String>,
+    /// Explain an error code such as OV0101, or list all codes, and exit
+    #[arg(long = "explain", value_name = "CODE", exclusive = true, num_args = 0..=1)]
+    explain_code: Option<Option<String>>,
     #[command(flatten)]
     globals: Globals,
     #[command(subcommand)]
@@ -53,7 +54,8 @@ pub(crate) struct Globals {
     /// Show more: Nix's messages in full, every row of a table
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Accept this workspace's `[nix.options]` even where they loosen your own Nix settings; remembered for these options and values
+    /// Accept this workspace's `[nix.options]` even where they loosen your own Nix settings, and what its boards start (ssh-options,
+    /// activate, deactivate, check); remembered for these options and values
     #[arg(long, global = true)]
     pub trust_workspace: bool,
     /// When to use colour (NO_COLOR is honoured)
@@ -65,6 +67,9 @@ pub(crate) struct Globals {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::base::process::watch_interrupts();
     let args: Vec<OsString> = args.into_iter().collect();
+    if completion::answered(&args) {
+        return ExitCode::SUCCESS;
+    }
     match Cli::try_parse_from(&args) {
         Ok(cli) => {
             let context = Context::new(cli.globals);
@@ -72,7 +77,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return context.fail(&failure);
             }
             let done = match (cli.explain_code, cli.command) {
-                (Some(code), _) => explain_code::run(&code, &context),
+                (Some(Some(code)), _) => explain_code::run(&code, &context),
+                (Some(None), _) => explain_code::list(&context),
                 (None, Some(command)) => commands::run(command, &context),
                 (None, None) => Err(Failure::usage("no command", "`overlayctl --help` lists them")),
             };

@@ -2,6 +2,7 @@
 //! what puts it back on its own. Must not evaluate anything.
 
 mod pins;
+mod places;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::settings;
 use crate::base::fs;
+use crate::base::span::Place;
 use crate::comparison::Error;
 use crate::config::{FILE_NAME, Workspace};
 use crate::git::{Changed, Since};
@@ -98,6 +100,12 @@ pub struct Change {
     pub details: Vec<String>,
     /// How many of the rebuilt derivations would not be there with this alone put back; absent where that could not be told.
     pub rebuilds: Option<usize>,
+    /// Where it is, in the file as it is now; of what is gone, what it was in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The same file, below the repository.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     #[serde(skip)]
     pub(super) put_back: PutBack,
 }
@@ -138,6 +146,8 @@ impl Change {
             after: None,
             details: Vec::new(),
             rebuilds: None,
+            place: None,
+            file: None,
             put_back: PutBack::default(),
         }
     }
@@ -195,6 +205,7 @@ pub(super) fn of(workspace: &Workspace, old: &Workspace, since: &Since) -> Resul
             change.details.push("git does not know it, so a flake does not see it".into());
         }
         change.put_back.0.insert(states.root.join(path), states.old(path)?);
+        states.put_place(&mut change, path, None)?;
         changes.push(change);
     }
     states.join_flakes(&mut changes)?;
@@ -251,8 +262,9 @@ impl States<'_> {
         let changes = changed.into_iter().map(|one| {
             let mut change = Change::new(one.kind, one.what, one.how);
             (change.before, change.after) = (one.before, one.after);
-            change.back(self.root.join(path), Some(one.put_back.into_bytes()))
+            self.put_place(&mut change, path, Some(one.span))?;
+            Ok(change.back(self.root.join(path), Some(one.put_back.into_bytes())))
         });
-        Ok(changes.collect())
+        changes.collect()
     }
 }

@@ -11,6 +11,7 @@ mod left_out;
 mod parts;
 mod settings;
 pub mod sites;
+pub mod state;
 pub mod unreached;
 
 pub use error::Error;
@@ -26,12 +27,14 @@ use crate::comparison::attribution::Causes;
 use crate::comparison::baseline::Baseline;
 use crate::comparison::cache::{GraphCache, Question};
 use crate::comparison::evaluation::{Before, build_during_evaluation};
-use crate::comparison::parts::{Key, Sides};
+use crate::comparison::parts::{Key, OneSide, Sides};
+use crate::config::budget::Limit;
 use crate::config::{self, NixpkgsSource, Workspace};
 use crate::git::{self, Since};
 use crate::graph::{self, Builder, Graph, StoreDir};
-use crate::nix::{self, EvalFailure, FailureKind, Instantiated, SideResult};
+use crate::nix::{self, EvalFailure, FailureKind, Instantiated, Nix, SideResult};
 use crate::overlay::AttrPath;
+use crate::queue::copy::Copy;
 use crate::targets::engine;
 use crate::targets::{self, Selection, Target};
 
@@ -67,6 +70,23 @@ pub struct SinceRevision {
     pub only_after: Vec<String>,
     /// The package set, where no revision says what it was: it is what it is on both sides.
     pub unversioned: Option<String>,
+    /// Where the side of the revision is from.
+    pub base: Base,
+    /// The limits that the workspace had set itself.
+    pub limits: Vec<Limit>,
+}
+
+/// Where the graph of a revision is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Base {
+    /// What it is kept by: by all that its evaluation depends on, as far as the revision and Nix's settings say it. Absent where it
+    /// cannot be kept.
+    pub key: Option<String>,
+    /// Whether it was taken from what is kept, so that nothing was evaluated.
+    pub from_cache: bool,
+    /// Whether the next run can take it from there.
+    pub kept: bool,
 }
 
 /// A target on both sides.
@@ -118,6 +138,18 @@ pub(crate) fn of_sides(
     baseline: &Baseline,
     progress: &mut dyn Progress,
 ) -> Result<Comparison, Error> {
+    let mut comparison = without_causes(workspace, selection, baseline, progress)?;
+    comparison.find_causes(workspace, selection, progress)?;
+    Ok(comparison)
+}
+
+/// As [`of_sides`], and of changes since a revision it is left open which of them the causes are: that takes an evaluation for each.
+pub(crate) fn without_causes(
+    workspace: &Workspace,
+    selection: &Selection,
+    baseline: &Baseline,
+    progress: &mut dyn Progress,
+) -> Result<Comparison, Error> {
     let since = match baseline {
         Baseline::Revision { revision, overlays_only: false } => Some(git::changed_since(workspace.root(), revision)?),
         _ => None,
@@ -141,6 +173,11 @@ pub(crate) fn of_sides(
         Some(Ok(source)) => Question::of(&nix, &source, &both.before.sides, &names),
         _ => None,
     };
+    let question = match (&since, &both.copy, baseline) {
+        (Some(since), Some(copy), _) => of_revision(&nix_before, selection, &both, copy, since),
+        _ => question,
+    };
+    let key = question.as_ref().map(Question::key);
     let cache = question.and_then(|question| Some((GraphCache::find()?, question)));
     let (before, after) = std::thread::scope(|scope| {
         let before = scope.spawn(|| Before::of(&strict_before, &both.before.sides, cache));
@@ -163,21 +200,22 @@ pub(crate) fn of_sides(
     progress.stage("reading the derivations");
     let store = nix.store_dir()?;
     let roots: Vec<_> = pairs.compared.iter().map(|t| root(&t.name, &t.after)).collect();
+    let from_cache = matches!(before, Before::Kept(_));
+    let is_whole = if since.is_some() { pairs.is_whole } else { pairs.compared.len() == names.len() };
     let (before, after) = rayon::join(
         || match before {
-            Before::Kept(graph) => Ok(graph),
+            Before::Kept(graph) => Ok((graph, true)),
             Before::Evaluated { keep, .. } => {
                 // No target evaluates on this side: everything is new.
                 let graph = read(&pairs.roots_before, &store)?;
-                if let Some((open, reads)) = keep.filter(|_| pairs.compared.len() == names.len()) {
-                    open.keep(&reads, &graph);
-                }
-                Ok(graph)
+                let is_kept = keep.filter(|_| is_whole).is_some_and(|(open, reads)| open.keep(&reads, &graph));
+                Ok((graph, is_kept))
             }
         },
         || read(&roots, &store),
     );
-    let (before, after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
+    let ((before, kept), after) = (before.map_err(|error: graph::Error| Error::Graph(error))?, after?);
+    let base = Base { key, from_cache, kept };
     if let Some(copy) = &both.copy {
         warnings.extend(left_out::told(&copy.beside, &before, &after, &store)?);
     }
@@ -186,14 +224,70 @@ pub(crate) fn of_sides(
     let mut comparison = Comparison { targets, before, after, failures, warnings, package, since: None };
     if let (Some(since), Some(copy), Baseline::Revision { revision, .. }) = (&since, &both.copy, baseline) {
         let revision = revision.clone();
-        let mut changes = changes::of(workspace, &copy.workspace, since)?;
-        let causes = attribution::attribute(workspace, selection, &comparison, &mut changes, progress)?;
-        let (causes, untold) = causes.map_or_else(|why| (Causes::default(), Some(why)), |causes| (causes, None));
+        let changes = changes::of(workspace, &copy.workspace, since)?;
         let unversioned = unversioned(workspace, selection, since);
-        comparison.since =
-            Some(SinceRevision { revision, changes, causes, untold, only_before, only_after, unversioned });
+        let limits = copy.workspace.settings().limits();
+        let (causes, untold) = (Causes::default(), None);
+        comparison.since = Some(SinceRevision {
+            revision,
+            changes,
+            causes,
+            untold,
+            only_before,
+            only_after,
+            unversioned,
+            base,
+            limits,
+        });
     }
     Ok(comparison)
+}
+
+impl Comparison {
+    /// Finds which of the changes since a revision each rebuilt derivation is there because of.
+    pub(crate) fn find_causes(
+        &mut self,
+        workspace: &Workspace,
+        selection: &Selection,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        let Some(mut since) = self.since.take() else { return Ok(()) };
+        let causes = attribution::attribute(workspace, selection, self, &mut since.changes, progress)?;
+        (since.causes, since.untold) =
+            causes.map_or_else(|why| (Causes::default(), Some(why)), |causes| (causes, None));
+        self.since = Some(since);
+        Ok(())
+    }
+}
+
+/// Returns the key that the side of a revision is kept by; `None` where it is not kept.
+///
+/// # Errors
+/// As [`of_sides`], before anything is evaluated.
+pub(crate) fn base_key(workspace: &Workspace, selection: &Selection, revision: &str) -> Result<Option<String>, Error> {
+    let baseline = Baseline::Revision { revision: revision.to_owned(), overlays_only: false };
+    let since = git::changed_since(workspace.root(), revision)?;
+    let both = Sides::of(workspace, selection, &baseline, Some(&since))?;
+    let Some(copy) = &both.copy else { return Ok(None) };
+    let nix = engine::nix_of_copy(&copy.workspace, workspace, true).map_err(|error| baseline.failed(None, error))?;
+    Ok(of_revision(&nix, selection, &both, copy, &since).map(|question| question.key()))
+}
+
+/// Makes the question of the side of a revision; `None` where the answer is not kept.
+fn of_revision(nix: &Nix, selection: &Selection, both: &Sides, copy: &Copy, since: &Since) -> Option<Question> {
+    let names = |side: &OneSide| -> BTreeMap<Key, String> {
+        side.targets.iter().map(|(key, target)| (key.clone(), target.name.clone())).collect()
+    };
+    let (before, after) = (names(&both.before), names(&both.after));
+    // A kept graph calls its targets by one name, which is how the other side finds them.
+    if before.is_empty() || before.iter().any(|(key, name)| after.get(key).is_some_and(|other| other != name)) {
+        return None;
+    }
+    let is_composed = both.before.sides.iter().any(|side| matches!(side.root, crate::nix::Root::Packages(_)));
+    let source = is_composed.then(|| copy.workspace.nixpkgs(selection.nixpkgs.as_deref()).ok()).flatten();
+    let content = format!("{} {:?}", since.tree, since.below);
+    let names: Vec<&str> = both.before.targets.iter().map(|(_, target)| target.name.as_str()).collect();
+    Question::of_revision(nix, source.as_ref(), &both.before.sides, &names, copy.dir(), &content)
 }
 
 /// The targets of both sides, each beside the one that it is on the other.
@@ -204,6 +298,8 @@ struct Pairs {
     only_after: Vec<String>,
     /// What the graph of the other side starts from, by the names that the targets have now.
     roots_before: Vec<graph::Root>,
+    /// Whether these are all targets of the other side.
+    is_whole: bool,
 }
 
 impl Pairs {
@@ -257,11 +353,12 @@ impl Pairs {
             let name = names_now.get(key).or(is_since.then_some(&target.name))?;
             Some(root(name, results.get(key)?.as_ref().ok()?))
         });
-        let roots_before = roots_before.collect();
+        let roots_before: Vec<graph::Root> = roots_before.collect();
+        let is_whole = roots_before.len() == both.before.targets.len();
         let keys: BTreeSet<&Key> = both.after.targets.iter().map(|(key, _)| key).collect();
         let gone = both.before.targets.iter().filter(|(key, _)| !keys.contains(key));
         let only_before = gone.map(|(_, target)| target.name.clone()).collect();
-        Ok(Pairs { compared, failures, only_before, only_after, roots_before })
+        Ok(Pairs { compared, failures, only_before, only_after, roots_before, is_whole })
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Part {
 
 /// Returns the targets of a state of the workspace, with its overlays or without; `root_of` says where what is the workspace's own is
 /// evaluated.
-fn parts(
+pub(super) fn parts(
     of: &Workspace,
     overlays_of: &Workspace,
     selection: &Selection,

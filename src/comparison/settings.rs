@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use toml_edit::{Array, DocumentMut, Item, TableLike};
 
 use super::changes::{How, Kind};
+use crate::base::span::Span;
+use crate::config::key_span;
 
 /// A key that differs.
 pub(super) struct Changed {
@@ -17,12 +19,16 @@ pub(super) struct Changed {
     pub after: Option<String>,
     /// The new text with the old value.
     pub put_back: String,
+    /// Where it stands in the new text; of what is gone, what it was in.
+    pub span: Option<Span>,
 }
 
 /// Two texts, as documents and as values.
 struct Both {
     old: DocumentMut,
     new: DocumentMut,
+    /// The new text, for places.
+    text: String,
     changes: Vec<Changed>,
 }
 
@@ -33,8 +39,8 @@ pub(super) fn changed(old: &str, new: &str) -> Vec<Changed> {
         let values: Value = toml_edit::de::from_str(text).ok()?;
         Some((text.parse::<DocumentMut>().ok()?, values))
     };
-    let (Some((old, before)), Some((new, after))) = (parse(old), parse(new)) else { return Vec::new() };
-    let mut both = Both { old, new, changes: Vec::new() };
+    let (Some((old, before)), Some((document, after))) = (parse(old), parse(new)) else { return Vec::new() };
+    let mut both = Both { old, new: document, text: new.to_owned(), changes: Vec::new() };
     both.tables(&mut Vec::new(), &before, &after);
     both.changes
 }
@@ -60,7 +66,7 @@ impl Both {
         let both = before.zip(after);
         let (kind, what) = match names.as_slice() {
             // Each member for itself.
-            ["boards" | "config" | "nix"] | ["boards", _, "config"] | ["nix", "options"] => {
+            ["boards" | "config" | "nix" | "budget"] | ["boards", _, "config" | "budget"] | ["nix", "options"] => {
                 let empty = Value::Object(Map::new());
                 return self.tables(path, before.unwrap_or(&empty), after.unwrap_or(&empty));
             }
@@ -93,17 +99,20 @@ impl Both {
                 .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         let put_back = self.with(path, self.old_item(path));
-        self.changes.push(Changed { kind, what, how, before: shown(before), after: shown(after), put_back });
+        let span = key_span(&self.text, &names, |_| false);
+        self.changes.push(Changed { kind, what, how, before: shown(before), after: shown(after), put_back, span });
     }
 
     /// Compares two lists of overlays: each that came or went is a thing of its own, and so is the order of the rest.
     fn list(&mut self, path: &[String], before: &[String], after: &[String]) {
         let place = |list: &[String], one: &String| list.iter().position(|other| other == one);
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        let name = |overlay: &str| crate::base::fs::collapsed(overlay.as_ref()).display().to_string();
         let change = |what: String, how, list: Vec<String>, of: &Self| {
             let put_back = of.with(path, Some(Item::Value(list.into_iter().collect::<Array>().into())));
-            Changed { kind: Kind::Overlay, what, how, before: None, after: None, put_back }
+            let span = key_span(&of.text, &keys, |one| how == How::Added && name(one) == what);
+            Changed { kind: Kind::Overlay, what, how, before: None, after: None, put_back, span }
         };
-        let name = |overlay: &String| crate::base::fs::collapsed(overlay.as_ref()).display().to_string();
         let mut changes = Vec::new();
         for added in after.iter().filter(|one| !before.contains(one)) {
             let list = after.iter().filter(|one| *one != added).cloned().collect();

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::budget::{BoardBudget, Budget};
+use super::device::Commands;
 use crate::base::span::{Place, Span, line_span};
 
 /// What `overlayctl.toml` may say.
@@ -31,6 +33,8 @@ pub struct Settings {
     pub nix: NixSettings,
     /// Named platforms with their targets.
     pub boards: BTreeMap<String, Board>,
+    /// What a change may cost.
+    pub budget: Budget,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -60,6 +64,22 @@ pub struct Board {
     /// Overlay files for the target stage of this board only.
     #[serde(alias = "crossOverlays")]
     pub cross_overlays: Vec<String>,
+    /// What a change may cost on this board.
+    pub budget: BoardBudget,
+    /// What it is deployed to: anything that ssh takes.
+    pub device: Option<String>,
+    /// Options of ssh for it.
+    pub ssh_options: Vec<String>,
+    /// Where things go on it.
+    pub root: Option<String>,
+    /// What starts a generation on it.
+    pub activate: Commands,
+    /// What stops one.
+    pub deactivate: Commands,
+    /// What says whether a new generation is good.
+    pub check: Commands,
+    /// How many generations stay on it.
+    pub keep: Option<u32>,
 }
 
 /// A value of TOML that is handed on to Nix.
@@ -88,7 +108,34 @@ impl Settings {
             let span = e.span().map_or(Span::at(0), |r| Span::new(r.start + skipped, r.end + skipped));
             let place = Place::in_text(path, text, span);
             let line = place.line_col.and_then(|at| line_span(text, at.line)).map(|s| text[s.range()].to_string());
-            Error::File { message: e.message().trim_end().replace('\n', ", "), place, line }
+            let message = e.message().trim_end().replace('\n', ", ");
+            Error::File { hint: near_name(&message), message, place, line }
         })
     }
+}
+
+/// Returns the way out for a key that there is not: of those that there are, the nearest.
+fn near_name(message: &str) -> Option<String> {
+    let (unknown, known) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    let scored = known.split('`').skip(1).step_by(2).map(|name| (strsim::jaro_winkler(unknown, name), name));
+    let (score, name) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (score > 0.85).then(|| format!("did you mean `{name}`?"))
+}
+
+/// Returns where a key stands in a text of `overlayctl.toml`, or the nearest table above it that is written there; of a list of texts
+/// the one that `is_meant`, if any is.
+pub fn key_span(text: &str, keys: &[&str], is_meant: impl Fn(&str) -> bool) -> Option<Span> {
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let skipped = text.len() - body.len();
+    let document = toml_edit::Document::parse(body).ok()?;
+    let mut item = document.as_item();
+    let mut span = None;
+    for key in keys {
+        let Some((key, below)) = item.as_table_like().and_then(|table| table.get_key_value(key)) else { break };
+        span = key.span().or_else(|| below.span()).or(span);
+        item = below;
+    }
+    let member = item.as_array().and_then(|array| array.iter().find(|one| one.as_str().is_some_and(&is_meant)));
+    let span = member.and_then(toml_edit::Value::span).or(span)?;
+    Some(Span::new(span.start + skipped, span.end + skipped))
 }

@@ -2,6 +2,8 @@
 //!
 //! Must not evaluate or edit anything; it says where things are.
 
+pub mod budget;
+mod device;
 mod discover;
 mod file;
 mod search;
@@ -11,8 +13,9 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+pub use device::{CONFIRM_WITHIN, Device};
 pub use discover::{Found, NixpkgsSource, may_have_search_path};
-pub use file::{Board, Settings};
+pub use file::{Board, Settings, key_span};
 pub use search::path_literals;
 
 use crate::base::diagnostic::{Coded, Origin};
@@ -31,7 +34,7 @@ pub enum Error {
     #[error("there is no directory {}", path.display())]
     NoDirectory { path: PathBuf },
     #[error("{message}")]
-    File { message: String, place: Place, line: Option<String> },
+    File { message: String, place: Place, line: Option<String>, hint: Option<String> },
     #[error("there is no board `{name}` in {}", FILE_NAME)]
     NoBoard { name: String, known: Vec<String> },
     #[error("no nixpkgs found for {}", root.display())]
@@ -44,6 +47,13 @@ pub enum Error {
     /// The workspace sets options of Nix that could loosen the user's own settings.
     #[error("the workspace sets options of Nix that you have not allowed it to set: {}", shown(options))]
     Untrusted { options: Vec<(String, String)>, place: Place, line: Option<String> },
+    #[error("the board `{board}` names no device")]
+    NoDevice { board: String },
+    #[error("board `{board}`: {why}")]
+    Device { board: String, why: String },
+    /// The workspace says what ssh is started with, or what is run on a device.
+    #[error("the workspace starts what you have not allowed it to start: {}", shown(options))]
+    UntrustedDevice { options: Vec<(String, String)>, place: Place, line: Option<String> },
 }
 
 fn shown(options: &[(String, String)]) -> String {
@@ -60,6 +70,9 @@ impl Coded for Error {
             Error::NoNixpkgs { .. } => Origin::Here("OV0604"),
             Error::Outside { .. } | Error::LinkOutside { .. } => Origin::Here("OV0605"),
             Error::Untrusted { .. } => Origin::Here("OV0606"),
+            Error::NoDevice { .. } => Origin::Here("OV1270"),
+            Error::Device { .. } => Origin::Here("OV1271"),
+            Error::UntrustedDevice { .. } => Origin::Here("OV1272"),
         }
     }
 
@@ -67,7 +80,7 @@ impl Coded for Error {
         match self {
             Error::Fs(e) => e.hint(),
             Error::NoDirectory { .. } => Some("`overlayctl init DIR` makes a workspace".into()),
-            Error::File { .. } => None,
+            Error::File { hint, .. } => hint.clone(),
             Error::NoBoard { known, .. } if known.is_empty() => {
                 Some("it defines no boards; add a table [boards.NAME]".into())
             }
@@ -77,7 +90,9 @@ impl Coded for Error {
             }
             Error::Outside { .. } => Some("use a path below the workspace".into()),
             Error::LinkOutside { .. } => Some("put a folder in its place".into()),
-            Error::Untrusted { .. } => Some(
+            Error::NoDevice { board } => Some(format!("add `device = \"root@ADDRESS\"` to [boards.{board}]")),
+            Error::Device { .. } => None,
+            Error::Untrusted { .. } | Error::UntrustedDevice { .. } => Some(
                 "if that is what you want: the same command with `--trust-workspace`, once; else take them out".into(),
             ),
         }
@@ -86,9 +101,10 @@ impl Coded for Error {
     fn place(&self) -> Option<Place> {
         match self {
             Error::Fs(e) => e.place(),
-            Error::File { place, .. } | Error::Outside { place, .. } | Error::Untrusted { place, .. } => {
-                Some(place.clone())
-            }
+            Error::File { place, .. }
+            | Error::Outside { place, .. }
+            | Error::Untrusted { place, .. }
+            | Error::UntrustedDevice { place, .. } => Some(place.clone()),
             Error::LinkOutside { path } => Some(Place::file(path)),
             _ => None,
         }
@@ -96,7 +112,9 @@ impl Coded for Error {
 
     fn source_line(&self) -> Option<String> {
         match self {
-            Error::File { line, .. } | Error::Untrusted { line, .. } => line.clone(),
+            Error::File { line, .. } | Error::Untrusted { line, .. } | Error::UntrustedDevice { line, .. } => {
+                line.clone()
+            }
             _ => self.below().and_then(Coded::source_line),
         }
     }
@@ -182,9 +200,11 @@ impl Workspace {
         Err(Error::Untrusted { options: refused, place, line })
     }
 
-    /// Keeps in the user's state that the workspace may set the options for Nix that it sets now.
+    /// Keeps in the user's state that the workspace may set the options for Nix and start what its devices need, as it says now.
     pub fn trust(&self) -> Result<(), Error> {
-        Ok(trust::allow(self.root(), &self.settings.nix.options)?)
+        let mut options = self.settings.nix.options.clone();
+        options.extend(self.settings.boards.iter().flat_map(|(name, board)| device::options_of(name, board)));
+        Ok(trust::allow(self.root(), &options)?)
     }
 
     /// Returns the workspace directory as the user would write it; `.` for the current one.

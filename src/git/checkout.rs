@@ -79,6 +79,8 @@ pub struct Since {
     pub below: PathBuf,
     /// The commit; `None` for a revision that is a mere tree.
     pub commit: Option<git2::Oid>,
+    /// Its tree: the content of all files.
+    pub tree: git2::Oid,
     /// Whether old commits were left out when the repository was cloned.
     pub is_shallow: bool,
     /// The files, new ones among them, ignored ones not.
@@ -118,7 +120,7 @@ pub fn changed_since(dir: &Path, revision: &str) -> Result<Since, Error> {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let commit = object.peel_to_commit().ok().map(|commit| commit.id());
-    Ok(Since { below, commit, is_shallow: repository.is_shallow(), files, root })
+    Ok(Since { below, commit, tree: tree.id(), is_shallow: repository.is_shallow(), files, root })
 }
 
 /// Says which of the entries of a directory git ignores.

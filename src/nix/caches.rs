@@ -27,6 +27,16 @@ pub struct CachedPath {
     pub unpacked: Option<u64>,
 }
 
+/// What the caches say of some paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InCaches {
+    pub found: BTreeMap<String, CachedPath>,
+    /// The caches that were asked.
+    pub asked: Vec<String>,
+    /// Those of them that did not answer.
+    pub silent: Vec<String>,
+}
+
 impl CachedPath {
     /// Returns how many bytes come over the wire, as far as the cache says.
     pub fn bytes(&self) -> Option<u64> {
@@ -45,23 +55,43 @@ impl Nix {
         paths: &[String],
         request: &BuildRequest,
     ) -> Result<BTreeMap<String, CachedPath>, Error> {
-        let mut found = BTreeMap::new();
+        Ok(self.ask_caches(paths, request)?.found)
+    }
+
+    /// As [`Nix::find_in_caches`], and says which caches did not answer, so that what they have is not known.
+    ///
+    /// # Errors
+    /// As [`Nix::find_in_caches`].
+    pub fn ask_caches(&self, paths: &[String], request: &BuildRequest) -> Result<InCaches, Error> {
+        let mut all = InCaches::default();
+        let found = &mut all.found;
         if paths.is_empty() {
-            return Ok(found);
+            return Ok(all);
         }
-        for cache in self.caches(request)? {
+        let Some(caches) = self.caches(request)? else {
+            all.silent.push("Nix does not say which caches there are".to_owned());
+            return Ok(all);
+        };
+        for cache in caches {
             let left: Vec<&String> = paths.iter().filter(|p| !found.contains_key(p.as_str())).collect();
             for some in left.chunks(PATHS_A_CALL) {
                 let call = self.with_options(Exec::new(&self.nix).args(["path-info", "--json", "--store", &cache]));
                 let finished = call.args(some).limit(PATIENCE).run()?;
-                found.extend(read(&cache, &finished.stdout));
+                match read(&cache, &finished.stdout) {
+                    Some(some) => found.extend(some),
+                    None => {
+                        all.silent.push(cache.clone());
+                        break;
+                    }
+                }
             }
+            all.asked.push(cache);
         }
-        Ok(found)
+        Ok(all)
     }
 
-    /// Returns the caches that a build uses, in order.
-    fn caches(&self, request: &BuildRequest) -> Result<Vec<String>, Error> {
+    /// Returns the caches that a build uses, in order; `None` where Nix does not say.
+    fn caches(&self, request: &BuildRequest) -> Result<Option<Vec<String>>, Error> {
         // The older name first: each version knows only one of them for good.
         for words in [&["show-config"][..], &["config", "show"]] {
             let exec = self.with_options(Exec::new(&self.nix).args(words).arg("--json"));
@@ -70,10 +100,10 @@ impl Nix {
                 .args(&request.settings.extra_args);
             let finished = exec.limit(PATIENCE).run()?;
             if let Some(caches) = read_caches(&finished.stdout) {
-                return Ok(caches);
+                return Ok(Some(caches));
             }
         }
-        Ok(Vec::new())
+        Ok(None)
     }
 }
 
@@ -86,16 +116,16 @@ fn read_caches(answer: &[u8]) -> Option<Vec<String>> {
     value.is_object().then(|| of("substituters"))
 }
 
-fn read(cache: &str, answer: &[u8]) -> Vec<(String, CachedPath)> {
-    let entries = path_infos(answer).unwrap_or_default();
+/// Reads what a cache has; `None` where that is no answer.
+fn read(cache: &str, answer: &[u8]) -> Option<Vec<(String, CachedPath)>> {
+    let entries = path_infos(answer)?;
     let there = entries.into_iter().filter(|(_, v)| v.get("narHash").is_some());
-    there
-        .map(|(path, v)| {
-            let size = |name: &str| v.get(name).and_then(Value::as_u64).filter(|n| *n > 0);
-            let (download, unpacked) = (size("downloadSize"), size("narSize"));
-            (path, CachedPath { cache: cache.to_string(), download, unpacked })
-        })
-        .collect()
+    let read = there.map(|(path, v)| {
+        let size = |name: &str| v.get(name).and_then(Value::as_u64).filter(|n| *n > 0);
+        let (download, unpacked) = (size("downloadSize"), size("narSize"));
+        (path, CachedPath { cache: cache.to_string(), download, unpacked })
+    });
+    Some(read.collect())
 }
 
 #[cfg(test)]
@@ -108,11 +138,11 @@ mod tests {
         let object = br#"{"/nix/store/a":{"narHash":"sha256-x","narSize":200,"downloadSize":90},"/nix/store/b":null}"#;
         let inner = br#"{"info":{"a":{"narHash":"sha256-x","narSize":200,"downloadSize":90},"b":null},"storeDir":"/nix/store","version":2}"#;
         for answer in [&list[..], object, inner] {
-            let read = read("http://c", answer);
+            let read = read("http://c", answer).unwrap();
             assert_eq!(read.len(), 1, "{}", String::from_utf8_lossy(answer));
             assert_eq!((read[0].0.as_str(), read[0].1.bytes()), ("/nix/store/a", Some(90)));
         }
-        assert!(read("http://c", b"error: no").is_empty());
+        assert!(read("http://c", b"error: no").is_none());
         let config = br#"{"substituters":{"value":["http://a","http://b"],"description":""}}"#;
         assert_eq!(read_caches(config).unwrap(), ["http://a", "http://b"]);
     }

@@ -24,6 +24,14 @@ const MOST: usize = 400;
 /// The ending of the files.
 const ENDING: &str = "answer";
 
+/// Names this program as it was built: another one may ask Nix otherwise under the same question.
+fn this_program() -> Option<String> {
+    let path = std::env::current_exe().ok()?;
+    let file = path.metadata().ok()?;
+    let age = file.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(format!("{} {} {}\n", path.display(), file.len(), age.as_nanos()))
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept<T> {
     question: String,
@@ -59,7 +67,7 @@ impl Nix {
         roots: impl IntoIterator<Item = &'r Root>,
         ask: impl Fn(&Nix) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let place = || Some((cache_dir("answers")?, self.identity()?));
+        let place = || Some((cache_dir("answers")?, format!("{}{}", this_program()?, self.identity()?)));
         let Some((dir, identity)) = place().filter(|_| !self.is_watched()) else { return ask(self) };
         let copy = self.copy.as_deref();
         let place = copy.map(|copy| copy.display().to_string());
@@ -68,7 +76,7 @@ impl Nix {
             _ => text.to_string(),
         };
         let question = put(question, place.as_deref(), Some(COPY));
-        let question = format!("{FORMAT} {}\n{identity}{question}", env!("CARGO_PKG_VERSION"));
+        let question = format!("{FORMAT}\n{identity}{question}");
         let file = dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.as_bytes())));
         let old = std::fs::read_to_string(&file).ok();
         let old = old.and_then(|text| serde_json::from_str::<Kept<serde_json::Value>>(&text).ok());

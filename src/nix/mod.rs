@@ -34,6 +34,7 @@ mod flake;
 mod instantiate;
 mod kept;
 pub mod log;
+mod pins;
 mod pool;
 mod program;
 mod reads;
@@ -47,7 +48,7 @@ mod systems;
 mod unbuilt;
 
 pub use build::{BuildReport, BuildRequest, BuildResult, BuildSettings, Goal, Outcome};
-pub use caches::CachedPath;
+pub use caches::{CachedPath, InCaches};
 pub use effect::{Effect, EffectQuestion, Has, extended, nixos};
 pub use error::Error;
 pub use expression::{
@@ -58,9 +59,10 @@ pub use failure::{EvalFailure, FailureKind};
 pub use flake::{flake, flake_input, locked};
 pub use instantiate::{Instantiated, Output, Side, SideResult};
 pub use kept::{cache_dir, kept_answers, kept_files, trim_kept};
+pub use pins::Tree;
 pub use pool::{Evaluated, PoolSettings, PoolSummary};
 pub use program::{Nix, Settings, Version};
-pub use reads::{Reads, Watch};
+pub use reads::{COPY, Reads, Watch};
 pub use reason::{Failure, Reason};
 pub use server::EvalServer;
 pub use sources::{Input, PackageSource};

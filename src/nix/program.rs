@@ -120,6 +120,11 @@ impl Nix {
     /// Returns what decides how Nix evaluates, as lines of text: the program, the options, the settings and the variables that it looks
     /// at itself. Starts nothing; `None` where it cannot be told.
     pub fn identity(&self) -> Option<String> {
+        // Another token gets the same files, and is nobody's business.
+        let without_tokens = |settings: &str| -> String {
+            let is_token = |line: &&str| line.trim_start().trim_start_matches("extra-").starts_with("access-tokens");
+            settings.lines().filter(|line| !is_token(line)).collect::<Vec<_>>().join("\n")
+        };
         let program = self.nix.canonicalize().ok()?;
         let there = program.metadata().ok()?;
         let (size, at) = (there.size(), (there.mtime(), there.mtime_nsec()));
@@ -130,7 +135,8 @@ impl Nix {
         let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(counts)).collect();
         variables.sort();
         for (name, value) in variables {
-            let _ = writeln!(text, "variable {name:?} {value:?}");
+            let value = value.to_string_lossy();
+            let _ = writeln!(text, "variable {name:?} {:?}", without_tokens(&value));
         }
         let mut files = settings_files();
         let mut at = 0;
@@ -138,7 +144,7 @@ impl Nix {
             at += 1;
             let Ok(settings) = std::fs::read(&file) else { continue };
             let settings = String::from_utf8_lossy(&settings);
-            let _ = writeln!(text, "settings {} {settings:?}", file.display());
+            let _ = writeln!(text, "settings {} {:?}", file.display(), without_tokens(&settings));
             let included = |line: &str| {
                 let named = line.trim().strip_prefix('!').unwrap_or(line.trim()).strip_prefix("include")?.trim();
                 Some(file.parent()?.join(named))

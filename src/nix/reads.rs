@@ -25,7 +25,7 @@ use seen::{changed_since, see};
 pub(super) const SCOPE_FILE: &str = "overlayctl-reads.nix";
 
 /// What stands for the place of a copy.
-pub(super) const COPY: &str = "@overlayctl-copy@";
+pub const COPY: &str = "@overlayctl-copy@";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Look {
@@ -119,7 +119,7 @@ impl Reads {
     }
 
     /// As [`Reads::key`]; what lies in a copy that was made for this question counts by its content, wherever the copy is.
-    pub(super) fn key_in(&self, since: SystemTime, locked: &[PathBuf], copy: Option<&Path>) -> Option<String> {
+    pub fn key_in(&self, since: SystemTime, locked: &[PathBuf], copy: Option<&Path>) -> Option<String> {
         if self.doubt.is_some() || !self.flakes.iter().all(|flake| locked.contains(flake)) {
             return None;
         }
@@ -167,7 +167,7 @@ impl Reads {
     }
 
     /// As [`Reads::still`], with another copy in the place of the one that the key was made in.
-    pub(super) fn still_in(key: &str, copy: Option<&Path>) -> bool {
+    pub fn still_in(key: &str, copy: Option<&Path>) -> bool {
         let lines = key.lines().filter(|line| !line.starts_with("from "));
         let parsed = lines.map(|line| {
             let (letter, rest) = line.split_once(' ')?;

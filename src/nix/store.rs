@@ -126,7 +126,20 @@ impl Nix {
     /// # Errors
     /// [`Error::Garbage`] when the answer has none of the known shapes.
     pub fn references<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeMap<String, Vec<String>>, Error> {
-        let mut all = BTreeMap::new();
+        Ok(self.infos(paths)?.into_iter().map(|(path, info)| (path, references_in(&info))).collect())
+    }
+
+    /// Returns the size of each of `paths` as an archive, in bytes; those that the store does not have are left out.
+    ///
+    /// # Errors
+    /// As [`Nix::references`].
+    pub fn sizes<S: AsRef<str>>(&self, paths: &[S]) -> Result<BTreeMap<String, u64>, Error> {
+        let size = |info: &serde_json::Value| info.get("narSize").and_then(serde_json::Value::as_u64);
+        Ok(self.infos(paths)?.into_iter().filter_map(|(path, info)| Some((path, size(&info)?))).collect())
+    }
+
+    fn infos<S: AsRef<str>>(&self, paths: &[S]) -> Result<Vec<(String, serde_json::Value)>, Error> {
+        let mut all = Vec::new();
         let valid: Vec<String> = self.valid(paths)?.into_iter().collect();
         for some in valid.chunks(PATHS_A_CALL) {
             let exec = self.with_options(Exec::new(&self.nix).args(["path-info", "--json"])).args(some);
@@ -136,7 +149,7 @@ impl Nix {
                 reason: "no list of paths".into(),
                 answer: String::from_utf8_lossy(&answer).chars().take(2000).collect(),
             })?;
-            all.extend(infos.into_iter().map(|(path, info)| (path, references_in(&info))));
+            all.extend(infos);
         }
         Ok(all)
     }

@@ -140,7 +140,8 @@ impl Nix {
                 if asking.holds("root ? pythonPackagesExtensions")? {
                     survey.way = Some(Way { how: SetWay::PythonExtensions, kept: Kept::All });
                     survey.widened = asking.other_pythons(set, package)?;
-                    survey.owner = asking.python_name(path)?;
+                    let facts = survey.facts.clone();
+                    survey.owner = asking.python_name(path, &facts)?;
                 } else {
                     let own = asking.interpreters(set)?;
                     survey.way =

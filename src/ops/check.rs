@@ -63,7 +63,7 @@ pub struct Package {
 }
 
 /// Why a package could not be checked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     pub code: &'static str,
     pub message: String,

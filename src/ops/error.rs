@@ -6,9 +6,10 @@ use crate::base::diagnostic::{Coded, Origin};
 use crate::base::fs::FsError;
 use crate::base::process::ProcessError;
 use crate::base::span::Place;
+use crate::deploy as deploy_room;
 use crate::patch as patch_room;
 use crate::verify as verify_room;
-use crate::{comparison, config, cross, git, graph, nix, overlay, queue, syntax, targets};
+use crate::{comparison, config, cross, git, graph, nix, overlay, pin, queue, syntax, targets};
 
 /// Why a use case could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +40,13 @@ pub enum Error {
     #[error(transparent)]
     Queue(#[from] queue::Error),
     #[error(transparent)]
+    Pin(#[from] pin::Error),
+    #[error(transparent)]
     Comparison(#[from] comparison::Error),
     #[error(transparent)]
     Verify(#[from] verify_room::Error),
+    #[error(transparent)]
+    Deploy(#[from] deploy_room::Error),
     #[error("{} is no ELF file", path.display())]
     NotElf { path: PathBuf },
     #[error("no machine could build what is left{}", told.iter().map(|t| format!("\n  {t}")).collect::<String>())]
@@ -74,8 +79,10 @@ impl Coded for Error {
             Error::Cross(e) => Origin::Below(e),
             Error::Targets(e) => Origin::Below(e),
             Error::Queue(e) => Origin::Below(e),
+            Error::Pin(e) => Origin::Below(e),
             Error::Comparison(e) => Origin::Below(e),
             Error::Verify(e) => Origin::Below(e),
+            Error::Deploy(e) => Origin::Below(e),
             Error::File { source, .. } => Origin::Below(source.as_ref()),
         }
     }

@@ -11,7 +11,7 @@ use crate::config::Workspace;
 use crate::overlay::AttrPath;
 pub use crate::patch::Style;
 use crate::patch::lint::{self, Rules, Upstream};
-use crate::patch::{Headers, PatchFile};
+use crate::patch::{Headers, PatchFile, Standing};
 use crate::queue::discover::Overlays;
 use crate::queue::series::Entry;
 
@@ -39,6 +39,8 @@ pub struct Patch {
     pub path: PathBuf,
     /// Where it stands with upstream.
     pub upstream_status: Upstream,
+    /// The same in the words of its own convention.
+    pub upstream: Standing,
     pub cves: BTreeSet<String>,
     pub findings: Vec<lint::Finding>,
 }
@@ -72,7 +74,9 @@ fn patch(entry: &Entry, style: Style) -> Patch {
             (vec![finding], BTreeSet::new())
         }
     };
-    Patch { path: entry.path.clone(), upstream_status: lint::upstream_status(&entry.bytes), cves, findings }
+    let standing = PatchFile::parse(&entry.bytes).map(|parsed| parsed.standing());
+    let upstream = standing.unwrap_or(Standing::OpenEmbedded(Upstream::Missing));
+    Patch { path: entry.path.clone(), upstream_status: lint::upstream_status(&entry.bytes), upstream, cves, findings }
 }
 
 impl Outcome for Linted {

@@ -208,7 +208,8 @@ pub fn patch(workspace: &Workspace, options: &Options, progress: &mut dyn Progre
             let written: Vec<(PathBuf, Vec<u8>)> = files.chain(draft.files.iter().cloned()).collect();
             let wanted: Vec<PathBuf> = draft.patches.iter().map(|patch| patch.path.clone()).collect();
             let attrs = std::slice::from_ref(&attr);
-            let change = trial::Change { attrs, written: &written, wanted: &wanted, ..trial::Change::default() };
+            let appends = options.position.is_none();
+            let change = trial::Change { attrs, written: &written, wanted: &wanted, appends, ..Default::default() };
             trial.of(&change, warnings)
         }
         None => Ok(trial::Outcome::InEffect(Vec::new())),

@@ -4,13 +4,15 @@
 //! the new source; every commit is merged onto the new line. What conflicts is left in its worktree as a cherry-pick of git in
 //! progress. The queues and overlays are written when all packages are done, not before.
 
-mod revisions;
+mod beside;
+pub(super) mod revisions;
 mod session;
 pub(crate) mod time_machine;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::base::diagnostic::{Coded as _, Verdict, Warning};
 use crate::base::fs;
@@ -26,10 +28,11 @@ use crate::queue::commits::{self, Keep, Known};
 use crate::queue::discover::Overlays;
 use crate::queue::error::Error as QueueError;
 use crate::queue::model::Asking;
-use crate::queue::rewrite::{Together, Wanted};
+use crate::queue::rewrite::{self, Together, Wanted};
 use crate::queue::series::{self, Series};
 use crate::queue::session as edits;
 use crate::queue::source::{self, Source};
+pub(super) use beside::Beside;
 use session::{Fate, Session};
 pub use time_machine::{Options as TimeMachine, Travelled, time_machine};
 
@@ -50,8 +53,8 @@ pub enum Request {
     },
     /// The conflicts are resolved.
     Continue,
-    /// The patches that conflict are dropped.
-    Skip,
+    /// The patches that conflict are dropped, of one package or of all.
+    Skip(Option<String>),
     /// Everything is left as it was.
     Abort,
 }
@@ -67,9 +70,12 @@ pub struct Rebased {
     pub files: Vec<PathBuf>,
     pub removed: Vec<PathBuf>,
     pub warnings: Vec<Warning>,
+    /// The command that it belongs to, `rebase` or `bump`.
+    #[serde(skip)]
+    pub(crate) by: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
     pub attr: AttrPath,
@@ -88,7 +94,7 @@ pub struct Package {
     pub failure: Option<Failure>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Patch {
     pub path: PathBuf,
@@ -128,10 +134,12 @@ pub fn rebase(
         Request::Begin { attrs, from, to, dry_run, build } => History::ask(*build, |building| {
             begin(workspace, attrs, (from.as_deref(), to), *dry_run, offline, building, progress)
         }),
-        Request::Continue | Request::Skip => go_on(workspace, matches!(request, Request::Skip), offline, progress),
+        Request::Continue => go_on(workspace, None, offline, progress),
+        Request::Skip(attr) => go_on(workspace, Some(attr.as_deref()), offline, progress),
         Request::Abort => {
             let sessions = under_way(workspace)?;
             let mut rebased = rows(sessions);
+            rebased.by = beside::command(workspace);
             rebased.aborted = true;
             fs::remove_tree(&session::root(workspace))?;
             Ok(rebased)
@@ -161,6 +169,7 @@ fn rows(sessions: Vec<Session>) -> Rebased {
         files: Vec::new(),
         removed: Vec::new(),
         warnings: Vec::new(),
+        by: "rebase",
     }
 }
 
@@ -173,6 +182,35 @@ fn begin(
     building: Building<'_>,
     progress: &mut dyn Progress,
 ) -> Result<Rebased, Error> {
+    let queues = queues(workspace, attrs, from, offline)?;
+    let asked: Vec<&Series> = queues.iter().collect();
+    let old = source::of_queues(workspace, from, &asked, building, progress)?;
+    let set = revisions::package_set(workspace, from, to)?;
+    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, building, progress)?;
+    drop(set);
+    progress.stage("merging");
+    let draft = Draft::of(workspace, &queues, old.into_iter().zip(new), dry_run)?;
+    if dry_run {
+        // Their directories go now.
+        let mut rebased = draft.rebased;
+        rebased.dry_run = true;
+        rebased.packages.extend(draft.sessions.iter().map(|session| Package { dir: None, ..session.row() }));
+        rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
+        return Ok(rebased);
+    }
+    draft.take_up(workspace, None, offline)
+}
+
+/// Returns the queues that a rebase is about: those that are typed, or all; none of them may be edited.
+///
+/// # Errors
+/// [`QueueError::Rebasing`], [`QueueError::BeingEdited`].
+pub(super) fn queues(
+    workspace: &Workspace,
+    attrs: &[String],
+    from: Option<&str>,
+    offline: bool,
+) -> Result<Vec<Series>, Error> {
     if !Session::all(workspace)?.is_empty() {
         return Err(QueueError::Rebasing.into());
     }
@@ -188,43 +226,89 @@ fn begin(
     };
     let mut queues = attrs.iter().map(queue).collect::<Result<Vec<_>, _>>()?;
     series::arrange(&mut queues, workspace, Asking { nixpkgs: from, offline })?;
-    let asked: Vec<&Series> = queues.iter().collect();
-    let old = source::of_queues(workspace, from, &asked, building, progress)?;
-    let set = revisions::package_set(workspace, from, to)?;
-    let new = source::of_queues(workspace, Some(&set.nixpkgs), &asked, building, progress)?;
-    drop(set);
-    progress.stage("merging");
-    // All sessions come into being at once, so that a killed run leaves none rather than some of them.
-    let state = state::dir(workspace)?;
-    let scratch = fs::temporary_dir(&state)?;
-    let mut rebased = rows(Vec::new());
-    let mut sessions = Vec::new();
-    for ((series, old), new) in queues.iter().zip(old).zip(new) {
-        match begin_package(workspace, scratch.path(), series, old, new, dry_run, &mut rebased.warnings) {
-            Ok(Begun::Same(row)) => rebased.packages.push(row),
-            Ok(Begun::Session(session)) => sessions.push(*session),
-            Err(error) => rebased.packages.push(Package {
-                attr: series.attr.clone(),
-                from: None,
-                to: None,
-                same_source: false,
-                dir: None,
-                patches: Vec::new(),
-                failure: Some(Failure { code: error.code(), message: error.to_string(), hint: error.hint() }),
-            }),
+    Ok(queues)
+}
+
+/// Queues on their new sources, before anything of it is in the workspace.
+pub(super) struct Draft {
+    scratch: TempDir,
+    sessions: Vec<Session>,
+    rebased: Rebased,
+}
+
+impl Draft {
+    /// Merges each queue from its old source onto its new one, up to the first conflict; with `to_the_end` past those.
+    pub(super) fn of(
+        workspace: &Workspace,
+        queues: &[Series],
+        sources: impl Iterator<Item = (Result<Source, QueueError>, Result<Source, QueueError>)>,
+        to_the_end: bool,
+    ) -> Result<Draft, Error> {
+        // All sessions come into being at once, so that a killed run leaves none rather than some of them.
+        let scratch = match to_the_end {
+            true => revisions::temporary()?,
+            false => fs::temporary_dir(&state::dir(workspace)?)?,
+        };
+        let mut rebased = rows(Vec::new());
+        let mut sessions = Vec::new();
+        for (series, (old, new)) in queues.iter().zip(sources) {
+            match begin_package(workspace, scratch.path(), series, old, new, to_the_end, &mut rebased.warnings) {
+                Ok(Begun::Same(row)) => rebased.packages.push(row),
+                Ok(Begun::Session(session)) => sessions.push(*session),
+                Err(error) => rebased.packages.push(Package {
+                    attr: series.attr.clone(),
+                    from: None,
+                    to: None,
+                    same_source: false,
+                    dir: None,
+                    patches: Vec::new(),
+                    failure: Some(Failure { code: error.code(), message: error.to_string(), hint: error.hint() }),
+                }),
+            }
         }
+        Ok(Draft { scratch, sessions, rebased })
     }
-    rebased.dry_run = dry_run;
-    if dry_run {
-        // Their directories go now.
-        rebased.packages.extend(sessions.iter().map(|session| Package { dir: None, ..session.row() }));
-        rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
-        return Ok(rebased);
+
+    /// Returns what became of each package.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Package> {
+        let same = self.rebased.packages.iter().map(Package::without_directory);
+        same.chain(self.sessions.iter().map(|session| Package { dir: None, ..session.row() }))
     }
-    drop(sessions);
-    fs::remove_tree(&session::root(workspace))?;
-    fs::rename(&scratch.keep(), &session::root(workspace))?;
-    settle(workspace, offline, Session::all(workspace)?, rebased)
+
+    /// Returns the files that would be written and removed; a patch that conflicts stays as it is.
+    pub(super) fn planned(&self, workspace: &Workspace) -> Result<(Vec<(PathBuf, Vec<u8>)>, Vec<PathBuf>), Error> {
+        let mut together = Together::new(workspace, Overlays::read(workspace, None)?);
+        for session in &self.sessions {
+            let (series, mut wanted) = queue(workspace, &together.overlays, session)?;
+            let kept = rewrite::keep(&series).into_iter().zip(&session.state.patches).enumerate();
+            for (at, (own, planned)) in kept {
+                if matches!(planned.fate, Fate::Conflict { .. }) {
+                    let before = |w: &Wanted| series.patches.iter().take(at).any(|e| Some(&e.path) == w.from.as_ref());
+                    let place = wanted.iter().rposition(before).map_or(0, |last| last + 1);
+                    wanted.insert(place, own);
+                }
+            }
+            together.plan(workspace, &series, &wanted)?;
+        }
+        let plan = together.done(workspace, Asking { nixpkgs: None, offline: true })?;
+        Ok((plan.written(), plan.removed))
+    }
+
+    /// Puts it into the workspace, and writes the queues when every package is done.
+    pub(super) fn take_up(
+        self,
+        workspace: &Workspace,
+        beside: Option<&Beside>,
+        offline: bool,
+    ) -> Result<Rebased, Error> {
+        drop(self.sessions);
+        if let Some(beside) = beside {
+            beside.save(self.scratch.path())?;
+        }
+        fs::remove_tree(&session::root(workspace))?;
+        fs::rename(&self.scratch.keep(), &session::root(workspace))?;
+        settle(workspace, offline, Session::all(workspace)?, self.rebased)
+    }
 }
 
 enum Begun {
@@ -262,18 +346,28 @@ fn begin_package(
 /// Where files go that git did not track in a worktree.
 const LEFT: &str = "left";
 
-fn go_on(workspace: &Workspace, skip: bool, offline: bool, progress: &mut dyn Progress) -> Result<Rebased, Error> {
+/// Goes on with the conflicts resolved, or with those of one package or of all dropped.
+fn go_on(
+    workspace: &Workspace,
+    skip: Option<Option<&str>>,
+    offline: bool,
+    progress: &mut dyn Progress,
+) -> Result<Rebased, Error> {
     let mut sessions = under_way(workspace)?;
+    let is_meant = |session: &Session| skip.flatten().is_none_or(|attr| session.is_of(attr));
+    if let Some(attr) = skip.flatten().filter(|_| !sessions.iter().any(is_meant)) {
+        return Err(QueueError::NoRebaseOf { attr: attr.to_owned() }.into());
+    }
     // All are looked at before any goes on, so that one that is not resolved stops nothing halfway.
-    if !skip {
+    if skip.is_none() {
         for session in &sessions {
             session.check_resolved()?;
         }
     }
     progress.stage("merging");
     let mut rebased = rows(Vec::new());
-    for session in &mut sessions {
-        if skip {
+    for session in sessions.iter_mut().filter(|session| is_meant(session)) {
+        if skip.is_some() {
             session.skip()?;
         } else {
             rebased.warnings.extend(session.resolved(&workspace.state_dir().join(LEFT))?);
@@ -291,6 +385,7 @@ fn settle(
     mut rebased: Rebased,
 ) -> Result<Rebased, Error> {
     let done = sessions.iter().all(Session::done);
+    rebased.by = beside::command(workspace);
     rebased.packages.extend(sessions.iter().map(Session::row));
     rebased.packages.sort_by(|a, b| a.attr.cmp(&b.attr));
     if !done {
@@ -301,7 +396,9 @@ fn settle(
         let (series, wanted) = queue(workspace, &together.overlays, session)?;
         together.plan(workspace, &series, &wanted)?;
     }
-    let mut plan = together.done(workspace, Asking { nixpkgs: None, offline })?;
+    let beside = Beside::read(workspace)?;
+    let mut plan = together.done(workspace, Asking { nixpkgs: beside.nixpkgs(), offline })?;
+    beside.add(workspace, &mut plan.batch)?;
     rebased.warnings.extend(std::mem::take(&mut plan.warnings));
     rebased.removed.extend(std::mem::take(&mut plan.removed));
     plan.batch.write(session::done_file(workspace), b"");
@@ -340,6 +437,10 @@ fn queue(workspace: &Workspace, overlays: &Overlays, session: &Session) -> Resul
 }
 
 impl Package {
+    fn without_directory(&self) -> Package {
+        Package { dir: None, ..self.clone() }
+    }
+
     /// Says whether a patch of it conflicts.
     pub(crate) fn conflicts(&self) -> bool {
         self.patches.iter().any(|patch| matches!(patch.state, State::Conflict | State::Empty))

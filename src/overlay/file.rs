@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use rnix::SyntaxNode;
 use rowan::ast::AstNode;
 
+use super::ast::path_names;
 use super::body;
 use super::error::{Error, Spot};
 use super::functions::{self, FnKind, Function};
@@ -97,6 +98,25 @@ impl OverlayFile {
                 }
             })
             .collect()
+    }
+
+    /// Returns what its package overlays bind, each name once, with its place.
+    pub fn bindings(&self) -> Vec<(String, Place)> {
+        let mut found: Vec<(String, Place)> = Vec::new();
+        for function in self.all().iter().filter(|f| matches!(f.kind, FnKind::Packages | FnKind::PackageOverrides)) {
+            let Some(body) = function.body() else { continue };
+            for key in body::read(body.clone()).keys() {
+                let binds = |entry: &rnix::ast::AttrpathValue| {
+                    entry.attrpath().is_some_and(|path| path_names(&path).first() == Some(&Some(key.clone())))
+                };
+                let entry = body.syntax().descendants().filter_map(rnix::ast::AttrpathValue::cast).find(binds);
+                let span = entry.map_or_else(|| function.place(), |entry| trivia::span(entry.syntax()));
+                if !found.iter().any(|(known, _)| *known == key) {
+                    found.push((key, self.place(span)));
+                }
+            }
+        }
+        found
     }
 
     /// Finds the function that is meant.

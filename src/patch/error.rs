@@ -112,6 +112,9 @@ pub enum Error {
     /// A trailer key that is none (`[A-Za-z][A-Za-z0-9-]*`), or a value with a line end.
     #[error("`{text}` cannot stand in a patch header")]
     BadTrailer { text: String },
+    /// An edit of a trailer that would make another part of the text be read as the diff.
+    #[error("with `{key}:` changed, another part of the patch would be read as its diff")]
+    TrailerInDiff { key: String },
     #[error("line {line} of the series is not understood: {why}")]
     BadSeries {
         /// The line, from 1.
@@ -203,6 +206,7 @@ impl Coded for Error {
             TooLarge { .. } => Origin::Here("OV0219"),
             CannotDiff { .. } => Origin::Here("OV0220"),
             BadTrailer { .. } => Origin::Here("OV0221"),
+            TrailerInDiff { .. } => Origin::Here("OV0229"),
             BadSeries { .. } => Origin::Here("OV0222"),
             BadQueueName { .. } => Origin::Here("OV0223"),
             Unreadable { .. } => Origin::Here("OV0224"),
@@ -251,6 +255,7 @@ impl Coded for Error {
             }
             CannotDiff { .. } => "leave that file out of the patch",
             BadTrailer { .. } => "a trailer is one line, `Key: value`",
+            TrailerInDiff { .. } => "the message holds half of a file header (`--- `): change it with an editor",
             BadSeries { .. } => "each line of a series is a patch name and -pN or -R",
             Unreadable { .. } => "see that the source is unpacked and readable",
             BadQueueName { .. } => "patches of a queue are named `NNNN-subject.patch`",

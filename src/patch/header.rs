@@ -189,8 +189,15 @@ pub(super) fn layout(all: &[Line<'_>]) -> Layout {
     }
     // A block is one when a blank line, `---` or the end closes it, or where it is a mail's below its `From ` line; otherwise it is text.
     let closed = all.get(last).is_none_or(|l| blank(l) || ends_message(l));
-    let begun = first > 0 && mailbox::is_from_line(all[first - 1].text) && has_mail_header(all, &(first..last));
-    let block = if closed || begun { first..last } else { first..first };
+    // Without that its block goes as far as the headers of a mail do: a tag behind them is text, whatever its value.
+    let is_other = |i: &usize| mail_field(all[*i].text).is_some_and(|(key, _)| !is_mails(key));
+    let mails = (first..last).find(is_other).unwrap_or(last);
+    let begun = first > 0 && mailbox::is_from_line(all[first - 1].text) && has_mail_header(all, &(first..mails));
+    let block = match (closed, begun) {
+        (true, _) => first..last,
+        (false, true) => first..mails,
+        (false, false) => first..first,
+    };
     let mail = has_mail_header(all, &block);
     let ends = |i: &usize| if mail { mail::breaks(all[*i].text) } else { ends_message(&all[*i]) };
     let end = (block.end..all.len()).find(ends).unwrap_or(all.len());
@@ -481,6 +488,16 @@ mod tests {
             "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\nFrom: J <j@x>\nSubject: [PATCH] fix\n# Adapted\n\n---\n",
         );
         assert_eq!((h.subject.as_deref(), h.author.as_deref(), h.trailers.len()), (Some("fix"), Some("J <j@x>"), 0));
+    }
+
+    #[test]
+    fn a_tag_behind_unclosed_headers_is_text() {
+        for tag in ["CVE:x y", "CVE: x"] {
+            let h = headers(&format!(
+                "From 0123 Mon Sep 17 00:00:00 2001\nSubject: two\n\tlines\n{tag}\nand a text\n---\n"
+            ));
+            assert_eq!(h.subject.as_deref(), Some("two lines"), "{tag}");
+        }
     }
 
     #[test]

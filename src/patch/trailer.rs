@@ -12,19 +12,42 @@ use crate::base::span::Span;
 /// alone), or a new line behind the last trailer, or a new last paragraph of the message. Every other byte stays.
 ///
 /// # Errors
-/// [`Error::BadTrailer`] when the key or the value cannot stand on one line; the errors of [`PatchFile::parse`].
+/// [`Error::BadTrailer`] when the key or the value cannot stand on one line; [`Error::TrailerInDiff`] when another part of the patch
+/// would be read as its diff; the errors of [`PatchFile::parse`].
 pub fn set_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Error> {
-    edit(bytes, key, value, true)
+    edit(bytes, key, value, true).and_then(|made| same_diff(bytes, made, key))
 }
 
 /// Returns the patch with one more trailer, even if there are some with that key; the same value twice is not added.
 pub fn add_trailer(bytes: &[u8], key: &str, value: &str) -> Result<Vec<u8>, Error> {
-    edit(bytes, key, value, false)
+    edit(bytes, key, value, false).and_then(|made| same_diff(bytes, made, key))
+}
+
+/// Refuses an edit of the header that would change what the diff is.
+fn same_diff(bytes: &[u8], made: Vec<u8>, key: &str) -> Result<Vec<u8>, Error> {
+    let diff = |bytes: &[u8]| Ok::<_, Error>(bytes.len() - PatchFile::parse(bytes)?.preamble().len());
+    match diff(bytes)? == diff(&made)? {
+        true => Ok(made),
+        false => Err(Error::TrailerInDiff { key: key.to_string() }),
+    }
 }
 
 /// Returns the patch without the trailers of that key, or only without those of that value. A trailer that was a paragraph of its own takes
 /// the blank line before it with it: what [`add_trailer`] put there is gone to the byte.
 pub fn remove_trailer(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut out = without(bytes, key, value)?;
+    // What stands before a paragraph that is gone is the last one now, and may be read as trailers for that.
+    while value.is_none() {
+        let again = without(&out, key, value)?;
+        if again == out {
+            break;
+        }
+        out = again;
+    }
+    same_diff(bytes, out, key)
+}
+
+fn without(bytes: &[u8], key: &str, value: Option<&str>) -> Result<Vec<u8>, Error> {
     let patch = PatchFile::parse(bytes)?;
     let all = lines(patch.preamble());
     let Layout { above, block, text, end } = layout(&all);
@@ -69,7 +92,15 @@ fn edit(bytes: &[u8], key: &str, value: &str, replace: bool) -> Result<Vec<u8>, 
             return Ok(bytes.to_vec());
         }
         let written = format!("{}: {value}{eol}", old.key);
-        return Ok(splice(old.span, written));
+        let made = splice(old.span, written.clone());
+        // A line that makes its paragraph one of trailers draws the folded lines below it in: they go with what they continued.
+        if PatchFile::parse(&made)?.headers().values(key).any(|there| there == value) {
+            return Ok(made);
+        }
+        let folded = |line: &&Line<'_>| matches!(line.text.first(), Some(b' ' | b'\t')) && !blank(line);
+        let below = lines(preamble);
+        let below = below.iter().skip_while(|line| line.start < old.span.end).take_while(folded).last();
+        return Ok(splice(Span::new(old.span.start, below.map_or(old.span.end, |line| line.end)), written));
     }
     let all = lines(preamble);
     let Layout { block, text, end, .. } = layout(&all);
@@ -130,6 +161,14 @@ mod tests {
             let added = add_trailer(&bytes, "Tested-by", "T <t@x>").unwrap();
             assert_eq!(remove_trailer(&added, "Tested-by", Some("T <t@x>")).unwrap(), bytes, "{before:?}");
         }
+        let half = "x\n--- g\n\nCVE: y\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n--- a/h\n+++ b/h\n@@ -1 +1 @@\n-a\n+b\n";
+        assert!(matches!(remove_trailer(half.as_bytes(), "CVE", None), Err(Error::TrailerInDiff { .. })));
+        let odd = format!("Text\n\nCVE: x\n24-1\nSigned-off-by:\ty\n\tz\n\n{DIFF}");
+        let set = set_trailer(odd.as_bytes(), "Signed-off-by", "A <a@b>").unwrap();
+        assert_eq!(String::from_utf8(set).unwrap(), format!("Text\n\nCVE: x\n24-1\nSigned-off-by: A <a@b>\n\n{DIFF}"));
+        let two = format!("Text\n\nUpstream-Status:re\n\nUpstream-Status: Denied\n\n{DIFF}");
+        let gone = remove_trailer(two.as_bytes(), "Upstream-Status", None).unwrap();
+        assert_eq!(String::from_utf8(gone).unwrap(), format!("Text\n\n{DIFF}"));
         assert!(matches!(set_trailer(DIFF.as_bytes(), "a b", "c"), Err(Error::BadTrailer { .. })));
         assert!(matches!(set_trailer(DIFF.as_bytes(), "A", "c\nd"), Err(Error::BadTrailer { .. })));
     }

@@ -145,6 +145,7 @@ fn wire(workspace: &Workspace, settings: &Path, path: &Path) -> Result<Option<(P
             message,
             place: Place::in_text(settings, &old, Span::at(at)),
             line: None,
+            hint: None,
         })
     })?;
     let mut new = old.clone();

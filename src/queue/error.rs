@@ -63,6 +63,8 @@ pub enum Error {
     NoSuchPatch { attr: AttrPath, patch: String },
     #[error("no rebase is under way")]
     NoRebase,
+    #[error("no patch of `{attr}` conflicts in the rebase that is under way")]
+    NoRebaseOf { attr: String },
     #[error("a rebase is under way already")]
     Rebasing,
     #[error("{what}")]
@@ -183,7 +185,7 @@ impl Coded for Error {
             Error::OverlayOrder { .. } => Origin::Here("OV1051"),
             Error::Import { .. } => Origin::Here("OV1052"),
             Error::NoSuchPatch { .. } => Origin::Here("OV1053"),
-            Error::NoRebase | Error::Rebasing => Origin::Here("OV1054"),
+            Error::NoRebase | Error::NoRebaseOf { .. } | Error::Rebasing => Origin::Here("OV1054"),
             Error::Unresolved { .. } => Origin::Here("OV1058"),
             Error::Changed { .. } => Origin::Here("OV1055"),
             Error::NoHistory { .. } => Origin::Here("OV1056"),
@@ -260,6 +262,7 @@ impl Coded for Error {
             Error::OverlayOrder { .. } => Some("bring the list into one place of one overlay by hand".into()),
             Error::NoSuchPatch { attr, .. } => Some(format!("`overlayctl list {attr}` shows them")),
             Error::NoRebase => Some("`overlayctl rebase --to NIXPKGS` begins one".into()),
+            Error::NoRebaseOf { .. } => Some("name the package as the report does; --skip alone drops every patch that conflicts".into()),
             Error::Rebasing => {
                 Some("--continue after resolving, --skip to drop the patch, --abort to leave everything as it was".into())
             }

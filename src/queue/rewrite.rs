@@ -64,6 +64,8 @@ struct Moves {
     new: Vec<PathBuf>,
     /// Whether those that stay stand in another order.
     reorders: bool,
+    /// Whether the new ones stand behind all that stay.
+    appends: bool,
     place: Place,
 }
 
@@ -81,7 +83,8 @@ impl Moves {
             series.patches.iter().map(|entry| &entry.path).filter(|path| follows.iter().any(|(from, _)| from == *path));
         let reorders = !stay.eq(follows.iter().map(|(from, _)| from));
         let beside = series.bound.iter().map(|bound| bound.attr.clone()).collect();
-        Moves { attr: series.attr.clone(), beside, follows, new, reorders, place }
+        let appends = paths.ends_with(&new);
+        Moves { attr: series.attr.clone(), beside, follows, new, reorders, appends, place }
     }
 }
 
@@ -135,6 +138,7 @@ impl Rewrite {
                 unwanted: &[],
                 follows: &moves.follows,
                 reorders: moves.reorders,
+                appends: moves.appends,
             };
             match trial.of(&change, &mut warnings)? {
                 trial::Outcome::Damage(why) => {
@@ -172,7 +176,7 @@ impl Rewrite {
     }
 
     /// Returns the files as they would be.
-    fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub fn written(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let overlays = self.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
         overlays.chain(self.files.iter().cloned()).collect()
     }
@@ -361,7 +365,8 @@ fn draft(
                 let overlays =
                     planned.changes.iter().map(|change| (change.path.clone(), change.new.clone().into_bytes()));
                 let written: Vec<(PathBuf, Vec<u8>)> = overlays.chain(rewrite.files.iter().cloned()).collect();
-                let change = trial::Change { attrs, written: &written, wanted: bind, ..trial::Change::default() };
+                let appends = true;
+                let change = trial::Change { attrs, written: &written, wanted: bind, appends, ..Default::default() };
                 trial.of(&change, warnings)
             };
             let asked: choose::Try<'_, Planned> = if trial.is_some() { Some(&mut try_it) } else { None };

@@ -33,6 +33,8 @@ pub struct Change<'a> {
     pub follows: &'a [(PathBuf, PathBuf)],
     /// Whether these stand in another order than now, which is the one that is wanted.
     pub reorders: bool,
+    /// Whether the wanted patches are meant to come behind those that are there.
+    pub appends: bool,
 }
 
 /// The workspace as it is, asked once and held against each trial.
@@ -126,7 +128,10 @@ impl<'w> Trial<'w> {
                             all = false;
                             no_effect.push(format!("`{attr}` has it already by another overlay"));
                         }
-                        None => {}
+                        None => {
+                            let early = change.appends.then(|| self.too_early(&copy, attr, set, has, change)).flatten();
+                            warnings.extend(early.filter(|early| !warnings.contains(early)));
+                        }
                         Some(why) => {
                             all = false;
                             no_effect.push(why);
@@ -246,6 +251,23 @@ impl<'w> Trial<'w> {
             }
         }
         None
+    }
+
+    /// Warns of a patch of the same queue that is applied behind one that was to be the last.
+    fn too_early(&self, copy: &Copy, attr: &AttrPath, set: &Set, has: &Has, change: &Change<'_>) -> Option<Warning> {
+        let last = change.wanted.last()?;
+        let place =
+            |file: &Path| has.patches.iter().rposition(|named| self.count(copy, file, std::slice::from_ref(named)) > 0);
+        let (dir, at) = (last.parent()?, place(last)?);
+        let queued = super::files(&self.in_copy(copy, dir)).ok()?.into_iter().map(|name| dir.join(name));
+        let behind = queued.filter(|file| !change.wanted.contains(file)).find(|file| place(file) > Some(at))?;
+        let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Some(Warning {
+            code: "OV1174",
+            message: format!("in `{}`, `{attr}` gets {} before {}", set.name, name(last), name(&behind)),
+            place: None,
+            hint: Some(format!("the overlay that adds {} is applied later: name it with --overlay", name(&behind))),
+        })
     }
 
     /// Says whether a package has all wanted patches now, as often as afterwards: then the change is not what brings them.

@@ -70,7 +70,7 @@ fn unpatched_outputs(case: &Case<'_, '_>, members: &Members, family: &Family) ->
 }
 
 /// Returns a shortest chain of references from `leak` to one of `outputs`: names, the leak first.
-fn reference_chain(
+pub(crate) fn reference_chain(
     nix: &Nix,
     closure: &BTreeSet<String>,
     outputs: &[String],

@@ -44,6 +44,7 @@ mod variant;
 mod vendored;
 mod verified;
 
+pub(crate) use closure::reference_chain;
 pub use error::Error;
 pub use finding::{Cause, Finding, Level, Verdict};
 pub use subject::{Package, Patch};

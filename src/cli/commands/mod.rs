@@ -2,12 +2,16 @@
 
 mod boards;
 mod build;
+mod bump;
 mod cache;
 mod check;
+mod completions;
+mod deploy;
 mod edit;
 mod explain;
 mod export;
 mod finish;
+mod gate;
 mod graph;
 mod header;
 mod impact;
@@ -22,9 +26,11 @@ mod rebase;
 mod recover;
 mod refresh;
 mod reorder;
+mod rollback;
 mod run;
 mod status;
 mod toolchain;
+mod undeploy;
 mod unpatch;
 mod verify;
 mod why;
@@ -42,6 +48,7 @@ pub(crate) enum Command {
     Unpatch(unpatch::Args),
     List(list::Args),
     Impact(impact::Args),
+    Gate(gate::Args),
     Build(build::Args),
     Platforms(platforms::Args),
     Explain(explain::Args),
@@ -49,6 +56,9 @@ pub(crate) enum Command {
     Boards(boards::Args),
     Verify(verify::Args),
     Run(run::Args),
+    Deploy(deploy::Args),
+    Rollback(rollback::Args),
+    Undeploy(undeploy::Args),
     Ldd(ldd::Args),
     Check(check::Args),
     Edit(edit::Args),
@@ -59,6 +69,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Refresh(refresh::Args),
     Rebase(rebase::Args),
+    Bump(bump::Args),
     Move(reorder::MoveArgs),
     Rename(reorder::RenameArgs),
     Reorder(reorder::ReorderArgs),
@@ -67,6 +78,8 @@ pub(crate) enum Command {
     Status(status::Args),
     Lint(lint::Args),
     Header(header::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failure> {
@@ -76,6 +89,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Unpatch(args) => unpatch::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Impact(args) => impact::run(args, context),
+        Command::Gate(args) => gate::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Platforms(args) => platforms::run(args, context),
         Command::Explain(args) => explain::run(args, context),
@@ -83,6 +97,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Boards(args) => boards::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Run(args) => run::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Rollback(args) => rollback::run(args, context),
+        Command::Undeploy(args) => undeploy::run(args, context),
         Command::Ldd(args) => ldd::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Edit(args) => edit::run(args, context),
@@ -93,6 +110,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Export(args) => export::run(args, context),
         Command::Refresh(args) => refresh::run(args, context),
         Command::Rebase(args) => rebase::run(args, context),
+        Command::Bump(args) => bump::run(args, context),
         Command::Move(args) => reorder::run_move(args, context),
         Command::Rename(args) => reorder::run_rename(args, context),
         Command::Reorder(args) => reorder::run_reorder(args, context),
@@ -101,5 +119,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Status(args) => status::run(args, context),
         Command::Lint(args) => lint::run(args, context),
         Command::Header(args) => header::run(args, context),
+        Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => completions::man(&args, context),
     }
 }

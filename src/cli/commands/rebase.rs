@@ -65,7 +65,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             let Args { attrs, from, dry_run, build, .. } = args;
             Request::Begin { attrs, from, to, dry_run, build }
         }
-        None if args.skip => Request::Skip,
+        None if args.skip => Request::Skip(None),
         None if args.abort => Request::Abort,
         None => Request::Continue,
     };

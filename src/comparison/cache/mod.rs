@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use twox_hash::XxHash3_128;
 
 use crate::base::fs;
 use crate::comparison::Error;
@@ -56,12 +55,13 @@ impl GraphCache {
     pub(crate) fn ask(self, question: Question) -> Answer {
         let since = SystemTime::now();
         let kept = Graph::open(&self.file(&question)).ok();
-        let kept = kept.filter(|graph| graph.key().strip_prefix(question.text()).is_some_and(Reads::still));
+        let is_still = |reads: &str| Reads::still_in(reads, question.copy());
+        let kept = kept.filter(|graph| graph.key().strip_prefix(question.text()).is_some_and(is_still));
         kept.map_or_else(|| Answer::Open(Open { cache: self, question, since }), Answer::Kept)
     }
 
     fn file(&self, question: &Question) -> PathBuf {
-        self.dir.join(format!("{:032x}.{ENDING}", XxHash3_128::oneshot(question.text().as_bytes())))
+        self.dir.join(format!("{}.{ENDING}", question.key()))
     }
 
     /// Returns the files of the cache, sorted.
@@ -71,19 +71,22 @@ impl GraphCache {
 }
 
 impl Open {
-    /// Keeps the graph that was evaluated since, where what the evaluation looked at can be a key. That it cannot be written is no
-    /// failure of what it is for.
-    pub(crate) fn keep(&self, reads: &Reads, graph: &Graph) {
-        self.keep_with(reads, "", graph);
+    /// Keeps the graph that was evaluated since, where what the evaluation looked at can be a key, and says whether it did. That it
+    /// cannot be written is no failure of what it is for.
+    pub(crate) fn keep(&self, reads: &Reads, graph: &Graph) -> bool {
+        self.keep_with(reads, "", graph)
     }
 
     /// As [`Open::keep`], where earlier runs, which looked at something too, did a part of the work.
-    pub(crate) fn keep_with(&self, reads: &Reads, earlier: &str, graph: &Graph) {
-        let Some(looked) = reads.key(self.since, self.question.locked()) else { return };
+    pub(crate) fn keep_with(&self, reads: &Reads, earlier: &str, graph: &Graph) -> bool {
+        let copy = self.question.copy();
+        let Some(looked) = reads.key_in(self.since, self.question.locked(), copy) else { return false };
         let key = format!("{}{earlier}{looked}", self.question.text());
-        if self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok() {
+        let is_kept = self.question.is_as_asked() && graph.write(&self.cache.file(&self.question), &key).is_ok();
+        if is_kept {
             trim_kept(&self.cache.dir, ENDING, MOST);
         }
+        is_kept
     }
 }
 

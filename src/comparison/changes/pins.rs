@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Change, How, Kind, States, how};
+use super::{Change, How, Kind, States, how, places};
+use crate::base::span::Place;
 use crate::comparison::Error;
 
 impl States<'_> {
@@ -15,6 +16,8 @@ impl States<'_> {
         if let Some((before, after)) = &file.submodule {
             let mut change = Change::new(Kind::Pin, self.name(path), how(file));
             (change.before, change.after) = (before.clone(), after.clone());
+            change.file = Some(path.to_path_buf());
+            change.place = Some(Place::file(self.name(path)));
             return Some(vec![change]);
         }
         let is_sources = |dir: &str| path.ends_with(Path::new(dir).join("sources.json"));
@@ -25,6 +28,7 @@ impl States<'_> {
             _ => return None,
         };
         let (old, new) = self.texts(path).ok()?;
+        let text_now = new.clone().unwrap_or_default();
         let (old, new) = (lock(old)?, lock(new)?);
         let (pins_before, pins_after) = (pins_of(&old)?, pins_of(&new)?);
         let names: BTreeSet<&String> = pins_before.keys().chain(pins_after.keys()).collect();
@@ -44,6 +48,12 @@ impl States<'_> {
                 Some(value) => Some(serde_json::to_vec_pretty(&value).ok()?),
                 None => self.old(path).ok()?,
             };
+            let node = new
+                .pointer("/root")
+                .and_then(Value::as_str)
+                .and_then(|root| new.get("nodes")?.get(root)?.get("inputs")?.get(name)?.as_str());
+            let span = after.and_then(|pin| places::pin_span(&text_now, node.unwrap_or(name), pin));
+            self.put_place(&mut change, path, span.map(Some)).ok()?;
             changes.push(change.back(self.root.join(path), text));
         }
         Some(changes)
@@ -165,13 +175,17 @@ fn put_back_member(old: &Value, new: &Value, place: &str, name: &str) -> Option<
     Some(file)
 }
 
+/// Returns the value that tells a pin from what it was.
+pub(super) fn word(pin: &Value) -> Option<&str> {
+    let places = [pin.get("locked"), Some(pin)];
+    ["rev", "revision", "version", "narHash", "hash", "sha256", "path", "url"].iter().find_map(|key| {
+        places.iter().flatten().find_map(|place| place.get(key)?.as_str().filter(|text| !text.is_empty()))
+    })
+}
+
 /// Returns the word of a pin that people know it by.
 fn short(pin: &Value) -> String {
-    let places = [pin.get("locked"), Some(pin)];
-    let word = ["rev", "revision", "version", "narHash", "hash", "sha256", "path", "url"].iter().find_map(|key| {
-        places.iter().flatten().find_map(|place| place.get(key)?.as_str().filter(|text| !text.is_empty()))
-    });
-    let word = word.map_or_else(|| pin.to_string(), str::to_owned);
+    let word = word(pin).map_or_else(|| pin.to_string(), str::to_owned);
     let is_hash = word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit());
     if is_hash { word.get(..12).unwrap_or_default().to_owned() } else { word }
 }

@@ -133,6 +133,7 @@ impl States<'_> {
         for path in files.filter(|path| !self.changed[*path].after).chain([edited.path.as_path()]) {
             change.put_back.0.insert(self.root.join(path), self.old(path)?);
         }
+        self.put_place(&mut change, &edited.path, None)?;
         Ok(change)
     }
 
@@ -166,6 +167,13 @@ impl States<'_> {
             if file.before || !named.contains(path) {
                 change.put_back.0.insert(self.root.join(path), self.old(path)?);
             }
+        }
+        // A patch that is there shows what it is; one that is gone, the overlay that no longer names it.
+        let by_overlay =
+            edited.iter().filter(|edited| edited.apart.contains_key(attr)).map(|edited| edited.path.as_path());
+        let there = files.iter().copied().find(|path| self.changed[*path].after);
+        if let Some(path) = there.or_else(|| by_overlay.clone().next()).or_else(|| files.first().copied()) {
+            self.put_place(&mut change, path, None)?;
         }
         // What its overlay says cannot be put back for it alone: the overlay stands for it.
         if !is_apart {

@@ -13,7 +13,7 @@ use crate::base::fs;
 use crate::nix::error::Error;
 use crate::nix::expression::{Names, attr_path_text, quoted};
 use crate::nix::facts::PackageFacts;
-use crate::nix::instantiate::below_root;
+use crate::nix::instantiate::{attr_names_in, below_root};
 
 /// The most suggestions that are looked at in a round, and the most names that are tried as the one to bind.
 const MAX_SUGGESTIONS: usize = 150;
@@ -107,10 +107,13 @@ impl Asking<'_> {
         for file in [facts.position.clone(), self.place(path)?.map(|(file, _, _)| file)].into_iter().flatten() {
             folders.extend(file.split('/').filter(|part| part.len() > 1).map(letters));
         }
-        // The same name in each set around the one that was typed.
+        // The same name in each set around the one that was typed, and its neighbours.
         let mut out: Vec<Names> = (1..rest.len())
             .filter_map(|depth| Some([path.get(..depth)?, std::slice::from_ref(last)].concat()))
             .collect();
+        if !rest.is_empty() {
+            out.extend(self.neighbours(path, &called)?);
+        }
         for name in &self.root_names()? {
             let plain = letters(name);
             if called.contains(&plain) {
@@ -127,6 +130,15 @@ impl Asking<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// Suggests what stands beside a package and is called, but for signs and case, one of some words.
+    fn neighbours(&mut self, path: &[String], called: &[String]) -> Result<Vec<Names>, Error> {
+        let Some((last, set)) = path.split_last() else { return Ok(Vec::new()) };
+        // A set that does not evaluate has none that could be asked about.
+        let names = attr_names_in(self.server, set)?.unwrap_or_default();
+        let near = names.into_iter().filter(|name| name != last && called.contains(&letters(name)));
+        Ok(near.map(|name| [set, &[name]].concat()).collect())
     }
 
     /// Returns where the last segment of a path is defined: file, line and column.
@@ -175,10 +187,18 @@ impl Asking<'_> {
     }
 
     /// Returns the name of a Python package by which its set goes on, where the one at `path` is only another word for it.
-    pub(super) fn python_name(&mut self, path: &[String]) -> Result<Option<Name>, Error> {
+    pub(super) fn python_name(&mut self, path: &[String], facts: &PackageFacts) -> Result<Option<Name>, Error> {
         let Some((last, set)) = path.split_last() else { return Ok(None) };
         let mut others = self.defined_by(path)?;
         others.retain(|name| name.len() == path.len() && name.starts_with(set) && name.last() != Some(last));
+        // Where a set is made of overlays Nix does not know the places of its names: what the package calls itself, and its folder.
+        let folder = facts.position.as_ref().and_then(|file| Path::new(file).parent()?.file_name()?.to_str());
+        let called: Vec<String> = facts.pname.as_deref().into_iter().chain(folder).map(letters).collect();
+        for name in self.neighbours(path, &called)? {
+            if !others.contains(&name) {
+                others.push(name);
+            }
+        }
         let at = below_root(path);
         let found = self.those(&others, |name| {
             let other = attr_path_text(name.get(set.len()..).unwrap_or_default());

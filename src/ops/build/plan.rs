@@ -146,7 +146,7 @@ pub(super) fn present(nix: &Nix, graph: &Graph, ids: &[NodeId]) -> Result<BTreeS
 
 /// Returns the chain of what is to be built that takes longest; what was never built counts as the mean of the others
 /// (or as one unit), so that the path is useful before the times are known.
-fn critical_path(
+pub(in crate::ops) fn critical_path(
     after: &Graph,
     wanted: &BTreeSet<NodeId>,
     expected: &dyn Fn(NodeId) -> Option<f64>,

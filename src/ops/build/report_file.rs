@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::plan::Planned;
 use super::{Built, Fate};
 use crate::base::fs::{self, FsError};
+use crate::base::xml::escaped;
 use crate::nix;
 use crate::ops::{Error, Outcome as _};
 
@@ -55,8 +57,12 @@ fn junit(built: &Built) -> String {
     let fates: Vec<&Fate> = built.rebuild.iter().chain(&built.others).collect();
     let failures = fates.iter().filter(|f| f.outcome == nix::Outcome::Failed).count();
     let errors = built.targets.iter().filter(|t| !t.built && !built.dry_run).count() + built.failed_targets.len();
+    // Of a plan nothing is known to work: what would be built, and the targets, were not tried.
+    let planned: &[Planned] = if built.dry_run { &built.plan.build } else { &[] };
+    let tried = if built.dry_run { 0 } else { built.targets.len() };
     let skipped = fates.iter().filter(|f| why_skipped(f.outcome).is_some()).count();
-    let tests = fates.len() + built.targets.len() + built.failed_targets.len();
+    let skipped = skipped + planned.len() + built.targets.len() - tried;
+    let tests = fates.len() + planned.len() + built.targets.len() + built.failed_targets.len();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         xml,
@@ -77,9 +83,18 @@ fn junit(built: &Built) -> String {
             xml.push_str("/>\n");
         }
     }
+    for planned in planned {
+        let name = escaped(&planned.name);
+        let _ = writeln!(
+            xml,
+            "  <testcase classname=\"derivation\" name=\"{name}\"><skipped message=\"would be built\"/></testcase>"
+        );
+    }
     for target in &built.targets {
         let _ = write!(xml, "  <testcase classname=\"target\" name=\"{}\"", escaped(&target.target));
-        if target.built || built.dry_run {
+        if built.dry_run {
+            xml.push_str("><skipped message=\"only the plan was made\"/></testcase>\n");
+        } else if target.built {
             xml.push_str("/>\n");
         } else {
             xml.push_str("><error message=\"not built\"/></testcase>\n");
@@ -114,32 +129,4 @@ fn told(failure: &super::BuildFailure) -> String {
         let _ = writeln!(text, "{line}");
     }
     escaped(&text)
-}
-
-/// Escapes text for XML 1.0 and leaves out the characters that it cannot hold.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_that_xml_cannot_hold_is_left_out() {
-        assert_eq!(escaped("a<b> \"&\u{1b}[1m\u{0}\u{ffff}\n"), "a&lt;b&gt; &quot;&amp;[1m\n");
-    }
 }

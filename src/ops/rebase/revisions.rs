@@ -16,10 +16,10 @@ use crate::queue::error::Error as QueueError;
 
 /// Two revisions of one repository.
 #[derive(Debug)]
-pub(super) struct Between {
-    pub(super) history: History,
-    pub(super) from: Oid,
-    pub(super) to: Oid,
+pub(in crate::ops) struct Between {
+    pub(in crate::ops) history: History,
+    pub(in crate::ops) from: Oid,
+    pub(in crate::ops) to: Oid,
 }
 
 /// A nixpkgs as the user named it.
@@ -35,7 +35,7 @@ struct Named {
 ///
 /// # Errors
 /// [`QueueError::NoHistory`] with the way out.
-pub(super) fn between(workspace: &Workspace, from: Option<&str>, to: &str) -> Result<Between, Error> {
+pub(in crate::ops) fn between(workspace: &Workspace, from: Option<&str>, to: &str) -> Result<Between, Error> {
     let own = name(workspace, None).ok().and_then(|named| named.dir);
     let (from, to) = (name(workspace, from)?, name(workspace, Some(to))?);
     let refuse = |why: String, hint: &str| Err(QueueError::NoHistory { why, hint: hint.into() }.into());
@@ -97,8 +97,8 @@ pub(super) fn between(workspace: &Workspace, from: Option<&str>, to: &str) -> Re
 
 /// A package set that a revision was written out for; the files go when it is dropped.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) nixpkgs: String,
+pub(in crate::ops) struct Written {
+    pub(in crate::ops) nixpkgs: String,
     _dir: Option<TempDir>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Written {
 ///
 /// # Errors
 /// [`QueueError::NoHistory`] for a text that names neither.
-pub(super) fn package_set(workspace: &Workspace, from: Option<&str>, to: &str) -> Result<Written, Error> {
+pub(in crate::ops) fn package_set(workspace: &Workspace, from: Option<&str>, to: &str) -> Result<Written, Error> {
     let as_it_is = match workspace.nixpkgs(Some(to)) {
         Ok(_) => return Ok(Written { nixpkgs: to.to_string(), _dir: None }),
         Err(error) => error,
@@ -124,7 +124,7 @@ pub(super) fn package_set(workspace: &Workspace, from: Option<&str>, to: &str) -
 }
 
 /// Makes a directory for the files of a revision.
-pub(super) fn temporary() -> Result<TempDir, Error> {
+pub(in crate::ops) fn temporary() -> Result<TempDir, Error> {
     let fail = |source| FsError::Write { path: std::env::temp_dir(), source };
     let dir = tempfile::Builder::new().prefix("overlayctl-").tempdir().map_err(fail)?;
     Ok(dir)

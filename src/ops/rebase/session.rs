@@ -49,7 +49,7 @@ pub(super) struct Planned {
     #[serde(flatten)]
     pub(super) recorded: Recorded,
     subject: String,
-    fate: Fate,
+    pub(super) fate: Fate,
 }
 
 /// What became of a patch.
@@ -196,6 +196,12 @@ impl Session {
         Ok(self.worktree.find(oid(id, self.worktree.dir())?)?)
     }
 
+    /// Says whether a package that is typed is this one, and a patch of it conflicts.
+    pub(super) fn is_of(&self, typed: &str) -> bool {
+        let is_it = AttrPath::parse(typed).is_ok_and(|attr| attr.to_string() == self.state.attr);
+        is_it && self.state.patches.iter().any(|p| matches!(p.fate, Fate::Conflict { .. }))
+    }
+
     /// Says whether no patch waits.
     pub(super) fn done(&self) -> bool {
         self.state.patches.iter().all(|p| !matches!(p.fate, Fate::Waiting | Fate::Conflict { .. }))
@@ -227,10 +233,17 @@ impl Session {
                 Merged::Clean(tree) => (Some(tree), vec![]),
                 Merged::Conflicts(files) => (None, files),
             };
-            if clean.is_none() && !to_the_end {
+            if clean.is_none() && !files.is_empty() || clean.is_none() && !to_the_end {
                 self.worktree.check_out(tip.id)?;
-                // Git may find where a file went that libgit2 does not.
-                clean = self.worktree.cherry_pick(theirs.id, &workspace.state_dir().join(MEMORY))?;
+                // A trial leaves nothing behind, nor does it learn from what was resolved before.
+                let memory =
+                    if to_the_end { self.worktree.git_dir().join(MEMORY) } else { workspace.state_dir().join(MEMORY) };
+                // Git may find where a file went that libgit2 does not, and that nothing is left of a patch.
+                clean = self.worktree.cherry_pick(theirs.id, &memory)?;
+                let is_fresh = !files.is_empty() && !self.state.resolved;
+                if clean.is_none() && is_fresh && self.worktree.unmerged()?.is_empty() {
+                    clean = Some(self.worktree.tracked_tree()?).filter(|tree| *tree == tip.tree);
+                }
             }
             let stop = clean.is_none() && !to_the_end;
             let fate = match clean {

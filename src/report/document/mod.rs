@@ -2,13 +2,16 @@
 
 mod boards;
 mod build;
+mod bump;
 mod cache;
 mod cause;
 mod check;
+mod deploy;
 mod edit;
 mod explain;
 mod export;
 mod finish;
+mod gate;
 mod graph;
 mod header;
 mod impact;

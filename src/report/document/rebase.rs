@@ -25,7 +25,7 @@ impl Shown for Rebased {
     fn document(&self, _verbose: bool) -> Document {
         let mut document = Document::new();
         if self.aborted {
-            document.line("the rebase is given up; queues and overlays are as they were");
+            document.line(format!("the {} is given up; queues and overlays are as they were", self.by));
             return document;
         }
         let mut table = Table::new(["package", "patch", "state", "files"]);
@@ -93,13 +93,13 @@ impl Shown for Rebased {
             ));
             document.line(
                 Text::from("Next: ")
-                    .with(Role::Command, "overlayctl rebase --continue")
+                    .with(Role::Command, format!("overlayctl {} --continue", self.by))
                     .plain(" once they are resolved; --skip drops the patch, --abort leaves all as it was"),
             );
             document.line(Role::Dim.text("nothing in the workspace has changed yet"));
         }
         show_files(&mut document, false, &self.files, &self.removed);
-        if self.written && !self.files.is_empty() {
+        if self.written && !self.files.is_empty() && self.by == "rebase" {
             document.blank();
             document.line("the queue fits the new nixpkgs: make that the workspace's (`nixpkgs` in overlayctl.toml, or its lock file)");
         }

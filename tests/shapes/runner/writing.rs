@@ -303,6 +303,11 @@ impl Writer<'_> {
             }
             return None;
         }
+        let told = String::from_utf8_lossy(&output.stderr).contains("OV1174");
+        if told == self.expect.write.before.is_empty() {
+            let wanted = if told { "no word of it" } else { "a word that it is not the last one everywhere" };
+            self.report.fail("patch: order", line.join(" "), wanted, String::from_utf8_lossy(&output.stderr));
+        }
         let files = self.scene.files();
         let wrote: Vec<&PathBuf> = files
             .iter()
