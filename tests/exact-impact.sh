@@ -51,14 +51,17 @@ status=0
 check() {
   local nixpkgs=$1 package set path args targets overlays target drv line have want missing extra failed verdict
   printf '%-13s %-28s %9s %9s %8s %6s %7s\n' patched set impact oracle missing extra failed
-  # instantiate FILE OVERLAYS PATH TARGET...: a line for each target, `-` for one that does not evaluate.
+  # instantiate FILE OVERLAYS PATH TARGET...: a line for each target, `-` for one that does not evaluate. All are evaluated at
+  # once, and each for itself only where one of them does not.
   instantiate() {
-    local file=$1 overlays=$2 path=$3
+    local file=$1 set="(import $nixpkgs { config = { }; overlays = [ $2 ]; })" path=$3
     shift 3
-    for target in "$@"; do
-      drv=$(nix-instantiate -E "(import $nixpkgs { config = { }; overlays = [ $overlays ]; }).$path$target" 2> /dev/null || echo -)
-      echo "${drv%%!*}"
-    done > "$file"
+    if ! nix-instantiate -E "let set = $set; in [ $(printf " set.$path%s" "$@") ]" > "$file" 2> /dev/null; then
+      for target in "$@"; do
+        nix-instantiate -E "$set.$path$target" 2> /dev/null || echo -
+      done > "$file"
+    fi
+    sed -i 's/!.*//' "$file"
   }
   for package in "${packages[@]}"; do
     cat > "$scratch/overlay.nix" <<NIX

@@ -5,6 +5,7 @@
 //! where the text comes from or how it is laid out.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Returns a text as one line, without a character that a terminal would act on; tabs become spaces.
 pub fn line(text: &str) -> Cow<'_, str> {
@@ -36,6 +37,49 @@ pub fn json(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Writes JSON on, through [`json`], as it comes: an answer is never held as a whole.
+pub struct JsonWriter<W> {
+    to: W,
+    /// The beginning of a character whose end is not there yet.
+    cut: Vec<u8>,
+}
+
+impl<W: Write> JsonWriter<W> {
+    pub fn new(to: W) -> JsonWriter<W> {
+        JsonWriter { to, cut: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for JsonWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut joined = std::mem::take(&mut self.cut);
+        let text = match joined.is_empty() {
+            true => bytes,
+            false => {
+                joined.extend_from_slice(bytes);
+                joined.as_slice()
+            }
+        };
+        let whole = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => {
+                let (whole, cut) = text.split_at(error.valid_up_to());
+                if error.error_len().is_some() {
+                    return Err(io::Error::from(io::ErrorKind::InvalidData));
+                }
+                self.cut = cut.to_vec();
+                std::str::from_utf8(whole).map_err(io::Error::other)?
+            }
+        };
+        self.to.write_all(json(whole).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -119,6 +163,25 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn json_is_written_as_it_comes() {
+        struct Largest(usize);
+        impl Write for Largest {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.max(bytes.len());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut largest = Largest(0);
+        let answer: Vec<String> = (0..10_000).map(|i| format!("package-{i}\u{9b}")).collect();
+        serde_json::to_writer(JsonWriter::new(&mut largest), &answer).unwrap();
+        assert!(largest.0 < 100, "{} bytes at a time", largest.0);
+        assert!(JsonWriter::new(Vec::new()).write_all(b"\"\xff\"").is_err());
+    }
+
+    #[test]
     fn what_has_no_width_is_shown() {
         assert_eq!(line("a\u{200b}b\u{feff}c\u{ad}\u{e0041}"), "a\\u{200b}b\\u{feff}c\\u{ad}\\u{e0041}");
         assert_eq!(json("\"\u{e0041}\u{200d}\""), "\"\\udb40\\udc41\\u200d\"");
@@ -139,7 +202,12 @@ pub(crate) mod tests {
             let plain = serde_json::to_string(&text).unwrap();
             let safe = json(&plain);
             prop_assert!(!safe.contains(acts));
-            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), &*text);
+            // Byte by byte it is written as at once.
+            let mut written = Vec::new();
+            let mut writer = JsonWriter::new(&mut written);
+            plain.as_bytes().iter().for_each(|byte| writer.write_all(&[*byte]).unwrap());
+            prop_assert_eq!(String::from_utf8(written).unwrap(), &*safe);
         }
     }
 }

@@ -145,10 +145,14 @@ impl Context {
         outcome.verdict().map_or(ExitCode::SUCCESS, |verdict| ExitCode::from(super::failure::status(verdict)))
     }
 
-    /// Prints a value as one line of JSON.
+    /// Prints a value as one line of JSON, as it is made: an answer may be large.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value).map_err(|e| Failure::output(io::Error::other(e)))?;
-        self.print_plain(format!("{}\n", visible::json(&text)).as_bytes())
+        let mut out = visible::JsonWriter::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()));
+        let written = serde_json::to_writer(&mut out, value).map_err(io::Error::from);
+        match written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(Failure::output),
+        }
     }
 
     /// Prints text that holds no styles as it is: looking for them would take most of the time of a large answer.

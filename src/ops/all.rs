@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::graph_file::{ChangedAttribute, GraphDiff};
+use super::graph_file::GraphDiff;
 use super::impact::view::View;
 use crate::base::diagnostic::Warning;
 use crate::base::fs;
@@ -50,15 +50,37 @@ pub struct Options {
     pub sets: Vec<String>,
     /// A file with attribute paths that are looked at alone, one a line.
     pub attrs: Option<PathBuf>,
-    pub view: View,
+}
+
+/// A package set without and with the overlays.
+#[derive(Debug)]
+pub struct Sides {
+    before: Graph,
+    after: Graph,
+    pub facts: Facts,
+}
+
+impl Sides {
+    /// Compares the two.
+    pub fn impact(&self, view: View) -> AllImpact<'_> {
+        let delta = Delta::between(&self.before, &self.after);
+        AllImpact { diff: GraphDiff { delta, view }, facts: &self.facts }
+    }
 }
 
 /// What is rebuilt in a package set.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AllImpact {
+pub struct AllImpact<'s> {
     #[serde(flatten)]
-    pub diff: GraphDiff,
+    pub diff: GraphDiff<'s>,
+    #[serde(flatten)]
+    pub facts: &'s Facts,
+}
+
+/// What is told of the evaluation of a package set.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
     /// How many attributes were evaluated without the overlays; none when that side was kept.
     pub evaluated_before: usize,
     /// How many attributes were evaluated with them.
@@ -99,22 +121,21 @@ pub struct FailureCause {
 /// One side, evaluated.
 #[derive(Debug, Default)]
 struct Outcomes {
-    derivations: BTreeMap<Vec<String>, String>,
+    derivations: BTreeMap<String, String>,
     failures: BTreeMap<String, String>,
     left_out: Vec<String>,
     evaluated: usize,
     /// How many of these by an earlier run.
     finished_earlier: usize,
     /// What was looked at, by this run and, as the lines of a key, by earlier ones.
-    reads: Reads,
-    earlier: String,
+    looked: (Reads, String),
 }
 
-/// Compares a whole package set without and with the workspace's overlays.
+/// Evaluates a whole package set without and with the workspace's overlays.
 ///
 /// # Errors
 /// Those of the workspace, of Nix, and of reading derivations; what is wrong with one attribute is recorded.
-pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<AllImpact, Error> {
+pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn Progress) -> Result<Sides, Error> {
     let group = targets::whole(workspace, &options.selection)?;
     let nix = engine::nix_for(workspace, &options.selection)?;
     let settings = pool(options);
@@ -145,9 +166,9 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
             let asked = Asked { root: &plain, paths: paths_before, settings, what: "without the overlays" };
             let found = evaluate(&nix, &asked, None, &mut told)?;
             told.progress.stage("reading the derivations");
-            let graph = read(&roots(&found.derivations), &store)?;
+            let graph = read(&roots(found.derivations), &store)?;
             if let Some(open) = &open {
-                open.keep_with(&found.reads, &found.earlier, &graph);
+                open.keep_with(&found.looked.0, &found.looked.1, &graph);
             }
             (evaluated_before, finished_earlier) = (found.evaluated, found.finished_earlier);
             failures_before = Some(found.failures);
@@ -156,12 +177,12 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     };
     let expected = before.roots().len();
     let asked = |paths| Asked { root: &patched, paths, settings, what: "with the overlays" };
-    // Where only some sets are asked for, what the overlays bind need not be among them.
-    let reached = match was_kept && !options.exhaustive && is_whole {
+    let reached = match was_kept && !options.exhaustive {
         true => match reached(&nix, &group, &before)? {
             Ok(reached) => Some(reached),
             Err(why) => {
-                told.warnings.push(all_again(why));
+                // Where only some are asked for, what the overlays bind need not be among them.
+                told.warnings.extend(is_whole.then(|| all_again(why)));
                 None
             }
         },
@@ -172,45 +193,36 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     let mut after = match reached {
         None => evaluate(&nix, &asked(paths_after), Some(expected), &mut told)?,
         Some(reached) => {
-            let others: Vec<&str> =
-                before.roots().filter_map(|root| root.attr).filter(|attr| !reached.contains(*attr)).collect();
-            let sample: BTreeSet<&str> = others.iter().copied().step_by(SAMPLE).collect();
+            let named = before.roots().filter_map(|root| Some((root.attr?, before.node(root.node).drv_path())));
+            let others: Vec<(&str, &str)> = named.filter(|(attr, _)| !reached.contains(*attr)).collect();
+            let sample: BTreeMap<&str, &str> = others.iter().copied().step_by(SAMPLE).collect();
             sampled = sample.len();
-            let some = reached.iter().map(String::as_str).chain(sample.iter().copied()).map(segments).collect();
+            let some = reached.iter().map(String::as_str).chain(sample.keys().copied()).map(segments).collect();
             let mut found = evaluate(&nix, &asked(some), None, &mut told)?;
-            let unexpected = sample.iter().find(|attr| {
-                let old = before.attribute(attr).ok().map(|id| before.node(id).drv_path());
-                found.derivations.get(&segments(attr)).map(String::as_str) != old
-            });
-            if let Some(attr) = unexpected {
+            let is_as_it_was = |attr: &str, old: &str| found.derivations.get(attr).is_some_and(|new| new == old);
+            if let Some((attr, _)) = sample.iter().find(|(attr, old)| !is_as_it_was(attr, old)) {
                 told.warnings.push(all_again(format!("`{attr}` changed, which nothing should reach")));
                 exhaustive = true;
                 evaluate(&nix, &asked(paths_after), Some(expected), &mut told)?
             } else {
                 // The others are as they were.
-                for root in before.roots() {
-                    if let Some(attr) = root.attr.filter(|attr| !reached.contains(*attr)) {
-                        found.derivations.insert(segments(attr), before.node(root.node).drv_path().to_owned());
-                    }
-                }
+                found.derivations.extend(others.iter().map(|(attr, old)| ((*attr).to_owned(), (*old).to_owned())));
                 found
             }
         }
     };
     told.progress.stage("reading the derivations");
-    let graph = read(&roots(&after.derivations), &store)?;
-    let delta = Delta::between(&before, &graph);
-    let diff = GraphDiff::of(&delta, options.view.clone());
-    let lost = |change: &&ChangedAttribute| change.after.is_none() && after.failures.contains_key(&change.attr);
-    let broken = diff.attributes.iter().filter(lost).map(|change| change.attr.clone()).collect();
-    Ok(AllImpact {
-        diff,
+    let derivations_after = after.derivations.len();
+    let graph = read(&roots(std::mem::take(&mut after.derivations)), &store)?;
+    let lost = before.roots().filter_map(|root| root.attr).filter(|attr| after.failures.contains_key(*attr));
+    let broken: BTreeSet<String> = lost.map(str::to_owned).collect();
+    let facts = Facts {
         evaluated_before,
         evaluated_after: after.evaluated,
         finished_earlier: finished_earlier + after.finished_earlier,
         sampled,
         exhaustive,
-        derivations_after: after.derivations.len(),
+        derivations_after,
         failures_before,
         failure_causes: causes(&after.failures),
         failures: std::mem::take(&mut after.failures),
@@ -218,9 +230,10 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
             after.left_out.sort();
             std::mem::take(&mut after.left_out)
         }),
-        broken,
+        broken: broken.into_iter().collect(),
         warnings: told.warnings,
-    })
+    };
+    Ok(Sides { before, after: graph, facts })
 }
 
 fn all_again(why: String) -> Warning {
@@ -232,12 +245,8 @@ fn segments(attr: &str) -> Vec<String> {
     crate::overlay::AttrPath::parse(attr).map_or_else(|_| vec![attr.to_owned()], |path| path.names().to_vec())
 }
 
-fn roots(derivations: &BTreeMap<Vec<String>, String>) -> Vec<GraphRoot> {
-    let root = |(path, drv_path): (&Vec<String>, &String)| GraphRoot {
-        attr: Some(attr_path_text(path)),
-        drv_path: drv_path.clone(),
-    };
-    derivations.iter().map(root).collect()
+fn roots(derivations: BTreeMap<String, String>) -> Vec<GraphRoot> {
+    derivations.into_iter().map(|(attr, drv_path)| GraphRoot { attr: Some(attr), drv_path }).collect()
 }
 
 /// Spreads the work over the processors and the memory there is.
@@ -266,40 +275,48 @@ fn available_memory() -> Option<u64> {
 /// is at its end.
 fn evaluate(nix: &Nix, set: &Asked<'_>, expected: Option<usize>, told: &mut Told<'_>) -> Result<Outcomes, Error> {
     let whole = set.paths.iter().any(Vec::is_empty);
+    let asked: BTreeSet<&[String]> = set.paths.iter().map(Vec::as_slice).collect();
+    let is_asked =
+        |path: &Names| (0..=path.len()).any(|end| path.get(..end).is_some_and(|above| asked.contains(above)));
     let (watched, watch) = nix.watched([set.root]);
     let finished = Finished::take_up(nix, set.root);
-    let mut found = Gathering::new(expected, told.progress, finished, &watch);
-    let taken_up = found.take_up(&set.paths, whole);
+    // What earlier runs finished of other attributes stays kept, and is none of this answer.
+    let (others, taken_up): (Vec<_>, Vec<_>) =
+        finished.all().iter().partition(|(attr, _)| !whole && !is_asked(&segments(attr)));
+    let others: BTreeSet<Box<str>> = others.into_iter().map(|(attr, _)| attr.clone()).collect();
+    let taken_up: BTreeSet<Names> = taken_up.into_iter().map(|(attr, _)| segments(attr)).collect();
     let count = if whole { "every attribute".to_owned() } else { plural(set.paths.len(), "attribute") };
     let earlier = match taken_up.len() {
         0 => String::new(),
         count => format!(", {} finished by an earlier run", plural(count, "attribute")),
     };
     let workers = plural(set.settings.workers, "evaluator");
-    found.progress.stage(&format!("evaluating {count} {}, {workers}{earlier}", set.what));
+    told.progress.stage(&format!("evaluating {count} {}, {workers}{earlier}", set.what));
+    let mut found = Gathering::new(expected, told.progress, finished, &watch, taken_up.len());
     let result =
         watched.evaluate_rest(set.root, set.paths.clone(), &taken_up, set.settings, &mut |path, evaluated, left| {
-            found.take(path, evaluated, left);
+            found.take(&path, evaluated, left);
         });
-    match result {
-        Ok(_) => {}
-        Err(error) => {
-            if let Some(finished) = &mut found.finished
-                && !finished.all().is_empty()
-                && finished.save(&watch)
-            {
-                let count = plural(finished.all().len(), "attribute");
-                found.progress.stage(&format!("{count} finished, which are kept: the next run goes on from there"));
-            }
-            return Err(error.into());
+    if let Err(error) = result {
+        let count = found.finished.save(&watch);
+        if count > 0 {
+            let count = plural(count, "attribute");
+            found.progress.stage(&format!("{count} finished, which are kept: the next run goes on from there"));
+        }
+        return Err(error.into());
+    }
+    let mut outcomes = Outcomes { evaluated: found.evaluated, finished_earlier: taken_up.len(), ..Outcomes::default() };
+    let (all, earlier) = found.finished.done();
+    for (attr, done) in all.into_iter().filter(|(attr, _)| !others.contains(attr)) {
+        match done {
+            Done::Derivation(drv_path) => drop(outcomes.derivations.insert(attr.into(), drv_path.into())),
+            Done::Failed(why) | Done::FailedNow(why) => drop(outcomes.failures.insert(attr.into(), why.into())),
+            Done::LeftOut => outcomes.left_out.push(attr.into()),
+            Done::Other => {}
         }
     }
-    if let Some(finished) = &found.finished {
-        found.outcomes.earlier = finished.earlier().to_owned();
-        finished.forget();
-    }
-    found.outcomes.reads = watch.reads();
-    Ok(found.outcomes)
+    outcomes.looked = (watch.reads(), earlier);
+    Ok(outcomes)
 }
 
 struct Asked<'a> {
@@ -318,14 +335,14 @@ struct Told<'p> {
 
 /// Outcomes on their way in.
 struct Gathering<'p> {
-    outcomes: Outcomes,
-    finished: Option<Finished>,
+    finished: Finished,
     watch: &'p Watch,
     expected: Option<usize>,
     progress: &'p mut dyn Progress,
     start: Instant,
     told: Instant,
-    /// How many there were before this run.
+    evaluated: usize,
+    /// How many of these before this run.
     earlier: usize,
 }
 
@@ -333,60 +350,26 @@ impl<'p> Gathering<'p> {
     fn new(
         expected: Option<usize>,
         progress: &'p mut dyn Progress,
-        finished: Option<Finished>,
+        finished: Finished,
         watch: &'p Watch,
+        earlier: usize,
     ) -> Gathering<'p> {
         let now = Instant::now();
-        let outcomes = Outcomes::default();
-        Gathering { outcomes, finished, watch, expected, progress, start: now, told: now, earlier: 0 }
+        Gathering { finished, watch, expected, progress, start: now, told: now, evaluated: earlier, earlier }
     }
 
-    /// Takes what an earlier run finished of some attributes, and returns which.
-    fn take_up(&mut self, paths: &[Names], whole: bool) -> BTreeSet<Names> {
-        let asked: BTreeSet<&[String]> = paths.iter().map(Vec::as_slice).collect();
-        let is_asked = |path: &Names| {
-            whole || (0..=path.len()).any(|end| path.get(..end).is_some_and(|above| asked.contains(above)))
-        };
-        let mut taken = BTreeSet::new();
-        for (path, done) in self.finished.iter().flat_map(Finished::all).filter(|(path, _)| is_asked(path)) {
-            if taken.insert(path.clone()) {
-                self.outcomes.evaluated += 1;
-                match done {
-                    Done::Derivation(drv_path) => {
-                        drop(self.outcomes.derivations.insert(path.clone(), drv_path.clone()))
-                    }
-                    Done::Failed(why) => drop(self.outcomes.failures.insert(attr_path_text(path), why.clone())),
-                    Done::LeftOut => self.outcomes.left_out.push(attr_path_text(path)),
-                    Done::Other => {}
-                }
-            }
-        }
-        self.earlier = taken.len();
-        self.outcomes.finished_earlier = taken.len();
-        taken
-    }
-
-    fn take(&mut self, path: Names, evaluated: Evaluated, left: usize) {
-        if let Some(finished) = &mut self.finished {
-            finished.add(&path, &evaluated, self.watch);
-        }
-        let found = &mut self.outcomes;
-        found.evaluated += 1;
-        match evaluated {
-            Evaluated::Derivation { drv_path, .. } => drop(found.derivations.insert(path, drv_path)),
-            Evaluated::Failed(failure) => drop(found.failures.insert(attr_path_text(&path), failure.message)),
-            Evaluated::LeftOut => found.left_out.push(attr_path_text(&path)),
-            Evaluated::Set | Evaluated::Other => {}
-        }
+    fn take(&mut self, path: &[String], evaluated: Evaluated, left: usize) {
+        self.finished.add(path, evaluated, self.watch);
+        self.evaluated += 1;
         if self.told.elapsed() > TELL {
             self.told = Instant::now();
-            let total = (found.evaluated + left).max(self.expected.unwrap_or_default());
-            let own = found.evaluated - self.earlier;
-            let rest = self.start.elapsed().as_secs_f64() / own as f64 * (total - found.evaluated) as f64;
+            let total = (self.evaluated + left).max(self.expected.unwrap_or_default());
+            let own = self.evaluated - self.earlier;
+            let rest = self.start.elapsed().as_secs_f64() / own as f64 * (total - self.evaluated) as f64;
             // The first answers say nothing: all need what they need.
             let is_known = own >= ENOUGH.min(total / 4);
             let rest = if is_known { format!(", about {rest:.0} s left") } else { String::new() };
-            self.progress.stage(&format!("evaluated {} of {total} attributes{rest}", found.evaluated));
+            self.progress.stage(&format!("evaluated {} of {total} attributes{rest}", self.evaluated));
         }
     }
 }
@@ -473,6 +456,6 @@ fn bound(nix: &Nix, group: &Group) -> Result<Vec<String>, Error> {
     Ok(nix.attr_names(&Root::Expression(Fragment::parse(text)?), &[])?)
 }
 
-impl Outcome for AllImpact {
+impl Outcome for AllImpact<'_> {
     const SCHEMA: &'static str = "overlayctl.impact-all/1";
 }

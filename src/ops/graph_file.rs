@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
 
-use super::impact::view::{Rebuild, Rebuilt, View};
+use super::impact::view::{Cover, Each, Rebuild, Rebuilt, View};
 use super::{Error, Outcome, marks};
 use crate::base::fs;
 use crate::base::fs::FsError;
 use crate::base::progress::Progress;
 use crate::base::text::plural;
 use crate::config::Workspace;
-use crate::graph::{self, Counts, Delta, Failure, Graph, Missing, NodeId, RootList, StoreDir};
+use crate::graph::{self, Delta, Failure, Graph, Missing, RootList, StoreDir};
 use crate::nix::Side;
 use crate::ops::impact::Named;
 use crate::overlay::{self, AttrPath};
@@ -146,83 +147,89 @@ impl Outcome for BuiltGraph {
     const SCHEMA: &'static str = "overlayctl.graph-build/1";
 }
 
-/// Two graphs compared.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GraphDiff {
-    pub counts: Counts,
-    pub attributes: Vec<ChangedAttribute>,
-    /// The rebuild set: derivations of the graph after, inputs before what needs them.
-    #[serde(flatten)]
-    pub rebuild: Rebuild,
-    /// The derivations of the graph before whose outputs the graph after does not make any more.
-    pub replaced: Vec<Named>,
-    /// Fixed-output derivations whose `.drv` path is new and whose output is not: nothing is built.
-    pub fixed_output_only: Vec<Named>,
-    /// Fixed-output derivations with new outputs: fetched, not built.
-    pub fetched: Vec<Named>,
-    /// Derivations whose outputs are known only after the build.
-    pub unknown_outputs: Vec<Named>,
-    /// The longest chain through the rebuild set, root cause first.
-    pub chain: Vec<String>,
-    /// Whether derivations are missing in one of the graphs, so that the answer is partial.
-    pub partial: bool,
-    #[serde(skip)]
+/// Two graphs in files of their own.
+#[derive(Debug)]
+pub struct Opened {
+    before: Graph,
+    after: Graph,
+}
+
+/// Opens two stored graphs, to be compared by output path as `impact` compares two evaluations.
+pub fn open(before: &Path, after: &Path) -> Result<Opened, Error> {
+    let (before, after) = rayon::join(|| Graph::open(before), || Graph::open(after));
+    Ok(Opened { before: before?, after: after? })
+}
+
+impl Opened {
+    pub fn diff(&self, view: View) -> GraphDiff<'_> {
+        GraphDiff { delta: Delta::between(&self.before, &self.after), view }
+    }
+}
+
+/// Two graphs compared. What it says of each derivation is made when it is shown or written: for a whole package set it is much.
+#[derive(Debug)]
+pub struct GraphDiff<'g> {
+    pub(crate) delta: Delta<'g>,
     pub view: View,
 }
 
 /// An attribute whose outputs differ.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ChangedAttribute {
-    pub attr: String,
+#[derive(Serialize)]
+struct ChangedAttribute<'g> {
+    attr: &'g str,
     /// Its derivation before; absent when there was none.
-    pub before: Option<String>,
+    before: Option<&'g str>,
     /// Its derivation after; absent when there is none any more.
-    pub after: Option<String>,
+    after: Option<&'g str>,
 }
 
-/// Compares two stored graphs by output path, as `impact` compares two evaluations.
-pub fn diff(before: &std::path::Path, after: &std::path::Path, view: View) -> Result<GraphDiff, Error> {
-    let (before, after) = rayon::join(|| Graph::open(before), || Graph::open(after));
-    let (before, after) = (before?, after?);
-    Ok(GraphDiff::of(&Delta::between(&before, &after), view))
+impl GraphDiff<'_> {
+    pub(crate) fn set(&self) -> Rebuild {
+        Rebuild::of_delta(&self.delta, &[])
+    }
+
+    /// Says whether derivations are missing in one of the graphs, so that the answer is partial.
+    pub(crate) fn partial(&self) -> bool {
+        self.delta.before().missing().len() + self.delta.after().missing().len() > 0
+    }
+
+    /// Returns the longest chain through the rebuild set, root cause first.
+    pub(crate) fn chain(&self) -> Vec<&str> {
+        let chain = self.delta.longest_chain().unwrap_or_default();
+        chain.iter().map(|id| self.delta.after().node(*id).name()).collect()
+    }
 }
 
-impl GraphDiff {
-    /// Describes the difference of two graphs.
-    pub(super) fn of(delta: &Delta<'_>, view: View) -> GraphDiff {
+impl Serialize for GraphDiff<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let delta = &self.delta;
         let (before, after) = (delta.before(), delta.after());
-        let path = |graph: &Graph, id: Option<NodeId>| id.map(|id| graph.node(id).drv_path().to_owned());
-        let attributes = delta
-            .attributes()
-            .into_iter()
-            .map(|change| ChangedAttribute {
-                attr: change.attr.to_owned(),
-                before: path(before, change.before),
-                after: path(after, change.after),
-            })
-            .collect();
-        let chain = delta.longest_chain().unwrap_or_default();
-        GraphDiff {
-            counts: delta.counts(),
-            attributes,
-            rebuild: Rebuild::of_delta(delta, &[]),
-            replaced: Named::all(before, delta.replaced()),
-            fixed_output_only: Named::all(after, delta.fixed_output_only()),
-            fetched: Named::all(after, delta.fetched()),
-            unknown_outputs: Named::all(after, delta.unknown_outputs()),
-            chain: chain.iter().map(|id| after.node(*id).name().to_owned()).collect(),
-            partial: before.missing().len() + after.missing().len() > 0,
-            view,
-        }
-    }
-
-    pub fn rebuilt(&self) -> &[Rebuilt] {
-        &self.rebuild.rebuild
+        let changes = delta.attributes();
+        let attributes = changes.iter().map(|change| ChangedAttribute {
+            attr: change.attr,
+            before: change.before.map(|id| before.node(id).drv_path()),
+            after: change.after.map(|id| after.node(id).drv_path()),
+        });
+        let mut fields = serializer.serialize_struct("GraphDiff", 10)?;
+        fields.serialize_field("counts", &delta.counts())?;
+        fields.serialize_field("attributes", &Each(attributes))?;
+        // The rebuild set: derivations of the graph after, inputs before what needs them.
+        fields.serialize_field("rebuild", &Each(delta.rebuilt().iter().map(|id| Rebuilt::of(delta, *id))))?;
+        fields.serialize_field("cover", &Cover::of(after, delta.rebuilt()))?;
+        // The derivations of the graph before whose outputs the graph after does not make any more.
+        fields.serialize_field("replaced", &Named::each(before, delta.replaced()))?;
+        // Fixed-output derivations whose `.drv` path is new and whose output is not: nothing is built.
+        fields.serialize_field("fixedOutputOnly", &Named::each(after, delta.fixed_output_only()))?;
+        // Fixed-output derivations with new outputs: fetched, not built.
+        fields.serialize_field("fetched", &Named::each(after, delta.fetched()))?;
+        // Derivations whose outputs are known only after the build.
+        fields.serialize_field("unknownOutputs", &Named::each(after, delta.unknown_outputs()))?;
+        fields.serialize_field("chain", &self.chain())?;
+        fields.serialize_field("partial", &self.partial())?;
+        fields.end()
     }
 }
 
-impl Outcome for GraphDiff {
+impl Outcome for GraphDiff<'_> {
     const SCHEMA: &'static str = "overlayctl.graph-diff/1";
 }

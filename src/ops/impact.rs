@@ -15,7 +15,7 @@ use crate::comparison::{self, Comparison, TargetFailure};
 use crate::config::Workspace;
 use crate::graph::{Counts, Delta, Graph, NodeId};
 use crate::targets::{Selection, engine};
-use view::{Rebuild, View};
+use view::{Each, Rebuild, View};
 
 /// What is compared, and how it is shown.
 #[derive(Debug, Clone, Default)]
@@ -125,6 +125,11 @@ impl Named {
 
     pub(super) fn all(graph: &Graph, ids: &[NodeId]) -> Vec<Named> {
         ids.iter().map(|id| Named::of(graph, *id)).collect()
+    }
+
+    /// As [`Named::all`], made while it is written.
+    pub(super) fn each<'g>(graph: &'g Graph, ids: &'g [NodeId]) -> Each<impl Iterator<Item = Named> + Clone> {
+        Each(ids.iter().map(move |id| Named::of(graph, *id)))
     }
 }
 

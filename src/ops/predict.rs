@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::ser::{SerializeSeq as _, SerializeStruct as _, Serializer};
+use serde::ser::{SerializeStruct as _, Serializer};
 
-use super::impact::view::{Cover, Rebuild, View};
+use super::impact::Named;
+use super::impact::view::{Cover, Each, Rebuild, View};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::base::text::plural;
@@ -191,27 +192,6 @@ pub(crate) fn because(reason: Reason) -> &'static str {
     }
 }
 
-/// Derivations of a graph, written one after the other: thousands of them must not cost a copy each.
-struct Listed<'p>(&'p Graph, &'p [NodeId]);
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'p> {
-    drv_path: &'p str,
-    name: &'p str,
-}
-
-impl Serialize for Listed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.1.len()))?;
-        for id in self.1 {
-            let node = self.0.node(*id);
-            list.serialize_element(&Entry { drv_path: node.drv_path(), name: node.name() })?;
-        }
-        list.end()
-    }
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PossibleEntry<'p> {
@@ -225,18 +205,13 @@ struct PossibleEntry<'p> {
 impl Serialize for Predicted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let graph = &self.graph;
-        let possible: Vec<PossibleEntry<'_>> = self
-            .prediction
-            .possible
-            .iter()
-            .map(|possible| PossibleEntry {
-                drv_path: graph.node(possible.node).drv_path(),
-                name: graph.node(possible.node).name(),
-                reason: possible.reason,
-                because: because(possible.reason),
-                root: graph.node(possible.root).drv_path(),
-            })
-            .collect();
+        let possible = self.prediction.possible.iter().map(|possible| PossibleEntry {
+            drv_path: graph.node(possible.node).drv_path(),
+            name: graph.node(possible.node).name(),
+            reason: possible.reason,
+            because: because(possible.reason),
+            root: graph.node(possible.root).drv_path(),
+        });
         let mut fields = serializer.serialize_struct("Predicted", 12)?;
         fields.serialize_field("prediction", &true)?;
         fields.serialize_field("attr", &self.attr)?;
@@ -244,9 +219,9 @@ impl Serialize for Predicted {
         fields.serialize_field("partial", &(graph.missing().len() > 0))?;
         fields.serialize_field("range", &self.prediction.range)?;
         fields.serialize_field("counts", &self.counts)?;
-        fields.serialize_field("roots", &Listed(graph, &self.prediction.roots))?;
-        fields.serialize_field("rebuild", &Listed(graph, &self.prediction.rebuild))?;
-        fields.serialize_field("possible", &possible)?;
+        fields.serialize_field("roots", &Named::each(graph, &self.prediction.roots))?;
+        fields.serialize_field("rebuild", &Named::each(graph, &self.prediction.rebuild))?;
+        fields.serialize_field("possible", &Each(possible))?;
         fields.serialize_field("unlisted", &self.prediction.unlisted)?;
         fields.serialize_field("cover", &Cover::of(graph, &self.prediction.rebuild))?;
         fields.serialize_field("warnings", &self.warnings)?;

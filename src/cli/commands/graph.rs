@@ -71,8 +71,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             context.show(&graph_file::build(&BuildOptions { roots, store, out, allow_missing })?)
         }
         Action::Diff { before, after, view } => {
-            let diff = graph_file::diff(&before, &after, view.view())?;
-            view.show(context, &diff, graph_file::GraphDiff::digraph)
+            let graphs = graph_file::open(&before, &after)?;
+            view.show(context, &graphs.diff(view.view()), graph_file::GraphDiff::digraph)
         }
     }
 }

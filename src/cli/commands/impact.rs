@@ -116,11 +116,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             exhaustive: args.exhaustive,
             sets: args.sets,
             attrs: args.attrs,
-            view: args.view.view(),
         };
-        let impact = context.watched(|progress| all::impact_all(&workspace, &options, progress))?;
-        context.warn(&impact.warnings);
-        return args.view.show(context, &impact, AllImpact::digraph);
+        let sides = context.watched(|progress| all::impact_all(&workspace, &options, progress))?;
+        context.warn(&sides.facts.warnings);
+        return args.view.show(context, &sides.impact(args.view.view()), AllImpact::digraph);
     }
     let options = impact::Options {
         selection: args.set.selection(args.targets),

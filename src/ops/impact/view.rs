@@ -5,9 +5,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fixedbitset::FixedBitSet;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::graph::{Delta, Graph, NodeId};
+
+/// A list that is made while it is written: thousands of derivations must not be held as text.
+pub(in crate::ops) struct Each<I>(pub(in crate::ops) I);
+
+impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
+}
 
 /// What the rows of a table stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,31 +139,31 @@ impl Cover {
     }
 }
 
+impl Rebuilt {
+    /// Describes one of the rebuild set of a comparison.
+    pub(in crate::ops) fn of(delta: &Delta<'_>, id: NodeId) -> Rebuilt {
+        let node = delta.after().node(id);
+        Rebuilt {
+            drv_path: node.drv_path().into(),
+            name: node.name().into(),
+            before: delta.counterpart(id).map(|old| delta.before().node(old).drv_path().into()),
+            outputs: node.outputs().map(|(name, path)| (name.to_string(), path.to_string())).collect(),
+            root_cause: delta.is_root_cause(id),
+            depth: delta.depth(id).unwrap_or_default(),
+            caused_by: Vec::new(),
+        }
+    }
+}
+
 impl Rebuild {
     /// Describes the rebuild set of a comparison; `targets` are derivations of the graph after.
     pub(in crate::ops) fn of_delta(delta: &Delta<'_>, targets: &[NodeId]) -> Rebuild {
-        let (before, after) = (delta.before(), delta.after());
-        let ids = delta.rebuilt();
+        let (after, ids) = (delta.after(), delta.rebuilt());
         let mut shape = Shape::of(after, ids);
         for (i, id) in ids.iter().enumerate() {
             shape.targets.set(i, targets.contains(id));
         }
-        let rebuild = ids
-            .iter()
-            .zip(&shape.depths)
-            .map(|(id, depth)| {
-                let node = after.node(*id);
-                Rebuilt {
-                    drv_path: node.drv_path().into(),
-                    name: node.name().into(),
-                    before: delta.counterpart(*id).map(|old| before.node(old).drv_path().into()),
-                    outputs: node.outputs().map(|(name, path)| (name.to_string(), path.to_string())).collect(),
-                    root_cause: delta.is_root_cause(*id),
-                    depth: *depth,
-                    caused_by: Vec::new(),
-                }
-            })
-            .collect();
+        let rebuild = ids.iter().map(|id| Rebuilt::of(delta, *id)).collect();
         Rebuild { rebuild, cover: Cover::of(after, ids), shape }
     }
 

@@ -58,44 +58,46 @@ fn more(document: &mut Document, count: usize, shown: usize) {
     }
 }
 
-impl Shown for GraphDiff {
+impl Shown for GraphDiff<'_> {
     fn document(&self, verbose: bool) -> Document {
         let mut document = Document::new();
-        if self.partial {
+        if self.partial() {
             document.line(
                 Role::Warn
                     .text("partial: a graph was built with derivations missing, so there may be more differences"),
             );
         }
-        if self.rebuilt().is_empty() {
+        let (delta, set) = (&self.delta, self.set());
+        if set.rebuild.is_empty() {
             document.line("nothing is rebuilt: both graphs make the same outputs");
         } else {
-            self.rebuild.show(&self.view, verbose, &mut document);
+            set.show(&self.view, verbose, &mut document);
             document.blank();
-            document.line(Role::Dim.text("longest chain  ").plain(chain_text(&self.chain, verbose)));
+            let chain: Vec<String> = self.chain().into_iter().map(str::to_owned).collect();
+            document.line(Role::Dim.text("longest chain  ").plain(chain_text(&chain, verbose)));
         }
         document.line(
             Role::Heading
-                .text(builds(self.counts))
-                .plain(format!(", {}", plural(self.attributes.len(), "changed attribute")))
+                .text(builds(delta.counts()))
+                .plain(format!(", {}", plural(delta.attributes().len(), "changed attribute")))
                 .with(
                     Role::Dim,
                     format!(
                         "; {} only renamed (fixed output), {} fetched",
-                        self.fixed_output_only.len(),
-                        self.fetched.len()
+                        delta.fixed_output_only().len(),
+                        delta.fetched().len()
                     ),
                 ),
         );
-        self.rebuild.cover.show(verbose, &mut document);
-        unknown_outputs(self.unknown_outputs.len(), &mut document);
+        set.cover.show(verbose, &mut document);
+        unknown_outputs(delta.unknown_outputs().len(), &mut document);
         document
     }
 }
 
-impl GraphDiff {
+impl GraphDiff<'_> {
     /// Returns the rebuild set as a graph, from root causes on.
     pub fn digraph(&self) -> Digraph {
-        self.rebuild.digraph(&self.view)
+        self.set().digraph(&self.view)
     }
 }
