@@ -35,6 +35,9 @@ pub(crate) enum Done {
     Other,
 }
 
+/// An attribute, as [`attr_path_text`] writes it, and what came of it.
+pub(crate) type Attribute = (Box<str>, Done);
+
 /// The first line of the file.
 #[derive(Serialize, Deserialize)]
 struct Depends {
@@ -46,7 +49,7 @@ struct Depends {
 pub(crate) struct Finished {
     /// Where it is kept, and the question that it answers a part of; absent where nothing can be kept.
     place: Option<(PathBuf, String)>,
-    all: Vec<(Box<str>, Done)>,
+    all: Vec<Attribute>,
     earlier: String,
     since: SystemTime,
     saved: Instant,
@@ -71,12 +74,12 @@ impl Finished {
     }
 
     /// Returns the attributes, as [`attr_path_text`] writes them; one may be there twice.
-    pub(crate) fn all(&self) -> &[(Box<str>, Done)] {
+    pub(crate) fn all(&self) -> &[Attribute] {
         &self.all
     }
 
     /// Returns the attributes, and the lines of what earlier runs looked at; all is finished, and the file is removed.
-    pub(crate) fn done(self) -> (Vec<(Box<str>, Done)>, String) {
+    pub(crate) fn done(self) -> (Vec<Attribute>, String) {
         if let Some((file, _)) = &self.place {
             // That it is not there, or cannot be removed, is no harm.
             let _ = fs::remove(file);
@@ -115,7 +118,7 @@ impl Finished {
     }
 }
 
-fn write(file: &Path, depends: &Depends, all: &[(Box<str>, Done)]) -> Option<usize> {
+fn write(file: &Path, depends: &Depends, all: &[Attribute]) -> Option<usize> {
     let mut new = NewFile::begin(file).ok()?;
     let mut line = serde_json::to_vec(depends).ok()?;
     let mut count = 0;
@@ -131,7 +134,7 @@ fn write(file: &Path, depends: &Depends, all: &[(Box<str>, Done)]) -> Option<usi
 }
 
 /// Reads what an earlier run kept, where it can be believed: what was looked at, and the attributes.
-fn read(file: &Path, question: &str, is_there: impl Fn(&str) -> bool) -> Option<(String, Vec<(Box<str>, Done)>)> {
+fn read(file: &Path, question: &str, is_there: impl Fn(&str) -> bool) -> Option<(String, Vec<Attribute>)> {
     let mut lines = BufReader::new(File::open(file).ok()?).lines();
     let depends: Depends = serde_json::from_str(&lines.next()?.ok()?).ok()?;
     if depends.question != question || !Reads::still(&depends.looked) {

@@ -229,6 +229,9 @@ pub(super) fn queues(
     Ok(queues)
 }
 
+/// Files as they would be.
+pub(super) type Written = Vec<(PathBuf, Vec<u8>)>;
+
 /// Queues on their new sources, before anything of it is in the workspace.
 pub(super) struct Draft {
     scratch: TempDir,
@@ -276,7 +279,7 @@ impl Draft {
     }
 
     /// Returns the files that would be written and removed; a patch that conflicts stays as it is.
-    pub(super) fn planned(&self, workspace: &Workspace) -> Result<(Vec<(PathBuf, Vec<u8>)>, Vec<PathBuf>), Error> {
+    pub(super) fn planned(&self, workspace: &Workspace) -> Result<(Written, Vec<PathBuf>), Error> {
         let mut together = Together::new(workspace, Overlays::read(workspace, None)?);
         for session in &self.sessions {
             let (series, mut wanted) = queue(workspace, &together.overlays, session)?;
