@@ -417,7 +417,12 @@ pub(super) fn trailer_block(all: &[Line<'_>], from: usize, end: usize) -> Range<
         }
         continues = trailer;
     }
-    match (gits && trailers * 3 >= others) || (trailers > 0 && others == 0) {
+    // The first paragraph of a message without a subject above it is its title for git: one of trailers alone is taken for those.
+    let titles = |line: &Line<'_>| {
+        mail_field(line.text).is_some_and(|(key, _)| ["subject", "description"].contains(&&*key.to_ascii_lowercase()))
+    };
+    let is_title = first == from && !all[..from].iter().any(titles);
+    match (gits && !is_title && trailers * 3 >= others) || (trailers > 0 && others == 0) {
         true => first..last,
         false => last..last,
     }
@@ -497,6 +502,14 @@ mod tests {
                 "From 0123 Mon Sep 17 00:00:00 2001\nSubject: two\n\tlines\n{tag}\nand a text\n---\n"
             ));
             assert_eq!(h.subject.as_deref(), Some("two lines"), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_first_paragraph_with_a_sign_off_has_its_subject() {
+        for sign_off in ["Signed-off-by:x", "Signed-off-by: A <a@b>"] {
+            let h = headers(&format!("Fix : it\n{sign_off}\n24 lines\nCVE: x\n\n"));
+            assert_eq!((h.subject.as_deref(), h.values("CVE").next()), (Some("Fix : it"), Some("x")), "{sign_off}");
         }
     }
 
