@@ -22,7 +22,7 @@ const NAME: &str = "overlayctl";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   overlayctl completions bash > ~/.local/share/bash-completion/completions/overlayctl
-  overlayctl completions zsh  > ~/.zfunc/_overlayctl          with fpath+=~/.zfunc before compinit
+  source <(overlayctl completions zsh)                        in ~/.zshrc, behind compinit
   overlayctl completions fish > ~/.config/fish/completions/overlayctl.fish
   overlayctl completions nushell > overlayctl.nu              then `use overlayctl.nu *` in config.nu")]
 pub(crate) struct Args {
