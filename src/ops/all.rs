@@ -177,12 +177,12 @@ pub fn impact_all(workspace: &Workspace, options: &Options, progress: &mut dyn P
     };
     let expected = before.roots().len();
     let asked = |paths| Asked { root: &patched, paths, settings, what: "with the overlays" };
-    let reached = match was_kept && !options.exhaustive {
+    // Where only some sets are asked for, what the overlays bind need not be among them.
+    let reached = match was_kept && !options.exhaustive && is_whole {
         true => match reached(&nix, &group, &before)? {
             Ok(reached) => Some(reached),
             Err(why) => {
-                // Where only some are asked for, what the overlays bind need not be among them.
-                told.warnings.extend(is_whole.then(|| all_again(why)));
+                told.warnings.push(all_again(why));
                 None
             }
         },
