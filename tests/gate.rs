@@ -16,8 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use overlayctl::base::process::find_program;
 use serde_json::Value;
+use support::sides::{Files, Sides, nix};
 
 /// A case as its file says it.
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct Case {
     oracles: [String; 2],
     expect: Vec<String>,
     /// The files of both sides.
-    sides: [BTreeMap<String, String>; 2],
+    sides: [Files; 2],
 }
 
 impl Case {
@@ -63,68 +63,25 @@ impl Case {
     }
 }
 
-struct Scene {
-    dir: tempfile::TempDir,
-}
+/// The sides, and overlayctl on them.
+struct Scene(Sides);
 
-fn nix(program: &str, dir: &Path, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).current_dir(dir).env("NIX_CONFIG", support::nix_config()).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{program} {args:?}: {}", support::said(&output));
-    String::from_utf8(output.stdout).unwrap()
+impl std::ops::Deref for Scene {
+    type Target = Sides;
+
+    fn deref(&self) -> &Sides {
+        &self.0
+    }
 }
 
 impl Scene {
-    /// Makes one; `None`, and says so, where there is no Nix.
     fn new() -> Option<Scene> {
-        if find_program("nix-store").is_none() {
-            eprintln!("skipped: Nix is not installed");
-            return None;
-        }
-        let scene = Scene { dir: tempfile::tempdir().unwrap() };
-        let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs");
-        support::copy(&set, &scene.at("nixpkgs"));
-        support::copy(&set, &scene.at("nixpkgs-next"));
-        // The next one has another tool, which builds curl.
-        let packages = fs::read_to_string(set.join("packages.nix")).unwrap();
-        let next = packages.replace("pname = \"tool\"; version = \"1\"", "pname = \"tool\"; version = \"2\"");
-        assert_ne!(packages, next);
-        fs::write(scene.at("nixpkgs-next/packages.nix"), next).unwrap();
-        Some(scene)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Makes a folder hold these files and no others.
-    fn write(&self, dir: &str, files: &BTreeMap<String, String>) {
-        let dir = self.at(dir);
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten().filter(|entry| entry.file_name() != ".git") {
-            match entry.path().is_dir() {
-                true => fs::remove_dir_all(entry.path()).unwrap(),
-                false => fs::remove_file(entry.path()).unwrap(),
-            }
-        }
-        for (name, text) in files {
-            let file = dir.join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
-    }
-
-    /// Makes the workspace one that was committed as one side and is the other one now.
-    fn change(&self, sides: &[BTreeMap<String, String>; 2]) {
-        let _ = fs::remove_dir_all(self.at("board"));
-        fs::create_dir(self.at("board")).unwrap();
-        self.write("board", &sides[0]);
-        support::commit(&self.at("board"));
-        self.write("board", &sides[1]);
+        Sides::new().map(Scene)
     }
 
     fn command(&self, line: &str) -> Command {
         let mut command = support::overlayctl(&self.at("board"));
-        command.args(line.split_whitespace()).env("HOME", self.dir.path()).env("XDG_CACHE_HOME", self.at("cache"));
+        command.args(line.split_whitespace()).env("HOME", self.path()).env("XDG_CACHE_HOME", self.at("cache"));
         command.env("XDG_STATE_HOME", self.at("state")).env_remove("GITHUB_STEP_SUMMARY");
         command
     }
@@ -139,30 +96,9 @@ impl Scene {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Returns the outputs of all that a side needs, by derivation, with whether they are fixed; as Nix tells.
-    fn closure(&self, files: &BTreeMap<String, String>, oracle: &str) -> BTreeMap<String, (bool, BTreeSet<String>)> {
-        self.write("oracle", files);
-        let dir = self.at("oracle");
-        let drvs = nix("nix-instantiate", &dir, &["-E", oracle]);
-        let drvs: Vec<&str> = drvs.split_whitespace().map(|drv| drv.split('!').next().unwrap()).collect();
-        let closure = nix("nix-store", &dir, &[&["-qR"][..], &drvs].concat());
-        let all: Vec<&str> = closure.lines().filter(|path| path.ends_with(".drv")).collect();
-        let shown: Value = serde_json::from_str(&nix("nix", &dir, &[&["show-derivation"][..], &all].concat())).unwrap();
-        let outputs = |derivation: &Value| {
-            let outputs: Vec<&Value> = derivation["outputs"].as_object().unwrap().values().collect();
-            let paths = outputs.iter().map(|output| output["path"].as_str().unwrap().to_owned()).collect();
-            (outputs.iter().any(|output| output["hash"].is_string()), paths)
-        };
-        shown.as_object().unwrap().iter().map(|(drv, shown)| (drv.clone(), outputs(shown))).collect()
-    }
-
     /// Returns what is rebuilt, as Nix's own closures say.
-    fn rebuilt(&self, case: &Case) -> BTreeMap<String, BTreeSet<String>> {
-        let [before, after] = [0, 1].map(|side| self.closure(&case.sides[side], &case.oracles[side]));
-        let known: BTreeSet<&String> = before.values().flat_map(|(_, paths)| paths).collect();
-        let is_new = |paths: &BTreeSet<String>| paths.iter().any(|path| !known.contains(path));
-        let new = after.into_iter().filter(|(_, (is_fixed, paths))| !is_fixed && is_new(paths));
-        new.map(|(drv, (_, paths))| (drv, paths)).collect()
+    fn oracle(&self, case: &Case) -> BTreeMap<String, BTreeSet<String>> {
+        self.rebuilt([0, 1].map(|side| (&case.sides[side], case.oracles[side].as_str())))
     }
 }
 
@@ -220,14 +156,14 @@ fn each_pair_has_its_verdict_and_its_line() {
     let mut wrong = Vec::new();
     for path in files {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let case = Case::read(&fs::read_to_string(&path).unwrap(), scene.dir.path());
-        scene.change(&case.sides);
+        let case = Case::read(&fs::read_to_string(&path).unwrap(), scene.path());
+        scene.change(case.sides.each_ref());
         let line = format!("gate --against HEAD {}", case.args);
         let output = scene.run(&format!("{line} --json"));
         let Ok(gate) = serde_json::from_slice::<Value>(&output.stdout) else {
             panic!("{name}: {}", support::said(&output));
         };
-        let rebuilt = scene.rebuilt(&case);
+        let rebuilt = scene.oracle(&case);
         // What is said of all is what Nix says; `?` in a case is a number that need not be written down.
         let count = |line: &String| line.contains("builds of workspace ").then_some(rebuilt.len());
         let mut expected: Vec<String> = case
@@ -282,14 +218,14 @@ fn case(scene: &Scene, name: &str) -> Case {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate_cases");
     let mut files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let path = files.find(|path| path.to_str().unwrap().ends_with(&format!("-{name}.txt"))).unwrap();
-    Case::read(&fs::read_to_string(path).unwrap(), scene.dir.path())
+    Case::read(&fs::read_to_string(path).unwrap(), scene.path())
 }
 
 #[test]
 fn the_kept_side_is_believed_only_as_long_as_it_holds() {
     let Some(scene) = Scene::new() else { return };
     let case = case(&scene, "patch-changed");
-    scene.change(&case.sides);
+    scene.change(case.sides.each_ref());
     let line = "gate --against HEAD";
     let key = String::from_utf8(scene.run(&format!("{line} --base-key")).stdout).unwrap();
     let base = |exit| {
@@ -356,7 +292,7 @@ fn a_pin_of_a_flake_is_blamed_in_its_lock() {
     let stored =
         format!("\"${{builtins.path {{ path = {}; name = \"source\"; }}}}\"", scene.at("nixpkgs-next").display());
     nix("nix", Path::new("/"), &["eval", "--impure", "--raw", "--expr", &stored]);
-    scene.change(&[before, after]);
+    scene.change([&before, &after]);
     let gate = scene.json("gate --against HEAD", 1);
     let line = 1 + lock.lines().position(|line| line.contains("narHash")).unwrap();
     assert_eq!(told(&gate), [format!("over builds of workspace 2 <= 1 at flake.lock:{line}")], "{gate}");
@@ -368,7 +304,7 @@ fn a_pin_of_a_flake_is_blamed_in_its_lock() {
 fn a_cache_that_does_not_answer_is_not_one_that_has_nothing() {
     let Some(scene) = Scene::new() else { return };
     let case = case(&scene, "own-builds");
-    scene.change(&case.sides);
+    scene.change(case.sides.each_ref());
     let run = |caches: &str| {
         let config =
             format!("{}\nsubstituters = {caches}\nconnect-timeout = 1\ndownload-attempts = 1", support::nix_config());
@@ -424,7 +360,7 @@ fn every_format_says_the_same_of_hostile_names() {
             (format!("lib/{HOSTILE}"), patch.to_owned()),
         ])
     };
-    scene.change(&[side("one\n"), side("two\n")]);
+    scene.change([&side("one\n"), &side("two\n")]);
     let summary = scene.at("summary.md");
     fs::write(&summary, "before\n").unwrap();
     let reports =
@@ -470,7 +406,7 @@ fn every_format_says_the_same_of_hostile_names() {
 fn what_cannot_be_compared_is_an_error() {
     let Some(scene) = Scene::new() else { return };
     let case = case(&scene, "patch-changed");
-    scene.change(&case.sides);
+    scene.change(case.sides.each_ref());
     let refused = |line: &str, code: &str| {
         let output = scene.run(line);
         assert!(output.status.code() == Some(2) && support::said(&output).contains(code), "{}", support::said(&output));
@@ -500,7 +436,7 @@ fn what_the_files_for_ci_servers_call_works() {
         command.args(["-ec", line]).current_dir(scene.at("board")).env("PATH", &path);
         command
             .env("NIX_CONFIG", support::nix_config())
-            .env("HOME", scene.dir.path())
+            .env("HOME", scene.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("XDG_CACHE_HOME", scene.at("cache")).env("XDG_STATE_HOME", scene.at("state"));
         command.env("BASE", &base).env("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base);
@@ -516,14 +452,14 @@ fn what_the_files_for_ci_servers_call_works() {
                 .lines()
                 .filter_map(|line| line.trim().strip_prefix("run: ").or(line.trim().strip_prefix("- ")))
                 .filter(|line| line.contains("overlayctl gate") || line.starts_with("mkdir"))
-                .map(|line| line.replace("/tmp/", &format!("{}/", scene.dir.path().display())))
+                .map(|line| line.replace("/tmp/", &format!("{}/", scene.path().display())))
                 .collect(),
             Some("sh") => vec![format!("{} HEAD", entry.display())],
             _ => continue,
         };
         files += 1;
         assert!(lines.iter().any(|line| line.contains("gate")), "{name}");
-        scene.change(&case.sides);
+        scene.change(case.sides.each_ref());
         let (last, first) = lines.split_last().unwrap();
         for line in first {
             let output = run(line);
@@ -567,14 +503,14 @@ fn what_was_built_has_times_and_sizes() {
         let entry = info.get(0).or(info.get(path)).unwrap().clone();
         entry["closureSize"].as_u64().unwrap()
     };
-    scene.change(&[side(100, 9_000, "1h"), side(100, 9_000, "1h")]);
+    scene.change([&side(100, 9_000, "1h"), &side(100, 9_000, "1h")]);
     let before = size(&scene.run("build"));
     scene.write("board", &side(9_100, 9_000, "1h"));
     let after = size(&scene.run("build"));
     let growth = after - before;
     assert!(growth >= 9_000);
     for (limit, standing, exit) in [(growth, "within", 0), (growth - 1, "over", 1)] {
-        scene.change(&[side(100, limit, "1h"), side(9_100, limit, "1h")]);
+        scene.change([&side(100, limit, "1h"), &side(9_100, limit, "1h")]);
         let gate = scene.json("gate --against HEAD", exit);
         let told = told(&gate);
         let rest = format!("closure-growth of workspace {growth} <= {limit}");
@@ -628,8 +564,8 @@ fn pairs_on_real_package_sets() {
         ];
         for (what, before, after, place) in pairs {
             let case = Case { oracles: [oracle.clone(), oracle.clone()], sides: [before, after], ..Case::default() };
-            scene.change(&case.sides);
-            let rebuilt = scene.rebuilt(&case);
+            scene.change(case.sides.each_ref());
+            let rebuilt = scene.oracle(&case);
             let exit = i32::from(!rebuilt.is_empty());
             let gate = scene.json("gate --against HEAD", exit);
             assert_eq!(gate["counts"]["derivations"], rebuilt.len(), "{what}");

@@ -11,13 +11,13 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use overlayctl::base::process::find_program;
 use serde_json::Value;
+use support::sides::{Files, Sides, nix};
 
 /// An overlay that patches these packages with files beside it, as `patch` writes it.
 fn patching(packages: &[(&str, &[&str])]) -> String {
@@ -34,7 +34,7 @@ fn patching(packages: &[(&str, &[&str])]) -> String {
 /// A state of the workspace: its files, and what it evaluates to in Nix's own words, seen from its directory.
 #[derive(Clone, Default)]
 struct State {
-    files: BTreeMap<String, String>,
+    files: Files,
     /// A list of derivations.
     oracle: String,
 }
@@ -56,63 +56,20 @@ impl State {
     }
 }
 
-/// A place with two package sets, a workspace, and room for copies of it.
-struct Scene {
-    dir: tempfile::TempDir,
-}
+/// The sides, and overlayctl on them.
+struct Scene(Sides);
 
-fn nix(program: &str, dir: &Path, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(dir)
-        .env("NIX_CONFIG", "experimental-features = nix-command flakes")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+impl std::ops::Deref for Scene {
+    type Target = Sides;
+
+    fn deref(&self) -> &Sides {
+        &self.0
+    }
 }
 
 impl Scene {
-    /// Makes one; `None`, and says so, where there is no Nix.
     fn new() -> Option<Scene> {
-        if find_program("nix-store").is_none() {
-            eprintln!("skipped: Nix is not installed");
-            return None;
-        }
-        let scene = Scene { dir: tempfile::tempdir().unwrap() };
-        let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mini-nixpkgs");
-        support::copy(&set, &scene.at("nixpkgs"));
-        support::copy(&set, &scene.at("nixpkgs-next"));
-        // The next one has another tool, which builds curl.
-        let packages = fs::read_to_string(set.join("packages.nix")).unwrap();
-        let next = packages.replace("pname = \"tool\"; version = \"1\"", "pname = \"tool\"; version = \"2\"");
-        assert_ne!(packages, next);
-        fs::write(scene.at("nixpkgs-next/packages.nix"), next).unwrap();
-        Some(scene)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Makes the directory of the workspace hold these files and no others.
-    fn write(&self, dir: &str, state: &State) {
-        let dir = self.at(dir);
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.file_name() == ".git" {
-                continue;
-            }
-            if entry.path().is_dir() {
-                fs::remove_dir_all(entry.path()).unwrap();
-            } else {
-                fs::remove_file(entry.path()).unwrap();
-            }
-        }
-        for (name, text) in &state.files {
-            let file = dir.join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
+        Sides::new().map(Scene)
     }
 
     fn commit(&self) {
@@ -121,17 +78,13 @@ impl Scene {
 
     /// Makes the workspace one that was committed in one state and is in another now.
     fn change(&self, before: &State, after: &State) {
-        let _ = fs::remove_dir_all(self.at("board"));
-        fs::create_dir(self.at("board")).unwrap();
-        self.write("board", before);
-        self.commit();
-        self.write("board", after);
+        self.0.change([&before.files, &after.files]);
     }
 
     fn run(&self, line: &str) -> Output {
         support::overlayctl(&self.at("board"))
             .args(line.split(' '))
-            .env("HOME", self.dir.path())
+            .env("HOME", self.path())
             .env("XDG_CACHE_HOME", self.at("cache"))
             .output()
             .unwrap()
@@ -151,33 +104,9 @@ impl Scene {
         text
     }
 
-    /// Returns the outputs of all that the derivations of a state need, by derivation, with whether they are fixed; as Nix tells.
-    fn closure(&self, state: &State) -> BTreeMap<String, (bool, BTreeSet<String>)> {
-        self.write("oracle", state);
-        let dir = self.at("oracle");
-        let drvs = nix("nix-instantiate", &dir, &["-E", &state.oracle]);
-        let drvs: Vec<&str> = drvs.split_whitespace().map(|drv| drv.split('!').next().unwrap()).collect();
-        if drvs.is_empty() {
-            return BTreeMap::new();
-        }
-        let closure = nix("nix-store", &dir, &[&["-qR"][..], &drvs].concat());
-        let all: Vec<&str> = closure.lines().filter(|path| path.ends_with(".drv")).collect();
-        let shown: Value = serde_json::from_str(&nix("nix", &dir, &[&["show-derivation"][..], &all].concat())).unwrap();
-        let outputs = |derivation: &Value| {
-            let outputs: Vec<&Value> = derivation["outputs"].as_object().unwrap().values().collect();
-            let paths = outputs.iter().map(|output| output["path"].as_str().unwrap().to_owned()).collect();
-            (outputs.iter().any(|output| output["hash"].is_string()), paths)
-        };
-        shown.as_object().unwrap().iter().map(|(drv, shown)| (drv.clone(), outputs(shown))).collect()
-    }
-
     /// Returns what is rebuilt, as Nix's own closures say.
     fn rebuilt(&self, before: &State, after: &State) -> BTreeSet<String> {
-        let (before, after) = (self.closure(before), self.closure(after));
-        let known: BTreeSet<&String> = before.values().flat_map(|(_, paths)| paths).collect();
-        let is_new = |paths: &BTreeSet<String>| paths.iter().any(|path| !known.contains(path));
-        let new = after.iter().filter(|(_, (is_fixed, paths))| !is_fixed && is_new(paths));
-        new.map(|(drv, _)| drv.clone()).collect()
+        self.0.rebuilt([before, after].map(|state| (&state.files, state.oracle.as_str()))).into_keys().collect()
     }
 }
 
@@ -251,7 +180,7 @@ fn what_is_rebuilt_is_what_nix_says_and_each_cause_is_named() {
             .with("npins/sources.json", &format!("{{ \"version\": 3, \"pins\": {{ \"nixpkgs\": {{ \"path\": \"{set}\" }} }} }}\n"))
             .with("npins/default.nix", &format!(
                 "let pins = (builtins.fromJSON (builtins.readFile ./sources.json)).pins; in {{ nixpkgs.outPath = /. + \"{}/${{pins.nixpkgs.path}}\"; }}\n",
-                scene.dir.path().display()
+                scene.path().display()
             ))
             .means(&format!("[ (import ../{set} {{ overlays = [ (import ./overlay.nix) ]; }}).curl ]"))
     };
@@ -397,7 +326,7 @@ fn flake(scene: &Scene, set: &str) -> State {
         ))
         .with("overlay.nix", &patching(&[("zlib", &["./patches/zlib/1.patch"])]))
         .with("patches/zlib/1.patch", "one\n");
-    scene.write("lock", &state);
+    scene.write("lock", &state.files);
     nix("nix", &scene.at("lock"), &["flake", "lock", &format!("path:{}", scene.at("lock").display())]);
     let lock = fs::read_to_string(scene.at("lock/flake.lock")).unwrap();
     state
@@ -450,13 +379,13 @@ fn a_flake_is_what_git_knows_of_it_and_its_lock_is_a_pin() {
         }
     }
     // A file that git does not know is none of the flake; the package set that overlayctl composes reads what is there.
-    scene.write("board", &usual);
+    scene.write("board", &usual.files);
     scene.commit();
-    scene.write("board", &usual.clone().with("new.nix", "{ }\n"));
+    scene.write("board", &usual.clone().with("new.nix", "{ }\n").files);
     let impact = scene.json(lines[0]);
     assert_eq!((changes(&impact), &impact["counts"]["builds"]), (vec!["file new.nix added".to_owned()], &0.into()));
     assert!(impact["changes"][0]["details"][0].as_str().unwrap().contains("a flake does not see it"), "{impact}");
-    scene.write("board", &untracked);
+    scene.write("board", &untracked.files);
     scene.refused(lines[0], "OV1003");
     let seen = scene.json(lines[1]);
     let rebuilt = rebuilt(&seen);
