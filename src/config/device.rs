@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Board, Error, FILE_NAME, Workspace, trust};
+use super::{Board, Error, FILE_NAME, Workspace, key_span, trust};
 use crate::base::fs;
 use crate::base::span::{Place, Span, line_span};
 
@@ -96,9 +96,9 @@ impl Workspace {
         let untrusted = trust::refused(self.root(), &options)?;
         if let Some((first, _)) = untrusted.first() {
             let path = self.path(FILE_NAME);
-            let text = fs::read_text(&path).unwrap_or_default();
+            let text = fs::read_text(&path)?;
             let key = first.rsplit('.').next().unwrap_or(first);
-            let at = text.find(key).map_or(Span::at(0), |at| Span::new(at, at + key.len()));
+            let at = key_span(&text, &["boards", name, key], |_| false).unwrap_or(Span::at(0));
             let place = Place::in_text(&path, &text, at);
             let line = place.line_col.and_then(|at| line_span(&text, at.line)).map(|s| text[s.range()].to_string());
             return Err(Error::UntrustedDevice { options: untrusted, place, line });

@@ -50,7 +50,10 @@ impl Found {
             let number = || value.parse::<u32>().ok();
             match key {
                 "machine" => found.machine = value.to_string(),
-                "shell" => found.shell = data_encoding::HEXLOWER.decode(value.as_bytes()).unwrap_or_default(),
+                "shell" => {
+                    let head = data_encoding::HEXLOWER.decode(value.as_bytes());
+                    found.shell = head.map_err(|_| garbage("the beginning of a shell"))?;
+                }
                 "missing" => found.missing.push(value.to_string()),
                 "unpack" => drop(found.unpack.insert(value.to_string())),
                 "nix" => found.has_nix = true,

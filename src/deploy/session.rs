@@ -187,6 +187,8 @@ impl Session {
     pub fn switch(&self, held: &Held, generation: u32, ending: &Ending<'_>) -> Result<Vec<String>, Error> {
         let (root, number) = (self.device.root.as_str(), generation.to_string());
         let seconds = ending.within.as_secs().max(1);
+        let unwritten = |source: serde_json::Error| FsError::Write { path: "ledger".into(), source: source.into() };
+        let line = serde_json::to_string(ending.entry).map_err(unwritten)? + "\n";
         let lost = |error: Error| match error {
             Error::Unreachable { address, said } => Error::Lost { address, generation, seconds, said },
             other => other,
@@ -209,7 +211,6 @@ impl Session {
         if state != "checked" {
             return Err(lost(Error::Unreachable { address: self.address().to_string(), said: state.to_string() }));
         }
-        let line = serde_json::to_string(ending.entry).unwrap_or_default() + "\n";
         let keep = self.device.keep.to_string();
         let args = [root, "-", &number, &keep, &self.store];
         let said = self.link.feed_afresh(CONFIRM, &args, LONG, line.as_bytes()).map_err(|error| match error {

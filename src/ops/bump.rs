@@ -288,7 +288,7 @@ fn apply(
 ) -> Result<(), Error> {
     let Ok(text) = &moved.text else { return Ok(()) };
     let mut beside = Beside::new(&moved.nixpkgs);
-    beside.file(workspace, &moved.pin.file, moved.pin.old.as_deref(), text);
+    beside.file(workspace, &moved.pin.file, moved.pin.old.as_deref().map(str::as_bytes), text);
     let draft = Draft::of(workspace, queues, pairs.into_iter(), false)?;
     let mut applied = draft.take_up(workspace, Some(&beside), offline)?;
     bumped.warnings.append(&mut applied.warnings);

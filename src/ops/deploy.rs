@@ -12,7 +12,7 @@ use crate::comparison::sites;
 use crate::config::{Device, Workspace, state};
 use crate::cross::Platform;
 use crate::deploy::{self, Closure, Ending, Entry, Found, Placed, Record, Sent, Session, by_whom, now};
-use crate::git::repository_of;
+use crate::git;
 use crate::nix::Nix;
 use crate::ops::build::{self, Built};
 use crate::ops::{Error, Outcome, verify};
@@ -272,12 +272,9 @@ fn missing(found: &Found, record: &Record) -> Vec<String> {
 
 /// Returns the commit of a workspace, with `+` where tracked files were changed since; `None` outside of git.
 fn revision(root: &Path) -> Option<String> {
-    let repository = repository_of(root).ok()??;
-    let id = repository.head().ok()?.peel_to_commit().ok()?.id();
-    let mut options = git2::StatusOptions::new();
-    options.include_untracked(false);
-    let changed = repository.statuses(Some(&mut options)).map_or(true, |statuses| !statuses.is_empty());
-    Some(format!("{id}{}", if changed { "+" } else { "" }))
+    let since = git::changed_since(root, "HEAD").ok()?;
+    let changed = since.files.iter().any(|file| file.is_known || file.before);
+    Some(format!("{}{}", since.commit?, if changed { "+" } else { "" }))
 }
 
 /// Adds a line to the ledger of the workspace; a warning where that fails, for the board has changed already.

@@ -8,8 +8,9 @@ use super::header::{Layout, Line, Trailer, blank, field, has_mail_header, layout
 use super::patch_file::PatchFile;
 use crate::base::span::Span;
 
-/// Returns the patch with the trailer set: the value of the first line with that key replaced (its further lines are left
-/// alone), or a new line behind the last trailer, or a new last paragraph of the message. Every other byte stays.
+/// Returns the patch with the trailer set: the value of the first line with that key replaced (lines that would be
+/// read as a part of the new value go with the old one), or a new line behind the last trailer, or a new last paragraph of the
+/// message. Every other byte stays.
 ///
 /// # Errors
 /// [`Error::BadTrailer`] when the key or the value cannot stand on one line; [`Error::TrailerInDiff`] when another part of the patch

@@ -85,8 +85,8 @@ pub struct Pin {
     pub name: String,
     /// The file that says it; it may not be there yet.
     pub file: PathBuf,
-    /// Its bytes; `None` when it is not there.
-    pub old: Option<Vec<u8>>,
+    /// Its text; `None` when it is not there.
+    pub old: Option<String>,
     /// What it is now, in the word that people know it by.
     pub now: Option<String>,
     entry: Value,
@@ -136,8 +136,7 @@ impl Pin {
             (None, _) => (Keeper::Setting, "nixpkgs".into(), workspace.path(FILE_NAME)),
         };
         let text = fs::read_text_if_there(&file)?;
-        let mut pin =
-            Pin { keeper, name, file, old: text.clone().map(String::into_bytes), now: None, entry: Value::Null };
+        let mut pin = Pin { keeper, name, file, old: text.clone(), now: None, entry: Value::Null };
         match (keeper, text) {
             (Keeper::Setting, _) => pin.now = workspace.nixpkgs(None).ok().map(|source| source.to_string()),
             // Nix makes the lock.
@@ -202,13 +201,13 @@ impl Pin {
     /// # Errors
     /// [`Error::Unreadable`], [`Error::CannotMove`].
     pub fn moved(&self, to: Option<&str>, fetched: &Fetched) -> Result<Vec<u8>, Error> {
-        let text = String::from_utf8_lossy(self.old.as_deref().unwrap_or_default()).into_owned();
+        let text = self.old.as_deref().unwrap_or("{}");
         let changes = sources::changes(&self.entry, to, fetched).map_err(|why| self.cannot(to, why))?;
         let path: &[&str] = match self.keeper {
             Keeper::Npins => &["pins", &self.name],
             _ => &[&self.name],
         };
-        let new = json::with(&text, path, &changes);
+        let new = json::with(text, path, &changes);
         let unreadable = |why: String| Error::Unreadable { why, place: Place::file(&self.file) };
         new.map(String::into_bytes).map_err(unreadable)
     }
@@ -218,9 +217,10 @@ impl Pin {
     /// # Errors
     /// [`Error::Unreadable`].
     pub fn set_to(&self, value: &str) -> Result<Vec<u8>, Error> {
-        let text = String::from_utf8_lossy(self.old.as_deref().unwrap_or_default()).into_owned();
+        // A file that is not there yet says nothing.
+        let text = self.old.as_deref().unwrap_or("");
         let unreadable = |why: String| Error::Unreadable { why, place: Place::file(&self.file) };
-        setting::with(&text, value).map(String::into_bytes).map_err(unreadable)
+        setting::with(text, value).map(String::into_bytes).map_err(unreadable)
     }
 }
 

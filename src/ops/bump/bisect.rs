@@ -212,7 +212,7 @@ impl Search<'_> {
                 ask(self, &set)
             }
             Line::List(pins) => {
-                let pin = pins.get(at).cloned().unwrap_or_default();
+                let pin = pins.get(at).cloned().ok_or(crate::targets::Error::NoTargets)?;
                 let set = revisions::package_set(self.workspace, None, &pin)?;
                 ask(self, &set.nixpkgs)
             }

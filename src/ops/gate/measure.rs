@@ -179,15 +179,19 @@ impl<'c> Measure<'c> {
 
     /// Measures what no cache has of what is rebuilt for some targets: how many builds, or how long they take.
     fn own(&mut self, key: Key, targets: &[NodeId]) -> Result<(Measured, Vec<NodeId>), Error> {
-        if self.caches.is_none() {
-            let after = &self.comparison.after;
-            let outputs = self.delta.rebuilt().iter().flat_map(|id| after.node(*id).outputs()).map(|(_, path)| path);
-            let paths: BTreeSet<&str> = outputs.filter(|path| !path.is_empty()).collect();
-            let paths: Vec<String> = paths.into_iter().map(str::to_owned).collect();
-            self.progress.stage("asking the caches");
-            self.caches = Some(engine::nix(self.workspace)?.ask_caches(&paths, &BuildRequest::default())?);
-        }
-        let caches = self.caches.as_ref().cloned().unwrap_or_default();
+        let caches = match &self.caches {
+            Some(caches) => caches.clone(),
+            None => {
+                let after = &self.comparison.after;
+                let outputs =
+                    self.delta.rebuilt().iter().flat_map(|id| after.node(*id).outputs()).map(|(_, path)| path);
+                let paths: BTreeSet<&str> = outputs.filter(|path| !path.is_empty()).collect();
+                let paths: Vec<String> = paths.into_iter().map(str::to_owned).collect();
+                self.progress.stage("asking the caches");
+                let caches = engine::nix(self.workspace)?.ask_caches(&paths, &BuildRequest::default())?;
+                self.caches.insert(caches).clone()
+            }
+        };
         let after = &self.comparison.after;
         let is_cached = |id: NodeId| {
             let mut outputs = after.node(id).outputs();
