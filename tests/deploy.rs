@@ -279,6 +279,29 @@ fn what_power_loss_leaves_unconfirmed_goes_back() {
     assert!(!pending.exists());
 }
 
+/// The power goes while an undeploy takes things off: at the next boot nothing is put back that is half gone, and it can be done again.
+#[test]
+fn an_undeploy_that_is_cut_is_done_again() {
+    let Some(board) = Board::new("sh") else { return };
+    let before = board.files();
+    for left in [None, Some([("new", "1\n"), ("who", "some-other-boot 1\n")])] {
+        board.says(&["deploy"], 0);
+        // The current generation is out, and of what says that a switch is under way some files are gone.
+        fs::remove_file(board.root.join("current")).unwrap();
+        let pending = board.root.join("pending");
+        fs::create_dir(&pending).unwrap();
+        for (name, text) in left.into_iter().flatten() {
+            fs::write(pending.join(name), text).unwrap();
+        }
+        let boot = Command::new("sh").arg(board.root.join("at-boot")).status().unwrap();
+        assert!(boot.success());
+        let current = fs::read_link(board.root.join("current"));
+        assert!(current.is_err(), "{current:?}");
+        board.says(&["undeploy"], 0);
+        assert_eq!(board.files(), before);
+    }
+}
+
 /// The header of a program of some machine, with an interpreter if one is named.
 fn elf(machine: u8, class: u8, flags: u32, interpreter: Option<&str>) -> Vec<u8> {
     let wide = class == 2;

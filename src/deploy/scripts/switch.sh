@@ -28,7 +28,7 @@ limited() {
 }
 word() { [ "$1" = 124 ] && echo "did not end in time" || echo "failed with status $1"; }
 back() {
-  old=$(cat pending/old)
+  old=$(cat pending/old 2>/dev/null)
   case $old in none | [0-9]*) ;; *) finish; return ;; esac
   if [ "$verb" != boot ]; then left=$((10 * a_second)); limited "$(cat pending/new)" deactivate; fi
   point "$old" || { state "stuck $1"; return 1; }
