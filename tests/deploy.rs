@@ -279,6 +279,15 @@ fn what_power_loss_leaves_unconfirmed_goes_back() {
     assert!(!pending.exists());
 }
 
+#[test]
+fn what_holds_no_patch_is_said_to_be_unproven() {
+    let Some(board) = Board::new("sh") else { return };
+    let codes = |answer: &Value| answer["warnings"].to_string().contains("OV1284");
+    assert!(!codes(&board.says(&["deploy"], 0)));
+    fs::write(board.dir.path().join("w/overlay.nix"), "final: prev: { }").unwrap();
+    assert!(codes(&board.says(&["deploy"], 0)));
+}
+
 /// The power goes while an undeploy takes things off: at the next boot nothing is put back that is half gone, and it can be done again.
 #[test]
 fn an_undeploy_that_is_cut_is_done_again() {

@@ -109,6 +109,12 @@ pub fn deploy(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
             return Ok(deployed);
         }
     };
+    deployed.warnings.extend(patches.is_empty().then(|| Warning {
+        code: "OV1284",
+        message: "nothing is patched that the targets need, so nothing was proven".into(),
+        place: None,
+        hint: Some("`overlayctl list` shows what is patched, and where it is in effect".into()),
+    }));
     progress.stage("looking at what the targets need to run");
     let nix = engine::nix(workspace)?;
     let (platform, closures) = examine(workspace, &nix, &options.selection, &built)?;
@@ -174,7 +180,7 @@ fn proven(
     };
     let verified = match verify::verify(workspace, &asked, progress) {
         Ok(verified) => verified,
-        // A workspace without patches has nothing to prove; that is in the ledger as well.
+        // A workspace without patches has nothing to prove, which is said.
         Err(Error::Verify(crate::verify::Error::NothingPatched)) => return Ok(Ok(Vec::new())),
         Err(error) => return Err(error),
     };
