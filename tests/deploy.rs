@@ -118,16 +118,27 @@ impl Board {
         Some(String::from_utf8(output.stdout).unwrap())
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    /// Returns all that is on the board, with what is in files and where links lead.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        use std::os::unix::ffi::OsStringExt as _;
         let (mut found, mut todo) = (Vec::new(), vec![self.dir.path().join("device")]);
         while let Some(path) = todo.pop() {
-            if path.is_dir() && !path.is_symlink() {
-                todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-            }
-            found.push(path);
+            let content = match fs::symlink_metadata(&path).unwrap().file_type() {
+                kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_vec(),
+                kind if kind.is_file() => fs::read(&path).unwrap(),
+                _ => {
+                    todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                    Vec::new()
+                }
+            };
+            found.push((path, content));
         }
         found.sort();
         found
+    }
+
+    fn stored(&self) -> usize {
+        fs::read_dir(self.root.join("store")).unwrap().count()
     }
 
     fn touch(&self, name: &str, there: bool) {
@@ -277,6 +288,87 @@ fn what_power_loss_leaves_unconfirmed_goes_back() {
     assert_eq!((&back["before"], &back["generation"]), (&1.into(), &3.into()), "{back}");
     assert!(board.greeting().unwrap().starts_with("two evening"), "{:?}", board.greeting());
     assert!(!pending.exists());
+}
+
+#[test]
+fn what_cannot_be_told_apart_stays_on_the_board() {
+    let Some(board) = Board::new("sh") else { return };
+    board.says(&["deploy"], 0);
+    board.patch("two");
+    board.says(&["deploy"], 0);
+    // What the first generation needs is not known any more.
+    fs::remove_file(board.root.join("generations/1/paths")).unwrap();
+    board.patch("three");
+    let third = board.says(&["deploy"], 0);
+    assert!(third["warnings"].to_string().contains("could not be taken off"), "{third}");
+    assert_eq!((third["removed"].as_array().map(Vec::len), board.stored()), (Some(0), 3), "{third}");
+    assert!(board.greeting().unwrap().starts_with("three evening"));
+}
+
+#[test]
+fn a_full_disk_does_not_keep_it_from_going_back() {
+    let Some(board) = Board::new("sh") else { return };
+    board.says(&["deploy"], 0);
+    board.patch("two");
+    // Nothing can be decided on: as a disk without room has it.
+    let mkdir = board.dir.path().join("bin/mkdir");
+    fs::write(&mkdir, "#!/bin/sh\ncase $1 in pending/decided) exit 1;; esac\ncommand -p mkdir \"$@\"\n").unwrap();
+    fs::set_permissions(&mkdir, fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = board.says(&["deploy", "--confirm-within", "1s"], 2);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("goes back by itself"), "{refused}");
+    fs::remove_file(mkdir).unwrap();
+    let begin = std::time::Instant::now();
+    while board.greeting().unwrap().starts_with("two") {
+        assert!(begin.elapsed().as_secs() < 60, "it does not go back");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(board.greeting().unwrap().starts_with("one evening"));
+}
+
+#[test]
+fn other_commands_are_another_generation_and_what_is_lost_is_sent_again() {
+    let Some(board) = Board::new("sh") else { return };
+    board.says(&["deploy"], 0);
+    board.settings("check = [\"true\"]");
+    assert_eq!(board.says(&["deploy", "--trust-workspace"], 0)["generation"], 2);
+    assert_eq!(board.says(&["deploy"], 0)["unchanged"], true);
+    let path = fs::read_dir(board.root.join("store")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&path, board.dir.path().join("lost")).unwrap();
+    let again = board.says(&["deploy"], 0);
+    assert_eq!(
+        (&again["unchanged"], again["sent"]["paths"].as_array().map(Vec::len)),
+        (&false.into(), Some(1)),
+        "{again}"
+    );
+    assert!(path.exists());
+}
+
+#[test]
+fn what_no_deploy_made_is_left_alone() {
+    let Some(board) = Board::new("sh") else { return };
+    for name in ["incoming", "gone", "last", "ledger", "at-boot", "lock"] {
+        fs::create_dir_all(board.root.join(name)).unwrap();
+        fs::write(board.root.join(name).join("upload"), "somebody's").unwrap();
+        assert_eq!(board.code(&["deploy"], 2), "OV1275", "{name}");
+        assert_eq!(board.code(&["undeploy"], 2), "OV1275", "{name}");
+        assert_eq!(fs::read_to_string(board.root.join(name).join("upload")).unwrap(), "somebody's");
+        fs::remove_dir_all(board.root.join(name)).unwrap();
+    }
+    board.says(&["deploy"], 0);
+    // What the board says that it needs is not sent to it.
+    let record = board.root.join("current/record");
+    let mut told: Value = serde_json::from_str(&fs::read_to_string(&record).unwrap()).unwrap();
+    let mut other = told["placed"][0].clone();
+    other["target"] = "other".into();
+    other["programs"] = serde_json::json!([]);
+    other["paths"] = serde_json::json!(["7rjj2rlqr3p3bn0z6k0bkhwb41bdrkgl-secret"]);
+    told["placed"].as_array_mut().unwrap().push(other);
+    fs::set_permissions(&record, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&record, told.to_string()).unwrap();
+    board.patch("two");
+    let refused = board.says(&["deploy"], 2);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("-secret"), "{refused}");
+    assert!(board.greeting().unwrap().starts_with("one evening"));
 }
 
 #[test]

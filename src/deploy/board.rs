@@ -86,6 +86,12 @@ impl Found {
         self.taken.last().copied().unwrap_or(0).max(self.current.unwrap_or(0)).saturating_add(1)
     }
 
+    /// Returns the store paths of a generation that it does not have.
+    pub fn lacks(&self, record: &Record) -> Vec<String> {
+        let all: BTreeSet<&String> = record.placed.iter().flat_map(|placed| &placed.paths).collect();
+        all.into_iter().filter(|path| !self.paths.contains(*path)).cloned().collect()
+    }
+
     /// Says whether nobody else is at work on it.
     ///
     /// # Errors

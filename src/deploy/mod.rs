@@ -32,5 +32,5 @@ mod ssh;
 pub use board::Found;
 pub use error::Error;
 pub use gate::Closure;
-pub use record::{Entry, Placed, Record, by_whom, now};
+pub use record::{Entry, Placed, Record, by_whom, commands, now};
 pub use session::{Ending, Held, Sent, Session};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::store_path::{STORE_DIR, split};
+use crate::config::Device;
 
 /// A line of the ledger: who put what on a board, from where, with which patches, when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Placed {
 pub struct Record {
     pub entry: Entry,
     pub placed: Vec<Placed>,
+    /// What its commands are, as a digest: another check is another generation.
+    #[serde(default)]
+    pub commands: String,
 }
 
 /// The longest record or list of names that is read.
@@ -65,6 +69,12 @@ impl Record {
         };
         record.placed.iter().all(good).then_some(record)
     }
+}
+
+/// Returns a digest of the commands that a board's generations get.
+pub fn commands(device: &Device) -> String {
+    let all = format!("{:?}", [&device.activate, &device.deactivate, &device.check]);
+    crate::base::user::digest(all.as_bytes())
 }
 
 /// Returns who this is, `user@machine`.
@@ -106,7 +116,7 @@ mod tests {
             programs: vec!["hello".into()],
             linked: false,
         };
-        let record = Record { entry, placed: vec![placed] };
+        let record = Record { entry, placed: vec![placed], commands: "0".into() };
         let read = |record: &Record| Record::read(&serde_json::to_string(record).unwrap());
         assert_eq!(read(&record), Some(record.clone()));
         for name in ["../x", "x", "", "/etc"] {

@@ -21,6 +21,7 @@ const RECEIVE: Script = Script(include_str!("scripts/receive.sh"));
 const START: Script = Script(include_str!("scripts/start.sh"));
 const AWAIT: Script = Script(include_str!("scripts/await.sh"));
 const CONFIRM: Script = Script(include_str!("scripts/confirm.sh"));
+const CLEAN: Script = Script(include_str!("scripts/clean.sh"));
 const REMOVE: Script = Script(include_str!("scripts/remove.sh"));
 const SWITCH: &str = include_str!("scripts/switch.sh");
 
@@ -120,8 +121,22 @@ impl Session {
     /// Sends a generation with the store paths that the board does not have; what arrived is checked by hash on the board.
     ///
     /// # Errors
-    /// [`Error::SameProgram`]; [`Error::Board`] when it does not arrive as it was sent.
-    pub fn send(&self, held: &Held, found: &Found, nix: &Nix, record: &mut Record) -> Result<(u32, Sent), Error> {
+    /// [`Error::SameProgram`]; [`Error::Board`] when it does not arrive as it was sent, or lacks a path of a target that is not of `closures`:
+    /// what the board names itself is never sent to it.
+    pub fn send(
+        &self,
+        held: &Held,
+        found: &Found,
+        nix: &Nix,
+        closures: &[Closure],
+        record: &mut Record,
+    ) -> Result<(u32, Sent), Error> {
+        let missing = found.lacks(record);
+        let own: Vec<Placed> = closures.iter().map(Closure::placed).collect();
+        if let Some(path) = missing.iter().find(|path| !own.iter().any(|placed| placed.paths.contains(path))) {
+            let said = format!("{path} of a target that stays is not there any more: deploy that target as well");
+            return Err(Error::Board { address: self.address().to_string(), said });
+        }
         let generation = found.next();
         record.entry.generation = Some(generation);
         let mut archive = Archive::default();
@@ -136,8 +151,6 @@ impl Session {
             let target = format!("../../../store/{}/bin/{name}", of.out);
             archive.link(below("generation/bin", name), target).map_err(unread(name))?;
         }
-        let all: BTreeSet<&String> = record.placed.iter().flat_map(|placed| &placed.paths).collect();
-        let missing: Vec<String> = all.into_iter().filter(|path| !found.paths.contains(*path)).cloned().collect();
         for name in &missing {
             let path = format!("{STORE_DIR}/{name}");
             let real = nix.physical(&path).unwrap_or_else(|| (&path).into());
@@ -184,7 +197,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::TakenBack`] when the board went back; [`Error::Lost`] when it does not answer any more.
-    pub fn switch(&self, held: &Held, generation: u32, ending: &Ending<'_>) -> Result<Vec<String>, Error> {
+    pub fn switch(&self, held: &Held, generation: u32, ending: &Ending<'_>) -> Result<(), Error> {
         let (root, number) = (self.device.root.as_str(), generation.to_string());
         let seconds = ending.within.as_secs().max(1);
         let unwritten = |source: serde_json::Error| FsError::Write { path: "ledger".into(), source: source.into() };
@@ -211,14 +224,22 @@ impl Session {
         if state != "checked" {
             return Err(lost(Error::Unreachable { address: self.address().to_string(), said: state.to_string() }));
         }
-        let keep = self.device.keep.to_string();
-        let args = [root, "-", &number, &keep, &self.store];
-        let said = self.link.feed_afresh(CONFIRM, &args, LONG, line.as_bytes()).map_err(|error| match error {
+        let confirmed = self.link.feed_afresh(CONFIRM, &[root, "-", &number], SHORT, line.as_bytes());
+        confirmed.map(drop).map_err(|error| match error {
             Error::Board { said, .. } if said.starts_with("too late") => {
                 Error::TakenBack { generation, why: "it was not confirmed in time".into(), printed: String::new() }
             }
             other => lost(other),
-        })?;
+        })
+    }
+
+    /// Removes the generations and store paths that nothing needs any more; returns the paths.
+    ///
+    /// # Errors
+    /// [`Error::Board`] when it cannot be told what is needed; nothing that is needed went then.
+    pub fn clean(&self, held: &Held) -> Result<Vec<String>, Error> {
+        let args = [&self.device.root, &held.token, &self.device.keep.to_string(), &self.store];
+        let said = self.link.run(CLEAN, &args.map(String::as_str), LONG)?;
         Ok(said.lines().filter_map(|line| line.strip_prefix("removed ")).map(str::to_string).collect())
     }
 
@@ -254,6 +275,7 @@ mod tests {
     use crate::deploy::ssh::PRELUDE;
 
     const NAME: &str = "7rjj2rlqr3p3bn0z6k0bkhwb41bdrkgl-odd-1.0";
+    const LINK: &str = "7rjj2rlqr3p3bn0z6k0bkhwb41bdrkgl-link-1.0";
     const ODD: [&str; 9] =
         ["-n", "it's $(touch pwned) `x`", "new\nline", "back\\slash", "\u{e4}", " lead", "*", "a  b: OK", "sums"];
 
@@ -270,7 +292,10 @@ mod tests {
             archive.dir(dir).unwrap();
         }
         archive.tree(&below("store", NAME), &real).unwrap();
-        archive.text("generation/paths", format!("{NAME}\n")).unwrap();
+        // A store path that is a link itself.
+        fs::link(Path::new("/nowhere"), &dir.join(LINK)).unwrap();
+        archive.tree(&below("store", LINK), &dir.join(LINK)).unwrap();
+        archive.text("generation/paths", format!("{NAME}\n{LINK}\n")).unwrap();
         archive.text("switch", SWITCH).unwrap();
         archive.program("at-boot", "exit\n").unwrap();
         (real, archive)
@@ -311,6 +336,7 @@ mod tests {
                 let there = root.join("store").join(NAME);
                 let diff = Exec::new("diff").args(["-r", "--no-dereference"]).arg(&real).arg(&there).run().unwrap();
                 assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stdout));
+                assert!(root.join("store").join(LINK).is_symlink());
                 assert!(!root.join("incoming").exists() && root.join("generations/1/paths").is_file());
             }
         }

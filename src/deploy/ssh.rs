@@ -68,6 +68,8 @@ impl Link {
         let mut options: Vec<String> =
             ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"].map(str::to_string).into();
         options.extend(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"].map(str::to_string));
+        // Whatever the user's own configuration has for this host: the master ends with this program, and both connections can be made.
+        options.extend(["-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"].map(str::to_string));
         if !checks_host_keys(device)? {
             options.extend(["-o", "StrictHostKeyChecking=accept-new"].map(str::to_string));
         }

@@ -117,19 +117,20 @@ pub fn deploy(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     }));
     progress.stage("looking at what the targets need to run");
     let nix = engine::nix(workspace)?;
-    let (platform, closures) = examine(workspace, &nix, &options.selection, &built)?;
+    let (platforms, closures) = examine(workspace, &nix, &options.selection, &built)?;
     progress.stage(&format!("connecting to {}", device.address));
     let session = Session::open(device.clone())?;
-    let found = ready(&session, &platform, &closures)?;
+    let found = ready(&session, &platforms, &closures)?;
     let record = record(&device, &found, &closures, workspace, patches);
     let fill = |deployed: &mut Deployed, found: &Found, record: &Record| {
         deployed.before = found.current;
         deployed.kept = kept(record, &closures);
         deployed.targets = closures.iter().map(Closure::placed).collect();
-        deployed.unchanged = found.record.as_ref().is_some_and(|old| old.placed == record.placed);
+        deployed.sent.paths = found.lacks(record);
+        let same = |old: &Record| old.placed == record.placed && old.commands == record.commands;
+        deployed.unchanged = found.record.as_ref().is_some_and(same) && deployed.sent.paths.is_empty();
     };
     fill(&mut deployed, &found, &record);
-    deployed.sent.paths = missing(&found, &record);
     found.free(session.address())?;
     // What waits from before a power cut is settled first.
     if options.dry_run || deployed.unchanged && found.pending.is_none() {
@@ -139,20 +140,24 @@ pub fn deploy(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let held = session.hold(&format!("{} since {}", by_whom(), now()))?;
     deployed.settled.clone_from(&held.settled);
     // Under the lock it stays as it is.
-    let found = ready(&session, &platform, &closures)?;
-    let mut record = Record { entry: record.entry, placed: merged(&found, &closures) };
+    let found = ready(&session, &platforms, &closures)?;
+    let mut record = Record { placed: merged(&found, &closures), ..record };
     fill(&mut deployed, &found, &record);
     if deployed.unchanged {
         deployed.generation = found.current;
         return Ok(deployed);
     }
     progress.stage(&format!("sending what {} does not have", device.address));
-    let (generation, sent) = session.send(&held, &found, &nix, &mut record)?;
+    let (generation, sent) = session.send(&held, &found, &nix, &closures, &mut record)?;
     deployed.sent = sent;
     progress.stage(&format!("switching {} to generation {generation}", device.address));
     let within = options.confirm_within.unwrap_or(CONFIRM_WITHIN);
-    deployed.removed = session.switch(&held, generation, &Ending { within, entry: &record.entry })?;
+    session.switch(&held, generation, &Ending { within, entry: &record.entry })?;
     deployed.generation = Some(generation);
+    match session.clean(&held) {
+        Ok(removed) => deployed.removed = removed,
+        Err(error) => deployed.warnings.push(unclean(&error)),
+    }
     deployed.warnings.extend(keep(workspace, &record.entry));
     Ok(deployed)
 }
@@ -197,14 +202,24 @@ fn proven(
     Ok(Ok(patches))
 }
 
-/// Returns the platform of the targets, and what each needs to run.
+/// Warns that what is not needed any more stays on the board.
+pub(super) fn unclean(error: &deploy::Error) -> Warning {
+    Warning {
+        code: error.code(),
+        message: format!("what nothing needs any more could not be taken off the board: {error}"),
+        place: None,
+        hint: error.hint(),
+    }
+}
+
+/// Returns the platforms of the targets, and what each target needs to run.
 fn examine(
     workspace: &Workspace,
     nix: &Nix,
     selection: &Selection,
     built: &Built,
-) -> Result<(Platform, Vec<Closure>), Error> {
-    let (mut platform, mut closures) = (None, Vec::new());
+) -> Result<(Vec<Platform>, Vec<Closure>), Error> {
+    let (mut platforms, mut closures) = (Vec::new(), Vec::new());
     for site in sites::of(workspace, selection)? {
         let mut asked = Asked::new(nix, &site);
         for target in &site.targets {
@@ -218,17 +233,23 @@ fn examine(
             };
             let host = Platform::parse(host)?.with_gcc_abi(facts.gcc_abi.as_deref());
             closures.push(Closure::examine(nix, &host, &target.attr.to_string(), &built.out_path)?);
-            platform.get_or_insert(host);
+            if !platforms.contains(&host) {
+                platforms.push(host);
+            }
         }
     }
-    let none = || deploy::Error::NotProven { why: "nothing was built".into() };
-    Ok((platform.ok_or_else(none)?, closures))
+    if closures.is_empty() {
+        return Err(deploy::Error::NotProven { why: "nothing was built".into() }.into());
+    }
+    Ok((platforms, closures))
 }
 
-/// Looks at the board, and says whether it can be deployed to.
-fn ready(session: &Session, platform: &Platform, closures: &[Closure]) -> Result<Found, Error> {
+/// Looks at the board, and says whether it can be deployed to: it has to be of the platform of every target.
+fn ready(session: &Session, platforms: &[Platform], closures: &[Closure]) -> Result<Found, Error> {
     let found = session.look(closures)?;
-    found.check(session.address(), platform, closures)?;
+    for platform in platforms {
+        found.check(session.address(), platform, closures)?;
+    }
     Ok(found)
 }
 
@@ -243,7 +264,8 @@ fn merged(found: &Found, closures: &[Closure]) -> Vec<Placed> {
 
 fn record(device: &Device, found: &Found, closures: &[Closure], workspace: &Workspace, patches: Vec<String>) -> Record {
     let placed = merged(found, closures);
-    Record { entry: entry("deploy", &device.board, workspace, patches, &placed), placed }
+    let entry = entry("deploy", &device.board, workspace, patches, &placed);
+    Record { entry, placed, commands: deploy::commands(device) }
 }
 
 /// Makes a line of the ledger.
@@ -269,11 +291,6 @@ pub(super) fn entry(
 fn kept(record: &Record, closures: &[Closure]) -> Vec<String> {
     let others = record.placed.iter().filter(|p| closures.iter().all(|closure| closure.target != p.target));
     others.map(|placed| placed.target.clone()).collect()
-}
-
-fn missing(found: &Found, record: &Record) -> Vec<String> {
-    let all: std::collections::BTreeSet<&String> = record.placed.iter().flat_map(|placed| &placed.paths).collect();
-    all.into_iter().filter(|path| !found.paths.contains(*path)).cloned().collect()
 }
 
 /// Returns the commit of a workspace, with `+` where tracked files were changed since; `None` outside of git.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::deploy::{CONFIRM_WITHIN, device, entry, keep};
+use super::deploy::{CONFIRM_WITHIN, device, entry, keep, unclean};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
@@ -58,7 +58,8 @@ pub fn rollback(workspace: &Workspace, options: &Options, progress: &mut dyn Pro
     progress.stage(&format!("switching {} to generation {to}", device.address));
     let within = options.confirm_within.unwrap_or(CONFIRM_WITHIN);
     session.switch(&held, to, &Ending { within, entry: &entry })?;
-    let warnings = keep(workspace, &entry).into_iter().collect();
+    let left = session.clean(&held).err().map(|error| unclean(&error));
+    let warnings = keep(workspace, &entry).into_iter().chain(left).collect();
     let (board, device) = (device.board, device.address);
     Ok(RolledBack { board, device, from: found.current, to, settled: held.settled.clone(), warnings })
 }

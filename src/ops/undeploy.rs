@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::deploy::{CONFIRM_WITHIN, device, entry, keep};
+use super::deploy::{CONFIRM_WITHIN, device, entry, keep, unclean};
 use crate::base::diagnostic::Warning;
 use crate::base::progress::Progress;
 use crate::config::Workspace;
@@ -50,6 +50,7 @@ pub fn undeploy(
     let left: Vec<_> = old.into_iter().filter(|placed| !goes(&placed.target)).collect();
     let mut entry = entry("undeploy", &device.board, workspace, Vec::new(), &left);
     let (gone, stay): (Vec<String>, Vec<String>) = names.into_iter().partition(goes);
+    let mut warnings = Vec::new();
     let generation = if left.is_empty() {
         progress.stage(&format!("taking everything off {}", device.address));
         session.remove(&held)?;
@@ -58,14 +59,15 @@ pub fn undeploy(
         if let Some(record) = &found.record {
             entry.patches.clone_from(&record.entry.patches);
         }
-        let mut record = Record { entry, placed: left };
-        let (generation, _) = session.send(&held, &found, &engine::nix(workspace)?, &mut record)?;
+        let mut record = Record { entry, placed: left, commands: deploy::commands(&device) };
+        let (generation, _) = session.send(&held, &found, &engine::nix(workspace)?, &[], &mut record)?;
         entry = record.entry;
         progress.stage(&format!("switching {} to generation {generation}", device.address));
         session.switch(&held, generation, &Ending { within: CONFIRM_WITHIN, entry: &entry })?;
+        warnings.extend(session.clean(&held).err().map(|error| unclean(&error)));
         Some(generation)
     };
-    let warnings = keep(workspace, &entry).into_iter().collect();
+    warnings.extend(keep(workspace, &entry));
     let (board, device) = (device.board, device.address);
     Ok(Undeployed { board, device, targets: gone, left: stay, generation, settled: held.settled.clone(), warnings })
 }

@@ -4,8 +4,9 @@ d=$R; while [ ! -d "$d" ]; do made="$d
 $made"; d=${d%/*}; d=${d:-/}; done
 mkdir -p "$R" || die "cannot make $R"
 if [ ! -e "$R/made" ]; then
-  for n in store generations current next pending switch; do
-    [ ! -e "$R/$n" ] || die "$R/$n is there, and no deploy made it"
+  # Every name that is ever removed.
+  for n in store generations current next pending last incoming gone ledger switch at-boot lock; do
+    [ ! -e "$R/$n" ] && [ ! -L "$R/$n" ] || die "$R/$n is there, and no deploy made it"
   done
   printf %s "$made" > "$R/made.new" && mv "$R/made.new" "$R/made" || die "cannot write to $R"
 fi
@@ -17,7 +18,7 @@ if ! take "$1"; then
   mv "$R/lock" "$R/lock.$$" && rm -rf "$R/lock.$$"
   take "$1" || die "cannot take the lock in $R"
 fi
-trap 'rm -rf "$R/lock"' EXIT; trap 'exit 1' HUP INT TERM
+trap 'read -r t b < "$R/lock/owner" 2>/dev/null && [ "$t" = "$T" ] && rm -rf "$R/lock"' EXIT; trap 'exit 1' HUP INT TERM
 if [ -d "$R/pending" ]; then
   b=none p=0; [ ! -f "$R/pending/who" ] || read -r b p < "$R/pending/who"
   if alive "$b" "$p"; then echo "busy $p a deploy that waits for its confirmation"; exit 0; fi

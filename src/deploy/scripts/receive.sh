@@ -19,10 +19,12 @@ while read -r kind a b; do
   esac || die "not what was sent: $b"
 done < odd
 sync
+# A store path may be a link to another one.
+there() { [ -e "$1" ] || [ -L "$1" ]; }
 for p in store/*; do
-  [ -e "$p" ] && { [ -e "$R/$p" ] || mv "$p" "$R/store/" || die "cannot put $p in place"; }
+  there "$p" && { there "$R/$p" || mv "$p" "$R/store/" || die "cannot put $p in place"; }
 done
-while IFS= read -r p; do [ -e "$R/store/$p" ] || die "$p is not on the board"; done < generation/paths
+while IFS= read -r p; do there "$R/store/$p" || die "$p is not on the board"; done < generation/paths
 if [ "$link" = yes ]; then
   d=$S new=; while [ ! -d "$d" ]; do new="$d
 $new"; d=${d%/*}; d=${d:-/}; done
@@ -30,7 +32,7 @@ $new"; d=${d%/*}; d=${d:-/}; done
   mkdir -p "$S" || die "cannot make $S"
   while IFS= read -r p; do
     if [ "$(readlink "$S/$p")" = "$R/store/$p" ]; then continue; fi
-    [ ! -e "$S/$p" ] && [ ! -L "$S/$p" ] || die "$S/$p is there, and no deploy made it"
+    ! there "$S/$p" || die "$S/$p is there, and no deploy made it"
     ln -s "$R/store/$p" "$S/$p" || die "cannot link $S/$p"
   done < generation/paths
 fi

@@ -36,7 +36,7 @@ back() {
   state "back $1"; finish
 }
 confirmed() {
-  : > "generations/$(cat pending/new)/confirmed"
+  : > "generations/$(cat pending/new)/confirmed" || return 1
   if [ -f pending/line ]; then
     { cat ledger 2>/dev/null; cat pending/line; } > next/ledger && mv -f next/ledger "$R/" && rm pending/line || return 1
   fi
@@ -56,7 +56,7 @@ go)
   limited "$N" check || { back "check $(word $?)"; exit; }
   state checked
   while [ ! -d pending/decided ]; do
-    [ "$left" -gt 0 ] || { mkdir pending/decided 2>/dev/null && back "nobody confirmed it in time"; exit; }
+    [ "$left" -gt 0 ] || { mkdir pending/decided 2>/dev/null || [ ! -d pending/decided ] && back "nobody confirmed it in time"; exit; }
     sleep $nap; left=$((left - 1))
   done ;;
 off)
