@@ -384,13 +384,21 @@ fn npins_is_moved_in_its_own_format() {
         )
     };
     let first = |url: &str, rev: &str| of(url, rev, &nar_hash(Path::new(url.trim_start_matches("file://")), rev));
-    let Some((scene, dir, _, new)) = pinned("npins", first) else { return };
+    let Some((scene, dir, old, new)) = pinned("npins", first) else { return };
     let report = scene.json(0, &["bump", "--to", &new, "--apply"]);
     assert_eq!(report["applied"]["written"], true, "{report}");
     let url = format!("file://{}", dir.path().display());
     assert_eq!(scene.read("npins/sources.json"), of(&url, &new, &nar_hash(dir.path(), &new)));
     let refused = scene.json(1, &["bump", "--to", "one", "--apply"]);
     assert!(refused["notApplied"]["why"].as_str().unwrap().contains("place on the net"), "{refused}");
+    // A tag is no branch to follow; a branch is.
+    git(dir.path(), &["tag", "v2", &old]);
+    git(dir.path(), &["branch", "next", &old]);
+    for (to, branch) in [("v2", "main"), ("next", "next")] {
+        scene.json(0, &["bump", "--to", to, "--apply"]);
+        let pins = of(&url, &old, &nar_hash(dir.path(), &old)).replace("\"main\"", &format!("\"{branch}\""));
+        assert_eq!(scene.read("npins/sources.json"), pins, "{to}");
+    }
     let unknown = scene.try_run(&["bump", "--input", "no-such-pin"]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("OV1240"));
 }
@@ -491,6 +499,15 @@ fn the_revision_that_broke_a_target_or_a_patch_is_found() {
     let found = scene.json(1, &["bump", "--bisect", "--pins", "pins"]);
     let finding = &found["findings"][0];
     assert_eq!((&finding["first"], &finding["lastBefore"]), (&"s4".into(), &"s3".into()), "{found}");
+    // A package that the last one does not have is a question without an answer, which is no good news.
+    let without = scene.read("s1/default.nix").replace("foo =", "renamed =");
+    scene.write("s1/default.nix", &without);
+    scene.write("two-pins", "s0\ns1\n");
+    let unknown = scene.json(1, &["bump", "--bisect", "--pins", "two-pins"]);
+    assert_eq!(
+        (&unknown["findings"][0]["broken"], unknown["findings"].as_array().map(Vec::len)),
+        (&Value::Null, Some(1))
+    );
     assert!(PACKAGES.contains("VERSION"));
     // In a clone.
     let (dir, old, new) = repository(&scene);

@@ -525,11 +525,56 @@ fn what_was_built_has_times_and_sizes() {
         *seconds = serde_json::json!([7200.0]);
     }
     fs::write(&history, times.to_string()).unwrap();
-    let told = told(&scene.json("gate --against HEAD", 1));
+    let over = told(&scene.json("gate --against HEAD", 1));
     assert!(
-        told.iter().any(|line| line.starts_with("over build-time of workspace 7200 <= 3600 at overlay.nix:1")),
-        "{told:?}"
+        over.iter().any(|line| line.starts_with("over build-time of workspace 7200 <= 3600 at overlay.nix:1")),
+        "{over:?}"
     );
+    // Parts of seconds are no doubt.
+    for seconds in times["seconds"].as_object_mut().unwrap().values_mut() {
+        *seconds = serde_json::json!([2.5]);
+    }
+    fs::write(&history, times.to_string()).unwrap();
+    scene.write("board", &side(9_100, growth, "2s"));
+    let over = told(&scene.json("gate --against HEAD", 1));
+    assert!(over.iter().any(|line| line.starts_with("over build-time of workspace 3 <= 2")), "{over:?}");
+}
+
+/// What one target lets go of stays where another still needs it.
+#[test]
+fn what_an_unchanged_target_needs_is_no_saving() {
+    let Some(scene) = Scene::new() else { return };
+    let side = |of: &str| {
+        let make = "name: script: derivation { inherit name; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" script ]; }";
+        let overlay = format!(
+            "final: prev: let make = {make}; in {{\n  x = make \"x\" \"printf %050000d 0 > $out\";\n  y = make \"y\" \"printf %050001d 0 > $out\";\n  \
+             keep = make \"keep\" \"echo ${{final.x}} > $out\";\n  b = make \"b\" \"echo ${{final.{of}}} > $out\";\n}}\n"
+        );
+        let toml = "nixpkgs = \"../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = [\"keep\", \"b\"]\n[budget]\nclosure-growth = \"1 kB\"\n";
+        BTreeMap::from([("overlay.nix".to_owned(), overlay), ("overlayctl.toml".to_owned(), toml.to_owned())])
+    };
+    scene.change([&side("x"), &side("x")]);
+    for of in ["x", "y"] {
+        scene.write("board", &side(of));
+        let built = scene.run("build");
+        assert!(built.status.success(), "{}", support::said(&built));
+    }
+    let gate = scene.json("gate --against HEAD", 1);
+    let limit = &gate["limits"][0];
+    assert_eq!(limit["standing"], "over", "{gate}");
+    assert!(limit["least"].as_u64().unwrap() > 50_000, "{limit}");
+}
+
+#[test]
+fn what_has_no_place_is_shown_at_the_file_of_the_budgets() {
+    let Some(scene) = Scene::new() else { return };
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let toml = "nixpkgs = \"../../nixpkgs\"\noverlays = [\"overlay.nix\"]\ntargets = [\"zlib\"]\n";
+    let side = BTreeMap::from([file("sub/overlayctl.toml", toml), file("sub/overlay.nix", "final: prev: { }\n")]);
+    scene.change([&side, &side]);
+    let output = scene.run("-C sub gate --against HEAD --format gitlab");
+    let entries: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(entries[0]["location"]["path"], "sub/overlayctl.toml", "{entries}");
 }
 
 /// A few pairs on real package sets; skipped, and said so, where none is named.

@@ -8,6 +8,7 @@ mod cherry_pick;
 mod history;
 mod merge;
 mod notes;
+mod remote;
 mod visible;
 mod worktree;
 
@@ -18,6 +19,7 @@ pub use cherry_pick::Unmerged;
 pub use git2::Oid;
 pub use history::{History, Revision, Scratch};
 pub use merge::Merged;
+pub use remote::has_branch;
 pub use visible::{forget, make_visible};
 pub use worktree::{Author, Blob, Commit, Names, Worktree};
 

@@ -219,6 +219,30 @@ impl Graph {
     pub fn counts_of(&self, ids: &[NodeId]) -> Counts {
         count(self, ids.iter().copied())
     }
+
+    /// Leaves out derivations that make what an earlier one makes: that is built once. As many stay as [`Graph::counts_of`] says builds.
+    pub fn builds_of(&self, ids: &[NodeId]) -> Vec<NodeId> {
+        let mut known: HashSet<Vec<&str>> = HashSet::new();
+        let mut is_new = |id: &NodeId| {
+            let node = self.node(*id);
+            let mut paths: Vec<&str> = node.outputs().map(|(_, path)| path).collect();
+            paths.sort_unstable();
+            node.has_unknown_outputs() || known.insert(paths)
+        };
+        ids.iter().copied().filter(|id| is_new(id)).collect()
+    }
+
+    /// Returns some derivations and all that they need.
+    pub fn closure(&self, roots: impl IntoIterator<Item = NodeId>) -> FixedBitSet {
+        let mut seen = FixedBitSet::with_capacity(self.len());
+        let mut todo: Vec<NodeId> = roots.into_iter().collect();
+        while let Some(id) = todo.pop() {
+            if !seen.put(id as usize) {
+                todo.extend_from_slice(self.inputs(id));
+            }
+        }
+        seen
+    }
 }
 
 /// Counts derivations and distinct sets of outputs.

@@ -58,6 +58,9 @@ pub struct Gate {
     /// Where each of these fails, where that is in the repository.
     #[serde(skip)]
     pub failing: Vec<Option<Site>>,
+    /// The file of the budgets, where whatever has no place of its own is shown.
+    #[serde(skip)]
+    pub file: Site,
     /// Patches that reach none of the targets; looked for with `--strict` only.
     pub unreached: Vec<Unreached>,
     pub strict: bool,
@@ -271,6 +274,7 @@ pub fn gate(workspace: &Workspace, options: &Options, progress: &mut dyn Progres
         idle,
         failures: comparison.failures,
         failing,
+        file: Site::of(workspace, &Place::file(FILE_NAME), below.join(FILE_NAME)),
         unreached,
         strict: options.strict,
         warnings: comparison.warnings,

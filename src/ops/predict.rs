@@ -137,8 +137,8 @@ pub fn from_workspace(
     stages.retain(|id| seen.insert(*id));
     let mut prediction = graph.predict_stages(attr, &stages)?;
     // The stages of the package are in the graph for its family's sake; asked is about the targets.
-    let needed = closure(&graph, targets.iter().filter_map(|drv_path| graph.find(drv_path)));
-    let is_needed = |id: &NodeId| needed.get(*id as usize).copied().unwrap_or_default();
+    let needed = graph.closure(targets.iter().filter_map(|drv_path| graph.find(drv_path)));
+    let is_needed = |id: &NodeId| needed.contains(*id as usize);
     let before = prediction.rebuild.len();
     prediction.rebuild.retain(is_needed);
     prediction.roots.retain(is_needed);
@@ -162,19 +162,6 @@ pub(super) fn set_of(path: &[String]) -> Vec<String> {
         };
     }
     path.get(..at).unwrap_or_default().to_vec()
-}
-
-/// Marks some derivations and all that they need.
-fn closure(graph: &Graph, from: impl Iterator<Item = NodeId>) -> Vec<bool> {
-    let mut seen = vec![false; graph.len()];
-    let mut todo: Vec<NodeId> = from.collect();
-    while let Some(id) = todo.pop() {
-        if let Some(seen) = seen.get_mut(id as usize).filter(|seen| !**seen) {
-            *seen = true;
-            todo.extend_from_slice(graph.inputs(id));
-        }
-    }
-    seen
 }
 
 pub(super) fn predicted(attr: &str, graph_of: String, graph: Graph, prediction: Prediction, view: View) -> Predicted {

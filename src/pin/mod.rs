@@ -196,13 +196,19 @@ impl Pin {
         Error::CannotMove { pin: self.to_string(), to, why, hint }
     }
 
-    /// Returns the text of the file with the pin at what was fetched for `to`; every other byte is the same.
+    /// Returns the address of its repository, as git takes it; `None` for what is from none.
+    pub fn address(&self) -> Option<String> {
+        sources::address(&self.entry)
+    }
+
+    /// Returns the text of the file with the pin at what was fetched for `to`, which it follows from now on where that is a branch; every
+    /// other byte is the same.
     ///
     /// # Errors
     /// [`Error::Unreadable`], [`Error::CannotMove`].
-    pub fn moved(&self, to: Option<&str>, fetched: &Fetched) -> Result<Vec<u8>, Error> {
+    pub fn moved(&self, to: Option<&str>, is_branch: bool, fetched: &Fetched) -> Result<Vec<u8>, Error> {
         let text = self.old.as_deref().unwrap_or("{}");
-        let changes = sources::changes(&self.entry, to, fetched).map_err(|why| self.cannot(to, why))?;
+        let changes = sources::changes(&self.entry, to, is_branch, fetched).map_err(|why| self.cannot(to, why))?;
         let path: &[&str] = match self.keeper {
             Keeper::Npins => &["pins", &self.name],
             _ => &[&self.name],

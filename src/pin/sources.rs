@@ -42,6 +42,16 @@ pub(super) fn reference(entry: &Value, to: Option<&str>) -> Result<String, Strin
     }
 }
 
+/// Returns the address of the repository that an entry of npins or niv is from, as git takes it.
+pub(super) fn address(entry: &Value) -> Option<String> {
+    let reference = reference(entry, Some("x")).ok()?;
+    match (reference.strip_prefix("github:"), reference.strip_prefix("git+")) {
+        (Some(repository), _) => Some(format!("https://github.com/{}", repository.strip_suffix("/x")?)),
+        (None, Some(url)) => Some(url.strip_suffix("?ref=x")?.to_owned()),
+        (None, None) => None,
+    }
+}
+
 fn channel(name: &str) -> String {
     format!("https://channels.nixos.org/{name}/nixexprs.tar.xz")
 }
@@ -57,6 +67,7 @@ fn git(url: &str, to: &str) -> String {
 pub(super) fn changes(
     entry: &Value,
     to: Option<&str>,
+    is_branch: bool,
     fetched: &Fetched,
 ) -> Result<Vec<(&'static str, String)>, String> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str);
@@ -84,8 +95,8 @@ pub(super) fn changes(
         }
         changes.push(("url", url.replace(old, revision)));
     }
-    // A branch that was named is the one that it follows from now on.
-    if let (Some(to), Some(_)) = (to.filter(|to| !is_revision(to)), text("branch")) {
+    // A branch that was named is the one that it follows from now on; a tag or a revision is none.
+    if let (Some(to), Some(_)) = (to.filter(|_| is_branch), text("branch")) {
         changes.push(("branch", to.to_owned()));
     }
     Ok(changes)
@@ -160,7 +171,7 @@ mod tests {
             out_path: String::new(),
         };
         let niv = json!({ "rev": REV, "url": format!("https://x/{REV}.tar.gz"), "branch": "a", "sha256": "sha256-x" });
-        let changed = changes(&niv, Some("b"), &fetched).unwrap();
+        let changed = changes(&niv, Some("b"), true, &fetched).unwrap();
         assert_eq!(
             changed,
             [
@@ -170,6 +181,8 @@ mod tests {
                 ("branch", "b".into()),
             ]
         );
-        assert!(changes(&json!({ "rev": REV, "url": "https://x/latest" }), None, &fetched).is_err());
+        let no_branch = changes(&niv, Some("v2"), false, &fetched).unwrap();
+        assert_eq!(no_branch, changed[..3]);
+        assert!(changes(&json!({ "rev": REV, "url": "https://x/latest" }), None, false, &fetched).is_err());
     }
 }

@@ -9,8 +9,8 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::target_args::SetArgs;
 use crate::base::{fs, visible};
+use crate::ops::Error;
 use crate::ops::gate::{self, Gate};
-use crate::ops::{Error, Outcome};
 use crate::report::{comment, github, gitlab, junit, sarif};
 use crate::view::Shown as _;
 
@@ -72,27 +72,20 @@ enum Format {
 }
 
 /// Renders the outcome in a format that is not for people.
-fn render(gate: &Gate, format: Format) -> Result<String, Failure> {
+fn render(gate: &Gate, format: Format, context: &Context) -> Result<String, Failure> {
     let json = |text: serde_json::Result<String>| {
         text.map(|text| format!("{}\n", visible::json(&text))).map_err(|e| Failure::output(std::io::Error::other(e)))
     };
     let checks = gate.checks();
     Ok(match format {
         Format::Text => crate::report::terminal::render(&gate.document(false)),
-        Format::Json => return json(serde_json::to_string(&WithSchema { schema: Gate::SCHEMA, gate })),
+        Format::Json => return context.json(gate),
         Format::Markdown => comment::markdown(&checks),
         Format::Github => github::github(&checks),
         Format::Gitlab => return json(serde_json::to_string(&gitlab::gitlab(&checks))),
         Format::Junit => junit::junit(&checks),
         Format::Sarif => return json(serde_json::to_string(&sarif::sarif(&checks))),
     })
-}
-
-#[derive(serde::Serialize)]
-struct WithSchema<'g> {
-    schema: &'static str,
-    #[serde(flatten)]
-    gate: &'g Gate,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -114,7 +107,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let gate = context.watched(|progress| gate::gate(&workspace, &options, progress))?;
     context.warn(&gate.warnings);
     for (format, path) in reports {
-        fs::write(&path, render(&gate, format)?.as_bytes()).map_err(Error::from)?;
+        context.write_file(&path, &render(&gate, format, context)?)?;
     }
     match args.format {
         _ if context.globals.json => return context.show_json(&gate),
@@ -126,12 +119,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             {
                 let before = fs::read_text_if_there(&path).map_err(Error::from)?.unwrap_or_default();
                 let text = format!("{before}{}", comment::markdown(&gate.checks()));
-                fs::write(&path, text.as_bytes()).map_err(Error::from)?;
+                context.write_file(&path, &text)?;
             }
         }
         _ => {}
     }
-    context.print_plain(render(&gate, args.format)?.as_bytes())?;
+    context.print_plain(render(&gate, args.format, context)?.as_bytes())?;
     Ok(Context::status(&gate))
 }
 

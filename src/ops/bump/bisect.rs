@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::base::diagnostic::Verdict;
 use crate::base::fs;
+use crate::base::process::{ProcessError, interrupted};
 use crate::base::progress::Progress;
 use crate::comparison::state;
 use crate::config::Workspace;
@@ -20,6 +21,9 @@ use crate::nix::{FailureKind, Root, Side};
 use crate::ops::check;
 use crate::ops::rebase::revisions;
 use crate::ops::{Error, Outcome};
+use crate::overlay::AttrPath;
+use crate::queue::discover::Overlays;
+use crate::queue::series;
 use crate::targets::{self, Selection, engine};
 
 /// How many revisions beside one that says nothing are tried before the search ends there.
@@ -42,8 +46,8 @@ pub struct Options {
 enum Question {
     /// Does the target evaluate?
     Target(String),
-    /// Does this patch apply?
-    Patch(PathBuf),
+    /// Does this patch of a package apply?
+    Patch(AttrPath, PathBuf),
 }
 
 #[derive(Debug, Serialize)]
@@ -92,8 +96,8 @@ struct Search<'a> {
     workspace: &'a Workspace,
     build: bool,
     line: Line,
-    /// What the patches are at a revision.
-    checked: HashMap<usize, HashMap<PathBuf, Answer>>,
+    /// What the packages are at a revision, or why that is not known.
+    checked: HashMap<usize, Result<Vec<check::Package>, String>>,
     targets: HashMap<usize, Answer>,
     progress: &'a mut dyn Progress,
 }
@@ -119,18 +123,27 @@ pub fn bisect(workspace: &Workspace, options: &Options, progress: &mut dyn Progr
     let questions: Vec<Question> = match &options.target {
         Some(target) => vec![Question::Target(target.clone())],
         None => {
-            let mut patches: Vec<PathBuf> = search.patches(last).keys().cloned().collect();
-            patches.sort();
-            patches.into_iter().map(Question::Patch).collect()
+            // Those of the workspace: what the new revision does not have is a question as well.
+            let overlays = Overlays::read(workspace, None)?;
+            let mut questions = Vec::new();
+            for attr in overlays.typed_or_all(workspace, &[])? {
+                let series = overlays.series(workspace, &attr)?;
+                let patch = |entry: series::Entry| Question::Patch(attr.clone(), entry.path);
+                questions.extend(series.patches.into_iter().map(patch));
+            }
+            questions
         }
     };
     if questions.is_empty() {
         return Err(Error::usage(
             "there is nothing to look for",
-            "no patch is known there; name a target with --target",
+            "the workspace has no patch in a queue; name a target with --target",
         ));
     }
     let findings = questions.iter().map(|question| search.find(question)).collect();
+    if interrupted() {
+        return Err(ProcessError::Interrupted.into());
+    }
     Ok(Bisected {
         from: search.line.shown(0),
         to: search.line.shown(last),
@@ -219,28 +232,34 @@ impl Search<'_> {
         }
     }
 
-    fn patches(&mut self, at: usize) -> HashMap<PathBuf, Answer> {
-        if let Some(known) = self.checked.get(&at) {
-            return known.clone();
+    fn packages(&mut self, at: usize) -> &Result<Vec<check::Package>, String> {
+        if !self.checked.contains_key(&at) {
+            let asked = self.with_set(at, |search, set| {
+                let options =
+                    check::Options { nixpkgs: Some(set.to_owned()), build: search.build, ..check::Options::default() };
+                check::check(search.workspace, &options, search.progress)
+            });
+            self.checked.insert(at, asked.map(|checked| checked.packages).map_err(|error| error.to_string()));
         }
-        let asked = self.with_set(at, |search, set| {
-            let options =
-                check::Options { nixpkgs: Some(set.to_owned()), build: search.build, ..check::Options::default() };
-            check::check(search.workspace, &options, search.progress)
-        });
-        let patches = asked.map(|checked| checked.packages).unwrap_or_default().into_iter().flat_map(|p| p.patches);
-        let answer = |patch: check::Patch| {
-            let words = format!("{} {}", patch.state.words(), patch.detail);
-            (patch.path, (Some(!patch.state.fits()), Some(words.trim_end().to_owned())))
-        };
-        let answers: HashMap<PathBuf, Answer> = patches.map(answer).collect();
-        self.checked.insert(at, answers.clone());
-        answers
+        &self.checked[&at]
     }
 
     fn answer(&mut self, at: usize, question: &Question) -> Answer {
         match question {
-            Question::Patch(path) => self.patches(at).remove(path).unwrap_or((None, None)),
+            Question::Patch(attr, path) => {
+                let packages = match self.packages(at) {
+                    Ok(packages) => packages,
+                    Err(why) => return (None, Some(why.clone())),
+                };
+                let Some(package) = packages.iter().find(|package| package.attr == *attr) else { return (None, None) };
+                match package.patches.iter().find(|patch| patch.path == *path) {
+                    Some(patch) => {
+                        let words = format!("{} {}", patch.state.words(), patch.detail);
+                        (Some(!patch.state.fits()), Some(words.trim_end().to_owned()))
+                    }
+                    None => (None, package.failure.as_ref().map(|failure| failure.message.clone())),
+                }
+            }
             Question::Target(target) => {
                 if let Some(known) = self.targets.get(&at) {
                     return known.clone();
@@ -270,7 +289,7 @@ impl Search<'_> {
     fn find(&mut self, question: &Question) -> Finding {
         let what = match question {
             Question::Target(target) => target.clone(),
-            Question::Patch(path) => path.display().to_string(),
+            Question::Patch(_, path) => path.display().to_string(),
         };
         let (mut low, mut high) = (0, self.line.len() - 1);
         let (broken, message) = self.answer(high, question);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::fs;
 use crate::base::progress::Progress;
 use crate::config::{NixpkgsSource, Workspace};
-use crate::git::History;
+use crate::git::{self, History};
 use crate::ops::Error;
 use crate::ops::rebase::revisions::{self, Written};
 use crate::pin::{self, Fetched, Keeper, Pin};
@@ -64,7 +64,11 @@ impl Moved {
                 progress.stage(&format!("fetching {reference}"));
                 let tree = engine::nix(workspace)?.fetch_tree(&reference)?;
                 let fetched = Fetched { revision: tree.revision, nar_hash: tree.nar_hash, out_path: tree.out_path };
-                let text = pin.moved(to, &fetched)?;
+                let is_branch = to.is_some_and(|to| {
+                    // Where that cannot be told it goes on with the branch that it has.
+                    pin.address().is_some_and(|address| git::has_branch(&address, to) == Some(true))
+                });
+                let text = pin.moved(to, is_branch, &fetched)?;
                 Moved::lock(workspace, pin, text)
             }
         }

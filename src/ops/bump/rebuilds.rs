@@ -3,7 +3,7 @@
 //! Three states are evaluated: the workspace as it is, as it would be, and as it would be without its patches. What is new and also there
 //! without the patches is nixpkgs' own: a cache of it has it, if any has. The rest nobody else builds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -111,9 +111,10 @@ fn boards_of(now: &State, plain: &State, then: &State) -> Vec<Board> {
     let board = |name: Option<&String>| {
         let targets: Vec<_> = then.targets.iter().filter(|target| target.board.as_ref() == name).collect();
         let roots = targets.iter().filter_map(|target| after.find(target.derivation.as_ref().ok()?));
-        let within = closure(after, roots);
-        let rebuilt = new.rebuilt().iter().copied().filter(|id| within.contains(id));
+        let within = after.closure(roots);
+        let rebuilt = new.rebuilt().iter().copied().filter(|id| within.contains(*id as usize));
         let (of_patches, of_nixpkgs): (Vec<NodeId>, Vec<NodeId>) = rebuilt.partition(|id| own.is_rebuilt(*id));
+        let (of_patches, of_nixpkgs) = (after.builds_of(&of_patches), after.builds_of(&of_nixpkgs));
         let expected = |id: NodeId| {
             let node = after.node(id);
             history.expected(node.pname(), node.name(), node.system()).map(|time| time.as_secs_f64())
@@ -146,7 +147,7 @@ fn boards_of(now: &State, plain: &State, then: &State) -> Vec<Board> {
                 Ok(_) => {}
             }
         }
-        let unknown_outputs = new.unknown_outputs().iter().filter(|id| within.contains(id)).count();
+        let unknown_outputs = new.unknown_outputs().iter().filter(|id| within.contains(**id as usize)).count();
         if unknown_outputs > 0 {
             unknown.push(format!(
                 "the outputs of {unknown_outputs} derivations are known only once they are built (content-addressed)"
@@ -167,29 +168,10 @@ fn boards_of(now: &State, plain: &State, then: &State) -> Vec<Board> {
     names.into_iter().map(board).collect()
 }
 
-/// Names derivations, those with the same outputs once: they are one build.
 fn named(graph: &Graph, ids: &[NodeId]) -> Vec<Rebuilt> {
-    let mut once: BTreeMap<Vec<String>, NodeId> = BTreeMap::new();
-    for id in ids {
-        let outputs: Vec<String> = graph.node(*id).outputs().map(|(_, path)| path.to_owned()).collect();
-        let is_known = !outputs.iter().any(String::is_empty);
-        once.entry(if is_known { outputs } else { vec![graph.node(*id).drv_path().to_owned()] }).or_insert(*id);
-    }
-    let mut ids: Vec<NodeId> = once.into_values().collect();
-    ids.sort_unstable();
     let rebuilt = |id: &NodeId| {
         let node = graph.node(*id);
         Rebuilt { name: node.name().into(), drv_path: node.drv_path().into() }
     };
     ids.iter().map(rebuilt).collect()
-}
-
-/// Returns what some derivations need, themselves included.
-fn closure(graph: &Graph, roots: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
-    let mut found: BTreeSet<NodeId> = roots.collect();
-    let mut todo: Vec<NodeId> = found.iter().copied().collect();
-    while let Some(id) = todo.pop() {
-        todo.extend(graph.inputs(id).iter().copied().filter(|input| found.insert(*input)));
-    }
-    found
 }

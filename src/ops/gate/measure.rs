@@ -1,6 +1,6 @@
 //! What a change costs, as far as it can be told: at least so much, at most so much.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fixedbitset::FixedBitSet;
@@ -12,7 +12,7 @@ use crate::base::span::{LineCol, Place};
 use crate::comparison::{Compared, Comparison};
 use crate::config::Workspace;
 use crate::config::budget::{Key, Limit, Scope};
-use crate::graph::{Delta, Graph, NodeId};
+use crate::graph::{Delta, NodeId};
 use crate::nix::{BuildRequest, InCaches};
 use crate::ops::Error;
 use crate::ops::history::History;
@@ -173,7 +173,7 @@ impl<'c> Measure<'c> {
 
     /// Returns the rebuilt derivations that some targets need.
     fn rebuilt(&self, targets: &[NodeId]) -> Vec<NodeId> {
-        let within = closure(&self.comparison.after, targets);
+        let within = self.comparison.after.closure(targets.iter().copied());
         self.delta.rebuilt().iter().copied().filter(|id| within.contains(*id as usize)).collect()
     }
 
@@ -197,7 +197,7 @@ impl<'c> Measure<'c> {
             let mut outputs = after.node(id).outputs();
             !after.node(id).has_unknown_outputs() && outputs.all(|(_, path)| caches.found.contains_key(path))
         };
-        let most = once(after, &self.needed(targets, &is_cached));
+        let most = after.builds_of(&self.needed(targets, &is_cached));
         // What a cache that does not answer may have, it has at best.
         let least: Vec<NodeId> = match caches.silent.is_empty() {
             true => most.iter().copied().filter(|id| !after.node(*id).has_unknown_outputs()).collect(),
@@ -216,7 +216,8 @@ impl<'c> Measure<'c> {
             let node = after.node(*id);
             history.expected(node.pname(), node.name(), node.system()).map(|time| time.as_secs_f64())
         };
-        let known = least.iter().filter_map(time).sum::<f64>().floor() as u64;
+        // Whole seconds, both ends in the same way: what is known is one number.
+        let known = least.iter().filter_map(time).sum::<f64>().ceil() as u64;
         let unknown: Vec<&str> = most.iter().filter(|id| time(id).is_none()).map(|id| after.node(*id).name()).collect();
         let all: Option<f64> = most.iter().map(time).sum();
         let why = match unknown.as_slice() {
@@ -258,6 +259,7 @@ impl<'c> Measure<'c> {
     /// Measures how much larger the closures of the outputs of some targets are.
     fn growth(&mut self, targets: &[&Compared]) -> Result<Measured, Error> {
         let (mut old, mut new) = (Vec::new(), Vec::new());
+        let mut is_changed = false;
         for target in targets {
             let out = target.instantiated.out_path.clone();
             let after = self.comparison.after.find(&target.after).map(|id| self.comparison.after.node(id));
@@ -269,16 +271,19 @@ impl<'c> Measure<'c> {
                 outputs.find(|(other, _)| Some(*other) == name).map(|(_, path)| path.to_owned())
             });
             match was {
-                Some(was) if was == out => continue,
-                Some(was) => old.push(was),
+                // One that is as it was still holds what others let go of.
+                Some(was) => {
+                    is_changed |= was != out;
+                    old.push(was);
+                }
                 None if target.before.is_some() => {
                     return Ok(Measured::unknown(format!("`{}` had no such output", target.name)));
                 }
-                None => {}
+                None => is_changed = true,
             }
             new.push(out);
         }
-        if new.is_empty() {
+        if !is_changed {
             return Ok(Measured::exactly(0));
         }
         self.progress.stage("looking at the sizes of the closures");
@@ -370,28 +375,4 @@ fn is_of(scope: &Scope, of: &Compared) -> bool {
         Scope::Target { board: None, target } => of.name == *target || (of.board.is_none() && of.attr == *target),
         Scope::Target { board, target } => of.board == *board && (of.name == *target || of.attr == *target),
     }
-}
-
-/// Returns all that some derivations need, themselves included.
-fn closure(graph: &Graph, roots: &[NodeId]) -> FixedBitSet {
-    let mut seen = FixedBitSet::with_capacity(graph.len());
-    let mut todo = roots.to_vec();
-    while let Some(id) = todo.pop() {
-        if !seen.put(id as usize) {
-            todo.extend_from_slice(graph.inputs(id));
-        }
-    }
-    seen
-}
-
-/// Leaves out derivations that make what an earlier one makes: that is built once.
-fn once(graph: &Graph, ids: &[NodeId]) -> Vec<NodeId> {
-    let mut known: HashSet<Vec<&str>> = HashSet::new();
-    let mut is_new = |id: &NodeId| {
-        let node = graph.node(*id);
-        let mut paths: Vec<&str> = node.outputs().map(|(_, path)| path).collect();
-        paths.sort_unstable();
-        node.has_unknown_outputs() || known.insert(paths)
-    };
-    ids.iter().copied().filter(|id| is_new(id)).collect()
 }

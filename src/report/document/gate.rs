@@ -198,7 +198,7 @@ impl Gate {
             verdict: if verdict == Verdict::Note && self.strict { Verdict::Bad } else { verdict },
             name,
             message,
-            spot: site.as_ref().map(spot),
+            spot: Some(spot(site.as_ref().unwrap_or(&self.file))),
             details: Vec::new(),
         }));
         let changes = self.since.changes.iter().map(|change| {
